@@ -1,0 +1,133 @@
+/* kernels/: arithmetic. One table of operations (struct kernel_set), filled once for each kind of machine.
+ *
+ * Every set computes the same functions. `reference` is scalar, always built, exact on the dequantized weights (fp32
+ * activations) and is what the others are tested against; the others may round activations to 8 bits.
+ *
+ * THE CONTRACT every set keeps, and that the determinism of the whole program stands on: the numbers of a row are a
+ * function of that row alone. The order in which a row's sums are taken does not depend on how many rows are computed
+ * together, on the row's place among them, on the range of columns or heads a call was given, or on the thread that
+ * computes it. (Different sets may differ from each other.)
+ *
+ * Shapes are written [a][b]: a rows of b numbers, row-major, contiguous unless a stride is given.
+ */
+#ifndef ESPALIER_KERNELS_H
+#define ESPALIER_KERNELS_H
+
+#include "base.h"
+
+/* --- weight formats ---------------------------------------------------------------------------------------------- */
+
+/* How weights lie in a GGUF file (ggml's names and layouts). */
+enum kernel_type { KERNEL_F32, KERNEL_F16, KERNEL_Q4_0, KERNEL_Q4_1, KERNEL_Q8_0, KERNEL_TYPES };
+
+struct kernel_format {
+    const char *name; /* "Q4_1" */
+    int block;        /* weights in a block */
+    int bytes;        /* bytes of a block */
+    /* out[n] = the n weights at `blocks`; n is a multiple of block. Exact, as ggml defines the format. */
+    void (*dequantize)(const void *blocks, float *out, int n);
+};
+const struct kernel_format *kernel_format(enum kernel_type type); /* never NULL for a type below KERNEL_TYPES */
+float kernel_half_to_float(uint16_t half);
+uint16_t kernel_float_to_half(float x); /* round to nearest, ties to even */
+
+/* A matrix of weights, [rows][cols]: y[n] = sum over k of W[n][k] x[k]. */
+struct kernel_matrix {
+    enum kernel_type type;
+    int rows, cols;   /* cols is a multiple of the format's block */
+    const void *data; /* as in the file; not owned; need not be aligned */
+    void *packed;     /* the set's own layout, made by set->pack, or NULL; owned: kernel_matrix_free */
+    size_t packed_bytes;
+};
+void kernel_matrix_free(struct kernel_matrix *m); /* frees what was packed, not data */
+
+/* --- the pool of workers ----------------------------------------------------------------------------------------- */
+
+/* Threads that stay for the life of an engine. All signals are blocked in them. Workers spin for a short while after a
+ * job and then sleep, so that an idle program uses no processor. One job at a time, from one thread. */
+struct kernel_pool;
+struct kernel_pool *kernel_pool_create(int threads); /* the caller counts as one; threads >= 1 */
+void kernel_pool_free(struct kernel_pool *pool);
+int kernel_pool_threads(const struct kernel_pool *pool);
+/* Call task(argument, i) once for each i in [0, tasks), on any thread, in any order; returns when all are done. */
+void kernel_pool_run(struct kernel_pool *pool, int tasks, void (*task)(void *argument, int i), void *argument);
+
+/* --- attention over a tree of cached keys and values ------------------------------------------------------------- */
+
+/* The cache is made of blocks of KERNEL_CELLS cells; the cell of position p is cell p % KERNEL_CELLS of some block, so
+ * that runs never straddle a multiple of KERNEL_CELLS. Within a block, for each layer: keys [kv_heads][KERNEL_CELLS][head_dim], then
+ * values likewise, in the set's cache type. */
+#define KERNEL_CELLS 16
+/* Softmax partials are taken over absolute positions [0,64), [64,128), ... and merged in that order, whoever stores
+ * them and however the positions are spread over runs: score_j = scale * q.k_j; within a chunk m = max, l = sum of
+ * exp(score - m) and o = sum of exp(score - m) v, in order of position; chunks merge in order of position. */
+#define KERNEL_CHUNK 64
+
+struct kernel_run { /* consecutive positions in one block */
+    unsigned char *block;
+    int cell, count;
+};
+struct kernel_row { /* one token of a batch */
+    const struct kernel_run *runs; /* positions 0, 1, ... in order; they reach at least to `position` */
+    int position;                  /* attends to positions 0..position */
+};
+struct kernel_attention {
+    const float *q; /* [n][heads * head_dim], rotated */
+    float *out;     /* [n][heads * head_dim] */
+    int heads, kv_heads, head_dim;
+    float scale;
+    size_t keys, values;           /* byte offsets of this layer's keys and values in a block */
+    const struct kernel_row *rows; /* [n] */
+};
+
+/* --- the table --------------------------------------------------------------------------------------------------- */
+
+struct kernel_set {
+    const char *name;        /* "reference", "avx2" */
+    const char *about;       /* one line for `espalier info` and the log */
+    int (*supported)(void);  /* can this machine run it */
+    enum kernel_type cache;  /* type of cached keys and values: KERNEL_F32 or KERNEL_F16 */
+
+    /* Lay the weights out as matmul wants them (may leave m->packed NULL and use m->data). Work is spread over pool.
+     * Fails with ERROR_ENGINE only for lack of memory. */
+    int (*pack)(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e);
+
+    /* An activation row prepared for matmul: what it holds is the set's affair (int8 with scales, or nothing). */
+    size_t (*prepared_bytes)(int cols); /* a multiple of 64 */
+    void (*prepare)(const float *x, int cols, void *prepared);
+
+    /* y[r][n] (+)= sum over k of m[n][k] x[r][k] for r in [0, rows), n in [first, last); accumulate != 0 adds to y.
+     * x [rows][cols]; prepared [rows][prepared_bytes(cols)] made from it; y [rows][y_stride]. first and last are
+     * multiples of KERNEL_STRIP or the matrix's last row. */
+    void (*matmul)(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y, int y_stride,
+                   int first, int last, int accumulate);
+
+    /* out[c] = weight[c] * x[c] / sqrt(mean(x^2) + epsilon). (Zhang & Sennrich 2019) */
+    void (*rms_norm)(const float *x, const float *weight, float epsilon, int cols, float *out);
+    /* Rotate pairs of `heads` heads of one row in place. cos_sin [head_dim/2][2] for the row's position. Pairs are (2i, 2i+1),
+     * llama's order in GGUF, or (i, i + head_dim/2) when neox != 0. (Su et al. 2021) */
+    void (*rope)(float *x, int heads, int head_dim, const float *cos_sin, int neox);
+    /* Store one row's keys and values, each [kv_heads][head_dim], in cell `cell` of the block's layer. */
+    void (*store)(const float *k, const float *v, int kv_heads, int head_dim, unsigned char *block, size_t keys,
+                  size_t values, int cell);
+    /* The heads of row r that share kv head h: out = softmax(scale q.K) V over positions 0..position, as KERNEL_CHUNK says. */
+    void (*attention)(const struct kernel_attention *a, int r, int h);
+    /* out[c] = silu(gate[c]) * up[c] (SwiGLU: Shazeer 2020); out may be gate. */
+    void (*swiglu)(const float *gate, const float *up, int n, float *out);
+};
+#define KERNEL_STRIP 8 /* ranges of output rows are cut at multiples of this */
+
+/* The set of that name, or the best this machine runs for "auto"; fails with ERROR_INPUT naming those there are. */
+int kernel_set_find(const char *name, const struct kernel_set **set, struct error *e);
+const struct kernel_set *const *kernel_sets(void); /* all that are built, NULL at the end, best first */
+
+/* --- the machine's own limits, for `espalier speed` -------------------------------------------------------------- */
+
+struct kernel_limits {
+    double memory_read;  /* bytes a second, all threads reading a buffer larger than the caches */
+    double sgemm;        /* FLOP a second, OpenBLAS cblas_sgemm, all threads */
+    double int8;         /* multiply-accumulates a second of the best 8-bit product instruction of `set`; 0 where it has none */
+};
+void kernel_limits_measure(const struct kernel_set *set, struct kernel_pool *pool, struct kernel_limits *out); /* about a second */
+
+#endif

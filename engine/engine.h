@@ -1,0 +1,158 @@
+/* engine/: the language model. Files, tokens, forward pass, branching KV, sampling, continuous batching.
+ *
+ * One struct engine is one model with its cache and its queue of requests. The thread that drives it (engine_submit,
+ * engine_step, engine_result, engine_cancel, engine_forget) owns it; the functions that take a const struct engine only
+ * read what never changes after engine_open and may be called from any thread.
+ *
+ * Same request, same result, bit for bit, on a given device and kernel set: whatever the number of threads, the batch
+ * limit, what else is in the batch, what is cached, or how often the driver paused between steps.
+ */
+#ifndef ESPALIER_ENGINE_H
+#define ESPALIER_ENGINE_H
+
+#include "kernels/kernels.h"
+
+struct engine;
+
+/* --- opening ----------------------------------------------------------------------------------------------------- */
+
+struct engine_options {     /* {0} is a good start; see the comment at each for what 0 means */
+    const char *model;      /* path of a GGUF file */
+    const char *kernels;    /* "auto" (also NULL), "avx2", "reference" */
+    int threads;            /* 0: as many as the machine has */
+    int batch;              /* branches that decode in one pass at most; 0: 32 */
+    int context;            /* positions a branch may have; 0: the model's own, at most 8,192 */
+    size_t kv_memory;       /* bytes for cached keys and values; 0: 1 GiB or a quarter of the machine's, the smaller */
+    int vocabulary_only;    /* tokens only: no weights are touched, no request can be made */
+};
+
+/* Opens a model. Everything that can be wrong with the file is refused here by name (ERROR_INPUT): not a GGUF, a newer
+ * version, truncated, an unknown architecture, type, tokenizer, a missing or misshapen tensor. *out is freed by engine_close. */
+int engine_open(struct engine **out, const struct engine_options *options, struct error *e);
+void engine_close(struct engine *engine);
+
+struct engine_info {
+    const char *path, *name;           /* name: general.name of the file, sanitised, or the file's base name */
+    const char *architecture;          /* "llama" */
+    const char *tokenizer;             /* "gpt2 (smollm)" */
+    const char *chat_template;         /* family: "chatml" or "none" */
+    const char *kernels;               /* the set in use */
+    int layers, width, heads, kv_heads, head_dim, ff_width, vocabulary;
+    int context_trained, context;      /* the model's own; what this engine allows */
+    float rope_base, norm_epsilon;
+    int tied;                          /* the head is the embedding */
+    int64_t parameters;
+    size_t file_bytes, packed_bytes, kv_bytes_per_token, kv_memory;
+    int threads, batch;
+    int tensors_by_type[KERNEL_TYPES]; /* how many tensors of each type */
+    int64_t bytes_by_type[KERNEL_TYPES];
+    int begin_token, end_token;        /* -1 where there is none */
+};
+const struct engine_info *engine_info(const struct engine *engine);
+
+/* FLOPs of computing `tokens` new positions of which the first attends to `past` others: two per weight used and
+ * 4 * layers * heads * head_dim per attended key; `logits` rows go through the vocabulary product. A formula, not a measurement. */
+double engine_flops(const struct engine *engine, int64_t past, int64_t tokens, int64_t logits);
+
+/* --- tokens ------------------------------------------------------------------------------------------------------ */
+
+struct engine_tokens { /* a growing list of token ids; {0} is an empty one */
+    int *ids;
+    int count, capacity;
+};
+void engine_tokens_add(struct engine_tokens *t, int id);
+void engine_tokens_append(struct engine_tokens *t, const int *ids, int n);
+void engine_tokens_free(struct engine_tokens *t);
+
+/* Append the ids of n bytes of text (any bytes; invalid UTF-8 is tokenized as the reference does). special != 0:
+ * the names of control tokens in the text ("<|im_start|>") become those tokens. No begin token is added. */
+void engine_tokenize(const struct engine *engine, const char *text, size_t n, int special, struct engine_tokens *out);
+/* Append the bytes of the tokens; with special == 0 control tokens give nothing. Bytes, not sanitised, maybe cut inside a character. */
+void engine_detokenize(const struct engine *engine, const int *ids, int n, int special, struct string *out);
+/* The bytes of one token (control tokens give their name); NULL for an id that is not one. Owned by the engine. */
+const char *engine_token_text(const struct engine *engine, int id, size_t *bytes);
+int engine_token_is_control(const struct engine *engine, int id);
+int engine_token_ends(const struct engine *engine, int id); /* end of a text or of a turn: generation stops there */
+
+struct engine_message {
+    const char *role; /* "system", "user", "assistant" */
+    const char *text;
+};
+/* Append the ids of a conversation as the model's template writes it, ending where the assistant's answer begins.
+ * Text inside messages can never form a control token. A model without a template gets the texts joined by blank lines. */
+void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, struct engine_tokens *out);
+
+/* --- requests ---------------------------------------------------------------------------------------------------- */
+
+struct engine_sampling {
+    float temperature;        /* 0: the most probable token, ties to the lower id */
+    int top_k;                /* 0: off */
+    float top_p;              /* 1: off */
+    float min_p;              /* 0: off; keeps tokens with p >= min_p * the greatest p */
+    float repetition_penalty; /* 1: off; over the last 64 tokens, prompt included (Keskar et al. 2019) */
+};
+#define ENGINE_SAMPLING_DEFAULT ((struct engine_sampling){.temperature = 0.7f, .top_p = 1.0f, .repetition_penalty = 1.0f})
+
+enum { ENGINE_TOP = 8 };
+struct engine_choice {
+    int id;
+    float logprob;
+};
+struct engine_token {
+    int id;
+    float logprob;                       /* natural log, of the raw softmax: before penalty, temperature and filters */
+    struct engine_choice top[ENGINE_TOP]; /* the most probable, in order, likewise raw; id -1 where there are fewer */
+};
+
+/* One continuation of one prompt, or (score) the log-probabilities of the prompt's own tokens. Many requests with the
+ * same beginning share its keys and values: whatever is cached of a prompt is forked, not computed. */
+struct engine_request {
+    const int *prompt; /* copied; at least one token */
+    int prompt_count;
+    int max_tokens;    /* of completion; it also ends at an ending token, a stop or the end of the context */
+    int ignore_end;    /* ending tokens do not end it (measurements) */
+    const char *const *stops; /* copied; the completion ends when its text contains one (the text up to and with it is kept) */
+    int stop_count;
+    struct engine_sampling sampling;
+    uint64_t seed, stream; /* the draw at position i of the completion is random_uniform(seed, stream, i) */
+    int score;         /* 1: no completion; give prompt_count - 1 tokens, the log-probability of prompt[1..] */
+};
+
+enum engine_ending { ENGINE_END_TOKEN, ENGINE_END_STOP, ENGINE_END_LENGTH, ENGINE_END_CONTEXT, ENGINE_END_SCORED, ENGINE_END_CANCELLED };
+struct engine_result {
+    int id;
+    enum engine_ending ending;
+    struct engine_token *tokens; /* completion, the ending token left out; or the scored tokens */
+    int count;
+    int prompt_count, cached; /* tokens of the prompt, and how many of them were not computed because they were cached
+                                 (depends on timing and memory: never let it into anything that must repeat) */
+};
+void engine_result_free(struct engine_result *result);
+
+/* Queue a request; *id is unique in this engine and ascending. ERROR_INPUT when the prompt does not fit the context
+ * (says both lengths) or names a token that is not there. */
+int engine_submit(struct engine *engine, const struct engine_request *request, int *id, struct error *e);
+/* One forward pass over everything that can go on: prompts in order of submission (at most ENGINE_PROMPT_ROWS rows a pass),
+ * and one token of each live branch. *live = requests not finished. Returns OK with *live == 0 when there is nothing to do. */
+int engine_step(struct engine *engine, int *live, struct error *e);
+#define ENGINE_PROMPT_ROWS 128
+/* 1 and *out (free it with engine_result_free) when a request has ended, in order of ending; 0 when none is waiting. */
+int engine_result(struct engine *engine, struct engine_result *out);
+/* The tokens a live request has so far (valid until the next engine call); 0 when it is not live. */
+int engine_so_far(const struct engine *engine, int id, const struct engine_token **tokens, int *count);
+void engine_cancel(struct engine *engine, int id); /* its result comes with ENGINE_END_CANCELLED */
+/* The path of these tokens will not be visited again: free the cached part of it that nothing else shares. */
+void engine_forget(struct engine *engine, const int *tokens, int n);
+
+struct engine_statistics { /* since engine_open, unless said */
+    int64_t prompt_rows, decode_rows, passes, evicted; /* evicted: cached segments dropped for lack of memory */
+    double busy_seconds;                       /* inside engine_step */
+    int live, waiting;                         /* now: requests decoding or in prefill; requests not yet begun */
+    size_t kv_used, kv_limit;                  /* bytes now */
+    int kv_segments;                           /* now */
+};
+void engine_statistics(const struct engine *engine, struct engine_statistics *out);
+/* Ceilings of this machine with this engine's threads and kernels (about a second). */
+void engine_limits(struct engine *engine, struct kernel_limits *out);
+
+#endif

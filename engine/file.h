@@ -1,0 +1,48 @@
+/* GGUF files, version 2 and 3, mapped (format: ggml's docs/gguf.md). Read-only; nothing is copied but the index.
+ *
+ * Invariant after engine_file_open: every string, array and tensor handed out lies whole inside the mapping, tensors do not
+ * overlap, their offsets keep the alignment, and sizes were computed without overflow. Whoever reads values checks their meaning.
+ */
+#ifndef ESPALIER_ENGINE_FILE_H
+#define ESPALIER_ENGINE_FILE_H
+
+#include "kernels/kernels.h"
+
+struct engine_file;
+
+int engine_file_open(struct engine_file **out, const char *path, struct error *e);
+void engine_file_close(struct engine_file *f);
+const char *engine_file_path(const struct engine_file *f);
+size_t engine_file_bytes(const struct engine_file *f);
+
+struct engine_text { /* bytes in the mapping, not terminated */
+    const char *bytes;
+    size_t length;
+};
+
+/* Metadata by key. Return 1 and the value, or 0 when the key is absent or of another kind (any integer width is taken
+ * for integers when the value fits; f32 and f64 for numbers). */
+int engine_file_integer(const struct engine_file *f, const char *key, int64_t *out);
+int engine_file_number(const struct engine_file *f, const char *key, double *out);
+int engine_file_boolean(const struct engine_file *f, const char *key, int *out);
+int engine_file_text(const struct engine_file *f, const char *key, struct engine_text *out);
+/* Arrays: count, or -1 when absent or not an array of strings / of integers or floats. Elements by index. */
+int64_t engine_file_texts(const struct engine_file *f, const char *key);
+void engine_file_texts_get(const struct engine_file *f, const char *key, struct engine_text *out); /* all of them, out[count] */
+int64_t engine_file_integers(const struct engine_file *f, const char *key);
+void engine_file_integers_get(const struct engine_file *f, const char *key, int64_t *out);
+
+struct engine_tensor {
+    struct engine_text name;
+    enum kernel_type type;
+    int dimensions;
+    int64_t size[4]; /* ggml's ne: size[0] is the contiguous one; 1 beyond dimensions */
+    const void *data;
+    size_t bytes;
+    size_t offset;   /* in the file, for messages */
+};
+int engine_file_tensor_count(const struct engine_file *f);
+const struct engine_tensor *engine_file_tensor_at(const struct engine_file *f, int i);
+const struct engine_tensor *engine_file_tensor(const struct engine_file *f, const char *name); /* NULL when absent */
+
+#endif

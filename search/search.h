@@ -1,0 +1,240 @@
+/* search/: the tree, its log, the strategies that grow it, the judges that score it, the tasks.
+ *
+ *   task.yaml ─► strategy: a function of the tree, says what to do next ─► items ─► engine requests
+ *                    ▲                                                                  │
+ *                 the tree = the fold of its events ◄── events, in the order of items ◄─┘
+ *
+ * - The event log is the truth. An event never changes once made; a struct search_tree is what folding events in order gives,
+ *   and anybody may fold their own from the same events (the screen does, in its own thread).
+ * - A strategy is a pure function from the tree to the next plan. It keeps nothing between calls, never calls the engine,
+ *   never blocks. So pausing, stepping, undo and resuming need no code in any strategy.
+ * - Events follow the order of work items, never of completion: the same seed gives the same log, byte for byte.
+ */
+#ifndef ESPALIER_SEARCH_H
+#define ESPALIER_SEARCH_H
+
+#include "engine/engine.h"
+
+/* --- data files that come with the program ----------------------------------------------------------------------- */
+
+/* The path of folder/name ("examples/game24.yaml", "themes/dark.yaml") where it is found first: $XDG_CONFIG_HOME/espalier/,
+ * beside the running binary, the installed share/espalier/. malloc'ed, or NULL. */
+char *search_data_path(const char *folder, const char *name);
+/* The names (without ".yaml") of all *.yaml in that folder of all three places, sorted, each once; NULL-terminated, one free() each and one for the list. */
+char **search_data_names(const char *folder);
+
+/* --- tasks ------------------------------------------------------------------------------------------------------- */
+
+struct search_task;
+/* `name` is a shipped task's name or a path (it has a '/' or ends in .yaml). Errors carry file, line and column. */
+int search_task_open(struct search_task **out, const char *name, struct error *e);
+void search_task_close(struct search_task *task);
+const char *search_task_name(const struct search_task *task);
+const char *search_task_about(const struct search_task *task);
+const char *search_task_strategy(const struct search_task *task); /* the default, e.g. "tot,b=5" */
+const char *search_task_problem_form(const struct search_task *task); /* what a problem looks like: "four numbers, as in 4 5 6 10" */
+/* Problem `row` (from 1) of the task's data, or of the file `data` when not NULL. text and answer (may be NULL) are malloc'ed. */
+int search_task_data(const struct search_task *task, const char *data, int row, char **text, char **answer, struct error *e);
+
+/* --- events ------------------------------------------------------------------------------------------------------ */
+
+enum search_purpose { SEARCH_SAMPLE, SEARCH_PROPOSE, SEARCH_VALUE, SEARCH_VOTE };
+const char *search_purpose_name(enum search_purpose purpose); /* "sample", "propose", "value", "vote" */
+
+struct search_usage {      /* tokens, by what a search with an unlimited cache of its own would compute: the same on every run */
+    int64_t prompt;        /* all tokens of all prompts */
+    int64_t cached;        /* of these, already part of an earlier prompt or completion of the same search */
+    int64_t completion;
+    double flops;          /* of prompt - cached + completion (engine_flops) */
+};
+
+struct search_item {       /* one prompt, sampled `samples` times */
+    enum search_purpose purpose;
+    int *nodes;            /* sample, propose: the node to grow; value: the node judged; vote: the candidates, in order */
+    int count;
+    int samples;
+};
+
+enum search_event_kind {
+    SEARCH_EVENT_SESSION, SEARCH_EVENT_PLAN, SEARCH_EVENT_COMPLETION, SEARCH_EVENT_THOUGHT, SEARCH_EVENT_JUDGEMENT,
+    SEARCH_EVENT_DECISION, SEARCH_EVENT_PRUNE, SEARCH_EVENT_UNDO, SEARCH_EVENT_REDO, SEARCH_EVENT_RESULT,
+};
+
+/* Immutable once made; shared by counting references (search_event_keep / _release, from any thread). Strings are UTF-8,
+ * as the model wrote them except that invalid bytes became U+FFFD: NOT safe for a terminal (utf8_sanitize). */
+struct search_event {
+    int64_t number;        /* 0, 1, 2, ... */
+    enum search_event_kind kind;
+    int references;        /* atomic */
+    int step;              /* number of the plan this belongs to; -1 before the first */
+    union {
+        struct {           /* the first event; everything needed to do the search again */
+            char *task, *problem, *expected; /* expected: the known answer, or NULL */
+            char *strategy;                  /* with every parameter spelled out: "tot,b=5,generate=propose,..." */
+            char *model;                     /* name */
+            uint64_t seed;
+            struct engine_sampling sampling;
+            int64_t budget_tokens;           /* 0: none */
+        } session;
+        struct {           /* the strategy's next step: items to be done in this order */
+            char *why;     /* "propose from 5 states", for a person */
+            struct search_item *items;
+            int count;
+        } plan;
+        struct {           /* one sample of one item: what the model was asked and what it wrote */
+            int item, sample;
+            int *prompt;   /* token ids; shared by the samples of an item: NULL when sample > 0 */
+            int prompt_count;
+            struct engine_token *tokens;
+            int count;
+            char *text;
+            enum engine_ending ending;
+            struct search_usage usage;
+        } completion;
+        struct {           /* a new node */
+            int node, parent;
+            char *text;            /* the thought, trimmed; "4 + 5 = 9 (left: 6 9 10)" */
+            int64_t completion;    /* number of the completion event it was cut from, -1 for the root */
+            int first, count;      /* which tokens of that completion */
+            int illegal;           /* a step verifier refused it */
+            char *why;             /* of the verifier: "6 is not there"; or NULL */
+            char *state;           /* what the task says is left after it: "6 9 10"; or NULL */
+            int final;             /* nothing can follow: it holds an answer, or the last step was reached */
+            char *answer;          /* canonical; or NULL */
+            int correct;           /* 1, 0, or -1 not known */
+        } thought;
+        struct {           /* the parse of one judge item, all its samples together */
+            int item;
+            enum search_purpose purpose; /* value or vote */
+            int *nodes;            /* judged nodes, in the item's order */
+            double *scores;        /* [count]: value: the sum of the weights; vote: votes for each */
+            int count;
+            char **labels;         /* [samples]: what each completion was read as: "sure", "3"; NULL: could not be read */
+            int samples;
+            int cached;            /* the same prompt was judged before (or a duplicate candidate): no completion was made */
+        } judgement;
+        struct {           /* a choice among nodes, closing a level or the search */
+            int *kept;
+            int kept_count;
+            char *why;             /* "kept 5 of 38 by value: 60, 41, 22, 21, 3" */
+            struct search_tally { char *answer; int votes; double logprob; int node; } *tally; /* self-consistency: by answer, winner first */
+            int tally_count;
+            int tie;
+        } decision;
+        struct { int node; } prune;          /* tombstone on the node and so on all below it */
+        struct { int64_t target; } undo;     /* number of the prune event undone, or done again */
+        struct {
+            char *strategy, *answer;         /* answer NULL: none */
+            int node;                        /* where it stands, or -1 */
+            int correct;                     /* 1, 0, -1 not known */
+            char *why;                       /* "plurality 6 of 16", "budget spent" */
+            struct search_usage usage;
+            int nodes, illegal;
+        } result;
+    };
+};
+struct search_event *search_event_keep(struct search_event *event);
+void search_event_release(struct search_event *event);
+/* Append the event as one line of JSON with '\n' (schema: search/README.md). Nothing in it depends on time, threads or batch. */
+void search_event_json(const struct search_event *event, struct string *out);
+
+/* --- the tree ---------------------------------------------------------------------------------------------------- */
+
+enum search_state {
+    SEARCH_FRONTIER,   /* could be grown */
+    SEARCH_EXPANDING,  /* an item of the present plan grows it */
+    SEARCH_EXPANDED,   /* has been grown */
+    SEARCH_FINAL,      /* holds an answer or a dead end; nothing follows */
+    SEARCH_ILLEGAL,
+};
+
+/* Nodes have stable ids 0, 1, 2, ... in order of creation; 0 is the root, whose text is the problem. */
+struct search_node {
+    int parent, first_child, last_child, next_sibling; /* -1: none */
+    int children, descendants, depth;
+    enum search_state state;
+    int pruned;                   /* a tombstone stands on this very node; see search_tree_is_pruned */
+    int kept;                     /* step of the decision that last kept it, -1: never */
+    int on_best_path;             /* lies on the path of the result's answer */
+    const struct search_event *thought;    /* NULL for the root */
+    const struct search_event *completion; /* its tokens; NULL where there are none */
+    const struct search_event *judgement;  /* the latest one about it, or NULL */
+    double value;                 /* the latest score; NAN: not judged */
+    double logprob;               /* sum over its own tokens */
+    int tokens;
+};
+
+/* Invariant: equal to folding, from nothing, all events so far of which none is an undone prune. Events folded are kept alive. */
+struct search_tree {
+    struct search_node *nodes;
+    int count, capacity;
+    struct search_event **events; /* all, in order */
+    int64_t event_count, event_capacity;
+    int *kept;                    /* nodes kept by the latest decision; the root before the first */
+    int kept_count;
+    int steps;                    /* number of plans so far */
+    int step_open;                /* the latest plan is not done */
+    int *undo;                    /* stack of prune events that u would undo, and U would redo: indexes of events */
+    int undo_count, redo_count, undo_capacity; /* undo[0..undo_count) done, undo[undo_count..undo_count+redo_count) undone */
+    struct search_usage usage;
+    int illegal;
+    const struct search_event *session, *latest_plan, *latest_decision, *result; /* or NULL */
+};
+void search_tree_fold(struct search_tree *tree, struct search_event *event); /* keeps the event; {0} is the empty tree */
+void search_tree_free(struct search_tree *tree);
+int search_tree_is_pruned(const struct search_tree *tree, int node); /* a tombstone on it or above it */
+const char *search_node_text(const struct search_tree *tree, int node); /* never NULL */
+
+/* --- strategies -------------------------------------------------------------------------------------------------- */
+
+/* "tot,b=5,generate=propose" checked against the table: unknown names and parameters, bad values: ERROR_USAGE with those there are. */
+int search_strategy_check(const char *spec, struct error *e);
+struct search_strategy_about {
+    const char *name, *about;
+    const char *parameters; /* "b=5 generate=propose|sample evaluate=value|vote ..." */
+};
+const struct search_strategy_about *search_strategies(int *count);
+
+/* --- running ----------------------------------------------------------------------------------------------------- */
+
+struct search;
+struct search_options {
+    const struct search_task *task; /* must outlive the search */
+    const char *problem;            /* as the user typed it; "@901" is row 901 of the task's data */
+    const char *data;               /* another data file for @N, or NULL */
+    const char *strategy;           /* NULL: the task's */
+    uint64_t seed;
+    struct engine_sampling sampling; /* fields below 0 (temperature, top_k, ...) mean the task's own */
+    int64_t budget_tokens;          /* prompt - cached + completion; 0: none */
+    /* Called for each event, in order, in the thread that calls the search; it may search_event_keep it. */
+    void (*sink)(void *context, struct search_event *event);
+    void *context;
+};
+enum search_status {
+    SEARCH_WORKING, /* inside a step: call again */
+    SEARCH_BETWEEN, /* a step (one plan, or one decision) has just been completed: the place to pause */
+    SEARCH_DONE,    /* the result event has been given */
+};
+/* Bad problem, prompt too long for the context, unknown strategy: an error, and no search. The engine must outlive it. */
+int search_open(struct search **out, struct engine *engine, const struct search_options *options, struct error *e);
+void search_close(struct search *search); /* cancels what is in flight */
+/* Do a little: at most one engine pass. All from the engine's thread. */
+int search_advance(struct search *search, enum search_status *status, struct error *e);
+/* Acts of the user, at any moment between calls of search_advance. Each is an event. ERROR_INPUT when it makes no sense
+ * (the root, a node that is not there, nothing to undo). Work in flight below a pruned node is cancelled. */
+int search_prune(struct search *search, int node, struct error *e);
+int search_undo(struct search *search, struct error *e);
+int search_redo(struct search *search, struct error *e);
+const struct search_tree *search_tree(const struct search *search);
+
+/* What is being written right now; not events, nothing depends on it. i from 0 until it returns 0. Valid until the next call. */
+struct search_live {
+    int node;               /* the node being grown or judged (the first candidate of a vote) */
+    enum search_purpose purpose;
+    int item, sample;
+    const struct engine_token *tokens;
+    int count;
+};
+int search_live(const struct search *search, int i, struct search_live *out);
+
+#endif

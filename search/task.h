@@ -1,0 +1,66 @@
+/* What a task's YAML says, as the runner asks for it: prompts, how to read completions, verdicts. Private to search/.
+ * The schema is in search/README.md. All functions are pure; strings returned are malloc'ed unless said.
+ */
+#ifndef ESPALIER_SEARCH_TASK_H
+#define ESPALIER_SEARCH_TASK_H
+
+#include "search/search.h"
+
+/* A problem the task understood. */
+struct search_problem {
+    char *text;     /* canonical: "4 5 6 10" */
+    char *state;    /* what is left at the root: "4 5 6 10", or NULL for tasks without a state */
+    char *expected; /* known answer, or NULL; for countdown the target */
+    char *target;   /* "24", or NULL */
+};
+int search_problem_parse(const struct search_task *task, const char *text, const char *expected, struct search_problem *out, struct error *e);
+void search_problem_free(struct search_problem *p);
+
+/* A path from the root to a node, as prompts see it. */
+struct search_path {
+    const struct search_problem *problem;
+    const char *const *thoughts; /* texts, root's first child first */
+    int count;
+    const char *state;           /* after the last thought: its state, or the problem's */
+};
+
+/* The messages that ask for `purpose` at this path (sample: the thoughts so far are the open assistant turn's, and are NOT in the
+ * messages: the runner appends their tokens). candidates: paths to vote on. Texts are malloc'ed in *out. */
+struct search_messages {
+    struct engine_message *list;
+    int count;
+};
+int search_task_messages(const struct search_task *task, enum search_purpose purpose, const struct search_path *path,
+                         const struct search_path *candidates, int candidate_count, struct search_messages *out, struct error *e);
+void search_messages_free(struct search_messages *m);
+int search_task_has(const struct search_task *task, enum search_purpose purpose); /* does the task have such a prompt */
+/* 1: thoughts are appended to one growing assistant turn (ask, math-word); 0: each prompt is made anew from the state (game24) */
+int search_task_continues(const struct search_task *task);
+
+int search_task_steps(const struct search_task *task);      /* greatest depth */
+int search_task_max_tokens(const struct search_task *task, enum search_purpose purpose);
+const char *const *search_task_stops(const struct search_task *task, enum search_purpose purpose, int *count);
+struct engine_sampling search_task_sampling(const struct search_task *task);
+
+/* Cut a completion into thoughts: sample gives one, propose one a line that looks like a thought. Byte ranges of text. */
+struct search_cut {
+    size_t first, length; /* trimmed */
+};
+int search_task_cut(const struct search_task *task, enum search_purpose purpose, const char *text, struct search_cut **cuts);
+
+/* The verdict on a thought that follows `path`. */
+struct search_verdict {
+    int illegal;
+    char *why, *state, *answer; /* or NULL */
+    int final;
+    int correct; /* 1, 0, -1 */
+};
+void search_task_verify(const struct search_task *task, const struct search_path *path, const char *thought, struct search_verdict *out);
+void search_verdict_free(struct search_verdict *v);
+
+/* Value: the label of a completion (owned by the task) and its weight, or NULL: unreadable (weight: what the task says for it).
+ * Vote: the candidate's number 1..candidates, or 0: unreadable. */
+const char *search_task_value(const struct search_task *task, const char *completion, double *weight);
+int search_task_vote(const struct search_task *task, const char *completion, int candidates);
+
+#endif

@@ -1,0 +1,46 @@
+/* tui/: the front door. main, the commands, and the explorer's screens. Only this floor includes curses. Private to tui/. */
+#ifndef ESPALIER_TUI_H
+#define ESPALIER_TUI_H
+
+#include "search/search.h"
+
+/* --- what every command understands ------------------------------------------------------------------------------ */
+
+/* Values as the command line gave them; what was not given holds the value in the comment. Strings are argv's own. */
+struct tui_options {
+    const char *model, *kernels, *task, *strategy, *data, *theme; /* NULL */
+    int threads, batch, context;                                  /* 0 */
+    size_t kv_memory;                                             /* 0 */
+    int n;                                                        /* 0 */
+    uint64_t seed;                                                /* 1 */
+    struct engine_sampling sampling;                              /* every field -1 */
+    int64_t budget_tokens;                                        /* 0 */
+    int json, ascii, paused;                                      /* 0; paused: the explorer does not start the search by itself */
+    int prefix, branches;                                         /* speed: 0 */
+    const char *dump;                                             /* explorer: NULL; "COLSxROWS": draw the final screen as text, no terminal */
+    char **words;                                                 /* what is not an option */
+    int word_count;
+};
+
+/* One row of the table of commands; a file each. Returns the exit code, having printed its own error. */
+struct tui_command {
+    const char *name, *summary, *usage, *example;
+    const char *options; /* names of the options it takes, blank-separated: "model kernels json" */
+    int (*run)(const struct tui_options *o);
+};
+int tui_fail(const struct error *e); /* print "espalier: message" on stderr, return its code */
+
+/* The path of the model: o->model, $ESPALIER_MODEL, or the one `make run` keeps under the XDG cache. malloc'ed. */
+int tui_model_path(const struct tui_options *o, char **path, struct error *e);
+/* engine_open with the options and that path. */
+int tui_engine_open(const struct tui_options *o, int vocabulary_only, struct engine **out, struct error *e);
+/* The search options of a command line (task, problem joined from the words, strategy, seed, sampling, budget). *task is the caller's to close. */
+int tui_search_options(const struct tui_options *o, struct search_task **task, struct search_options *out, char **problem, struct error *e);
+
+/* --- the explorer ------------------------------------------------------------------------------------------------ */
+
+/* Opens the screen, loads the model in the engine thread, and lets the user live in the tree until q. Returns an exit code;
+ * errors before the screen opens and after it closes are in *e. */
+int tui_explore(const struct tui_options *o, struct error *e);
+
+#endif

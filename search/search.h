@@ -14,6 +14,7 @@
 #define ESPALIER_SEARCH_H
 
 #include "engine/engine.h"
+#include "search/yaml.h"
 
 /* --- data files that come with the program ----------------------------------------------------------------------- */
 

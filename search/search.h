@@ -136,8 +136,9 @@ struct search_event {
 };
 struct search_event *search_event_keep(struct search_event *event);
 void search_event_release(struct search_event *event);
-/* Append the event as one line of JSON with '\n' (schema: search/README.md). Nothing in it depends on time, threads or batch. */
-void search_event_json(const struct search_event *event, struct string *out);
+/* Append the event as one line of JSON with '\n' (schema: search/README.md). Nothing in it depends on time, threads or batch.
+ * The engine gives the texts of tokens; NULL leaves them out. */
+void search_event_json(const struct search_event *event, const struct engine *engine, struct string *out);
 
 /* --- the tree ---------------------------------------------------------------------------------------------------- */
 

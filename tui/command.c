@@ -1,0 +1,123 @@
+#include "tui/command.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct tui_command *const tui_commands[] = {
+    &tui_command_run,        &tui_command_complete, &tui_command_score, &tui_command_tokenize,
+    &tui_command_detokenize, &tui_command_info,     &tui_command_speed, NULL,
+};
+
+int tui_fail(const struct error *e)
+{
+    fflush(stdout);
+    fprintf(stderr, "espalier: %s\n", e->message);
+    return e->code;
+}
+
+int tui_model_path(const struct tui_options *o, char **path, struct error *e)
+{
+    const char *given = o->model ? o->model : getenv("ESPALIER_MODEL");
+    if (given && *given) {
+        *path = xstrdup(given);
+        return OK;
+    }
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    *path = cache && *cache ? xasprintf("%s/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf", cache)
+                            : xasprintf("%s/.cache/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf", home ? home : "");
+    if (access(*path, R_OK) == 0)
+        return OK;
+    error_set(e, ERROR_INPUT, "no model: give one with -m FILE.gguf, or let `make run` get a small one (it would be %s)", *path);
+    free(*path);
+    *path = NULL;
+    return e->code;
+}
+
+int tui_engine_open(const struct tui_options *o, int vocabulary_only, struct engine **out, struct error *e)
+{
+    char *path;
+    int code = tui_model_path(o, &path, e);
+    if (code)
+        return code;
+    struct engine_options options = {
+        .model = path, .kernels = o->kernels, .threads = o->threads, .batch = o->batch, .context = o->context, .kv_memory = o->kv_memory,
+        .vocabulary_only = vocabulary_only,
+    };
+    code = engine_open(out, &options, e);
+    free(path);
+    return code;
+}
+
+/* What opens when nothing is asked: a question a very small model is of two minds about. */
+static const char *const first_task = "ask", *const first_problem = "What is 8 * 7?";
+
+int tui_search_options(const struct tui_options *o, struct search_task **task, struct search_options *out, char **problem, struct error *e)
+{
+    int code = search_task_open(task, o->task ? o->task : first_task, e);
+    if (code)
+        return code;
+    if (!o->word_count && o->task && strcmp(o->task, first_task)) {
+        code = error_set(e, ERROR_USAGE, "no problem: task %s expects %s, or @ROW of its data", search_task_name(*task), search_task_problem_form(*task));
+        search_task_close(*task);
+        *task = NULL;
+        return code;
+    }
+    struct string text = {0};
+    for (int i = 0; i < o->word_count; i++)
+        string_addf(&text, "%s%s", i ? " " : "", o->words[i]);
+    *problem = o->word_count ? text.text : xstrdup(first_problem);
+    *out = (struct search_options){
+        .task = *task, .problem = *problem, .data = o->data, .strategy = o->strategy, .seed = o->seed, .sampling = o->sampling,
+        .budget_tokens = o->budget_tokens,
+    };
+    return OK;
+}
+
+int tui_read_text(const struct tui_options *o, struct string *out, struct error *e)
+{
+    for (int i = 0; i < o->word_count; i++)
+        string_addf(out, "%s%s", i ? " " : "", o->words[i]);
+    if (o->word_count)
+        return OK;
+    char buffer[65536];
+    for (size_t n; (n = fread(buffer, 1, sizeof buffer, stdin)) > 0;) {
+        string_append(out, buffer, n);
+        if (out->length > (size_t)64 << 20)
+            return error_set(e, ERROR_INPUT, "standard input: more than 64 MiB of text");
+    }
+    if (ferror(stdin))
+        return error_set(e, ERROR_INPUT, "standard input: %s", strerror(errno));
+    return OK;
+}
+
+void tui_print_json(json_t *value)
+{
+    json_dumpf(value, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    json_decref(value);
+}
+
+json_t *tui_json_text(const char *bytes, size_t n)
+{
+    struct string clean = {0};
+    for (const char *p = bytes, *end = bytes + n; p < end;) {
+        const char *start = p;
+        if (utf8_next(&p, end) < 0)
+            string_append(&clean, "\xef\xbf\xbd", 3);
+        else
+            string_append(&clean, start, (size_t)(p - start));
+    }
+    json_t *value = json_stringn(string_text(&clean), clean.length);
+    string_free(&clean);
+    return value;
+}
+
+int tui_complete(struct engine *engine, const struct engine_request *request, struct engine_result *out, struct error *e)
+{
+    int id, live, code = engine_submit(engine, request, &id, e);
+    while (!code && !engine_result(engine, out))
+        code = engine_step(engine, &live, e);
+    return code;
+}

@@ -1,0 +1,22 @@
+/* The table of commands, and what they share. Private to tui/. */
+#ifndef ESPALIER_TUI_COMMAND_H
+#define ESPALIER_TUI_COMMAND_H
+
+#include "tui/options.h"
+
+#include <jansson.h>
+
+extern const struct tui_command tui_command_explore, tui_command_run, tui_command_complete, tui_command_score, tui_command_tokenize,
+    tui_command_detokenize, tui_command_info, tui_command_speed;
+extern const struct tui_command *const tui_commands[]; /* all but the explorer; NULL at the end */
+
+/* The words of the command line joined by blanks, or, where there are none, all of standard input. */
+int tui_read_text(const struct tui_options *o, struct string *out, struct error *e);
+/* Print one JSON value and a newline on stdout; releases it. */
+void tui_print_json(json_t *value);
+/* Bytes as a JSON string: what is not UTF-8 becomes U+FFFD, everything else stays. */
+json_t *tui_json_text(const char *bytes, size_t n);
+/* Run one request to its end. */
+int tui_complete(struct engine *engine, const struct engine_request *request, struct engine_result *out, struct error *e);
+
+#endif

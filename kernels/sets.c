@@ -1,0 +1,49 @@
+/* Which sets are built, which of them this machine runs, and which is taken. */
+#include "sets.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef __x86_64__
+int kernel_machine_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+#endif
+
+const struct kernel_set *const *kernel_sets(void)
+{
+    static const struct kernel_set *const sets[] = {
+#ifdef __x86_64__
+        &kernel_set_avx2,
+#endif
+        &kernel_set_reference,
+        NULL,
+    };
+    return sets;
+}
+
+int kernel_set_find(const char *name, const struct kernel_set **set, struct error *e)
+{
+    int any = strcmp(name, "auto") == 0;
+    struct string built = {0};
+    for (const struct kernel_set *const *s = kernel_sets(); *s; s++) {
+        int runs = (*s)->supported();
+        if (runs && (any || strcmp(name, (*s)->name) == 0)) {
+            *set = *s;
+            string_free(&built);
+            return OK;
+        }
+        string_addf(&built, "%s%s%s", built.length ? ", " : "", (*s)->name, runs ? "" : " (not on this machine)");
+    }
+    int code = error_set(e, ERROR_INPUT, "kernels %s: no such set runs here; there are auto, %s", name, string_text(&built));
+    string_free(&built);
+    return code;
+}
+
+void kernel_matrix_free(struct kernel_matrix *m)
+{
+    free(m->packed);
+    m->packed = NULL;
+    m->packed_bytes = 0;
+}

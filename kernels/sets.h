@@ -1,0 +1,14 @@
+/* The tables of this build, for sets.c alone to list. A new kind of machine is one table here, one line in sets.c. */
+#ifndef ESPALIER_SETS_H
+#define ESPALIER_SETS_H
+
+#include "kernels.h"
+
+extern const struct kernel_set kernel_set_reference;
+#ifdef __x86_64__
+extern const struct kernel_set kernel_set_avx2;
+/* Not in avx2_rows.c: a file compiled for AVX2 may hold AVX2 anywhere, also in the question. */
+int kernel_machine_avx2(void);
+#endif
+
+#endif

@@ -1,0 +1,209 @@
+/* The AVX2 set (with FMA and F16C): its table, the rounding of activations, and all that works on one row of numbers. */
+#include "avx2.h"
+#include "sets.h"
+
+#include <math.h>
+
+/* --- activations to 8 bits --------------------------------------------------------------------------------------- */
+
+size_t kernel_avx2_prepared_bytes(int cols)
+{
+    size_t blocks = ((size_t)cols + 31) / 32;
+    return (sizeof(struct activation_row) + blocks * sizeof(struct activation_block) + 63) & ~(size_t)63;
+}
+
+/* 8 floats from x[c] on, zeros from `cols` on. */
+static __m256 load_some(const float *x, int c, int cols)
+{
+    return c + 8 <= cols ? _mm256_loadu_ps(x + c) : _mm256_maskload_ps(x + c, lanes8(cols - c));
+}
+
+/* The bits of the largest magnitude in x[first ... last): an infinity is above every number, a NaN above that. */
+static uint32_t largest_bits(const float *x, int first, int last)
+{
+    const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
+    __m256i most = _mm256_setzero_si256();
+    for (int c = first; c < last; c += 8)
+        most = _mm256_max_epi32(most, _mm256_and_si256(_mm256_castps_si256(load_some(x, c, last)), magnitude));
+    __m128i m = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
+    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
+    return (uint32_t)_mm_cvtsi128_si32(m);
+}
+
+static float float_of_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* q = x / step, rounded to nearest; returns the sum of q. */
+static int round_block(const float *x, int c, int cols, float per_step, int8_t *q)
+{
+    const __m256 scale = _mm256_set1_ps(per_step);
+    __m256i four[4];
+    for (int i = 0; i < 4; i++)
+        four[i] = _mm256_cvtps_epi32(_mm256_mul_ps(load_some(x, c + 8 * i, cols), scale));
+    __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(four[0], four[1]), _mm256_packs_epi32(four[2], four[3]));
+    bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); /* undo packs' halves */
+    _mm256_storeu_si256((__m256i *)(void *)q, bytes);
+    __m256i sums = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes), _mm256_set1_epi16(1));
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
+    return _mm_cvtsi128_si32(s);
+}
+
+static void prepare(const float *x, int cols, void *prepared)
+{
+    struct activation_row *row = prepared;
+    uint32_t bits = largest_bits(x, 0, cols);
+    float largest = float_of_bits(bits);
+    int blocks = (cols + 31) / 32;
+    /* Below 1e-30 the unit would leave the normal numbers, and so would any product with it: taken for zero. */
+    if (bits >= 0x7f800000 || largest < 1e-30f) {
+        row->unit = bits >= 0x7f800000 ? NAN : 0;
+        memset(row->blocks, 0, (size_t)blocks * sizeof *row->blocks);
+        return;
+    }
+    row->unit = largest / (127.0f * MOST_STEPS);
+    float per_unit = 127.0f * MOST_STEPS / largest, steps_per = MOST_STEPS / largest;
+    for (int b = 0; b < blocks; b++) {
+        struct activation_block *block = &row->blocks[b];
+        int end = 32 * b + 32 < cols ? 32 * b + 32 : cols;
+        /* The least whole number of units for which the block's largest is at most 127 of them. */
+        int steps = (int)ceilf(float_of_bits(largest_bits(x, 32 * b, end)) * steps_per);
+        steps = steps > MOST_STEPS ? MOST_STEPS : steps;
+        int sum = round_block(x, 32 * b, end, steps ? per_unit / (float)steps : 0, block->q);
+        block->steps_pair = steps | steps << 16;
+        block->steps = (float)steps;
+        block->sum = (float)steps * (float)sum;
+    }
+}
+
+/* --- rows -------------------------------------------------------------------------------------------------------- */
+
+static void rms_norm(const float *x, const float *weight, float epsilon, int cols, float *out)
+{
+    __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    int c = 0;
+    for (; c + 32 <= cols; c += 32)
+        for (int i = 0; i < 4; i++) {
+            __m256 v = _mm256_loadu_ps(x + c + 8 * i);
+            sums[i] = _mm256_fmadd_ps(v, v, sums[i]);
+        }
+    for (; c < cols; c += 8) {
+        __m256 v = load_some(x, c, cols);
+        sums[0] = _mm256_fmadd_ps(v, v, sums[0]);
+    }
+    float sum = sum8(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])));
+    float scale = 1 / sqrtf(sum / (float)cols + epsilon);
+    for (c = 0; c < cols; c++)
+        out[c] = weight[c] * (x[c] * scale);
+}
+
+static void rope(float *x, int heads, int head_dim, const float *cos_sin, int neox)
+{
+    int half = head_dim / 2;
+    for (int h = 0; h < heads; h++, x += head_dim) {
+        int i = 0; /* pairs done */
+        if (neox)
+            for (; i + 8 <= half; i += 8) {
+                __m256 low = _mm256_loadu_ps(cos_sin + 2 * i), high = _mm256_loadu_ps(cos_sin + 2 * i + 8);
+                __m256 c = _mm256_shuffle_ps(low, high, 0x88), s = _mm256_shuffle_ps(low, high, 0xdd);
+                c = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(c), 0xd8)); /* 0 1 4 5 2 3 6 7 before */
+                s = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(s), 0xd8));
+                __m256 a = _mm256_loadu_ps(x + i), b = _mm256_loadu_ps(x + half + i);
+                _mm256_storeu_ps(x + i, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)));
+                _mm256_storeu_ps(x + half + i, _mm256_fmadd_ps(a, s, _mm256_mul_ps(b, c)));
+            }
+        else
+            for (; i + 4 <= half; i += 4) {
+                __m256 both = _mm256_loadu_ps(cos_sin + 2 * i), v = _mm256_loadu_ps(x + 2 * i);
+                __m256 c = _mm256_moveldup_ps(both), s = _mm256_movehdup_ps(both);
+                _mm256_storeu_ps(x + 2 * i, _mm256_fmaddsub_ps(v, c, _mm256_mul_ps(_mm256_permute_ps(v, 0xb1), s)));
+            }
+        for (; i < half; i++) {
+            float *a = neox ? x + i : x + 2 * i, *b = neox ? x + i + half : x + 2 * i + 1;
+            float c = cos_sin[2 * i], s = cos_sin[2 * i + 1], a0 = *a, b0 = *b;
+            *a = fmaf(a0, c, -(b0 * s));
+            *b = fmaf(a0, s, b0 * c);
+        }
+    }
+}
+
+static void store_halves(const float *x, int n, uint16_t *to)
+{
+    for (int c = 0; c < n; c += 8) {
+        __m128i halves = _mm256_cvtps_ph(load_some(x, c, n), _MM_FROUND_TO_NEAREST_INT);
+        if (c + 8 <= n)
+            _mm_storeu_si128((__m128i *)(void *)(to + c), halves);
+        else
+            memcpy(to + c, &halves, (size_t)(n - c) * sizeof *to);
+    }
+}
+
+static void store(const float *k, const float *v, int kv_heads, int head_dim, unsigned char *block, size_t keys,
+                  size_t values, int cell)
+{
+    for (int h = 0; h < kv_heads; h++) {
+        size_t at = (size_t)(h * KERNEL_CELLS + cell) * (size_t)head_dim * sizeof(uint16_t);
+        store_halves(k + (size_t)h * (size_t)head_dim, head_dim, (uint16_t *)(void *)(block + keys + at));
+        store_halves(v + (size_t)h * (size_t)head_dim, head_dim, (uint16_t *)(void *)(block + values + at));
+    }
+}
+
+static void swiglu(const float *gate, const float *up, int n, float *out)
+{
+    const __m256 one = _mm256_set1_ps(1);
+    for (int c = 0; c < n; c += 8) {
+        __m256 g = load_some(gate, c, n), u = load_some(up, c, n);
+        __m256 e = exp8(_mm256_sub_ps(_mm256_setzero_ps(), g));
+        __m256 y = _mm256_mul_ps(_mm256_div_ps(g, _mm256_add_ps(one, e)), u);
+        if (c + 8 <= n)
+            _mm256_storeu_ps(out + c, y);
+        else
+            _mm256_maskstore_ps(out + c, lanes8(n - c), y);
+    }
+}
+
+/* Groups of 4 as tile_4bit has them: 8 maddubs, 7 additions in 16 bits, one widening, one addition in 32. The empty asm
+ * keeps the compiler from computing them once. */
+static double int8_products(void)
+{
+    enum { ROUNDS = 1000000, CHAINS = 2 };
+    __m256i w = _mm256_set1_epi8(7), a = _mm256_set1_epi8(-3), total[CHAINS];
+    for (int c = 0; c < CHAINS; c++)
+        total[c] = _mm256_setzero_si256();
+    for (int round = 0; round < ROUNDS; round++)
+        for (int c = 0; c < CHAINS; c++) {
+            __m256i products = _mm256_setzero_si256();
+            for (int j = 0; j < 8; j++) {
+                __asm__ volatile("" : "+x"(w), "+x"(a));
+                products = _mm256_add_epi16(products, _mm256_maddubs_epi16(w, a));
+            }
+            total[c] = _mm256_add_epi32(total[c], _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
+        }
+    __asm__ volatile("" ::"x"(_mm256_add_epi32(total[0], total[1])));
+    return 32.0 * 8 * CHAINS * ROUNDS;
+}
+
+/* --- the table --------------------------------------------------------------------------------------------------- */
+
+const struct kernel_set kernel_set_avx2 = {
+    .name = "avx2",
+    .about = "AVX2, FMA, F16C: weights as they are, activations rounded to 8 bits, half-precision cache",
+    .supported = kernel_machine_avx2,
+    .cache = KERNEL_F16,
+    .pack = kernel_avx2_pack,
+    .prepared_bytes = kernel_avx2_prepared_bytes,
+    .prepare = prepare,
+    .matmul = kernel_avx2_matmul,
+    .rms_norm = rms_norm,
+    .rope = rope,
+    .store = store,
+    .attention = kernel_avx2_attention,
+    .swiglu = swiglu,
+    .int8_products = int8_products,
+};

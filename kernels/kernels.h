@@ -114,6 +114,10 @@ struct kernel_set {
     void (*attention)(const struct kernel_attention *a, int r, int h);
     /* out[c] = silu(gate[c]) * up[c] (SwiGLU: Shazeer 2020); out may be gate. */
     void (*swiglu)(const float *gate, const float *up, int n, float *out);
+
+    /* Multiplies and adds 8-bit numbers held in registers, by the instruction matmul uses, for some tens of milliseconds;
+     * returns how many products those were. NULL where matmul uses none. For kernel_limits_measure. */
+    double (*int8_products)(void);
 };
 #define KERNEL_STRIP 8 /* ranges of output rows are cut at multiples of this */
 

@@ -1,0 +1,741 @@
+/* The kernels: formats by hand-worked blocks, halves exhaustively, every set against the reference within stated bounds,
+ * and, bit for bit, the contract that a row's numbers are a function of that row alone. */
+#include "kernels/kernels.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* --- numbers to test with ---------------------------------------------------------------------------------------- */
+
+static uint64_t draws; /* the one stream of all tests; each begins it anew */
+
+static double uniform(void)
+{
+    return random_uniform(1, 0, draws++);
+}
+
+static int below(int n)
+{
+    return (int)(uniform() * n);
+}
+
+/* Normal, by the sum of twelve. */
+static float normal(void)
+{
+    double sum = -6;
+    for (int i = 0; i < 12; i++)
+        sum += uniform();
+    return (float)sum;
+}
+
+static float *normals(size_t n, float scale)
+{
+    float *x = xmalloc(n * sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = normal() * scale;
+    return x;
+}
+
+/* Activations as a transformer has them: mostly small, now and then one a hundred times larger. */
+static float *activations(size_t n)
+{
+    float *x = normals(n, 1);
+    for (size_t i = 0; i < n; i++)
+        if (below(200) == 0)
+            x[i] *= 100;
+    return x;
+}
+
+static void put_half(unsigned char *p, float x)
+{
+    uint16_t half = kernel_float_to_half(x);
+    memcpy(p, &half, sizeof half);
+}
+
+static const struct kernel_set *reference(void)
+{
+    const struct kernel_set *set;
+    assert_int_equal(kernel_set_find("reference", &set, NULL), OK);
+    return set;
+}
+
+/* A matrix of random blocks. Its data begins at an odd address, as a mapped file's may. */
+struct matrix {
+    struct kernel_matrix m;
+    unsigned char *memory;
+    float *weights; /* dequantized, [rows][cols] */
+};
+
+static struct matrix matrix_make(enum kernel_type type, int rows, int cols)
+{
+    const struct kernel_format *format = kernel_format(type);
+    size_t row_bytes = (size_t)(cols / format->block) * (size_t)format->bytes, bytes = (size_t)rows * row_bytes;
+    struct matrix x = {.memory = xmalloc(bytes + 1)};
+    unsigned char *data = x.memory + 1;
+    for (size_t at = 0; at < bytes; at += (size_t)format->bytes) {
+        float weight = normal() * 0.05f;
+        if (type == KERNEL_F32) {
+            memcpy(data + at, &weight, sizeof weight);
+        } else if (type == KERNEL_F16) {
+            put_half(data + at, weight);
+        } else {
+            for (int i = 0; i < format->bytes; i++)
+                data[at + (size_t)i] = (unsigned char)below(256);
+            put_half(data + at, weight * 0.1f);
+            if (type == KERNEL_Q4_1)
+                put_half(data + at + 2, normal() * 0.05f);
+        }
+    }
+    x.weights = xmalloc((size_t)rows * (size_t)cols * sizeof(float));
+    for (int n = 0; n < rows; n++)
+        format->dequantize(data + (size_t)n * row_bytes, x.weights + (size_t)n * (size_t)cols, cols);
+    x.m = (struct kernel_matrix){.type = type, .rows = rows, .cols = cols, .data = data};
+    return x;
+}
+
+static void matrix_drop(struct matrix *x)
+{
+    kernel_matrix_free(&x->m);
+    free(x->memory);
+    free(x->weights);
+}
+
+static void *prepare_rows(const struct kernel_set *set, const float *x, int rows, int cols)
+{
+    size_t each = set->prepared_bytes(cols);
+    assert_int_equal(each % 64, 0);
+    unsigned char *prepared = aligned_xmalloc((size_t)rows * each);
+    for (int r = 0; r < rows; r++)
+        set->prepare(x + (size_t)r * (size_t)cols, cols, prepared + (size_t)r * each);
+    return prepared;
+}
+
+static void assert_same(const float *a, const float *b, size_t n)
+{
+    if (memcmp(a, b, n * sizeof *a) == 0)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&a[i], &b[i], sizeof *a))
+            fail_msg("number %zu of %zu: %a is not %a", i, n, (double)a[i], (double)b[i]);
+}
+
+#define FOR_EACH_SET(set)                                                                                              \
+    for (const struct kernel_set *const *s_ = kernel_sets(), *set; (set = *s_) != NULL; s_++)                          \
+        if (set->supported())
+
+/* --- formats ----------------------------------------------------------------------------------------------------- */
+
+/* What IEEE 754 says a half is, in powers of two. */
+static float half_by_definition(uint16_t h)
+{
+    int exponent = h >> 10 & 31, mantissa = h & 1023;
+    double value = exponent == 31 ? (mantissa ? NAN : INFINITY)
+                   : exponent     ? ldexp(1024 + mantissa, exponent - 25)
+                                  : ldexp(mantissa, -24);
+    return (float)(h & 0x8000 ? -value : value);
+}
+
+static void test_halves(void **state)
+{
+    (void)state;
+    for (int h = 0; h < 65536; h++) {
+        float expected = half_by_definition((uint16_t)h), x = kernel_half_to_float((uint16_t)h);
+        if (isnan(expected)) {
+            assert_true(isnan(x));
+            uint16_t back = kernel_float_to_half(x);
+            assert_true((back & 0x7c00) == 0x7c00 && (back & 0x3ff) && (back & 0x8000) == (h & 0x8000));
+            continue;
+        }
+        assert_memory_equal(&x, &expected, sizeof x);
+        assert_int_equal(kernel_float_to_half(x), h);
+        if ((h & 0x7fff) >= 0x7bff)
+            continue;
+        /* Half-way to the next goes to the even one, and anything beside it to the nearer. */
+        float next = half_by_definition((uint16_t)(h + 1)), middle = (x + next) / 2;
+        assert_int_equal(kernel_float_to_half(middle), h & 1 ? h + 1 : h);
+        assert_int_equal(kernel_float_to_half(nextafterf(middle, x)), h);
+        assert_int_equal(kernel_float_to_half(nextafterf(middle, next)), h + 1);
+    }
+    assert_int_equal(kernel_float_to_half(65519.99f), 0x7bff);
+    assert_int_equal(kernel_float_to_half(65520), 0x7c00);
+    assert_int_equal(kernel_float_to_half(-1e30f), 0xfc00);
+    assert_int_equal(kernel_float_to_half(-INFINITY), 0xfc00);
+    assert_int_equal(kernel_float_to_half(1e-40f), 0);
+}
+
+static void test_formats(void **state)
+{
+    (void)state;
+    unsigned char block[40] = {0};
+    float out[32];
+    put_half(block, 0.5f);
+    for (int i = 0; i < 16; i++)
+        block[2 + i] = (unsigned char)(i | (15 - i) << 4);
+    kernel_format(KERNEL_Q4_0)->dequantize(block, out, 32);
+    for (int i = 0; i < 16; i++) {
+        assert_true(out[i] == 0.5f * (float)(i - 8));
+        assert_true(out[16 + i] == 0.5f * (float)(7 - i));
+    }
+
+    put_half(block, 0.25f);
+    put_half(block + 2, -1.5f);
+    for (int i = 0; i < 16; i++)
+        block[4 + i] = (unsigned char)(i | (15 - i) << 4);
+    kernel_format(KERNEL_Q4_1)->dequantize(block, out, 32);
+    for (int i = 0; i < 16; i++) {
+        assert_true(out[i] == 0.25f * (float)i - 1.5f);
+        assert_true(out[16 + i] == 0.25f * (float)(15 - i) - 1.5f);
+    }
+
+    put_half(block, -2);
+    for (int i = 0; i < 32; i++)
+        block[2 + i] = (unsigned char)(i * 8 - 128);
+    kernel_format(KERNEL_Q8_0)->dequantize(block, out, 32);
+    for (int i = 0; i < 32; i++)
+        assert_true(out[i] == -2 * (float)(i * 8 - 128));
+
+    const float plain[3] = {1, -2.5f, 1e30f};
+    kernel_format(KERNEL_F32)->dequantize(plain, out, 3);
+    assert_same(out, plain, 3);
+    put_half(block, -0.375f);
+    put_half(block + 2, 1024);
+    kernel_format(KERNEL_F16)->dequantize(block, out, 2);
+    assert_true(out[0] == -0.375f && out[1] == 1024);
+
+    const struct { enum kernel_type type; const char *name; int block, bytes; } known[] = {
+        {KERNEL_F32, "F32", 1, 4},     {KERNEL_F16, "F16", 1, 2},     {KERNEL_Q4_0, "Q4_0", 32, 18},
+        {KERNEL_Q4_1, "Q4_1", 32, 20}, {KERNEL_Q8_0, "Q8_0", 32, 34},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        assert_string_equal(kernel_format(known[i].type)->name, known[i].name);
+        assert_int_equal(kernel_format(known[i].type)->block, known[i].block);
+        assert_int_equal(kernel_format(known[i].type)->bytes, known[i].bytes);
+    }
+}
+
+/* --- the pool ---------------------------------------------------------------------------------------------------- */
+
+struct counting {
+    atomic_int *ran; /* one a task */
+};
+
+static void count_task(void *argument, int i)
+{
+    struct counting *counting = argument;
+    atomic_fetch_add(&counting->ran[i], 1);
+}
+
+static void test_pool(void **state)
+{
+    (void)state;
+    const int sizes[] = {1, 2, 3, 8}, jobs[] = {0, 1, 2, 3, 7, 64, 1000};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        struct kernel_pool *pool = kernel_pool_create(sizes[s]);
+        assert_int_equal(kernel_pool_threads(pool), sizes[s]);
+        atomic_int *ran = xcalloc(1000, sizeof *ran);
+        struct counting counting = {ran};
+        int expected = 0;
+        for (int round = 0; round < 300; round++) {
+            int tasks = jobs[round % 7];
+            kernel_pool_run(pool, tasks, count_task, &counting);
+            expected += tasks;
+            if (round % 100 == 99)
+                usleep(2000); /* the workers fall asleep, and must be woken */
+        }
+        int total = 0;
+        for (int i = 0; i < 1000; i++)
+            total += atomic_load(&ran[i]);
+        assert_int_equal(total, expected);
+        memset(ran, 0, 1000 * sizeof *ran);
+        for (int round = 0; round < 20; round++) {
+            kernel_pool_run(pool, 1000, count_task, &counting);
+            for (int i = 0; i < 1000; i++)
+                assert_int_equal(atomic_load(&ran[i]), round + 1);
+        }
+        free(ran);
+        kernel_pool_free(pool);
+    }
+    kernel_pool_free(kernel_pool_create(4)); /* freed before anything ran */
+    kernel_pool_free(NULL);
+}
+
+/* --- the sets ---------------------------------------------------------------------------------------------------- */
+
+static void test_find(void **state)
+{
+    (void)state;
+    const struct kernel_set *set = NULL;
+    struct error e = {0};
+    assert_int_equal(kernel_set_find("auto", &set, &e), OK);
+    assert_true(set->supported());
+    FOR_EACH_SET(each)
+    {
+        const struct kernel_set *found = NULL;
+        assert_int_equal(kernel_set_find(each->name, &found, &e), OK);
+        assert_ptr_equal(found, each);
+        assert_true(each->cache == KERNEL_F32 || each->cache == KERNEL_F16);
+    }
+    assert_int_equal(kernel_set_find("abacus", &set, &e), ERROR_INPUT);
+    assert_int_equal(e.code, ERROR_INPUT);
+    assert_non_null(strstr(e.message, "abacus"));
+    assert_non_null(strstr(e.message, "auto"));
+    for (const struct kernel_set *const *s = kernel_sets(); *s; s++)
+        assert_non_null(strstr(e.message, (*s)->name));
+}
+
+/* --- matmul ------------------------------------------------------------------------------------------------------ */
+
+/* Rounding an activation to 8 bits moves it by at most half a step of its block, 1/254 of the block's largest. */
+static double rounding_bound(const float *w, const float *x, int cols)
+{
+    double bound = 0;
+    for (int k = 0; k < cols; k += 32) {
+        double largest = 0, weights = 0;
+        for (int i = k; i < cols && i < k + 32; i++) {
+            largest = fmax(largest, fabs((double)x[i]));
+            weights += fabs((double)w[i]);
+        }
+        bound += weights * largest / 254;
+    }
+    return bound;
+}
+
+/* Every set's product against one in double precision; the reference within fp32 rounding, the others within that of
+ * rounding every activation the worst way, and a tenth of it in the mean. */
+static void check_product(const struct kernel_set *set, enum kernel_type type, int rows, int cols, int tokens, const float *x)
+{
+    struct matrix w = matrix_make(type, rows, cols);
+    struct kernel_pool *pool = kernel_pool_create(2);
+    assert_int_equal(set->pack(&w.m, pool, NULL), OK);
+    kernel_pool_free(pool);
+    void *prepared = prepare_rows(set, x, tokens, cols);
+    float *y = xcalloc((size_t)tokens * (size_t)rows, sizeof *y);
+    set->matmul(&w.m, x, prepared, tokens, y, rows, 0, rows, 0);
+    int rounded = set != reference() && type != KERNEL_F32 && type != KERNEL_F16;
+    double error = 0, bounds = 0;
+    for (int r = 0; r < tokens; r++)
+        for (int n = 0; n < rows; n++) {
+            double sum = 0, magnitude = 0;
+            const float *wn = w.weights + (size_t)n * (size_t)cols, *xr = x + (size_t)r * (size_t)cols;
+            for (int k = 0; k < cols; k++) {
+                sum += (double)wn[k] * (double)xr[k];
+                magnitude += fabs((double)wn[k] * (double)xr[k]);
+            }
+            double exact = 4e-6 * magnitude + 1e-30;
+            double bound = exact + (rounded ? 1.02 * rounding_bound(wn, xr, cols) : 0);
+            double off = fabs((double)y[r * rows + n] - sum);
+            error += off, bounds += bound;
+            if (!(off <= bound))
+                fail_msg("%s %s %dx%d, row %d of %d, output %d: %g, not %g (bound %g)", set->name, kernel_format(type)->name,
+                         rows, cols, r, tokens, n, (double)y[r * rows + n], sum, bound);
+        }
+    assert_true(error <= bounds * (cols >= 256 ? 0.1 : 1));
+    free(y);
+    free(prepared);
+    matrix_drop(&w);
+}
+
+static const int widths[] = {32, 64, 576, 640, 896, 1536, 1600};
+#define WIDTHS (int)(sizeof widths / sizeof *widths)
+
+static void test_matmul_values(void **state)
+{
+    (void)state;
+    draws = 0;
+    FOR_EACH_SET(set)
+        for (int type = 0; type < KERNEL_TYPES; type++)
+            for (int i = 0; i < WIDTHS + 3; i++) {
+                int cols = i < WIDTHS ? widths[i] : kernel_format(type)->block * (1 + below(40));
+                int rows = 1 + below(70), tokens = 1 + below(9);
+                float *x = activations((size_t)tokens * (size_t)cols);
+                check_product(set, type, rows, cols, tokens, x);
+                free(x);
+            }
+}
+
+static void test_matmul_extremes(void **state)
+{
+    (void)state;
+    draws = 1 << 20;
+    const int cols = 96, tokens = 6;
+    FOR_EACH_SET(set)
+        for (int type = 0; type < KERNEL_TYPES; type++) {
+            float *x = normals((size_t)tokens * (size_t)cols, 1);
+            for (int k = 0; k < cols; k++) {
+                x[k] = 0;                                 /* a row of zeros */
+                x[cols + k] *= k / 32 == 1 ? 0 : 1e30f;   /* huge, with a block of zeros */
+                x[2 * cols + k] *= 1e-25f;                /* tiny */
+                x[3 * cols + k] *= k == 5 ? 1e6f : 1e-6f; /* one far above all others */
+                x[4 * cols + k] = k % 2 ? 1.0f : -1.0f;   /* every one the largest */
+            }
+            check_product(set, type, 13, cols, tokens, x);
+
+            /* What is not a number stays visible and stays in its row. */
+            x[cols + 40] = INFINITY;
+            x[2 * cols + 41] = NAN;
+            struct matrix w = matrix_make(type, 9, cols);
+            struct kernel_pool *pool = kernel_pool_create(1);
+            assert_int_equal(set->pack(&w.m, pool, NULL), OK);
+            void *prepared = prepare_rows(set, x, tokens, cols);
+            float y[6 * 9] = {0};
+            set->matmul(&w.m, x, prepared, tokens, y, 9, 0, 9, 0);
+            for (int n = 0; n < 9; n++) {
+                assert_true(y[n] == 0);
+                assert_false(isfinite(y[9 + n]));
+                assert_true(isnan(y[2 * 9 + n]));
+                assert_true(isfinite(y[3 * 9 + n]));
+            }
+            /* Weights of a broken file: anything may come out, but from their own row alone. */
+            if (type != KERNEL_F32) {
+                const uint16_t infinity = 0x7c00;
+                memcpy((unsigned char *)w.memory + 1, &infinity, sizeof infinity);
+                kernel_matrix_free(&w.m);
+                assert_int_equal(set->pack(&w.m, pool, NULL), OK);
+                float z[9] = {0};
+                set->matmul(&w.m, x + 3 * cols, (unsigned char *)prepared + 3 * set->prepared_bytes(cols), 1, z, 9, 0, 9, 0);
+                assert_false(isfinite(z[0]));
+                assert_same(z + 1, y + 3 * 9 + 1, 8);
+            }
+            kernel_pool_free(pool);
+            free(prepared);
+            matrix_drop(&w);
+            free(x);
+        }
+}
+
+/* The contract: each row alone, whole, gives the bits that any number of rows in any ranges give. */
+static void test_matmul_bits(void **state)
+{
+    (void)state;
+    draws = 2 << 20;
+    enum { MOST = 40 };
+    struct kernel_pool *pool = kernel_pool_create(2);
+    FOR_EACH_SET(set)
+        for (int type = 0; type < KERNEL_TYPES; type++)
+            for (int i = 0; i < WIDTHS; i++) {
+                int cols = widths[i], rows = 8 * (1 + below(6)) + below(8);
+                struct matrix w = matrix_make(type, rows, cols);
+                assert_int_equal(set->pack(&w.m, pool, NULL), OK);
+                float *x = activations((size_t)MOST * (size_t)cols);
+                unsigned char *prepared = prepare_rows(set, x, MOST, cols);
+                size_t each = set->prepared_bytes(cols), all = (size_t)MOST * (size_t)rows;
+                float *alone = xcalloc(all, sizeof *alone), *before = normals(all, 1), *added = xmalloc(all * sizeof *added);
+                memcpy(added, before, all * sizeof *added);
+                for (int r = 0; r < MOST; r++) {
+                    set->matmul(&w.m, x + r * cols, prepared + (size_t)r * each, 1, alone + r * rows, rows, 0, rows, 0);
+                    set->matmul(&w.m, x + r * cols, prepared + (size_t)r * each, 1, added + r * rows, rows, 0, rows, 1);
+                }
+                for (int tokens = 1; tokens <= MOST; tokens++) {
+                    int start = below(MOST - tokens + 1), stride = rows + below(5), accumulate = tokens % 2;
+                    float *y = xcalloc((size_t)tokens * (size_t)stride, sizeof *y);
+                    for (int r = 0; r < tokens; r++)
+                        for (int n = 0; n < stride; n++)
+                            y[r * stride + n] = n < rows ? before[(start + r) * rows + n] : 77;
+                    for (int first = 0; first < rows;) {
+                        int last = first + KERNEL_STRIP * (1 + below(4));
+                        last = last < rows ? last : rows;
+                        set->matmul(&w.m, x + start * cols, prepared + (size_t)start * each, tokens, y, stride, first, last, accumulate);
+                        first = last;
+                    }
+                    for (int r = 0; r < tokens; r++) {
+                        assert_same(y + r * stride, (accumulate ? added : alone) + (start + r) * rows, (size_t)rows);
+                        for (int n = rows; n < stride; n++)
+                            assert_true(y[r * stride + n] == 77);
+                    }
+                    free(y);
+                }
+                free(alone);
+                free(before);
+                free(added);
+                free(prepared);
+                free(x);
+                matrix_drop(&w);
+            }
+    kernel_pool_free(pool);
+}
+
+/* --- rows -------------------------------------------------------------------------------------------------------- */
+
+static void test_rows(void **state)
+{
+    (void)state;
+    draws = 3 << 20;
+    FOR_EACH_SET(set)
+        for (int round = 0; round < 200; round++) {
+            int n = round < 70 ? round + 1 : 1 + below(1700);
+            float scale = round % 5 == 0 ? 1e-6f : round % 5 == 1 ? 1e6f : 1;
+            float *x = normals((size_t)n, scale), *weight = normals((size_t)n, 1), *out = xcalloc((size_t)n, sizeof *out);
+            double square = 0;
+            for (int c = 0; c < n; c++)
+                square += (double)x[c] * (double)x[c];
+            set->rms_norm(x, weight, 1e-5f, n, out);
+            for (int c = 0; c < n; c++) {
+                double expected = (double)weight[c] * (double)x[c] / sqrt(square / n + 1e-5);
+                assert_true(fabs((double)out[c] - expected) <= 2e-6 * fabs(expected));
+            }
+
+            float *gate = normals((size_t)n, round % 3 ? 3.0f : 60.0f), *in_place = xmalloc((size_t)n * sizeof *in_place);
+            memcpy(in_place, gate, (size_t)n * sizeof *gate);
+            set->swiglu(gate, weight, n, out);
+            set->swiglu(in_place, weight, n, in_place);
+            assert_same(in_place, out, (size_t)n);
+            for (int c = 0; c < n; c++) {
+                double expected = (double)gate[c] / (1 + exp(-(double)gate[c])) * (double)weight[c];
+                assert_true(fabs((double)out[c] - expected) <= 1e-6 * fabs(expected) + 1e-35);
+                float one; /* a lane is as good as another */
+                set->swiglu(&gate[c], &weight[c], 1, &one);
+                assert_same(&one, &out[c], 1);
+            }
+            free(x);
+            free(weight);
+            free(out);
+            free(gate);
+            free(in_place);
+        }
+    FOR_EACH_SET(set)
+    {
+        float gate[5] = {-200, 200, NAN, INFINITY, 0}, up[5] = {1, 1, 1, 1, 1}, out[5];
+        set->swiglu(gate, up, 5, out);
+        assert_true(fabsf(out[0]) < 1e-30f && out[1] == 200 && isnan(out[2]) && out[3] == INFINITY && out[4] == 0);
+        float zeros[40] = {0}, ones[40];
+        for (int i = 0; i < 40; i++)
+            ones[i] = 1;
+        set->rms_norm(zeros, ones, 1e-5f, 40, ones);
+        for (int i = 0; i < 40; i++)
+            assert_true(ones[i] == 0);
+    }
+}
+
+static void test_rope(void **state)
+{
+    (void)state;
+    draws = 4 << 20;
+    const int dims[] = {2, 8, 10, 16, 20, 36, 64, 80, 96, 128};
+    FOR_EACH_SET(set)
+        for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
+            for (int neox = 0; neox < 2; neox++) {
+                int dim = dims[i], heads = 1 + below(4);
+                float *x = normals((size_t)(heads * dim), 1), *y = xmalloc((size_t)(heads * dim) * sizeof *y);
+                float *cos_sin = xmalloc((size_t)dim * sizeof *cos_sin);
+                for (int p = 0; p < dim / 2; p++) {
+                    double angle = uniform() * 700;
+                    cos_sin[2 * p] = (float)cos(angle);
+                    cos_sin[2 * p + 1] = (float)sin(angle);
+                }
+                memcpy(y, x, (size_t)(heads * dim) * sizeof *y);
+                set->rope(y, heads, dim, cos_sin, neox);
+                for (int h = 0; h < heads; h++)
+                    for (int p = 0; p < dim / 2; p++) {
+                        int a = h * dim + (neox ? p : 2 * p), b = h * dim + (neox ? p + dim / 2 : 2 * p + 1);
+                        double c = (double)cos_sin[2 * p], s = (double)cos_sin[2 * p + 1];
+                        assert_true(fabs((double)y[a] - ((double)x[a] * c - (double)x[b] * s)) < 2e-6);
+                        assert_true(fabs((double)y[b] - ((double)x[a] * s + (double)x[b] * c)) < 2e-6);
+                    }
+                free(x);
+                free(y);
+                free(cos_sin);
+            }
+}
+
+/* --- attention --------------------------------------------------------------------------------------------------- */
+
+/* A cache in which every position has its own cell, spread at will over blocks and runs. */
+struct cache {
+    struct kernel_run *runs;
+    unsigned char **blocks;
+    int blocks_count;
+    size_t keys, values;
+};
+
+/* Positions [0, n) of k and v ([n][kv_heads * dim]) stored so that runs end at random with chance 1/`often` at each
+ * position, and at the end of each block. Unused cells hold NaN, which nothing may read into a sum. */
+static struct cache cache_make(const struct kernel_set *set, const float *k, const float *v, int n, int kv_heads, int dim, int often)
+{
+    size_t bytes = (size_t)kv_heads * KERNEL_CELLS * (size_t)dim * (set->cache == KERNEL_F16 ? 2 : 4);
+    struct cache c = {.keys = 64, .values = 64 + bytes};
+    c.runs = xcalloc((size_t)n, sizeof *c.runs);
+    c.blocks = xcalloc((size_t)n, sizeof *c.blocks);
+    int run = -1;
+    for (int p = 0; p < n; p++) {
+        if (p % KERNEL_CELLS == 0 || below(often) == 0) {
+            size_t all = 64 + 2 * bytes;
+            unsigned char *block = aligned_xmalloc(all);
+            memset(block, 0xff, all);
+            c.blocks[c.blocks_count++] = block;
+            c.runs[++run] = (struct kernel_run){block, p % KERNEL_CELLS, 0};
+        }
+        set->store(k + p * kv_heads * dim, v + p * kv_heads * dim, kv_heads, dim, c.runs[run].block, c.keys, c.values, p % KERNEL_CELLS);
+        c.runs[run].count++;
+    }
+    return c;
+}
+
+static void cache_drop(struct cache *c)
+{
+    for (int i = 0; i < c->blocks_count; i++)
+        free(c->blocks[i]);
+    free(c->blocks);
+    free(c->runs);
+}
+
+/* Softmax attention in double precision, on keys and values as the cache rounds them. */
+static void attend_exactly(const struct kernel_set *set, const float *q, const float *k, const float *v, int position, int heads,
+                           int kv_heads, int dim, float scale, double *out, double *bound)
+{
+    double *weights = xmalloc((size_t)(position + 1) * sizeof *weights);
+    for (int h = 0; h < heads; h++) {
+        int kv = h / (heads / kv_heads);
+        double most = -INFINITY, length = 0, score_error = 0;
+        for (int p = 0; p <= position; p++) {
+            double sum = 0, magnitude = 0;
+            for (int d = 0; d < dim; d++) {
+                float key = k[(p * kv_heads + kv) * dim + d];
+                key = set->cache == KERNEL_F16 ? kernel_half_to_float(kernel_float_to_half(key)) : key;
+                sum += (double)q[h * dim + d] * (double)key;
+                magnitude += fabs((double)q[h * dim + d] * (double)key);
+            }
+            weights[p] = sum * (double)scale;
+            score_error = fmax(score_error, 1e-6 * magnitude * (double)scale);
+            most = fmax(most, weights[p]);
+        }
+        for (int p = 0; p <= position; p++)
+            length += weights[p] = exp(weights[p] - most);
+        for (int d = 0; d < dim; d++) {
+            double sum = 0, magnitude = 0;
+            for (int p = 0; p <= position; p++) {
+                float value = v[(p * kv_heads + kv) * dim + d];
+                value = set->cache == KERNEL_F16 ? kernel_half_to_float(kernel_float_to_half(value)) : value;
+                sum += weights[p] * (double)value;
+                magnitude += weights[p] * fabs((double)value);
+            }
+            out[h * dim + d] = sum / length;
+            bound[h * dim + d] = (4e-6 + 2 * score_error) * magnitude / length;
+        }
+    }
+    free(weights);
+}
+
+static void test_attention(void **state)
+{
+    (void)state;
+    draws = 5 << 20;
+    const struct { int heads, kv_heads, dim; } shapes[] = {
+        {9, 3, 64}, {14, 2, 64}, {4, 4, 32}, {8, 1, 16}, {2, 1, 128}, {5, 1, 80}, {3, 3, 20}, {4, 2, 4}, {6, 3, 96},
+    };
+    const int positions[] = {0, 1, 7, 8, 15, 16, 62, 63, 64, 65, 127, 128, 200};
+    FOR_EACH_SET(set)
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            enum { N = 201 };
+            int heads = shapes[i].heads, kv_heads = shapes[i].kv_heads, dim = shapes[i].dim, wide = heads * dim;
+            float *k = normals((size_t)(N * kv_heads * dim), 1), *v = normals((size_t)(N * kv_heads * dim), 1);
+            struct cache whole = cache_make(set, k, v, N, kv_heads, dim, 1 << 30);
+            for (int often = 1; often <= 27; often *= 3) { /* once with a run for every position */
+                struct cache spread = cache_make(set, k, v, N, kv_heads, dim, often);
+                enum { ROWS = sizeof positions / sizeof *positions };
+                struct kernel_row rows[ROWS], alone;
+                float *q = normals((size_t)(ROWS * wide), often == 3 ? 12.0f : 1.0f);
+                float *out = xmalloc((size_t)(ROWS * wide) * sizeof *out), *one = xmalloc((size_t)wide * sizeof *one);
+                for (int r = 0; r < ROWS; r++)
+                    rows[r] = (struct kernel_row){spread.runs, positions[r]};
+                struct kernel_attention a = {.q = q, .out = out, .heads = heads, .kv_heads = kv_heads, .head_dim = dim,
+                                             .scale = 1 / sqrtf((float)dim), .keys = spread.keys, .values = spread.values, .rows = rows};
+                memset(out, 0xff, (size_t)(ROWS * wide) * sizeof *out);
+                for (int h = kv_heads - 1; h >= 0; h--)
+                    for (int r = 0; r < ROWS; r++)
+                        set->attention(&a, r, h);
+                for (int r = 0; r < ROWS; r++) {
+                    /* Bit for bit what the row gives alone with its positions in as few runs as there can be. */
+                    alone = (struct kernel_row){whole.runs, positions[r]};
+                    struct kernel_attention b = a;
+                    b.q = q + r * wide, b.out = one, b.rows = &alone;
+                    for (int h = 0; h < kv_heads; h++)
+                        set->attention(&b, 0, h);
+                    assert_same(out + r * wide, one, (size_t)wide);
+                    double *expected = xmalloc((size_t)wide * sizeof *expected), *bound = xmalloc((size_t)wide * sizeof *bound);
+                    attend_exactly(set, b.q, k, v, positions[r], heads, kv_heads, dim, a.scale, expected, bound);
+                    for (int d = 0; d < wide; d++)
+                        if (!(fabs((double)one[d] - expected[d]) <= bound[d]))
+                            fail_msg("%s, %d heads on %d of %d, position %d, number %d: %g, not %g (bound %g)", set->name, heads,
+                                     kv_heads, dim, positions[r], d, (double)one[d], expected[d], bound[d]);
+                    free(expected);
+                    free(bound);
+                }
+                free(q);
+                free(out);
+                free(one);
+                cache_drop(&spread);
+            }
+            cache_drop(&whole);
+            free(k);
+            free(v);
+        }
+}
+
+/* Equal keys make a mean of the values; one key far above the others makes its value. */
+static void test_attention_by_hand(void **state)
+{
+    (void)state;
+    enum { N = 130, DIM = 8 };
+    FOR_EACH_SET(set)
+    {
+        float k[N * DIM] = {0}, v[N * DIM], q[DIM], out[DIM];
+        for (int p = 0; p < N; p++)
+            for (int d = 0; d < DIM; d++)
+                v[p * DIM + d] = (float)(p + d);
+        for (int d = 0; d < DIM; d++)
+            q[d] = 1;
+        struct cache c = cache_make(set, k, v, N, 1, DIM, 5);
+        struct kernel_row row = {c.runs, N - 1};
+        struct kernel_attention a = {.q = q, .out = out, .heads = 1, .kv_heads = 1, .head_dim = DIM, .scale = 1,
+                                     .keys = c.keys, .values = c.values, .rows = &row};
+        set->attention(&a, 0, 0);
+        for (int d = 0; d < DIM; d++)
+            assert_true(fabsf(out[d] - ((N - 1) / 2.0f + (float)d)) < 1e-4f);
+        cache_drop(&c);
+        for (int d = 0; d < DIM; d++)
+            k[70 * DIM + d] = 100;
+        c = cache_make(set, k, v, N, 1, DIM, 5);
+        row.runs = c.runs;
+        set->attention(&a, 0, 0);
+        for (int d = 0; d < DIM; d++)
+            assert_true(out[d] == (float)(70 + d));
+        cache_drop(&c);
+    }
+}
+
+/* --- limits ------------------------------------------------------------------------------------------------------ */
+
+static void test_limits(void **state)
+{
+    (void)state;
+    struct kernel_pool *pool = kernel_pool_create(2);
+    const struct kernel_set *set;
+    assert_int_equal(kernel_set_find("auto", &set, NULL), OK);
+    struct kernel_limits limits;
+    kernel_limits_measure(set, pool, &limits);
+    assert_true(limits.memory_read > 1e8 && limits.sgemm > 1e8);
+    assert_true(set->int8_products ? limits.int8 > 1e8 : limits.int8 == 0);
+    kernel_limits_measure(reference(), pool, &limits);
+    assert_true(limits.int8 == 0);
+    kernel_pool_free(pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_halves),         cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_pool),           cmocka_unit_test(test_find),
+        cmocka_unit_test(test_matmul_values),  cmocka_unit_test(test_matmul_extremes),
+        cmocka_unit_test(test_matmul_bits),    cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_rope),           cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_attention_by_hand), cmocka_unit_test(test_limits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,244 @@
+/* Pre-tokenizers: lists of expressions, applied one after another. What an expression matches becomes a piece, what lies
+ * between two matches becomes a piece, and the next expression sees each piece as if it were a whole text.
+ *
+ * The reference is llama.cpp, whose hand-written matchers these expressions reproduce, oddities included:
+ *  - its tables are of Unicode 15.1; PCRE2's may be older, so the letters and numbers new since Unicode 14 are written out;
+ *  - white space is the property White_Space (PCRE2's \s under UCP has U+180E too);
+ *  - a byte that does not begin a UTF-8 sequence is read as U+FFFD, one for each byte, while overlong forms are read
+ *    as the character they stand for, and surrogates as themselves.
+ */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "engine/pretokenizer.h"
+
+#include <pcre2.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the table --------------------------------------------------------------------------------------------------- */
+
+/* For use within [ ]. */
+#define LETTER                                                                                                         \
+    "\\p{L}\\x{1123F}-\\x{11240}\\x{11F02}\\x{11F04}-\\x{11F10}\\x{11F12}-\\x{11F33}\\x{1342F}\\x{13441}-\\x{13446}"    \
+    "\\x{1B132}\\x{1B155}\\x{1DF25}-\\x{1DF2A}\\x{1E030}-\\x{1E06D}\\x{1E4D0}-\\x{1E4EB}\\x{2B739}\\x{2EBF0}-\\x{2EE5D}" \
+    "\\x{31350}-\\x{323AF}"
+#define NUMBER "\\p{N}\\x{11F50}-\\x{11F59}\\x{1D2C0}-\\x{1D2D3}\\x{1E4F0}-\\x{1E4F9}"
+#define SPACE                                                                                                          \
+    "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+
+#define SPACES "[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+"
+#define GPT2                                                                                                           \
+    "'s|'t|'re|'ve|'m|'ll|'d| ?[" LETTER "]++| ?[" NUMBER "]++| ?[^" SPACE LETTER NUMBER "]++|" SPACES
+/* Llama 3's, and with another number of digits Qwen 2's. */
+#define CONTRACTIONS "'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]"
+#define LLAMA3(digits)                                                                                                 \
+    CONTRACTIONS "|[^\\r\\n" LETTER NUMBER "]?[" LETTER "]++|[" NUMBER "]" digits "| ?[^" SPACE LETTER NUMBER          \
+                 "]++[\\r\\n]*+|[" SPACE "]*[\\r\\n]++|" SPACES
+
+enum { STAGES = 4 };
+
+static const struct row {
+    const char *name;
+    int whole_words;
+    const char *stages[STAGES]; /* NULL beyond the last */
+} rows[] = {
+    {"smollm", 0, {"[" NUMBER "]", GPT2}},
+    {"starcoder", 0, {"[" NUMBER "]", GPT2}},
+    {"gpt-2", 0, {GPT2}},
+    {"default", 0, {"[\\p{P}$+<=>^~|]++", GPT2, "[" NUMBER "]++", "[0-9][0-9][0-9]"}},
+    {"llama-bpe", 1, {LLAMA3("{1,3}+")}},
+    {"qwen2", 0, {LLAMA3("")}},
+};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+/* Invariant: code[i] is the compiled row->stages[i] for i < stages. */
+struct engine_pretokenizer {
+    const struct row *row;
+    int stages;
+    pcre2_code *code[STAGES];
+};
+
+static int compile(struct engine_pretokenizer *p, struct error *e)
+{
+    for (; p->stages < STAGES && p->row->stages[p->stages]; p->stages++) {
+        int why;
+        size_t where;
+        pcre2_code *code = pcre2_compile((PCRE2_SPTR)p->row->stages[p->stages], PCRE2_ZERO_TERMINATED,
+                                         PCRE2_UTF | PCRE2_UCP, &why, &where, NULL);
+        if (!code) {
+            char text[128];
+            pcre2_get_error_message(why, (PCRE2_UCHAR *)text, sizeof text);
+            return error_set(e, ERROR_ENGINE, "PCRE2 cannot compile the expression of pre-tokenizer %s: %s at %zu; it needs a "
+                                              "PCRE2 with Unicode",
+                             p->row->name, text, where);
+        }
+        pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* where there is no JIT, matching is slower and the same */
+        p->code[p->stages] = code;
+    }
+    return OK;
+}
+
+int engine_pretokenizer_create(struct engine_pretokenizer **out, struct engine_text name, const char *path, struct error *e)
+{
+    *out = NULL;
+    for (int i = 0; i < ROWS; i++)
+        if (strlen(rows[i].name) == name.length && !memcmp(rows[i].name, name.bytes, name.length)) {
+            struct engine_pretokenizer *p = xcalloc(1, sizeof *p);
+            p->row = &rows[i];
+            int code = compile(p, e);
+            if (code)
+                engine_pretokenizer_free(p);
+            else
+                *out = p;
+            return code;
+        }
+    struct string known = {0};
+    for (int i = 0; i < ROWS; i++)
+        string_addf(&known, "%s%s", i ? ", " : "", rows[i].name);
+    error_set(e, ERROR_INPUT, "%.200s: tokenizer.ggml.pre is \"%.*s\"; this version knows %s", path,
+              (int)(name.length < 80 ? name.length : 80), name.bytes, string_text(&known));
+    string_free(&known);
+    return ERROR_INPUT;
+}
+
+void engine_pretokenizer_free(struct engine_pretokenizer *p)
+{
+    if (!p)
+        return;
+    for (int i = 0; i < p->stages; i++)
+        pcre2_code_free(p->code[i]);
+    free(p);
+}
+
+const char *engine_pretokenizer_name(const struct engine_pretokenizer *p)
+{
+    return p->row->name;
+}
+
+int engine_pretokenizer_whole_words(const struct engine_pretokenizer *p)
+{
+    return p->row->whole_words;
+}
+
+/* --- reading text as the reference does -------------------------------------------------------------------------- */
+
+static int is_continuation(const char *p, const char *end)
+{
+    return p < end && ((unsigned char)*p & 0xc0) == 0x80;
+}
+
+/* One character at *p, by the shape of its bytes alone; -1 and one byte on where they have none. */
+static int32_t loose_next(const char **p, const char *end)
+{
+    const char *s = *p;
+    unsigned char lead = (unsigned char)*s;
+    int more = lead < 0x80 ? 0 : lead < 0xc0 ? -1 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : lead < 0xf8 ? 3 : -1;
+    int32_t c = more == 0 ? lead : more > 0 ? lead & (0x3f >> more) : -1;
+    for (int i = 1; i <= more; i++) {
+        if (!is_continuation(s + i, end)) {
+            c = -1;
+            break;
+        }
+        c = c << 6 | (s[i] & 0x3f);
+    }
+    if (c > 0x10ffff)
+        c = -1;
+    *p = c < 0 ? s + 1 : s + 1 + more;
+    return c;
+}
+
+static void append_character(struct string *s, int32_t c)
+{
+    char bytes[4];
+    size_t n = 0;
+    if (c < 0x80) {
+        bytes[n++] = (char)c;
+    } else if (c < 0x800) {
+        bytes[n++] = (char)(0xc0 | c >> 6);
+        bytes[n++] = (char)(0x80 | (c & 0x3f));
+    } else if (c < 0x10000) {
+        bytes[n++] = (char)(0xe0 | c >> 12);
+        bytes[n++] = (char)(0x80 | (c >> 6 & 0x3f));
+        bytes[n++] = (char)(0x80 | (c & 0x3f));
+    } else {
+        bytes[n++] = (char)(0xf0 | c >> 18);
+        bytes[n++] = (char)(0x80 | (c >> 12 & 0x3f));
+        bytes[n++] = (char)(0x80 | (c >> 6 & 0x3f));
+        bytes[n++] = (char)(0x80 | (c & 0x3f));
+    }
+    string_append(s, bytes, n);
+}
+
+/* bytes: the text as read, every character in its one shape. shape: the same with surrogates, which PCRE2 takes for no
+ * character at all, replaced by U+FFFD: as long, and of the same kind to every expression. */
+static void read_loosely(const char *text, size_t n, struct string *bytes, struct string *shape)
+{
+    for (const char *p = text, *end = text + n; p < end;) {
+        int32_t c = loose_next(&p, end);
+        if (c < 0)
+            c = 0xfffd;
+        append_character(bytes, c);
+        append_character(shape, c >= 0xd800 && c < 0xe000 ? 0xfffd : c);
+    }
+}
+
+static int is_utf8(const char *text, size_t n)
+{
+    for (const char *p = text, *end = text + n; p < end;)
+        if (utf8_next(&p, end) < 0)
+            return 0;
+    return 1;
+}
+
+/* --- splitting --------------------------------------------------------------------------------------------------- */
+
+struct split {
+    const struct engine_pretokenizer *p;
+    const char *bytes, *shape; /* equally long; PCRE2 sees shape, words are of bytes */
+    pcre2_match_data *match[STAGES];
+    void (*word)(void *argument, const char *bytes, size_t n);
+    void *argument;
+};
+
+/* The piece [from, to) by the expressions from `stage` on. No character is ever lost: what no expression matches, or
+ * what PCRE2 gives up on, is a word. */
+static void split_piece(const struct split *s, int stage, size_t from, size_t to)
+{
+    if (stage == s->p->stages) {
+        s->word(s->argument, s->bytes + from, to - from);
+        return;
+    }
+    while (from < to) {
+        size_t start = to - from, end = to - from;
+        if (pcre2_match(s->p->code[stage], (PCRE2_SPTR)s->shape + from, to - from, 0, PCRE2_NO_UTF_CHECK, s->match[stage],
+                        NULL) > 0) {
+            const size_t *span = pcre2_get_ovector_pointer(s->match[stage]);
+            start = span[0];
+            end = span[1];
+        }
+        if (start)
+            split_piece(s, stage + 1, from, from + start);
+        if (end > start)
+            split_piece(s, stage + 1, from + start, from + end);
+        from += end;
+    }
+}
+
+void engine_pretokenizer_split(const struct engine_pretokenizer *p, const char *text, size_t n,
+                               void (*word)(void *argument, const char *bytes, size_t n), void *argument)
+{
+    struct string bytes = {0}, shape = {0};
+    struct split s = {.p = p, .bytes = text, .shape = text, .word = word, .argument = argument};
+    if (!is_utf8(text, n)) {
+        read_loosely(text, n, &bytes, &shape);
+        s.bytes = bytes.text;
+        s.shape = shape.text;
+        n = bytes.length;
+    }
+    for (int i = 0; i < p->stages; i++)
+        s.match[i] = pcre2_match_data_create(1, NULL);
+    split_piece(&s, 0, 0, n);
+    for (int i = 0; i < p->stages; i++)
+        pcre2_match_data_free(s.match[i]);
+    string_free(&bytes);
+    string_free(&shape);
+}

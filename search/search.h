@@ -175,8 +175,10 @@ struct search_tree {
     int *kept;                    /* nodes kept by the latest decision; the root before the first */
     int kept_count;
     int steps;                    /* number of plans so far */
-    int step_open;                /* the latest plan is not done */
-    int *undo;                    /* stack of prune events that u would undo, and U would redo: indexes of events */
+    int step_open;                /* the latest plan is not done: some item of it is not complete and not pruned */
+    int *done, done_count, done_capacity; /* of each item of the plan in progress (none: count 0): samples recorded, and one more once judged */
+    int items_open;               /* of these items, how many are neither complete nor pruned */
+    int64_t *undo;                /* stack of prune events that u would undo, and U would redo: their numbers */
     int undo_count, redo_count, undo_capacity; /* undo[0..undo_count) done, undo[undo_count..undo_count+redo_count) undone */
     struct search_usage usage;
     int illegal;

@@ -1,0 +1,23 @@
+/* Greedy: one path, thought by thought, always the most probable token. */
+#include "search/strategy.h"
+
+static void next(const struct search_tree *tree, const struct search_parameters *p, int spent, struct search_plan *plan)
+{
+    (void)p;
+    int node = 0;
+    for (int child; (child = search_next_child(tree, node, -1)) >= 0;)
+        node = child;
+    const struct search_node *n = &tree->nodes[node];
+    if (n->state == SEARCH_FRONTIER && !spent) {
+        plan->why = xasprintf("go on from thought %d", n->depth);
+        search_plan_item(plan, SEARCH_SAMPLE, &node, 1, 1);
+    } else if (search_has_answer(tree, node)) {
+        search_plan_done(plan, node, xasprintf("the only path, %d thoughts long", n->depth));
+    } else if (n->state == SEARCH_ILLEGAL) {
+        search_plan_done(plan, -1, xasprintf("thought %d is illegal: %s", n->depth, n->thought->thought.why ? n->thought->thought.why : ""));
+    } else {
+        search_plan_done(plan, -1, xasprintf("the path ends after %d thoughts without an answer", n->depth));
+    }
+}
+
+const struct search_strategy search_greedy = {.name = "greedy", .samples = 1, .temperature = 0, .next = next};

@@ -1,0 +1,262 @@
+/* The strategies there are; how one is named with its parameters, "tot,b=5,generate=propose"; what they share. */
+#include "search/strategy.h"
+#include "search/event.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a person is told of each, in the same order as the strategies below it. */
+static const struct search_strategy_about abouts[] = {
+    {"greedy", "one path, always the most probable token", ""},
+    {"self-consistency", "m paths, the answer most of them come to (Wang et al. 2022)", "m=16"},
+    {"tot", "tree of thoughts, breadth first: generate, evaluate, keep b (Yao et al. 2023)",
+     "b=5 generate=propose|sample evaluate=value|vote select=greedy|sample n_generate_sample=5 n_evaluate_sample=3"},
+};
+static const struct search_strategy *const strategies[] = {&search_greedy, &search_self_consistency, &search_tot};
+enum { STRATEGIES = sizeof strategies / sizeof *strategies };
+_Static_assert(sizeof abouts / sizeof *abouts == STRATEGIES, "every strategy has its line of help");
+
+const struct search_strategy_about *search_strategies(int *count)
+{
+    *count = STRATEGIES;
+    return abouts;
+}
+
+const struct search_strategy *search_strategy_find(const char *name)
+{
+    for (int i = 0; i < STRATEGIES; i++)
+        if (!strcmp(strategies[i]->name, name))
+            return strategies[i];
+    return NULL;
+}
+
+/* --- reading a specification ------------------------------------------------------------------------------------- */
+
+/* Does the word of n bytes stand in a list of words that `separator` divides? Its place, or -1. */
+static int word_index(const char *list, char separator, const char *word, size_t n)
+{
+    for (int i = 0; list && *list; i++) {
+        const char *end = strchr(list, separator);
+        size_t length = end ? (size_t)(end - list) : strlen(list);
+        if (length == n && !memcmp(list, word, n))
+            return i;
+        list += length + (end != NULL);
+    }
+    return -1;
+}
+
+static char *choice_at(const char *choices, int index)
+{
+    while (index-- > 0)
+        choices = strchr(choices, '|') + 1;
+    return xstrndup(choices, strcspn(choices, "|"));
+}
+
+static const char *strategy_parameters(const struct search_strategy *s)
+{
+    for (int i = 0; i < STRATEGIES; i++)
+        if (strategies[i] == s && *abouts[i].parameters)
+            return abouts[i].parameters;
+    return "none";
+}
+
+static int unknown_strategy(const char *name, size_t n, struct error *e)
+{
+    struct string known = {0};
+    for (int i = 0; i < STRATEGIES; i++)
+        string_addf(&known, "%s%s", i ? ", " : "", strategies[i]->name);
+    int code = error_set(e, ERROR_USAGE, "unknown strategy '%.*s'; there are: %s", (int)n, name, string_text(&known));
+    string_free(&known);
+    return code;
+}
+
+static int read_number(const struct search_strategy *s, const struct search_parameter *p, const char *text, size_t n, int *out,
+                       struct error *e)
+{
+    char *copy = xstrndup(text, n), *end;
+    errno = 0;
+    long value = strtol(copy, &end, 10);
+    int bad = end == copy || *end || errno || value < p->least || value > p->most;
+    free(copy);
+    if (bad)
+        return error_set(e, ERROR_USAGE, "%s: %s=%.*s: expected a whole number from %d to %d", s->name, p->name, (int)n, text, p->least,
+                         p->most);
+    *out = (int)value;
+    return OK;
+}
+
+static int read_parameter(struct search_parameters *out, unsigned *given, const char *text, size_t n, struct error *e)
+{
+    const struct search_strategy *s = out->strategy;
+    const char *equals = memchr(text, '=', n);
+    size_t name = equals ? (size_t)(equals - text) : n;
+    for (int i = 0; i < s->parameter_count; i++) {
+        const struct search_parameter *p = &s->parameters[i];
+        if (word_index(p->name, ' ', text, name) < 0 && word_index(p->aliases, ' ', text, name) < 0)
+            continue;
+        if (*given & 1u << i)
+            return error_set(e, ERROR_USAGE, "%s: %s is given twice", s->name, p->name);
+        *given |= 1u << i;
+        const char *value = equals ? equals + 1 : text + n;
+        size_t length = (size_t)(text + n - value);
+        if (!p->choices)
+            return read_number(s, p, value, length, &out->value[i], e);
+        out->value[i] = word_index(p->choices, '|', value, length);
+        if (out->value[i] < 0)
+            return error_set(e, ERROR_USAGE, "%s: %s=%.*s: expected one of %s", s->name, p->name, (int)length, value, p->choices);
+        return OK;
+    }
+    return error_set(e, ERROR_USAGE, "%s: unknown parameter '%.*s'; there are: %s", s->name, (int)name, text, strategy_parameters(s));
+}
+
+/* --- what a task can be asked ------------------------------------------------------------------------------------ */
+
+static int has_prompt(const struct search_task *task, const char *name)
+{
+    for (int purpose = SEARCH_SAMPLE; purpose <= SEARCH_VOTE; purpose++)
+        if (!strcmp(search_purpose_name(purpose), name))
+            return search_task_has(task, purpose);
+    return 0;
+}
+
+static int no_prompt(const struct search_parameters *p, const struct search_task *task, const char *wanted, struct error *e)
+{
+    struct string have = {0};
+    for (int purpose = SEARCH_SAMPLE; purpose <= SEARCH_VOTE; purpose++)
+        if (search_task_has(task, purpose))
+            string_addf(&have, "%s%s", have.length ? ", " : "", search_purpose_name(purpose));
+    int code = error_set(e, ERROR_USAGE, "%s needs the prompt '%s', which task %s does not have; it has: %s", p->strategy->name, wanted,
+                         search_task_name(task), have.length ? have.text : "none");
+    string_free(&have);
+    return code;
+}
+
+static int match_task(struct search_parameters *out, unsigned given, const struct search_task *task, struct error *e)
+{
+    if (out->strategy->samples && !search_task_has(task, SEARCH_SAMPLE))
+        return no_prompt(out, task, "sample", e);
+    for (int i = 0; i < out->strategy->parameter_count; i++) {
+        const struct search_parameter *p = &out->strategy->parameters[i];
+        if (!p->prompts)
+            continue;
+        int found = 0, first = given & 1u << i ? out->value[i] : 0;
+        for (int c = first; !found && c <= (given & 1u << i ? first : p->most); c++) {
+            char *name = choice_at(p->choices, c);
+            found = has_prompt(task, name);
+            out->value[i] = found ? c : out->value[i];
+            free(name);
+        }
+        if (!found) {
+            char *name = choice_at(p->choices, first);
+            int code = no_prompt(out, task, name, e);
+            free(name);
+            return code;
+        }
+    }
+    return OK;
+}
+
+int search_parameters_parse(struct search_parameters *out, const char *spec, const struct search_task *task, struct error *e)
+{
+    unsigned given = 0;
+    size_t n = strcspn(spec, ",");
+    char *name = xstrndup(spec, n);
+    *out = (struct search_parameters){.strategy = search_strategy_find(name)};
+    free(name);
+    if (!out->strategy)
+        return unknown_strategy(spec, n, e);
+    for (int i = 0; i < out->strategy->parameter_count; i++)
+        out->value[i] = out->strategy->parameters[i].standard;
+    for (spec += n; *spec == ','; spec += n) {
+        n = strcspn(++spec, ",");
+        int code = read_parameter(out, &given, spec, n, e);
+        if (code)
+            return code;
+    }
+    return task ? match_task(out, given, task, e) : OK;
+}
+
+int search_strategy_check(const char *spec, struct error *e)
+{
+    struct search_parameters p;
+    return search_parameters_parse(&p, spec, NULL, e);
+}
+
+char *search_parameters_text(const struct search_parameters *p)
+{
+    struct string out = {0};
+    string_add(&out, p->strategy->name);
+    for (int i = 0; i < p->strategy->parameter_count; i++) {
+        const struct search_parameter *parameter = &p->strategy->parameters[i];
+        if (parameter->choices) {
+            char *choice = choice_at(parameter->choices, p->value[i]);
+            string_addf(&out, ",%s=%s", parameter->name, choice);
+            free(choice);
+        } else {
+            string_addf(&out, ",%s=%d", parameter->name, p->value[i]);
+        }
+    }
+    return out.text;
+}
+
+/* --- plans ------------------------------------------------------------------------------------------------------- */
+
+void search_plan_item(struct search_plan *plan, enum search_purpose purpose, const int *nodes, int count, int samples)
+{
+    ARRAY_RESERVE(plan->items, plan->count, plan->capacity);
+    struct search_item *item = &plan->items[plan->count++];
+    *item = (struct search_item){.purpose = purpose, .count = count, .samples = samples};
+    item->nodes = xmalloc((size_t)count * sizeof *nodes);
+    memcpy(item->nodes, nodes, (size_t)count * sizeof *nodes);
+    plan->kind = SEARCH_PLAN_ITEMS;
+}
+
+void search_plan_keep(struct search_plan *plan, int node)
+{
+    ARRAY_RESERVE(plan->kept, plan->kept_count, plan->kept_capacity);
+    plan->kept[plan->kept_count++] = node;
+    plan->kind = SEARCH_PLAN_DECISION;
+}
+
+void search_plan_done(struct search_plan *plan, int node, char *why)
+{
+    plan->kind = SEARCH_PLAN_DONE;
+    plan->node = node;
+    plan->why = why;
+}
+
+void search_plan_free(struct search_plan *plan)
+{
+    search_items_free(plan->items, plan->count);
+    for (int i = 0; i < plan->tally_count; i++)
+        free(plan->tally[i].answer);
+    free(plan->tally);
+    free(plan->kept);
+    free(plan->why);
+    *plan = (struct search_plan){0};
+}
+
+/* --- what several strategies ask of a tree ------------------------------------------------------------------------ */
+
+int search_next_child(const struct search_tree *tree, int node, int after)
+{
+    int child = after < 0 ? tree->nodes[node].first_child : tree->nodes[after].next_sibling;
+    while (child >= 0 && tree->nodes[child].pruned)
+        child = tree->nodes[child].next_sibling;
+    return child;
+}
+
+int search_has_answer(const struct search_tree *tree, int node)
+{
+    const struct search_node *n = &tree->nodes[node];
+    return n->state == SEARCH_FINAL && n->thought->thought.answer && !search_tree_is_pruned(tree, node);
+}
+
+int search_same_path(const struct search_tree *tree, int a, int b)
+{
+    for (; a != b; a = tree->nodes[a].parent, b = tree->nodes[b].parent)
+        if (tree->nodes[a].depth != tree->nodes[b].depth || strcmp(search_node_text(tree, a), search_node_text(tree, b)))
+            return 0;
+    return 1;
+}

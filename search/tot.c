@@ -1,0 +1,282 @@
+/* Tree of Thoughts, breadth first (Yao et al. 2023): from every state kept generate thoughts, evaluate them, keep b; and so
+ * on, a level at a time. One level is two plans and a decision; which of the three is next can be read off the tree:
+ *
+ *   a kept node that has not been grown            -> generate
+ *   a candidate (its child) that has not been judged -> evaluate
+ *   neither                                        -> keep b of the candidates
+ *   all that is kept is final                      -> done
+ *
+ * An answer found above the last level keeps its place among the candidates with the value it has. Whether an answer is
+ * correct is never looked at, except to say so in the end. */
+#include "search/strategy.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { B, GENERATE, EVALUATE, SELECT, N_GENERATE, N_EVALUATE };
+enum { PROPOSE, SAMPLE }; /* generate */
+enum { VALUE, VOTE };     /* evaluate */
+enum { GREEDY, DRAW };    /* select */
+static const struct search_parameter parameters[] = {
+    [B] = {.name = "b", .aliases = "n_select_sample", .standard = 5, .least = 1, .most = 1000},
+    [GENERATE] = {.name = "generate", .choices = "propose|sample", .most = 1, .prompts = 1},
+    [EVALUATE] = {.name = "evaluate", .choices = "value|vote", .most = 1, .prompts = 1},
+    [SELECT] = {.name = "select", .choices = "greedy|sample", .most = 1},
+    [N_GENERATE] = {.name = "n_generate_sample", .aliases = "n_generate k", .standard = 5, .least = 1, .most = 1000},
+    [N_EVALUATE] = {.name = "n_evaluate_sample", .aliases = "n_evaluate", .standard = 3, .least = 1, .most = 1000},
+};
+
+/* --- nodes ------------------------------------------------------------------------------------------------------- */
+
+struct nodes {
+    int *list;
+    int count, capacity;
+};
+
+static void add(struct nodes *nodes, int node)
+{
+    ARRAY_RESERVE(nodes->list, nodes->count, nodes->capacity);
+    nodes->list[nodes->count++] = node;
+}
+
+static int holds(const struct nodes *nodes, int node)
+{
+    for (int i = 0; i < nodes->count; i++)
+        if (nodes->list[i] == node)
+            return 1;
+    return 0;
+}
+
+static double value_of(const struct search_tree *tree, int node)
+{
+    return isnan(tree->nodes[node].value) ? 0 : tree->nodes[node].value;
+}
+
+static int is_final(const struct search_tree *tree, int node)
+{
+    return tree->nodes[node].state == SEARCH_FINAL;
+}
+
+/* The nodes kept that are not pruned, each once. */
+static struct nodes kept_nodes(const struct search_tree *tree)
+{
+    struct nodes kept = {0};
+    for (int i = 0; i < tree->kept_count; i++)
+        if (!holds(&kept, tree->kept[i]) && !search_tree_is_pruned(tree, tree->kept[i]))
+            add(&kept, tree->kept[i]);
+    return kept;
+}
+
+/* What the next decision is among: the legal children of what is kept, and what is kept and final. */
+static struct nodes candidates_of(const struct search_tree *tree, const struct nodes *kept)
+{
+    struct nodes candidates = {0};
+    for (int i = 0; i < kept->count; i++) {
+        int node = kept->list[i];
+        if (is_final(tree, node))
+            add(&candidates, node);
+        for (int child = search_next_child(tree, node, -1); child >= 0; child = search_next_child(tree, node, child))
+            if (tree->nodes[child].state != SEARCH_ILLEGAL)
+                add(&candidates, child);
+    }
+    return candidates;
+}
+
+/* --- generate ---------------------------------------------------------------------------------------------------- */
+
+static int generate(const struct search_tree *tree, const struct search_parameters *p, const struct nodes *kept,
+                    struct search_plan *plan)
+{
+    int propose = p->value[GENERATE] == PROPOSE;
+    for (int i = 0; i < kept->count; i++) {
+        int node = kept->list[i], times = 0;
+        if (tree->nodes[node].state != SEARCH_FRONTIER)
+            continue;
+        /* A state that was drawn twice is grown twice as much. */
+        for (int k = 0; k < tree->kept_count; k++)
+            times += tree->kept[k] == node;
+        search_plan_item(plan, propose ? SEARCH_PROPOSE : SEARCH_SAMPLE, &node, 1, times * (propose ? 1 : p->value[N_GENERATE]));
+    }
+    if (plan->count)
+        plan->why = xasprintf("%s from %d state%s", propose ? "propose" : "sample", plan->count, plan->count == 1 ? "" : "s");
+    return plan->count;
+}
+
+/* --- evaluate ---------------------------------------------------------------------------------------------------- */
+
+static int value(const struct search_tree *tree, const struct search_parameters *p, const struct nodes *candidates,
+                 struct search_plan *plan)
+{
+    for (int i = 0; i < candidates->count; i++)
+        if (isnan(tree->nodes[candidates->list[i]].value))
+            search_plan_item(plan, SEARCH_VALUE, &candidates->list[i], 1, p->value[N_EVALUATE]);
+    if (plan->count)
+        plan->why = xasprintf("value %d thought%s, %d times each", plan->count, plan->count == 1 ? "" : "s", p->value[N_EVALUATE]);
+    return plan->count;
+}
+
+/* One vote over all candidates, copies left out. It holds as long as every candidate was in it. */
+static int vote(const struct search_tree *tree, const struct search_parameters *p, const struct nodes *candidates,
+                struct search_plan *plan)
+{
+    struct nodes distinct = {0};
+    int voted = 1;
+    for (int i = 0; i < candidates->count; i++) {
+        int copy = 0;
+        for (int k = 0; k < distinct.count && !copy; k++)
+            copy = search_same_path(tree, distinct.list[k], candidates->list[i]);
+        if (!copy)
+            add(&distinct, candidates->list[i]);
+    }
+    for (int i = 0; i < distinct.count; i++) {
+        const struct search_event *judgement = tree->nodes[distinct.list[i]].judgement;
+        voted = voted && judgement && judgement == tree->nodes[distinct.list[0]].judgement;
+    }
+    if (!voted && distinct.count > 1) {
+        search_plan_item(plan, SEARCH_VOTE, distinct.list, distinct.count, p->value[N_EVALUATE]);
+        plan->why = xasprintf("vote %d times among %d thoughts", p->value[N_EVALUATE], distinct.count);
+    }
+    free(distinct.list);
+    return plan->count;
+}
+
+/* --- select ------------------------------------------------------------------------------------------------------ */
+
+/* A candidate drawn in proportion to value; all alike when none has any. */
+static int draw(const struct search_tree *tree, const struct nodes *candidates, int index)
+{
+    double sum = 0;
+    for (int i = 0; i < candidates->count; i++)
+        sum += value_of(tree, candidates->list[i]);
+    uint64_t stream = random_stream(SEARCH_VOTE + 1, (uint64_t)tree->steps, 0); /* no purpose of a request has this number */
+    double at = random_uniform(tree->session->session.seed, stream, (uint64_t)index);
+    if (sum <= 0)
+        return candidates->list[(int)(at * candidates->count)];
+    at *= sum;
+    int last = candidates->list[0];
+    for (int i = 0; i < candidates->count; i++) {
+        double v = value_of(tree, candidates->list[i]);
+        if (v <= 0)
+            continue;
+        last = candidates->list[i];
+        if (at < v)
+            break;
+        at -= v;
+    }
+    return last;
+}
+
+/* The b of greatest value, the earlier first among equals. */
+static void keep_best(const struct search_tree *tree, const struct nodes *candidates, int b, struct search_plan *plan)
+{
+    struct nodes left = {0};
+    for (int i = 0; i < candidates->count; i++)
+        add(&left, candidates->list[i]);
+    while (plan->kept_count < b && left.count) {
+        int best = 0;
+        for (int i = 1; i < left.count; i++)
+            if (value_of(tree, left.list[i]) > value_of(tree, left.list[best]))
+                best = i;
+        search_plan_keep(plan, left.list[best]);
+        memmove(left.list + best, left.list + best + 1, (size_t)(--left.count - best) * sizeof *left.list);
+    }
+    free(left.list);
+}
+
+static void select_nodes(const struct search_tree *tree, const struct search_parameters *p, const struct nodes *candidates,
+                         struct search_plan *plan)
+{
+    if (p->value[SELECT] == GREEDY)
+        keep_best(tree, candidates, p->value[B], plan);
+    else
+        for (int i = 0; i < p->value[B]; i++)
+            search_plan_keep(plan, draw(tree, candidates, i));
+    struct string why = {0};
+    string_addf(&why, p->value[SELECT] == GREEDY ? "kept %d of %d by %s:" : "drew %d times from %d by %s:", plan->kept_count,
+                candidates->count, p->value[EVALUATE] == VALUE ? "value" : "votes");
+    for (int i = 0; i < plan->kept_count; i++)
+        string_addf(&why, "%s %.4g", i ? "," : "", value_of(tree, plan->kept[i]));
+    plan->why = why.text;
+}
+
+/* --- done -------------------------------------------------------------------------------------------------------- */
+
+/* The answer of greatest value among these; beside it, how many of all answers are right, where that is known. */
+static void finish(const struct search_tree *tree, const struct nodes *among, struct search_plan *plan)
+{
+    int best = -1, answers = 0, known = 0, right = 0;
+    for (int i = 0; i < among->count; i++) {
+        int node = among->list[i];
+        if (!search_has_answer(tree, node))
+            continue;
+        answers++;
+        known += tree->nodes[node].thought->thought.correct >= 0;
+        right += tree->nodes[node].thought->thought.correct == 1;
+        if (best < 0 || value_of(tree, node) > value_of(tree, best))
+            best = node;
+    }
+    if (best < 0) {
+        search_plan_done(plan, -1, xasprintf("no path came to an answer"));
+        return;
+    }
+    struct string why = {0};
+    string_addf(&why, "the best of %d answer%s, of value %.4g", answers, answers == 1 ? "" : "s", value_of(tree, best));
+    if (known)
+        string_addf(&why, "; %d of %d right", right, answers);
+    search_plan_done(plan, best, why.text);
+}
+
+static void finish_with_all(const struct search_tree *tree, struct search_plan *plan)
+{
+    struct nodes all = {0};
+    for (int i = 1; i < tree->count; i++)
+        add(&all, i);
+    finish(tree, &all, plan);
+    free(all.list);
+}
+
+/* --- what is next ------------------------------------------------------------------------------------------------ */
+
+/* Everything that was kept has been pruned: keep others of the same level, if there are any, rather than end. */
+static struct nodes level_again(const struct search_tree *tree)
+{
+    struct nodes others = {0};
+    for (int i = 1; i < tree->count && tree->kept_count; i++) {
+        const struct search_node *n = &tree->nodes[i];
+        if (n->depth == tree->nodes[tree->kept[0]].depth && n->state != SEARCH_ILLEGAL && n->judgement && !search_tree_is_pruned(tree, i))
+            add(&others, i);
+    }
+    return others;
+}
+
+static void next(const struct search_tree *tree, const struct search_parameters *p, int spent, struct search_plan *plan)
+{
+    if (spent) {
+        finish_with_all(tree, plan);
+        return;
+    }
+    struct nodes kept = kept_nodes(tree);
+    struct nodes candidates = kept.count ? candidates_of(tree, &kept) : level_again(tree);
+    int open = 0;
+    for (int i = 0; i < kept.count; i++)
+        open += !is_final(tree, kept.list[i]);
+    if (kept.count && !open)
+        finish(tree, &kept, plan);
+    else if (generate(tree, p, &kept, plan))
+        ;
+    else if (!candidates.count)
+        search_plan_done(plan, -1, xasprintf("no thought was left to go on from after step %d", tree->nodes[tree->kept[0]].depth));
+    else if (kept.count && (p->value[EVALUATE] == VALUE ? value(tree, p, &candidates, plan) : vote(tree, p, &candidates, plan)))
+        ;
+    else
+        select_nodes(tree, p, &candidates, plan);
+    free(kept.list);
+    free(candidates.list);
+}
+
+const struct search_strategy search_tot = {.name = "tot",
+                                           .parameters = parameters,
+                                           .parameter_count = sizeof parameters / sizeof *parameters,
+                                           .temperature = -1,
+                                           .next = next};

@@ -1,0 +1,34 @@
+/* From items to prompts, and from completions to what they mean. Private to search/: pure, but for asking the engine's vocabulary.
+ */
+#ifndef ESPALIER_SEARCH_ITEMS_H
+#define ESPALIER_SEARCH_ITEMS_H
+
+#include "search/event.h"
+#include "search/task.h"
+
+/* Where a search stands. */
+struct search_ground {
+    struct engine *engine;
+    const struct search_task *task;
+    struct search_problem problem;
+    struct search_tree tree;
+};
+
+/* Append the tokens of an item's prompt. */
+int search_item_prompt(const struct search_ground *g, const struct search_item *item, struct engine_tokens *out, struct error *e);
+
+/* The text of a completion's tokens as events hold it, malloc'ed; starts[count] gets the offset in it at which each token begins. */
+char *search_completion_text(const struct engine *engine, const struct engine_token *tokens, int count, size_t *starts);
+
+/* The thoughts that a completion event (of `item`) holds, in order: THOUGHT events without number and node. */
+struct search_event **search_item_thoughts(const struct search_ground *g, const struct search_item *item,
+                                           const struct search_event *completion, int *count);
+
+/* The JUDGEMENT event (without number) of all the completions of a value or vote item. */
+struct search_event *search_item_judgement(const struct search_ground *g, int i, const struct search_item *item,
+                                           struct search_event *const *completions);
+/* The same without completions: the scores of `source`, or 0 for each when it is NULL. */
+struct search_event *search_item_known(const struct search_ground *g, int i, const struct search_item *item,
+                                       const struct search_event *source);
+
+#endif

@@ -1,4 +1,4 @@
-/* Making events. Private to search/. */
+/* Making and reading events. Private to search/. */
 #ifndef ESPALIER_SEARCH_EVENT_H
 #define ESPALIER_SEARCH_EVENT_H
 
@@ -14,5 +14,8 @@ void search_items_free(struct search_item *items, int count);
 /* n bytes as events hold them: every invalid byte, and 0, became U+FFFD; all else is left. starts (may be NULL) gives for
  * each of the `count` offsets in it, ascending, at most n, the offset in the result that the byte there moved to. */
 char *search_text(const char *bytes, size_t n, size_t *starts, int count);
+
+/* Item i of the plan in progress is neither complete nor pruned (tree.c). */
+int search_item_open(const struct search_tree *tree, int i);
 
 #endif

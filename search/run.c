@@ -263,10 +263,10 @@ static int next_in_wave(const struct search *s)
 static int send_wave(struct search *s, struct error *e)
 {
     const struct search_event *session = s->g.tree.session;
-    for (int i = 0; i < s->work_count; i++) {
+    for (int i = 0; i < s->work_count && s->unsent; i++) {
         const struct search_item *item = item_at(s, i);
         struct work *w = &s->work[i];
-        if (!s->unsent || !search_item_open(&s->g.tree, i))
+        if (!search_item_open(&s->g.tree, i))
             continue;
         int stops;
         const char *const *stop = search_task_stops(s->g.task, item->purpose, &stops);

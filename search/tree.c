@@ -58,14 +58,18 @@ static int item_pruned(const struct search_tree *tree, const struct search_item 
     return 1;
 }
 
+int search_item_open(const struct search_tree *tree, int i)
+{
+    const struct search_item *items = tree->latest_plan->plan.items;
+    return !item_complete(tree, items, i) && !item_pruned(tree, &items[i]);
+}
+
 /* Which items are open depends on the tombstones that stand now, not on when they were set: undo gives back what prune dropped. */
 static void count_open(struct search_tree *tree)
 {
     tree->items_open = 0;
-    for (int i = 0; i < tree->done_count; i++) {
-        const struct search_item *items = tree->latest_plan->plan.items;
-        tree->items_open += !item_complete(tree, items, i) && !item_pruned(tree, &items[i]);
-    }
+    for (int i = 0; i < tree->done_count; i++)
+        tree->items_open += search_item_open(tree, i);
     tree->step_open = tree->items_open > 0;
 }
 

@@ -143,7 +143,7 @@ test-all: test tsan
 	@tests/peers
 
 bench: espalier model
-	@tests/bench
+	@LLAMA="$(LLAMA)" IK="$(IK)" tests/bench
 
 format:
 	clang-format -i $(wildcard */*.c */*.h)

@@ -1,0 +1,119 @@
+#!/bin/sh
+# The commands as a user types them, on the tiny models under tests/reference/tiny and, where it is, the real one.
+#   tests/commands.sh PATH-OF-ESPALIER
+espalier=$(realpath "$1")
+tiny=tests/reference/tiny/tiny-q4_1.gguf
+real=${ESPALIER_MODEL:-${XDG_CACHE_HOME:-$HOME/.cache}/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+ok() { passed=$((passed + 1)); }
+bad() { failed=$((failed + 1)); echo "FAILED: $*"; sed 's/^/    /' "$work/err" | head -5; }
+
+# refuses CODE 'PART OF THE LINE' COMMAND...: that exit code, one line on stderr that says so, nothing on stdout
+refuses() {
+    code=$1 part=$2
+    shift 2
+    "$@" >"$work/out" 2>"$work/err" </dev/null
+    got=$?
+    if [ $got != "$code" ]; then bad "exit $got, not $code: $*"; return; fi
+    if [ "$(wc -l <"$work/err")" != 1 ]; then bad "not one line: $*"; return; fi
+    if [ -s "$work/out" ]; then bad "something on stdout: $*"; return; fi
+    if grep -qF -- "$part" "$work/err"; then ok; else bad "no '$part' in the message of: $*"; fi
+}
+
+# gives 'PART OF THE OUTPUT' COMMAND...: exit 0 and that on stdout
+gives() {
+    part=$1
+    shift
+    "$@" >"$work/out" 2>"$work/err" </dev/null
+    got=$?
+    if [ $got = 0 ] && grep -qF -- "$part" "$work/out"; then ok; else bad "exit $got, or no '$part': $*"; head -c 300 "$work/out"; fi
+}
+
+# --- usage ---
+gives 'espalier 0' "$espalier" --version
+gives 'self-consistency' "$espalier" --help
+for c in run complete score tokenize detokenize info speed; do gives "usage: espalier $c" "$espalier" $c --help; done
+refuses 2 'unknown option --wrong' "$espalier" run --wrong
+refuses 2 'needs a value' "$espalier" run -m
+refuses 2 'whole number from 1' "$espalier" run -j 0 x
+refuses 2 'number from 0 to 1' "$espalier" run --top-p 1.5 x
+refuses 2 'size was expected' "$espalier" run --kv-memory lots x
+refuses 2 'number of tokens' "$espalier" run --budget-tokens -4 x
+refuses 2 'whole number from 0' "$espalier" run --seed -1 x
+refuses 2 'tot' "$espalier" run -m $tiny -t ask -s nothing 'hello'
+refuses 2 'b' "$espalier" run -m $tiny -t ask -s tot,b=none 'hello'
+refuses 3 'avx2' "$espalier" complete -m $tiny --kernels abacus x
+
+# --- files that are no model ---
+refuses 3 'no-such.gguf' "$espalier" info -m no-such.gguf
+refuses 3 "$work" "$espalier" info -m "$work"
+: >"$work/empty.gguf"
+refuses 3 'empty.gguf' "$espalier" info -m "$work/empty.gguf"
+refuses 3 'README' "$espalier" info -m search/README.md
+for n in 3 4 20 100 5000 20000; do
+    head -c $n $tiny >"$work/cut.gguf"
+    refuses 3 'cut.gguf' "$espalier" info -m "$work/cut.gguf"
+done
+HOME=$work XDG_CACHE_HOME=$work ESPALIER_MODEL='' refuses 3 'make run' "$espalier" run hello
+
+# --- tasks and problems ---
+refuses 3 'nonesuch' "$espalier" run -m $tiny -t nonesuch 'x'
+refuses 3 'no-such.yaml' "$espalier" run -m $tiny -t ./no-such.yaml 'x'
+printf 'name: mine\nabout: [\n' >"$work/broken.yaml"
+refuses 3 'broken.yaml:' "$espalier" run -m $tiny -t "$work/broken.yaml" 'x'
+sed 's/^about:/abuot:/' examples/game24.yaml >"$work/typo.yaml"
+line=$(grep -n '^abuot:' "$work/typo.yaml" | cut -d: -f1)
+refuses 3 "typo.yaml:$line:1: " "$espalier" run -m $tiny -t "$work/typo.yaml" 'x'
+refuses 3 'number' "$espalier" run -m $tiny -t game24 'four five six ten'
+refuses 3 'number' "$espalier" run -m $tiny -t game24 '1 2 3'
+refuses 3 '1362' "$espalier" run -m $tiny -t game24 '@5000'
+refuses 2 'no problem' "$espalier" run -m $tiny -t game24
+refuses 3 'context' "$espalier" run -m $tiny -t ask "$(head -c 60000 /dev/zero | tr '\0' 'x')"
+refuses 3 'context' "$espalier" complete -m $tiny "$(head -c 60000 /dev/zero | tr '\0' 'x')"
+refuses 3 'nothing to score' "$espalier" score -m $tiny
+refuses 3 'line 1' "$espalier" detokenize -m $tiny 'seven'
+refuses 3 'no token' "$espalier" detokenize -m $tiny '99999999'
+
+# --- no terminal ---
+refuses 3 'terminal' "$espalier" -m $tiny 'What is 8 * 7?'
+
+# --- what goes round comes round ---
+printf 'def f(x):\n\treturn "\303\251\360\237\230\200" \377\n' >"$work/text"
+"$espalier" tokenize -m $tiny --json <"$work/text" | "$espalier" detokenize -m $tiny >"$work/back"
+if cmp -s "$work/text" "$work/back"; then ok; else bad "tokenize | detokenize"; fi
+gives '"tokens":[{"id":' "$espalier" score -m $tiny --json 'one two three'
+gives '"logprob":null' "$espalier" score -m $tiny --json 'one two three'
+gives '"perplexity":' "$espalier" score -m $tiny --json 'one two three'
+gives '"ending":"length"' "$espalier" complete -m $tiny --json -n 3 --temperature 0 'one two'
+gives '"architecture":"llama"' "$espalier" info -m $tiny --json
+gives '"tokens_per_second":' "$espalier" speed -m $tiny --json --prefix 40 --branches 4 -n 8
+
+# --- the same seed gives the same events, whatever the threads and the batch ---
+same() { # MODEL ARGUMENTS...
+    model=$1
+    shift
+    "$espalier" run -m "$model" --json -j 1 --batch 1 "$@" >"$work/a" 2>"$work/err"
+    one=$?
+    for how in '-j 2 --batch 16' '-j 1 --batch 16' '-j 2 --batch 3'; do
+        "$espalier" run -m "$model" --json $how "$@" >"$work/b" 2>"$work/err"
+        two=$?
+        if [ $one = $two ] && [ -s "$work/a" ] && cmp -s "$work/a" "$work/b"; then ok; else bad "other events with $how: $*"; fi
+    done
+    if tail -1 "$work/a" | grep -q '^{"event":"result","strategy":'; then ok; else bad "the last event is no result: $*"; fi
+}
+same $tiny -t ask -s self-consistency,m=5 'hello'
+same $tiny -t game24 -s tot,b=2 '4 5 6 10'
+same $tiny -t math-word -s tot,b=2,generate=sample,evaluate=vote 'Two and two?'
+same $tiny -t countdown -s greedy '24: 4 4 10'
+if [ -r "$real" ]; then
+    same "$real" -t ask -s self-consistency,m=8 'What is 8 * 7?'
+    gives '56' "$espalier" complete -m "$real" --temperature 0 -n 8 '7 * 8 ='
+else
+    echo "no real model at $real: its runs are left out"
+fi
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]

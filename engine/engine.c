@@ -1,0 +1,210 @@
+#include "engine/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BATCH = 32, MAX_BATCH = 1024, MAX_THREADS = 256 };
+
+/* --- opening ----------------------------------------------------------------------------------------------------- */
+
+static int check_options(const struct engine_options *o, struct error *e)
+{
+    if (o->threads < 0 || o->threads > MAX_THREADS)
+        return error_set(e, ERROR_USAGE, "--threads %d: expected 1 to %d, or 0 for all there are", o->threads, MAX_THREADS);
+    if (o->batch < 0 || o->batch > MAX_BATCH)
+        return error_set(e, ERROR_USAGE, "--batch %d: expected 1 to %d, or 0 for %d", o->batch, MAX_BATCH, BATCH);
+    if (o->context < 0)
+        return error_set(e, ERROR_USAGE, "--context %d: expected at least 1, or 0 for the model's own", o->context);
+    return OK;
+}
+
+static int machine_threads(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
+}
+
+static size_t default_kv_memory(void)
+{
+    size_t most = (size_t)1 << 30;
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    size_t quarter = pages > 0 && page > 0 ? (size_t)pages / 4 * (size_t)page : most;
+    return quarter < most ? quarter : most;
+}
+
+static char *display_name(const struct engine *engine)
+{
+    struct engine_text text;
+    struct string name = {0};
+    if (engine_file_text(engine->file, "general.name", &text) && text.length) {
+        utf8_sanitize(&name, text.bytes, text.length, 0);
+    } else {
+        const char *slash = strrchr(engine->path, '/');
+        const char *base = slash ? slash + 1 : engine->path;
+        utf8_sanitize(&name, base, strlen(base), 0);
+    }
+    char *copy = xstrdup(string_text(&name));
+    string_free(&name);
+    return copy;
+}
+
+static void describe_file(struct engine *engine)
+{
+    struct engine_info *info = &engine->info;
+    const struct engine_vocabulary *v = engine->vocabulary;
+    engine->name = display_name(engine);
+    info->path = engine->path;
+    info->name = engine->name;
+    info->tokenizer = engine_vocabulary_about(v);
+    info->chat_template = engine_vocabulary_template(v);
+    info->vocabulary = engine_vocabulary_count(v);
+    info->begin_token = engine_vocabulary_begin(v);
+    info->end_token = engine_vocabulary_end(v);
+    info->file_bytes = engine_file_bytes(engine->file);
+    info->architecture = "";
+    info->kernels = "";
+}
+
+static void describe_model(struct engine *engine)
+{
+    struct engine_info *info = &engine->info;
+    const struct engine_model *m = engine->model;
+    info->architecture = m->architecture->name;
+    info->kernels = engine->set->name;
+    info->layers = m->layers_count;
+    info->width = m->width;
+    info->heads = m->heads;
+    info->kv_heads = m->kv_heads;
+    info->head_dim = m->head_dim;
+    info->ff_width = m->ff_width;
+    info->context_trained = m->context_trained;
+    info->context = m->context;
+    info->rope_base = m->rope_base;
+    info->norm_epsilon = m->norm_epsilon;
+    info->tied = m->tied;
+    info->parameters = m->parameters;
+    info->packed_bytes = m->packed_bytes;
+    info->kv_bytes_per_token = engine_forward_block_bytes(m, engine->set) / KERNEL_CELLS;
+    info->threads = kernel_pool_threads(engine->pool);
+    memcpy(info->tensors_by_type, m->tensors_by_type, sizeof info->tensors_by_type);
+    memcpy(info->bytes_by_type, m->bytes_by_type, sizeof info->bytes_by_type);
+}
+
+static int open_model(struct engine *engine, const struct engine_options *o, struct error *e)
+{
+    struct engine_info *info = &engine->info;
+    int code = kernel_set_find(o->kernels ? o->kernels : "auto", &engine->set, e);
+    if (code)
+        return code;
+    engine->pool = kernel_pool_create(o->threads ? o->threads : machine_threads());
+    code = engine_model_open(&engine->model, engine->file, info->vocabulary, o->context, engine->set, engine->pool, e);
+    if (code)
+        return code;
+    describe_model(engine);
+    info->batch = o->batch ? o->batch : BATCH;
+    info->kv_memory = o->kv_memory ? o->kv_memory : default_kv_memory();
+    code = engine_forward_create(&engine->forward, engine->model, engine->set, engine->pool, ENGINE_PROMPT_ROWS + info->batch,
+                                 ENGINE_LOGITS, e);
+    if (code)
+        return code;
+    size_t block_bytes = engine_forward_block_bytes(engine->model, engine->set);
+    if (info->kv_memory < block_bytes)
+        return error_set(e, ERROR_USAGE, "--kv-memory: %zu bytes; expected at least %zu, what %d tokens of this model take", info->kv_memory,
+                         block_bytes, KERNEL_CELLS);
+    engine->kv = engine_kv_create(block_bytes, info->kv_memory);
+    engine->schedule = engine_schedule_create(engine);
+    return OK;
+}
+
+int engine_open(struct engine **out, const struct engine_options *options, struct error *e)
+{
+    int code = check_options(options, e);
+    if (code)
+        return code;
+    struct engine *engine = xcalloc(1, sizeof *engine);
+    engine->path = xstrdup(options->model);
+    if ((code = engine_file_open(&engine->file, options->model, e)) == OK &&
+        (code = engine_vocabulary_create(&engine->vocabulary, engine->file, e)) == OK) {
+        describe_file(engine);
+        code = options->vocabulary_only ? OK : open_model(engine, options, e);
+    }
+    if (code) {
+        engine_close(engine);
+        return code;
+    }
+    *out = engine;
+    return OK;
+}
+
+void engine_close(struct engine *engine)
+{
+    if (!engine)
+        return;
+    engine_schedule_free(engine->schedule);
+    engine_kv_free(engine->kv);
+    engine_forward_free(engine->forward);
+    engine_model_close(engine->model);
+    if (engine->pool)
+        kernel_pool_free(engine->pool);
+    if (engine->vocabulary)
+        engine_vocabulary_free(engine->vocabulary);
+    if (engine->file)
+        engine_file_close(engine->file);
+    free(engine->path);
+    free(engine->name);
+    free(engine);
+}
+
+const struct engine_info *engine_info(const struct engine *engine)
+{
+    return &engine->info;
+}
+
+/* --- figures ----------------------------------------------------------------------------------------------------- */
+
+double engine_flops(const struct engine *engine, int64_t past, int64_t tokens, int64_t logits)
+{
+    const struct engine_info *i = &engine->info;
+    double width = i->width, heads = (double)i->heads * i->head_dim, kv = (double)i->kv_heads * i->head_dim;
+    double layer = 2 * width * heads + 2 * width * kv + 3 * width * i->ff_width;
+    double keys = (double)tokens * (double)past + 0.5 * (double)tokens * ((double)tokens + 1);
+    return 2 * i->layers * layer * (double)tokens + 4 * i->layers * heads * keys + 2 * width * i->vocabulary * (double)logits;
+}
+
+void engine_limits(struct engine *engine, struct kernel_limits *out)
+{
+    kernel_limits_measure(engine->set, engine->pool, out);
+}
+
+/* --- tokens ------------------------------------------------------------------------------------------------------ */
+
+void engine_tokenize(const struct engine *engine, const char *text, size_t n, int special, struct engine_tokens *out)
+{
+    engine_vocabulary_tokenize(engine->vocabulary, text, n, special, out);
+}
+
+void engine_detokenize(const struct engine *engine, const int *ids, int n, int special, struct string *out)
+{
+    engine_vocabulary_detokenize(engine->vocabulary, ids, n, special, out);
+}
+
+const char *engine_token_text(const struct engine *engine, int id, size_t *bytes)
+{
+    return engine_vocabulary_text(engine->vocabulary, id, bytes);
+}
+
+int engine_token_is_control(const struct engine *engine, int id)
+{
+    return engine_vocabulary_is_control(engine->vocabulary, id);
+}
+
+int engine_token_ends(const struct engine *engine, int id)
+{
+    return engine_vocabulary_ends(engine->vocabulary, id);
+}
+
+void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, struct engine_tokens *out)
+{
+    engine_vocabulary_chat(engine->vocabulary, messages, n, out);
+}

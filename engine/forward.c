@@ -1,0 +1,305 @@
+#include "engine/forward.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { TASKS_A_THREAD = 4 }; /* enough that a thread held up elsewhere does not hold up a phase */
+
+/* Scratch is one allocation; the pointers are [rows][...] into it, contiguous by row. */
+struct engine_forward {
+    const struct engine_model *model;
+    const struct kernel_set *set;
+    struct kernel_pool *pool;
+    int threads, most_rows, most_logits;
+    size_t layer_bytes;       /* keys and values of one layer in a block */
+    unsigned char *scratch;
+    float *x;                 /* [rows][width]: the residual stream */
+    float *normed;            /* [rows][width] */
+    float *q;                 /* [rows][heads * head_dim] */
+    float *k, *v;             /* [rows][kv_heads * head_dim] */
+    float *mixed;             /* [rows][heads * head_dim]: what attention gives */
+    float *gate, *up;         /* [rows][ff_width] */
+    float *logits;            /* [most_logits][vocabulary] */
+    unsigned char *prepared;  /* [rows][the widest prepared row] */
+    struct kernel_row *attends; /* [rows] */
+
+    /* The pass under way. */
+    const struct engine_row *rows;
+    int n, layer_index;
+    const struct engine_layer *layer;
+    const int *chosen;        /* rows whose logits are wanted */
+    struct kernel_attention attention;
+};
+
+/* --- cutting work into tasks ------------------------------------------------------------------------------------- */
+
+/* A phase that treats each row by itself: rows of a task one after the other. */
+struct row_phase {
+    struct engine_forward *f;
+    void (*row)(struct engine_forward *f, int r);
+    int n, each;
+};
+
+static void row_task(void *argument, int i)
+{
+    struct row_phase *p = argument;
+    int last = (i + 1) * p->each < p->n ? (i + 1) * p->each : p->n;
+    for (int r = i * p->each; r < last; r++)
+        p->row(p->f, r);
+}
+
+/* least: rows below which a task is not worth handing over. */
+static void run_rows(struct engine_forward *f, void (*row)(struct engine_forward *f, int r), int n, int least)
+{
+    int each = (n + f->threads * TASKS_A_THREAD - 1) / (f->threads * TASKS_A_THREAD);
+    if (f->threads == 1 || n <= least)
+        each = n;
+    else if (each < least)
+        each = least;
+    struct row_phase phase = {f, row, n, each};
+    int tasks = (n + each - 1) / each;
+    if (tasks == 1)
+        row_task(&phase, 0);
+    else
+        kernel_pool_run(f->pool, tasks, row_task, &phase);
+}
+
+/* Up to three matrices that take the same rows in: one list of column ranges for all. */
+struct product {
+    const struct kernel_matrix *m;
+    float *y; /* [n][m->rows] */
+};
+struct product_phase {
+    const struct kernel_set *set;
+    const float *x;
+    const void *prepared;
+    int n, accumulate, step;
+    struct product products[3];
+    int count;
+};
+
+static void product_task(void *argument, int i)
+{
+    const struct product_phase *p = argument;
+    for (int j = 0; j < p->count; j++) {
+        const struct kernel_matrix *m = p->products[j].m;
+        int tasks = (m->rows + p->step - 1) / p->step;
+        if (i < tasks) {
+            int last = (i + 1) * p->step < m->rows ? (i + 1) * p->step : m->rows;
+            p->set->matmul(m, p->x, p->prepared, p->n, p->products[j].y, m->rows, i * p->step, last, p->accumulate);
+            return;
+        }
+        i -= tasks;
+    }
+}
+
+static void run_products(struct engine_forward *f, struct product_phase *p)
+{
+    int columns = 0, tasks = 0;
+    for (int j = 0; j < p->count; j++)
+        columns += p->products[j].m->rows;
+    const int strip = KERNEL_STRIP * 4; /* narrower tasks are mostly hand-over */
+    int pieces = f->threads == 1 ? 1 : f->threads * TASKS_A_THREAD;
+    p->set = f->set;
+    p->step = ((columns + pieces - 1) / pieces + strip - 1) / strip * strip;
+    for (int j = 0; j < p->count; j++)
+        tasks += (p->products[j].m->rows + p->step - 1) / p->step;
+    kernel_pool_run(f->pool, tasks, product_task, p);
+}
+
+/* --- phases ------------------------------------------------------------------------------------------------------ */
+
+static void prepare(struct engine_forward *f, const float *x, int cols, int r)
+{
+    f->set->prepare(x, cols, f->prepared + f->set->prepared_bytes(cols) * (size_t)r);
+}
+
+static void normalise(struct engine_forward *f, int from, int to, const float *weight)
+{
+    int width = f->model->width;
+    float *out = f->normed + (size_t)to * (size_t)width;
+    f->set->rms_norm(f->x + (size_t)from * (size_t)width, weight, f->model->norm_epsilon, width, out);
+    prepare(f, out, width, to);
+}
+
+static void embed_row(struct engine_forward *f, int r)
+{
+    engine_model_embed(f->model, f->rows[r].token, f->x + (size_t)r * (size_t)f->model->width);
+}
+
+static void attention_norm_row(struct engine_forward *f, int r)
+{
+    normalise(f, r, r, f->layer->attention_norm);
+}
+
+static void ff_norm_row(struct engine_forward *f, int r)
+{
+    normalise(f, r, r, f->layer->ff_norm);
+}
+
+static void output_norm_row(struct engine_forward *f, int i)
+{
+    normalise(f, f->chosen[i], i, f->model->output_norm);
+}
+
+static void rope_and_store_row(struct engine_forward *f, int r)
+{
+    const struct engine_model *m = f->model;
+    const struct engine_row *row = &f->rows[r];
+    const float *rope = m->rope + (size_t)row->position * (size_t)m->head_dim;
+    size_t kv_width = (size_t)m->kv_heads * (size_t)m->head_dim;
+    float *k = f->k + (size_t)r * kv_width;
+    f->set->rope(f->q + (size_t)r * (size_t)m->heads * (size_t)m->head_dim, m->heads, m->head_dim, rope, m->architecture->neox);
+    if (!row->block)
+        return;
+    f->set->rope(k, m->kv_heads, m->head_dim, rope, m->architecture->neox);
+    f->set->store(k, f->v + (size_t)r * kv_width, m->kv_heads, m->head_dim, row->block, f->attention.keys, f->attention.values,
+                  row->position % KERNEL_CELLS);
+}
+
+static void prepare_mixed_row(struct engine_forward *f, int r)
+{
+    int cols = f->model->heads * f->model->head_dim;
+    prepare(f, f->mixed + (size_t)r * (size_t)cols, cols, r);
+}
+
+static void attend_row(struct engine_forward *f, int r)
+{
+    for (int h = 0; h < f->model->kv_heads; h++)
+        f->set->attention(&f->attention, r, h);
+    prepare_mixed_row(f, r);
+}
+
+static void attend_head(void *argument, int i)
+{
+    struct engine_forward *f = argument;
+    f->set->attention(&f->attention, i / f->model->kv_heads, i % f->model->kv_heads);
+}
+
+/* With rows for everybody a row is a task and is prepared where it is still warm; with few of them their heads are. */
+static void attend(struct engine_forward *f)
+{
+    if (f->threads == 1 || f->n >= f->threads * TASKS_A_THREAD) {
+        run_rows(f, attend_row, f->n, 1);
+    } else {
+        kernel_pool_run(f->pool, f->n * f->model->kv_heads, attend_head, f);
+        run_rows(f, prepare_mixed_row, f->n, 8);
+    }
+}
+
+static void swiglu_row(struct engine_forward *f, int r)
+{
+    int cols = f->model->ff_width;
+    float *gate = f->gate + (size_t)r * (size_t)cols;
+    f->set->swiglu(gate, f->up + (size_t)r * (size_t)cols, cols, gate);
+    prepare(f, gate, cols, r);
+}
+
+static void run_layer(struct engine_forward *f, int i)
+{
+    const struct engine_layer *layer = &f->model->layers[i];
+    f->layer = layer;
+    f->attention.keys = (size_t)i * f->layer_bytes;
+    f->attention.values = f->attention.keys + f->layer_bytes / 2;
+
+    run_rows(f, attention_norm_row, f->n, 4);
+    run_products(f, &(struct product_phase){.x = f->normed, .prepared = f->prepared, .n = f->n, .count = 3,
+                                            .products = {{&layer->q, f->q}, {&layer->k, f->k}, {&layer->v, f->v}}});
+    run_rows(f, rope_and_store_row, f->n, 8);
+    attend(f);
+    run_products(f, &(struct product_phase){.x = f->mixed, .prepared = f->prepared, .n = f->n, .count = 1, .accumulate = 1,
+                                            .products = {{&layer->o, f->x}}});
+    run_rows(f, ff_norm_row, f->n, 4);
+    run_products(f, &(struct product_phase){.x = f->normed, .prepared = f->prepared, .n = f->n, .count = 2,
+                                            .products = {{&layer->gate, f->gate}, {&layer->up, f->up}}});
+    run_rows(f, swiglu_row, f->n, 2);
+    run_products(f, &(struct product_phase){.x = f->gate, .prepared = f->prepared, .n = f->n, .count = 1, .accumulate = 1,
+                                            .products = {{&layer->down, f->x}}});
+}
+
+void engine_forward_run(struct engine_forward *f, const struct engine_row *rows, int n)
+{
+    f->rows = rows;
+    f->n = n;
+    for (int r = 0; r < n; r++)
+        f->attends[r] = (struct kernel_row){.runs = rows[r].runs, .position = rows[r].position};
+    run_rows(f, embed_row, n, 8);
+    for (int i = 0; i < f->model->layers_count; i++)
+        run_layer(f, i);
+}
+
+float *engine_forward_logits(struct engine_forward *f, const int *rows, int n)
+{
+    f->chosen = rows;
+    run_rows(f, output_norm_row, n, 4);
+    run_products(f, &(struct product_phase){.x = f->normed, .prepared = f->prepared, .n = n, .count = 1,
+                                            .products = {{&f->model->head, f->logits}}});
+    return f->logits;
+}
+
+/* --- scratch ----------------------------------------------------------------------------------------------------- */
+
+size_t engine_forward_block_bytes(const struct engine_model *m, const struct kernel_set *set)
+{
+    size_t cell = (size_t)kernel_format(set->cache)->bytes * (size_t)m->head_dim * (size_t)m->kv_heads * 2;
+    return (cell * KERNEL_CELLS * (size_t)m->layers_count + 63) & ~(size_t)63;
+}
+
+/* The next part of the scratch; with no scratch yet, only its size is counted. */
+static void *carve(const struct engine_forward *f, size_t *at, size_t count, size_t bytes)
+{
+    void *part = f->scratch ? f->scratch + *at : NULL;
+    *at += (count * bytes + 63) & ~(size_t)63;
+    return part;
+}
+
+static size_t lay_out(struct engine_forward *f)
+{
+    const struct engine_model *m = f->model;
+    size_t n = (size_t)f->most_rows, width = (size_t)m->width, ff = (size_t)m->ff_width, at = 0, widest = 0;
+    size_t heads = (size_t)m->heads * (size_t)m->head_dim, kv = (size_t)m->kv_heads * (size_t)m->head_dim;
+    int cols[3] = {m->width, m->heads * m->head_dim, m->ff_width};
+    for (int i = 0; i < 3; i++)
+        if (f->set->prepared_bytes(cols[i]) > widest)
+            widest = f->set->prepared_bytes(cols[i]);
+    f->x = carve(f, &at, n * width, sizeof *f->x);
+    f->normed = carve(f, &at, n * width, sizeof *f->normed);
+    f->q = carve(f, &at, n * heads, sizeof *f->q);
+    f->k = carve(f, &at, n * kv, sizeof *f->k);
+    f->v = carve(f, &at, n * kv, sizeof *f->v);
+    f->mixed = carve(f, &at, n * heads, sizeof *f->mixed);
+    f->gate = carve(f, &at, n * ff, sizeof *f->gate);
+    f->up = carve(f, &at, n * ff, sizeof *f->up);
+    f->logits = carve(f, &at, (size_t)f->most_logits * (size_t)m->vocabulary, sizeof *f->logits);
+    f->attends = carve(f, &at, n, sizeof *f->attends);
+    f->prepared = carve(f, &at, n, widest);
+    return at;
+}
+
+int engine_forward_create(struct engine_forward **out, const struct engine_model *m, const struct kernel_set *set, struct kernel_pool *pool,
+                          int rows, int logits, struct error *e)
+{
+    struct engine_forward *f = xcalloc(1, sizeof *f);
+    *f = (struct engine_forward){.model = m, .set = set, .pool = pool, .threads = kernel_pool_threads(pool), .most_rows = rows,
+                                 .most_logits = logits};
+    f->layer_bytes = (size_t)kernel_format(set->cache)->bytes * (size_t)m->head_dim * (size_t)m->kv_heads * 2 * KERNEL_CELLS;
+    size_t bytes = lay_out(f);
+    f->scratch = aligned_alloc(64, bytes);
+    if (!f->scratch) {
+        free(f);
+        return error_set(e, ERROR_ENGINE, "not enough memory for %zu MiB of scratch; use a smaller --batch", bytes >> 20);
+    }
+    lay_out(f);
+    f->attention = (struct kernel_attention){.q = f->q, .out = f->mixed, .heads = m->heads, .kv_heads = m->kv_heads,
+                                             .head_dim = m->head_dim, .scale = (float)(1 / sqrt(m->head_dim)), .rows = f->attends};
+    *out = f;
+    return OK;
+}
+
+void engine_forward_free(struct engine_forward *f)
+{
+    if (!f)
+        return;
+    free(f->scratch);
+    free(f);
+}

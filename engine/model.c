@@ -1,0 +1,341 @@
+#include "engine/model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct engine_architecture architectures[] = {
+    {.name = "llama", .neox = 0},
+};
+enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
+
+/* Beyond these a file is damaged, not large; products of two of them fit an int64_t. */
+enum { MAX_LAYERS = 1024, MAX_WIDTH = 1 << 18, MAX_CONTEXT_DEFAULT = 8192, MAX_CONTEXT = 1 << 20 };
+
+/* --- metadata ---------------------------------------------------------------------------------------------------- */
+
+struct reader {
+    const struct engine_file *file;
+    const char *path;
+    const char *architecture;
+    char key[128];
+    struct error *e;
+};
+
+static const char *key_of(struct reader *r, const char *name)
+{
+    snprintf(r->key, sizeof r->key, "%s.%s", r->architecture, name);
+    return r->key;
+}
+
+/* An integer in [1, most]; the default when the key is absent and there is one. */
+static int read_integer(struct reader *r, const char *name, int64_t most, int fallback, int *out)
+{
+    int64_t value = fallback;
+    if (!engine_file_integer(r->file, key_of(r, name), &value) && !fallback)
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: missing; expected a whole number from 1 to %lld", r->path, r->key,
+                         (long long)most);
+    if (value < 1 || value > most)
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %lld; expected a whole number from 1 to %lld", r->path, r->key,
+                         (long long)value, (long long)most);
+    *out = (int)value;
+    return OK;
+}
+
+static int read_number(struct reader *r, const char *name, double least, double most, double fallback, float *out)
+{
+    double value = fallback;
+    if (!engine_file_number(r->file, key_of(r, name), &value) && fallback <= 0)
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: missing; expected a number from %g to %g", r->path, r->key, least, most);
+    if (!(value >= least && value <= most))
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %g; expected a number from %g to %g", r->path, r->key, value, least, most);
+    *out = (float)value;
+    return OK;
+}
+
+static int read_architecture(struct reader *r, const struct engine_architecture **out)
+{
+    struct engine_text name;
+    if (!engine_file_text(r->file, "general.architecture", &name))
+        return error_set(r->e, ERROR_INPUT, "%s: metadata general.architecture: missing; is this the file of a language model?", r->path);
+    for (int i = 0; i < ARCHITECTURES; i++)
+        if (name.length == strlen(architectures[i].name) && !memcmp(name.bytes, architectures[i].name, name.length)) {
+            *out = &architectures[i];
+            r->architecture = architectures[i].name;
+            return OK;
+        }
+    struct string known = {0};
+    for (int i = 0; i < ARCHITECTURES; i++)
+        string_addf(&known, "%s%s", i ? ", " : "", architectures[i].name);
+    int code = error_set(r->e, ERROR_INPUT, "%s: metadata general.architecture: \"%.*s\" is not known; known are: %s", r->path,
+                         (int)(name.length < 64 ? name.length : 64), name.bytes, string_text(&known));
+    string_free(&known);
+    return code;
+}
+
+/* What would change the numbers and is not computed here must not be passed over. */
+static int refuse_unknown(struct reader *r, const struct engine_model *m)
+{
+    struct engine_text scaling;
+    if (engine_file_text(r->file, key_of(r, "rope.scaling.type"), &scaling) &&
+        !(scaling.length == 4 && !memcmp(scaling.bytes, "none", 4)))
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: \"%.*s\" is not supported; expected none", r->path, r->key,
+                         (int)(scaling.length < 64 ? scaling.length : 64), scaling.bytes);
+    int64_t value;
+    if (engine_file_integer(r->file, key_of(r, "expert_count"), &value) && value > 0)
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %lld: mixtures of experts are not supported; use a dense model", r->path,
+                         r->key, (long long)value);
+    static const char *const head_keys[] = {"attention.value_length", "rope.dimension_count"};
+    for (int i = 0; i < 2; i++)
+        if (engine_file_integer(r->file, key_of(r, head_keys[i]), &value) && value != m->head_dim)
+            return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %lld is not supported; expected the width of a head, %d", r->path,
+                             r->key, (long long)value, m->head_dim);
+    return OK;
+}
+
+static int read_shape(struct reader *r, struct engine_model *m, int context)
+{
+    int code;
+    if ((code = read_integer(r, "block_count", MAX_LAYERS, 0, &m->layers_count)) ||
+        (code = read_integer(r, "embedding_length", MAX_WIDTH, 0, &m->width)) ||
+        (code = read_integer(r, "feed_forward_length", MAX_WIDTH, 0, &m->ff_width)) ||
+        (code = read_integer(r, "context_length", INT32_MAX, 0, &m->context_trained)) ||
+        (code = read_integer(r, "attention.head_count", m->width, 0, &m->heads)) ||
+        (code = read_integer(r, "attention.head_count_kv", m->heads, m->heads, &m->kv_heads)) ||
+        (code = read_integer(r, "attention.key_length", m->width, m->width / m->heads, &m->head_dim)) ||
+        (code = read_number(r, "rope.freq_base", 1, 1e12, 10000, &m->rope_base)) ||
+        (code = read_number(r, "attention.layer_norm_rms_epsilon", 0, 1, 0, &m->norm_epsilon)))
+        return code;
+    if (m->heads % m->kv_heads)
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %d does not divide the %d heads", r->path,
+                         key_of(r, "attention.head_count_kv"), m->kv_heads, m->heads);
+    if ((int64_t)m->heads * m->head_dim > MAX_WIDTH)
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %d heads of width %d; expected at most %d in all", r->path,
+                         key_of(r, "attention.key_length"), m->heads, m->head_dim, MAX_WIDTH);
+    if (m->head_dim % 2)
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: heads of width %d; expected an even number", r->path,
+                         key_of(r, "attention.key_length"), m->head_dim);
+    if (context > MAX_CONTEXT)
+        return error_set(r->e, ERROR_USAGE, "--context %d: expected at most %d", context, MAX_CONTEXT);
+    int most = m->context_trained < MAX_CONTEXT_DEFAULT ? m->context_trained : MAX_CONTEXT_DEFAULT;
+    m->context = context > 0 ? context : most;
+    return refuse_unknown(r, m);
+}
+
+/* --- tensors ----------------------------------------------------------------------------------------------------- */
+
+/* The sizes that shapes are written in, and what each tensor of a layer is. */
+enum size { WIDTH, HEADS, KV_HEADS, FF };
+static int size_of(const struct engine_model *m, enum size s)
+{
+    switch (s) {
+    case WIDTH:
+        return m->width;
+    case HEADS:
+        return m->heads * m->head_dim;
+    case KV_HEADS:
+        return m->kv_heads * m->head_dim;
+    case FF:
+        return m->ff_width;
+    }
+    return 0;
+}
+
+static const struct layer_matrix {
+    const char *name; /* blk.N.name.weight */
+    size_t offset;    /* in struct engine_layer */
+    enum size rows, cols;
+} layer_matrices[] = {
+    {"attn_q", offsetof(struct engine_layer, q), HEADS, WIDTH},
+    {"attn_k", offsetof(struct engine_layer, k), KV_HEADS, WIDTH},
+    {"attn_v", offsetof(struct engine_layer, v), KV_HEADS, WIDTH},
+    {"attn_output", offsetof(struct engine_layer, o), WIDTH, HEADS},
+    {"ffn_gate", offsetof(struct engine_layer, gate), FF, WIDTH},
+    {"ffn_up", offsetof(struct engine_layer, up), FF, WIDTH},
+    {"ffn_down", offsetof(struct engine_layer, down), WIDTH, FF},
+};
+enum { LAYER_MATRICES = sizeof layer_matrices / sizeof *layer_matrices, LAYER_NORMS = 2 };
+
+static struct kernel_matrix *layer_matrix(struct engine_layer *layer, int i)
+{
+    return (struct kernel_matrix *)(void *)((char *)layer + layer_matrices[i].offset);
+}
+
+/* A tensor with rows == 0 is a vector. */
+static int read_tensor(struct reader *r, struct engine_model *m, const char *name, int rows, int cols, const struct engine_tensor **out)
+{
+    const struct engine_tensor *t = engine_file_tensor(r->file, name);
+    if (!t)
+        return error_set(r->e, ERROR_INPUT, "%s: tensor %s: missing; an architecture \"%s\" with these metadata needs it", r->path, name,
+                         r->architecture);
+    int64_t expected_rows = rows ? rows : 1;
+    if (t->size[0] != cols || t->size[1] != expected_rows || t->size[2] != 1 || t->size[3] != 1)
+        return error_set(r->e, ERROR_INPUT, "%s: tensor %s: shape %lld x %lld x %lld x %lld; expected %d x %lld by the metadata", r->path,
+                         name, (long long)t->size[0], (long long)t->size[1], (long long)t->size[2], (long long)t->size[3], cols,
+                         (long long)expected_rows);
+    if (!rows && t->type != KERNEL_F32)
+        return error_set(r->e, ERROR_INPUT, "%s: tensor %s: type %s; expected F32 for the weights of a norm", r->path, name,
+                         kernel_format(t->type)->name);
+    if (cols % kernel_format(t->type)->block)
+        return error_set(r->e, ERROR_INPUT, "%s: tensor %s: rows of %d; expected a multiple of the %d of a %s block", r->path, name, cols,
+                         kernel_format(t->type)->block, kernel_format(t->type)->name);
+    m->tensors_by_type[t->type]++;
+    m->bytes_by_type[t->type] += (int64_t)t->bytes;
+    m->parameters += (int64_t)cols * expected_rows;
+    *out = t;
+    return OK;
+}
+
+static int read_matrix(struct reader *r, struct engine_model *m, const char *name, int rows, int cols, struct kernel_matrix *out)
+{
+    const struct engine_tensor *t;
+    int code = read_tensor(r, m, name, rows, cols, &t);
+    if (!code)
+        *out = (struct kernel_matrix){.type = t->type, .rows = rows, .cols = cols, .data = t->data};
+    return code;
+}
+
+static int read_norm(struct reader *r, struct engine_model *m, const char *name, float *out)
+{
+    const struct engine_tensor *t;
+    int code = read_tensor(r, m, name, 0, m->width, &t);
+    if (!code)
+        memcpy(out, t->data, (size_t)m->width * sizeof *out);
+    return code;
+}
+
+static int read_layer(struct reader *r, struct engine_model *m, int i)
+{
+    struct engine_layer *layer = &m->layers[i];
+    float *norms = m->norms + (size_t)i * LAYER_NORMS * (size_t)m->width;
+    char name[64];
+    int code = OK;
+    for (int j = 0; j < LAYER_MATRICES && !code; j++) {
+        snprintf(name, sizeof name, "blk.%d.%s.weight", i, layer_matrices[j].name);
+        code = read_matrix(r, m, name, size_of(m, layer_matrices[j].rows), size_of(m, layer_matrices[j].cols), layer_matrix(layer, j));
+    }
+    static const char *const norm_names[LAYER_NORMS] = {"attn_norm", "ffn_norm"};
+    for (int j = 0; j < LAYER_NORMS && !code; j++) {
+        snprintf(name, sizeof name, "blk.%d.%s.weight", i, norm_names[j]);
+        code = read_norm(r, m, name, norms + (size_t)j * (size_t)m->width);
+    }
+    layer->attention_norm = norms;
+    layer->ff_norm = norms + m->width;
+    return code;
+}
+
+static int read_tensors(struct reader *r, struct engine_model *m, int tokens)
+{
+    const struct engine_tensor *embedding = engine_file_tensor(r->file, "token_embd.weight");
+    if (embedding && embedding->size[1] != tokens)
+        return error_set(r->e, ERROR_INPUT, "%s: tensor token_embd.weight: %lld rows; expected %d, one for each token of the tokenizer",
+                         r->path, (long long)embedding->size[1], tokens);
+    m->vocabulary = tokens;
+    m->layers = input_alloc((size_t)m->layers_count, sizeof *m->layers);
+    m->norms = input_alloc(((size_t)m->layers_count * LAYER_NORMS + 1) * (size_t)m->width, sizeof *m->norms);
+    if (!m->layers || !m->norms)
+        return error_set(r->e, ERROR_ENGINE, "%s: not enough memory for %d layers of width %d", r->path, m->layers_count, m->width);
+    int code = read_matrix(r, m, "token_embd.weight", tokens, m->width, &m->embedding);
+    for (int i = 0; i < m->layers_count && !code; i++)
+        code = read_layer(r, m, i);
+    float *output_norm = m->norms + (size_t)m->layers_count * LAYER_NORMS * (size_t)m->width;
+    m->output_norm = output_norm;
+    if (!code)
+        code = read_norm(r, m, "output_norm.weight", output_norm);
+    m->tied = !engine_file_tensor(r->file, "output.weight");
+    m->head = m->embedding;
+    if (!code && !m->tied)
+        code = read_matrix(r, m, "output.weight", tokens, m->width, &m->head);
+    return code;
+}
+
+/* A tensor that was not asked for would have changed the result: a bias, a frequency of RoPE, an expert. */
+static int refuse_unused(struct reader *r, const struct engine_model *m)
+{
+    int used = LAYER_MATRICES * m->layers_count + LAYER_NORMS * m->layers_count + 2 + !m->tied;
+    for (int i = 0; i < engine_file_tensor_count(r->file) && engine_file_tensor_count(r->file) > used; i++) {
+        struct engine_text name = engine_file_tensor_at(r->file, i)->name;
+        char copy[64], rest[64];
+        int layer, known = 0;
+        snprintf(copy, sizeof copy, "%.*s", (int)(name.length < 63 ? name.length : 63), name.bytes);
+        if (sscanf(copy, "blk.%d.%63s", &layer, rest) == 2 && layer >= 0 && layer < m->layers_count) {
+            known = !strcmp(rest, "attn_norm.weight") || !strcmp(rest, "ffn_norm.weight");
+            for (int j = 0; j < LAYER_MATRICES && !known; j++) {
+                size_t n = strlen(layer_matrices[j].name);
+                known = !strncmp(rest, layer_matrices[j].name, n) && !strcmp(rest + n, ".weight");
+            }
+        }
+        if (!known && strcmp(copy, "token_embd.weight") && strcmp(copy, "output_norm.weight") && strcmp(copy, "output.weight"))
+            return error_set(r->e, ERROR_INPUT, "%s: tensor %s: not one that architecture \"%s\" has here; a model with it is not supported",
+                             r->path, copy, r->architecture);
+    }
+    return OK;
+}
+
+/* --- opening ----------------------------------------------------------------------------------------------------- */
+
+static int make_rope(struct reader *r, struct engine_model *m)
+{
+    int half = m->head_dim / 2;
+    m->rope = input_alloc((size_t)m->context * (size_t)half * 2, sizeof *m->rope);
+    if (!m->rope)
+        return error_set(r->e, ERROR_ENGINE, "not enough memory for %d positions; use a smaller --context", m->context);
+    for (int i = 0; i < half; i++) {
+        double frequency = pow(m->rope_base, -2.0 * i / m->head_dim);
+        for (int p = 0; p < m->context; p++) {
+            float *pair = m->rope + ((size_t)p * (size_t)half + (size_t)i) * 2;
+            pair[0] = (float)cos(p * frequency);
+            pair[1] = (float)sin(p * frequency);
+        }
+    }
+    return OK;
+}
+
+static int pack(struct engine_model *m, const struct kernel_set *set, struct kernel_pool *pool, struct error *e)
+{
+    int code = set->pack(&m->head, pool, e);
+    m->packed_bytes = m->head.packed_bytes;
+    for (int i = 0; i < m->layers_count && !code; i++)
+        for (int j = 0; j < LAYER_MATRICES && !code; j++) {
+            code = set->pack(layer_matrix(&m->layers[i], j), pool, e);
+            m->packed_bytes += layer_matrix(&m->layers[i], j)->packed_bytes;
+        }
+    return code;
+}
+
+int engine_model_open(struct engine_model **out, const struct engine_file *file, int tokens, int context, const struct kernel_set *set,
+                      struct kernel_pool *pool, struct error *e)
+{
+    struct engine_model *m = xcalloc(1, sizeof *m);
+    struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
+    int code;
+    if ((code = read_architecture(&r, &m->architecture)) || (code = read_shape(&r, m, context)) ||
+        (code = read_tensors(&r, m, tokens)) || (code = refuse_unused(&r, m)) || (code = make_rope(&r, m)) ||
+        (code = pack(m, set, pool, e))) {
+        engine_model_close(m);
+        return code;
+    }
+    *out = m;
+    return OK;
+}
+
+void engine_model_close(struct engine_model *m)
+{
+    if (!m)
+        return;
+    kernel_matrix_free(&m->head);
+    for (int i = 0; m->layers && i < m->layers_count; i++)
+        for (int j = 0; j < LAYER_MATRICES; j++)
+            kernel_matrix_free(layer_matrix(&m->layers[i], j));
+    free(m->layers);
+    free(m->norms);
+    free(m->rope);
+    free(m);
+}
+
+void engine_model_embed(const struct engine_model *m, int id, float *out)
+{
+    const struct kernel_format *format = kernel_format(m->embedding.type);
+    size_t row_bytes = (size_t)(m->width / format->block) * (size_t)format->bytes;
+    format->dequantize((const char *)m->embedding.data + (size_t)id * row_bytes, out, m->width);
+}

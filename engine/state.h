@@ -1,0 +1,32 @@
+/* What one engine is made of; shared by engine.c, which opens it, and schedule.c, which runs its requests. */
+#ifndef ESPALIER_ENGINE_STATE_H
+#define ESPALIER_ENGINE_STATE_H
+
+#include "engine/engine.h"
+#include "engine/forward.h"
+#include "engine/kv.h"
+#include "engine/model.h"
+#include "engine/vocabulary.h"
+
+struct engine_schedule;
+
+/* With vocabulary_only everything from pool on is NULL. */
+struct engine {
+    struct engine_info info;
+    char *path, *name;
+    struct engine_file *file;
+    struct engine_vocabulary *vocabulary;
+    const struct kernel_set *set;
+    struct kernel_pool *pool;
+    struct engine_model *model;
+    struct engine_forward *forward;
+    struct engine_kv *kv;
+    struct engine_schedule *schedule;
+};
+
+enum { ENGINE_LOGITS = 32 }; /* rows that go through the vocabulary product at once */
+
+struct engine_schedule *engine_schedule_create(const struct engine *engine);
+void engine_schedule_free(struct engine_schedule *schedule);
+
+#endif

@@ -22,6 +22,7 @@ struct search_path {
     const char *const *thoughts; /* texts, root's first child first */
     int count;
     const char *state;           /* after the last thought: its state, or the problem's */
+    int ended;                   /* search_task_verify: the model ended its turn with the thought, so nothing can follow it */
 };
 
 /* The messages that ask for `purpose` at this path (sample: the thoughts so far are the open assistant turn's, and are NOT in the

@@ -105,7 +105,7 @@ static int place_in_source(const struct node *node, size_t offset, size_t *byte)
     const char *value = node->seen.text;
     if (node->style == YAML_DOUBLE_QUOTED_SCALAR_STYLE && memchr(d->source + at, '\\', end - at))
         return 0;
-    if (node->style == YAML_LITERAL_SCALAR_STYLE || node->style == YAML_FOLDED_SCALAR_STYLE) {
+    if (node->seen.block) {
         while (at < end && d->source[at] != '\n')
             at++; /* the line of | or > */
         at++;
@@ -203,6 +203,7 @@ static int read_scalar(struct search_yaml_document *d, yaml_event_t *event, stru
     n->seen.length = length;
     n->style = event->data.scalar.style;
     n->seen.plain = n->style == YAML_PLAIN_SCALAR_STYLE;
+    n->seen.block = n->style == YAML_LITERAL_SCALAR_STYLE || n->style == YAML_FOLDED_SCALAR_STYLE;
     n->open = 0;
     return OK;
 }

@@ -20,6 +20,7 @@ struct search_yaml {
     const char *text;  /* scalar: its text, with no NUL inside; "" for the others */
     size_t length;
     int plain;         /* scalar: written without quotes and not as a block, so it may mean a number, a truth or nothing */
+    int block;         /* scalar: written as a block (| or >), whose text ends in a line end of its own */
     int count;         /* list: items; map: pairs */
     const struct search_yaml *const *keys;   /* map: scalars, in the order written, no two alike */
     const struct search_yaml *const *values; /* list, map */

@@ -1,0 +1,85 @@
+/* What task.c read from a task's YAML, for the rooms that use it: prompt.c, verify.c, answer.c, data.c. Private to these. */
+#ifndef ESPALIER_SEARCH_SCHEMA_H
+#define ESPALIER_SEARCH_SCHEMA_H
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "search/rational.h"
+#include "search/task.h"
+
+enum {
+    SEARCH_PURPOSES = 4,
+    SEARCH_MAX_NUMBERS = 8,             /* that a problem of numbers may have */
+    SEARCH_MAX_PROBLEM_BYTES = 1 << 16,
+};
+
+/* Expressions tried in order; the first that matches decides, by its last match; group 1 of it, where it has one. */
+struct search_patterns {
+    pcre2_code **list;
+    int count;
+};
+/* The part of text that the patterns ask for; 0 when none matches, or when matching took too many steps.
+ * `from`: the first pattern to try; set to the one that matched. */
+int search_patterns_find(const struct search_patterns *patterns, const char *text, size_t n, int *from, struct search_cut *out);
+
+/* Texts with {placeholders}, already checked. */
+struct search_prompt {
+    struct engine_message *list;
+    int count; /* 0: there is no such prompt */
+};
+
+struct search_section { /* sample, propose, value or vote */
+    struct search_prompt messages, finish; /* finish: instead, once one number is left */
+    char **stops;
+    int stop_count;
+    int max_tokens;
+};
+
+enum search_verifier { SEARCH_VERIFIER_NONE, SEARCH_VERIFIER_TEXT, SEARCH_VERIFIER_NUMERIC, SEARCH_VERIFIER_ARITHMETIC };
+enum search_otherwise { SEARCH_OTHERWISE_NONE, SEARCH_OTHERWISE_NUMBER, SEARCH_OTHERWISE_TEXT };
+
+struct search_task {
+    char *path; /* of the file */
+    char *name, *about, *strategy, *form;
+
+    int numbers;                         /* a problem is a list of whole numbers with a target; else it is any text */
+    int count_low, count_high, range_low, range_high;
+    int target_low, target_high;         /* equal and target_given == 0: the task's own target */
+    int target_given;                    /* each problem names its target: "24: 4 4 10" */
+
+    int continues, steps;
+    struct engine_sampling sampling;
+    struct search_section sections[SEARCH_PURPOSES];
+    struct search_patterns thought, answer, value, vote;
+    enum search_otherwise otherwise;     /* what is read as the answer when the last step holds none */
+    char *candidate;                     /* how one is listed in a vote */
+
+    char **labels;
+    double *weights;
+    int label_count;
+    double unreadable;
+
+    enum search_verifier verifier;
+    int ends_at_number;                  /* arithmetic: one number left ends the path; else an answer line must follow */
+
+    char *data_file;                     /* as written: relative to the task's file; or NULL */
+    char *column_problem, *column_target, *column_answer; /* or NULL */
+};
+
+/* --- prompt.c */
+/* OK when every {placeholder} of the text is one that is known there; else an error at the brace. */
+enum search_place { SEARCH_PLACE_GROW, SEARCH_PLACE_VOTE, SEARCH_PLACE_CANDIDATE };
+int search_prompt_check(const struct search_task *task, enum search_place place, const struct search_yaml *node, struct error *e);
+
+/* --- answer.c */
+/* The number in a text: $1,234.50 or -3 1/2, the first or the last; 0 when there is none. */
+int search_answer_number(const char *text, size_t n, int last, struct search_rational *out);
+/* The canonical form of an answer's text as this task compares answers, malloc'ed; NULL where it holds none. */
+char *search_answer_canonical(const struct search_task *task, const char *text, size_t n);
+/* The answer that a thought states, by the task's patterns; or NULL. */
+char *search_answer_stated(const struct search_task *task, const char *thought);
+/* What counts as the answer of a path that ends without stating one; or NULL. */
+char *search_answer_otherwise(const struct search_task *task, const struct search_path *path, const char *thought);
+
+#endif

@@ -2,7 +2,7 @@
  * between two matches becomes a piece, and the next expression sees each piece as if it were a whole text.
  *
  * The reference is llama.cpp, whose hand-written matchers these expressions reproduce, oddities included:
- *  - its tables are of Unicode 15.1; PCRE2's may be older, so the letters and numbers new since Unicode 14 are written out;
+ *  - its tables are of Unicode 15.1; PCRE2's may be older, so the letters, numbers and punctuation new since Unicode 14 are written out;
  *  - white space is the property White_Space (PCRE2's \s under UCP has U+180E too);
  *  - a byte that does not begin a UTF-8 sequence is read as U+FFFD, one for each byte, while overlong forms are read
  *    as the character they stand for, and surrogates as themselves.
@@ -22,6 +22,7 @@
     "\\x{1B132}\\x{1B155}\\x{1DF25}-\\x{1DF2A}\\x{1E030}-\\x{1E06D}\\x{1E4D0}-\\x{1E4EB}\\x{2B739}\\x{2EBF0}-\\x{2EE5D}" \
     "\\x{31350}-\\x{323AF}"
 #define NUMBER "\\p{N}\\x{11F50}-\\x{11F59}\\x{1D2C0}-\\x{1D2D3}\\x{1E4F0}-\\x{1E4F9}"
+#define PUNCTUATION "\\p{P}\\x{11B00}-\\x{11B09}\\x{11F43}-\\x{11F4F}"
 #define SPACE                                                                                                          \
     "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 
@@ -44,9 +45,10 @@ static const struct row {
     {"smollm", 0, {"[" NUMBER "]", GPT2}},
     {"starcoder", 0, {"[" NUMBER "]", GPT2}},
     {"gpt-2", 0, {GPT2}},
-    {"default", 0, {"[\\p{P}$+<=>^~|]++", GPT2, "[" NUMBER "]++", "[0-9][0-9][0-9]"}},
+    {"default", 0, {"[" PUNCTUATION "$+<=>^~|]++", GPT2, "[" NUMBER "]++", "[0-9][0-9][0-9]"}},
     {"llama-bpe", 1, {LLAMA3("{1,3}+")}},
     {"qwen2", 0, {LLAMA3("")}},
+    {"deepseek-r1-qwen", 0, {LLAMA3("")}},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -199,8 +201,9 @@ struct split {
     void *argument;
 };
 
-/* The piece [from, to) by the expressions from `stage` on. No character is ever lost: what no expression matches, or
- * what PCRE2 gives up on, is a word. */
+/* The piece [from, to) by the expressions from `stage` on. No expression matches the empty text. No character is ever
+ * lost: what no expression matches is a word, and so is what PCRE2 would give up on at its match limit, which these
+ * expressions never reach: none of them backtracks by more than one character. */
 static void split_piece(const struct split *s, int stage, size_t from, size_t to)
 {
     if (stage == s->p->stages) {

@@ -16,6 +16,8 @@ enum kind { KIND_NORMAL = 1, KIND_UNKNOWN, KIND_CONTROL, KIND_USER_DEFINED, KIND
 
 enum { TOKENS_MOST = 1 << 24 }; /* far above any vocabulary; what is beyond it is damage, and would overflow counts */
 
+enum { FIRST_CONTROL = 1, FIRST_USER_DEFINED = 2 };
+
 /* Invariants: text + at .. + length is what the token says (of a control token its name), a '\0' after it; specials holds
  * the ids that are found in text by name, sorted by name; begin, end, turn_begin and turn_end are ids or -1; chat is
  * chatml only where turn_begin and turn_end are there. */
@@ -34,6 +36,7 @@ struct engine_vocabulary {
         int id;
     } *specials;
     int special_count;
+    unsigned char first[256]; /* for each byte, whether a special's name begins with it: FIRST_ bits */
     char *about;
     int begin, end;
     enum engine_chat_family chat;
@@ -191,14 +194,17 @@ static int is_special(const struct engine_vocabulary *v, int id)
 
 static void collect_specials(struct engine_vocabulary *v)
 {
-    for (int i = 0; i < v->count; i++)
-        v->special_count += is_special(v, i) && v->tokens[i].length;
-    v->specials = xcalloc((size_t)v->special_count + 1, sizeof *v->specials);
-    int n = 0;
-    for (int i = 0; i < v->count; i++)
-        if (is_special(v, i) && v->tokens[i].length)
-            v->specials[n++] = (struct special){{v->text.text + v->tokens[i].at, v->tokens[i].length}, i};
-    qsort(v->specials, (size_t)n, sizeof *v->specials, special_order);
+    int capacity = 0;
+    for (int i = 0; i < v->count; i++) {
+        if (!is_special(v, i) || !v->tokens[i].length)
+            continue;
+        struct engine_text name = {v->text.text + v->tokens[i].at, v->tokens[i].length};
+        ARRAY_RESERVE(v->specials, v->special_count, capacity);
+        v->specials[v->special_count++] = (struct special){name, i};
+        v->first[(unsigned char)*name.bytes] |= v->tokens[i].kind == KIND_USER_DEFINED ? FIRST_USER_DEFINED : FIRST_CONTROL;
+    }
+    if (v->special_count)
+        qsort(v->specials, (size_t)v->special_count, sizeof *v->specials, special_order);
 }
 
 static void read_chat(struct engine_vocabulary *v, const struct engine_file *f)
@@ -443,7 +449,8 @@ static void find_at(const struct engine_vocabulary *v, const char *text, size_t 
     }
 }
 
-/* The order in which they claim the text: the longest name first wherever it is, then from the left. */
+/* The order in which they claim the text: the longest name first wherever it is, then from the left. (Which of two
+ * names of one length goes first llama.cpp leaves to its sort; here it is the lower id.) */
 static int claim_order(const void *a, const void *b)
 {
     const struct found *x = a, *y = b;
@@ -484,9 +491,11 @@ void engine_vocabulary_tokenize(const struct engine_vocabulary *v, const char *t
 {
     struct writing w = {.v = v, .out = out};
     struct finds found = {0};
+    unsigned char looked_for = special ? FIRST_CONTROL | FIRST_USER_DEFINED : FIRST_USER_DEFINED;
     size_t from = 0;
-    for (size_t at = 0; at < n && v->special_count; at++)
-        find_at(v, text, n, at, special, &found);
+    for (size_t at = 0; at < n; at++)
+        if (v->first[(unsigned char)text[at]] & looked_for)
+            find_at(v, text, n, at, special, &found);
     settle(&found, n);
     for (int i = 0; i < found.count; i++) {
         write_text(&w, text + from, found.items[i].at - from);

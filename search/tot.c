@@ -193,6 +193,10 @@ static void select_nodes(const struct search_tree *tree, const struct search_par
         for (int i = 0; i < p->value[B]; i++)
             search_plan_keep(plan, draw(tree, candidates, i));
     struct string why = {0};
+    if (candidates->count == 1) {
+        plan->why = xstrdup("kept the only thought there was");
+        return;
+    }
     string_addf(&why, p->value[SELECT] == GREEDY ? "kept %d of %d by %s:" : "drew %d times from %d by %s:", plan->kept_count,
                 candidates->count, p->value[EVALUATE] == VALUE ? "value" : "votes");
     for (int i = 0; i < plan->kept_count; i++)
@@ -203,7 +207,7 @@ static void select_nodes(const struct search_tree *tree, const struct search_par
 /* --- done -------------------------------------------------------------------------------------------------------- */
 
 /* The answer of greatest value among these; beside it, how many of all answers are right, where that is known. */
-static void finish(const struct search_tree *tree, const struct nodes *among, struct search_plan *plan)
+static void finish(const struct search_tree *tree, const struct search_parameters *p, const struct nodes *among, struct search_plan *plan)
 {
     int best = -1, answers = 0, known = 0, right = 0;
     for (int i = 0; i < among->count; i++) {
@@ -221,18 +225,20 @@ static void finish(const struct search_tree *tree, const struct nodes *among, st
         return;
     }
     struct string why = {0};
-    string_addf(&why, "the best of %d answer%s, of value %.4g", answers, answers == 1 ? "" : "s", value_of(tree, best));
+    string_addf(&why, answers == 1 ? "the only answer" : "the best of %d answers", answers);
+    if (!isnan(tree->nodes[best].value))
+        string_addf(&why, p->value[EVALUATE] == VALUE ? ", of value %.4g" : ", with %.4g votes", tree->nodes[best].value);
     if (known)
         string_addf(&why, "; %d of %d right", right, answers);
     search_plan_done(plan, best, why.text);
 }
 
-static void finish_with_all(const struct search_tree *tree, struct search_plan *plan)
+static void finish_with_all(const struct search_tree *tree, const struct search_parameters *p, struct search_plan *plan)
 {
     struct nodes all = {0};
     for (int i = 1; i < tree->count; i++)
         add(&all, i);
-    finish(tree, &all, plan);
+    finish(tree, p, &all, plan);
     free(all.list);
 }
 
@@ -253,7 +259,7 @@ static struct nodes level_again(const struct search_tree *tree)
 static void next(const struct search_tree *tree, const struct search_parameters *p, int spent, struct search_plan *plan)
 {
     if (spent) {
-        finish_with_all(tree, plan);
+        finish_with_all(tree, p, plan);
         return;
     }
     struct nodes kept = kept_nodes(tree);
@@ -262,7 +268,7 @@ static void next(const struct search_tree *tree, const struct search_parameters 
     for (int i = 0; i < kept.count; i++)
         open += !is_final(tree, kept.list[i]);
     if (kept.count && !open)
-        finish(tree, &kept, plan);
+        finish(tree, p, &kept, plan);
     else if (generate(tree, p, &kept, plan))
         ;
     else if (!candidates.count)

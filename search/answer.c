@@ -202,8 +202,15 @@ char *search_answer_canonical(const struct search_task *task, const char *text, 
 {
     struct search_rational value, last;
     int number = search_answer_number(text, n, 0, &value);
-    if (task->verifier == SEARCH_VERIFIER_NUMERIC)
+    if (task->verifier == SEARCH_VERIFIER_NUMERIC) {
+        /* "The answer is 4 * 6 = 24 eggs": what is after the last = , where a number is */
+        for (size_t i = n; i-- > 0;)
+            if (text[i] == '=') {
+                number = search_answer_number(text + i, n - i, 0, &last) ? (value = last, 1) : number;
+                break;
+            }
         return number ? number_text(value) : NULL;
+    }
     /* "56", "56 apples" and "$56.00" are one answer; a text of several numbers is a text */
     if (number && search_answer_number(text, n, 1, &last) && !search_rational_compare(value, last))
         return number_text(value);

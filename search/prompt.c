@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum word { PROBLEM, STATE, TARGET, PATH, LAST, STEP, STEPS, CANDIDATES, NUMBER, WORDS };
-static const char *const words[WORDS] = {"problem", "state", "target", "path", "last", "step", "steps", "candidates", "number"};
+enum word { PROBLEM, NUMBERS, STATE, TARGET, PATH, LAST, STEP, STEPS, CANDIDATES, NUMBER, WORDS };
+static const char *const words[WORDS] = {"problem", "numbers", "state", "target", "path", "last", "step", "steps", "candidates", "number"};
 
 /* Which placeholders mean something where. */
 static const unsigned known[] = {
-    [SEARCH_PLACE_GROW] = 1 << PROBLEM | 1 << STATE | 1 << TARGET | 1 << PATH | 1 << LAST | 1 << STEP | 1 << STEPS,
-    [SEARCH_PLACE_VOTE] = 1 << PROBLEM | 1 << TARGET | 1 << STEP | 1 << STEPS | 1 << CANDIDATES,
+    [SEARCH_PLACE_GROW] = 1 << PROBLEM | 1 << NUMBERS | 1 << STATE | 1 << TARGET | 1 << PATH | 1 << LAST | 1 << STEP | 1 << STEPS,
+    [SEARCH_PLACE_VOTE] = 1 << PROBLEM | 1 << NUMBERS | 1 << TARGET | 1 << STEP | 1 << STEPS | 1 << CANDIDATES,
     [SEARCH_PLACE_CANDIDATE] = 1 << NUMBER | 1 << STATE | 1 << PATH | 1 << LAST,
 };
 
@@ -49,8 +49,8 @@ static int next_piece(const char **p, struct piece *out)
 
 static int is_known(const struct search_task *task, enum search_place place, int word)
 {
-    /* only problems of numbers have a state and a target */
-    return known[place] >> word & 1 && (task->numbers || (word != STATE && word != TARGET));
+    int of_numbers = word == NUMBERS || word == STATE || word == TARGET;
+    return known[place] >> word & 1 && (task->numbers || !of_numbers);
 }
 
 int search_prompt_check(const struct search_task *task, enum search_place place, const struct search_yaml *node, struct error *e)
@@ -92,6 +92,9 @@ static void fill_word(struct string *out, int word, const struct filling *f)
     switch (word) {
     case PROBLEM:
         string_add(out, path->problem->text);
+        break;
+    case NUMBERS:
+        string_add(out, path->problem->state ? path->problem->state : "");
         break;
     case STATE:
         string_add(out, path->state ? path->state : path->problem->state ? path->problem->state : "");

@@ -380,9 +380,11 @@ static void record_sample(struct search *s, int i)
 {
     const struct search_item *item = item_at(s, i);
     int sample = s->g.tree.done[i];
+    int clipped = s->work[i].jobs[sample].max_tokens < search_task_max_tokens(s->g.task, item->purpose);
     struct search_event *completion = completion_event(s, i, sample);
     add_prefix(s, &s->work[i], completion);
     emit(s, completion);
+    s->spent = clipped && completion->completion.ending == ENGINE_END_LENGTH; /* it would have gone on */
     if (grows(item)) {
         int count;
         struct search_event **thoughts = search_item_thoughts(&s->g, item, completion, &count);

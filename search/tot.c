@@ -112,7 +112,8 @@ static int value(const struct search_tree *tree, const struct search_parameters 
         if (isnan(tree->nodes[candidates->list[i]].value))
             search_plan_item(plan, SEARCH_VALUE, &candidates->list[i], 1, p->value[N_EVALUATE]);
     if (plan->count)
-        plan->why = xasprintf("value %d thought%s, %d times each", plan->count, plan->count == 1 ? "" : "s", p->value[N_EVALUATE]);
+        plan->why = xasprintf("value %d thought%s, %d sample%s each", plan->count, plan->count == 1 ? "" : "s", p->value[N_EVALUATE],
+                              p->value[N_EVALUATE] == 1 ? "" : "s");
     return plan->count;
 }
 
@@ -135,7 +136,7 @@ static int vote(const struct search_tree *tree, const struct search_parameters *
     }
     if (!voted && distinct.count > 1) {
         search_plan_item(plan, SEARCH_VOTE, distinct.list, distinct.count, p->value[N_EVALUATE]);
-        plan->why = xasprintf("vote %d times among %d thoughts", p->value[N_EVALUATE], distinct.count);
+        plan->why = xasprintf("vote among %d thoughts, %d sample%s", distinct.count, p->value[N_EVALUATE], p->value[N_EVALUATE] == 1 ? "" : "s");
     }
     free(distinct.list);
     return plan->count;

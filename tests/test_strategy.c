@@ -266,11 +266,11 @@ static void first_level(struct search_tree *tree)
     made_session(tree, "p", 11);
     expect(tree, TOT, "propose 0 x1", "propose from 1 state");
     GROWN(tree, 0, "a", "b", "!c", "d", "a"); /* 1 .. 5 */
-    expect(tree, TOT, "value 1 x3; value 2 x3; value 4 x3; value 5 x3", "value 4 thoughts, 3 times each");
+    expect(tree, TOT, "value 1 x3; value 2 x3; value 4 x3; value 5 x3", "value 4 thoughts, 3 samples each");
     judge(tree, 1, 1);
     judge(tree, 2, 21);
     judge(tree, 4, 1);
-    expect(tree, TOT, "value 5 x3", "value 1 thought, 3 times each");
+    expect(tree, TOT, "value 5 x3", "value 1 thought, 3 samples each");
     judge(tree, 5, 0);
 }
 
@@ -401,7 +401,7 @@ static void test_tot_vote(void **state)
     struct search_tree tree = {0};
     made_session(&tree, "p", 1);
     GROWN(&tree, 0, "a", "b", "!c", "a", "d"); /* 4 is a copy of 1: it does not stand for election */
-    expect(&tree, spec, "vote 1 2 5 x3", "vote 3 times among 3 thoughts");
+    expect(&tree, spec, "vote 1 2 5 x3", "vote among 3 thoughts, 3 samples");
     vote(&tree, (int[]){1, 2, 5}, (double[]){1, 0, 2}, 3);
     expect(&tree, spec, "keep 5", "kept 1 of 4 by votes: 2");
     expect(&tree, "tot,b=2,generate=sample,evaluate=vote", "keep 5 1", NULL);

@@ -1,0 +1,24 @@
+/* Keys as screens know them: a Unicode scalar, or one of these. Only tui/terminal.c knows the codes of curses. */
+#ifndef ESPALIER_TUI_KEY_H
+#define ESPALIER_TUI_KEY_H
+
+enum tui_key {
+    TUI_KEY_NONE = 0,
+    TUI_KEY_TAB = '\t',
+    TUI_KEY_ENTER = '\r',
+    TUI_KEY_ESCAPE = 27,
+    TUI_KEY_CONTROL = 0x40, /* ^C is 'C' - TUI_KEY_CONTROL */
+    TUI_KEY_UP = 0x110000,  /* beyond Unicode */
+    TUI_KEY_DOWN,
+    TUI_KEY_LEFT,
+    TUI_KEY_RIGHT,
+    TUI_KEY_HOME,
+    TUI_KEY_END,
+    TUI_KEY_PAGE_UP,
+    TUI_KEY_PAGE_DOWN,
+    TUI_KEY_BACK_TAB,
+    TUI_KEY_RESIZE, /* the terminal has another size now */
+    TUI_KEY_OTHER,  /* one we have no use for */
+};
+
+#endif

@@ -1,0 +1,55 @@
+/* The rows of a tree pane: which nodes are open, and so which row a node stands on and which node a row shows. Every question is
+ * answered from counts kept along the way, never by a walk over the tree: a million nodes scroll as ten do.
+ *
+ * A node's rows, while it is open: itself, its children's rows in order, then a row for each thought being written below it.
+ */
+#ifndef ESPALIER_TUI_OUTLINE_H
+#define ESPALIER_TUI_OUTLINE_H
+
+#include "search/search.h"
+
+/* Invariants: rows = 1 when closed, else 1 + the children's rows + live. `rows` is right for every node, shown or not. */
+struct tui_outline_node {
+    int rows;
+    int live;       /* thoughts being written below it now */
+    int place;      /* which child of its parent it is, from 0 */
+    int family;     /* index of its family, -1: few children */
+    int open;
+};
+
+/* Children of one node that has many of them: found by place, and their rows summed, in logarithmic time (Fenwick 1994). */
+struct tui_outline_family {
+    int *children, *sums; /* sums[i]: rows of the children (i - (i & -i), i], counted from 1; sums[0] is not used */
+    int count, capacity;
+};
+
+struct tui_outline {
+    const struct search_tree *tree;
+    struct tui_outline_node *nodes;
+    int count, capacity;
+    struct tui_outline_family *families;
+    int family_count, family_capacity;
+};
+
+/* Where a row is. */
+struct tui_outline_place {
+    int node; /* the node, or the one a thought is being written below */
+    int live; /* which of those thoughts; -1: the row is the node's own */
+};
+
+void tui_outline_open(struct tui_outline *o, const struct search_tree *tree);
+void tui_outline_free(struct tui_outline *o);
+void tui_outline_grow(struct tui_outline *o); /* take in the nodes the tree has got since; new ones are open */
+void tui_outline_set_open(struct tui_outline *o, int node, int open);
+void tui_outline_set_live(struct tui_outline *o, int node, int live);
+int tui_outline_rows(const struct tui_outline *o);
+/* The row of a node; of the closed one that hides it, if one does. */
+int tui_outline_row(const struct tui_outline *o, int node);
+/* The node itself, or the topmost closed one that hides it. */
+int tui_outline_shown(const struct tui_outline *o, int node);
+/* The place of row 0 .. rows - 1. */
+struct tui_outline_place tui_outline_at(const struct tui_outline *o, int row);
+/* Is it the last row among its siblings (the guides end there)? */
+int tui_outline_is_last(const struct tui_outline *o, struct tui_outline_place place);
+
+#endif

@@ -1,0 +1,102 @@
+/* What every key does, and what the signs mean. */
+#include "tui/screen.h"
+
+#include <string.h>
+
+static const struct line {
+    const char *key, *does; /* does NULL: a heading */
+} lines[] = {
+    {"the search", NULL},
+    {"space", "run, or pause"},
+    {"s", "one step: one plan or one decision (5s: five)"},
+    {"p", "prune the selected thought and all below it"},
+    {"u  U", "undo the latest pruning, do it again"},
+    {"^C", "stop the generation; when stopped, quit"},
+    {"q  ^Z", "quit, suspend"},
+    {"the tree", NULL},
+    {"j k ↓ ↑", "next, previous row (10j: ten)"},
+    {"h ←", "fold; when folded, to the parent"},
+    {"l →", "unfold; when unfolded, to the first child"},
+    {"g G", "first, last row (12G: thought 12)"},
+    {"pgup pgdn", "a page up, down"},
+    {".", "follow: select what happens, as it happens"},
+    {"enter tab", "to the thought"},
+    {"the thought", NULL},
+    {"h l ← →", "previous, next token"},
+    {"j k ↓ ↑", "next, previous line"},
+    {"g G", "first, last token"},
+    {"pgup pgdn", "scroll what stands below the text"},
+    {"esc tab", "to the tree"},
+    {"signs", NULL},
+    {"▾ ▸", "unfolded, folded"},
+    {"»", "being grown, judged or written now"},
+    {"★", "kept by a decision (bright: the latest)"},
+    {"✓ ✗", "the answer is right, wrong"},
+    {"left", "what the task says is left after the thought"},
+    {"value", "the judge's score; votes: how many voted for it"},
+    {"prob", "the geometric mean of its tokens' probabilities, before temperature and filters"},
+    {"tokens", "prompts (cached ones left out) and completions so far, + those being written"},
+    {"tok/s", "rows computed in the last second, prompts included"},
+    {"KV", "memory of the branches' keys and values, and its limit"},
+};
+enum { LINES = sizeof lines / sizeof *lines };
+
+static void draw(struct tui_screen *s, struct tui_rect r)
+{
+    tui_canvas_fill(&s->canvas, r, tui_style(TUI_TEXT), ' ');
+    tui_canvas_fill(&s->canvas, (struct tui_rect){r.x, r.y - 1, r.w, 1}, tui_style(TUI_BORDER), 0x2500);
+    tui_canvas_text(&s->canvas, r.x + 1, r.y - 1, r.w, tui_style(TUI_FOCUS), " help ");
+    if (s->overlay_top > LINES - r.h)
+        s->overlay_top = LINES - r.h;
+    if (s->overlay_top < 0)
+        s->overlay_top = 0;
+    for (int i = 0; i < r.h && s->overlay_top + i < LINES; i++) {
+        const struct line *line = &lines[s->overlay_top + i];
+        int y = r.y + i;
+        if (!line->does) {
+            tui_canvas_text(&s->canvas, r.x + 1, y, r.w - 1, tui_style(TUI_TITLE), line->key);
+            continue;
+        }
+        tui_canvas_text(&s->canvas, r.x + 3, y, 10, tui_style(TUI_KEY), line->key);
+        tui_canvas_cut(&s->canvas, r.x + 14, y, r.w - 15, tui_style(TUI_TEXT), line->does);
+    }
+}
+
+static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *action)
+{
+    int times = count ? count : 1;
+    switch (k) {
+    case 'j':
+    case TUI_KEY_DOWN:
+        s->overlay_top += times;
+        return 1;
+    case 'k':
+    case TUI_KEY_UP:
+        s->overlay_top -= times;
+        return 1;
+    case TUI_KEY_PAGE_DOWN:
+    case TUI_KEY_PAGE_UP:
+        s->overlay_top += k == TUI_KEY_PAGE_DOWN ? 10 : -10;
+        return 1;
+    case 'C' - TUI_KEY_CONTROL:
+    case 'Z' - TUI_KEY_CONTROL:
+    case 'L' - TUI_KEY_CONTROL:
+        return 0;
+    case 'q':
+        action->act = TUI_ACT_QUIT;
+        return 1;
+    default: /* any other key closes it */
+        s->overlay = NULL;
+        return 1;
+    }
+}
+
+static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
+{
+    (void)s;
+    out[0] = (struct tui_hint){"j k", "scroll"};
+    out[1] = (struct tui_hint){"esc", "close"};
+    return 2;
+}
+
+const struct tui_view tui_view_help = {draw, key, hints};

@@ -1,0 +1,223 @@
+/* The lines around the panes: what is asked and how, what happens now and what was decided, what it costs, what keys there are. */
+#include "tui/screen.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- header ------------------------------------------------------------------------------------------------------ */
+
+static char *strategy_text(const struct tui_screen *s)
+{
+    const struct search_event *session = s->tree.session;
+    if (!session)
+        return xstrdup("");
+    char *text = xstrdup(session->session.strategy ? session->session.strategy : "");
+    for (char *p = text; *p; p++)
+        if (*p == ',')
+            *p = ' ';
+    return text;
+}
+
+void tui_draw_header(struct tui_screen *s)
+{
+    const struct search_event *session = s->tree.session;
+    struct tui_rect r = s->layout.header;
+    const char *problem = session && session->session.problem ? session->session.problem : s->asked;
+    const char *model = session && session->session.model ? session->session.model : s->model;
+    char *strategy = strategy_text(s);
+    int wide = s->layout.wide, x = r.x + 1, end = r.x + r.w - 1;
+    if (wide) {
+        int w = tui_width(model, strlen(model)), most = r.w / 4;
+        w = w > most ? most : w;
+        tui_canvas_cut(&s->canvas, end - w, r.y, w, tui_style(TUI_DIM), model);
+        end -= w + 2;
+    }
+    if (session && session->session.task)
+        x += tui_canvas_cut(&s->canvas, x, r.y, (end - x) / 3, tui_style(TUI_DIM), session->session.task) + 1;
+    int w = tui_width(problem, strlen(problem)), most = (end - x) * (wide ? 3 : 2) / (wide ? 5 : 3);
+    x += tui_canvas_cut(&s->canvas, x, r.y, w > most ? most : w, tui_style(TUI_TITLE), problem) + 2;
+    tui_canvas_cut(&s->canvas, x, r.y, end - x, tui_style(TUI_DIM), strategy);
+    free(strategy);
+}
+
+/* --- now --------------------------------------------------------------------------------------------------------- */
+
+static void draw_line(struct tui_screen *s, int y, const char *label, enum tui_role role, const char *text)
+{
+    struct tui_rect r = s->layout.now;
+    int x = r.x + 1;
+    tui_canvas_text(&s->canvas, x, y, 8, tui_style(TUI_DIM), label);
+    x += 8;
+    tui_canvas_cut(&s->canvas, x, y, r.x + r.w - 1 - x, tui_style(role), text);
+}
+
+static char *plan_text(const struct tui_screen *s)
+{
+    const char *why = s->tree.latest_plan && s->tree.latest_plan->plan.why ? s->tree.latest_plan->plan.why : "";
+    if (s->to_write <= 1)
+        return xasprintf("%s", why);
+    return xasprintf("%s · %d of %d written", why, s->written, s->to_write);
+}
+
+static char *result_text(const struct search_event *result)
+{
+    int correct = result->result.correct;
+    const char *why = result->result.why ? result->result.why : "";
+    if (!result->result.answer)
+        return xasprintf("no answer: %s", why);
+    return xasprintf("%s%s: %s", result->result.answer, correct == 1 ? " ✓ right" : correct == 0 ? " ✗ wrong" : "", why);
+}
+
+void tui_draw_now(struct tui_screen *s)
+{
+    struct tui_rect r = s->layout.now;
+    const struct search_tree *t = &s->tree;
+    char label[24];
+    int x = r.x;
+    x += tui_canvas_text(&s->canvas, x, s->layout.middle, r.w, tui_style(TUI_TITLE), " now ");
+    if (t->steps) {
+        snprintf(label, sizeof label, " step %d ", t->steps);
+        tui_canvas_right(&s->canvas, x, s->layout.middle, r.x + r.w - x, tui_style(TUI_DIM), label);
+    }
+    int y = r.y;
+    char *text = NULL;
+    if (s->now.state == TUI_FAILED) {
+        draw_line(s, y++, "failed", TUI_ERROR, s->now.failure.message);
+    } else if (s->now.state == TUI_LOADING) {
+        text = xasprintf("the model %s", s->model);
+        draw_line(s, y++, "loading", TUI_TEXT, text);
+    } else if (s->now.state == TUI_DONE && t->result) {
+        text = result_text(t->result);
+        draw_line(s, y++, "answer", t->result->result.correct == 0 ? TUI_WRONG : t->result->result.answer ? TUI_BEST : TUI_TEXT, text);
+    } else if (t->step_open) {
+        text = plan_text(s);
+        draw_line(s, y++, s->now.state == TUI_PAUSED ? "stopped" : "doing", TUI_TEXT, text);
+    } else if (r.h > 1 || !t->latest_decision) {
+        draw_line(s, y++, "next", TUI_TEXT, t->steps ? "the step is done; space goes on, s makes one more" : "space begins, s makes one step");
+    }
+    free(text);
+    if (y < r.y + r.h)
+        draw_line(s, y, "chose", TUI_TEXT, t->latest_decision && t->latest_decision->decision.why ? t->latest_decision->decision.why : "nothing yet");
+}
+
+/* --- status ------------------------------------------------------------------------------------------------------ */
+
+enum { MOST_PARTS = 8 };
+struct part {
+    char text[64];
+    enum tui_role role;
+};
+
+/* Parts in order of importance: the last ones give way when the line is short. */
+static int status_parts(const struct tui_screen *s, struct part out[MOST_PARTS])
+{
+    static const struct { const char *text; enum tui_role role; } states[] = {
+        [TUI_LOADING] = {"… loading", TUI_EXPANDING}, [TUI_RUNNING] = {"▸ running", TUI_EXPANDING}, [TUI_STEPPING] = {"▸ stepping", TUI_EXPANDING},
+        [TUI_PAUSED] = {"❚❚ paused", TUI_KEPT},       [TUI_DONE] = {"■ done", TUI_RIGHT},           [TUI_FAILED] = {"✗ failed", TUI_ERROR},
+    };
+    const struct search_tree *t = &s->tree;
+    const struct engine_statistics *e = &s->now.statistics;
+    char a[32];
+    int n = 0;
+    snprintf(out[n].text, sizeof out[n].text, "%s", states[s->now.state].text);
+    out[n++].role = states[s->now.state].role;
+    if (!t->session)
+        return n;
+    int64_t spent = t->usage.prompt - t->usage.cached + t->usage.completion, budget = t->session->session.budget_tokens;
+    int writing = 0;
+    for (int i = 0; i < s->now.live_count; i++)
+        writing += s->now.live[i].count;
+    snprintf(out[n].text, sizeof out[n].text, writing ? "%s + %d tokens" : "%s tokens", tui_number(spent, a), writing);
+    out[n++].role = TUI_TEXT;
+    if (s->rate_count > 1) {
+        double seconds = s->rates[s->rate_count - 1].time - s->rates[0].time;
+        int64_t rows = s->rates[s->rate_count - 1].rows - s->rates[0].rows;
+        if (seconds > 0.2 && (s->now.state == TUI_RUNNING || s->now.state == TUI_STEPPING)) {
+            snprintf(out[n].text, sizeof out[n].text, "%.0f tok/s", (double)rows / seconds);
+            out[n++].role = TUI_TEXT;
+        }
+    }
+    if (budget)
+        snprintf(out[n].text, sizeof out[n].text, "%s left", tui_number(budget > spent ? budget - spent : 0, a));
+    else
+        snprintf(out[n].text, sizeof out[n].text, "no budget");
+    out[n++].role = budget && spent >= budget ? TUI_ERROR : TUI_TEXT;
+    if (e->kv_limit) {
+        int giga = e->kv_limit >= 1000000000;
+        snprintf(out[n].text, sizeof out[n].text, "KV %.1f%s of %.*f %s", (double)e->kv_used / 1e6, giga ? " MB" : "", giga,
+                 (double)e->kv_limit / (giga ? 1e9 : 1e6), giga ? "GB" : "MB");
+        out[n++].role = TUI_TEXT;
+        snprintf(out[n].text, sizeof out[n].text, "%d branch%s", e->live, e->live == 1 ? "" : "es");
+        out[n++].role = TUI_TEXT;
+    }
+    snprintf(out[n].text, sizeof out[n].text, "seed %llu", (unsigned long long)t->session->session.seed);
+    out[n++].role = TUI_TEXT;
+    return n;
+}
+
+void tui_draw_status(struct tui_screen *s)
+{
+    struct part parts[MOST_PARTS];
+    struct tui_rect r = s->layout.status;
+    int count = status_parts(s, parts), x = r.x + 1;
+    for (int i = 0; i < count; i++) {
+        int w = tui_width(parts[i].text, strlen(parts[i].text));
+        if (x + w > r.x + r.w)
+            break;
+        tui_canvas_text(&s->canvas, x, r.y, w, tui_style(parts[i].role), parts[i].text);
+        x += w + 3;
+    }
+    tui_canvas_ground(&s->canvas, r.x, r.y, r.w, TUI_STATUS);
+}
+
+/* --- keys -------------------------------------------------------------------------------------------------------- */
+
+static int draw_hint(struct tui_screen *s, int x, int y, struct tui_hint hint)
+{
+    x += tui_canvas_text(&s->canvas, x, y, s->canvas.w - x, tui_style(TUI_KEY), hint.key) + 1;
+    return x + tui_canvas_text(&s->canvas, x, y, s->canvas.w - x, tui_style(TUI_DIM), hint.does) + 2;
+}
+
+static int hint_width(struct tui_hint hint)
+{
+    return tui_width(hint.key, strlen(hint.key)) + 1 + tui_width(hint.does, strlen(hint.does)) + 2;
+}
+
+static int search_hints(const struct tui_screen *s, struct tui_hint *out)
+{
+    int n = 0, running = s->now.state == TUI_RUNNING || s->now.state == TUI_STEPPING;
+    if (running || s->now.state == TUI_PAUSED)
+        out[n++] = (struct tui_hint){"space", running ? "pause" : "run"};
+    if (s->now.state == TUI_PAUSED)
+        out[n++] = (struct tui_hint){"s", "step"};
+    if (s->tree.count && s->selected && !search_tree_is_pruned(&s->tree, s->selected))
+        out[n++] = (struct tui_hint){"p", "prune"};
+    if (s->tree.undo_count)
+        out[n++] = (struct tui_hint){"u", "undo"};
+    if (s->tree.redo_count)
+        out[n++] = (struct tui_hint){"U", "redo"};
+    return n;
+}
+
+void tui_draw_keys(struct tui_screen *s)
+{
+    static const struct tui_hint last[] = {{"?", "help"}, {"q", "quit"}};
+    struct tui_rect r = s->layout.keys;
+    if (s->notice[0] || s->count) {
+        char count[32];
+        snprintf(count, sizeof count, "%d", s->count);
+        tui_canvas_cut(&s->canvas, r.x + 1, r.y, r.w - 2, tui_style(TUI_KEPT), s->count ? count : s->notice);
+        return;
+    }
+    struct tui_hint hints[2 * TUI_HINTS];
+    const struct tui_view *view = s->overlay ? s->overlay : s->focus;
+    int n = s->overlay ? 0 : search_hints(s, hints);
+    n += view->hints(s, hints + n);
+    if (!s->follow && !s->overlay && s->tree.count)
+        hints[n++] = (struct tui_hint){".", "follow"};
+    int x = r.x + 1, end = r.x + r.w + 1 - (s->overlay ? 0 : hint_width(last[0])) - hint_width(last[1]);
+    for (int i = 0; i < n && x + hint_width(hints[i]) <= end; i++)
+        x = draw_hint(s, x, r.y, hints[i]);
+    for (int i = s->overlay != NULL; i < 2; i++)
+        x = draw_hint(s, x, r.y, last[i]);
+}

@@ -1,0 +1,571 @@
+/* One thought: its tokens coloured by probability, and below them everything that was said about it. The text keeps the upper part
+ * of the pane and the rest the lower; each scrolls by itself, so the token under the cursor and its alternatives are seen together.
+ */
+#include "tui/paper.h"
+#include "tui/screen.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The bytes of some tokens in a row, and where each begins. Characters cut by token boundaries are whole again here. */
+struct spelling {
+    const struct engine_token *tokens;
+    int count;
+    struct string text;
+    size_t *starts;
+    struct tui_screen *cells; /* note where each token is drawn, or NULL */
+    int cursor, at;
+};
+
+static void spell(const struct tui_screen *s, const struct engine_token *tokens, int count, struct spelling *out)
+{
+    *out = (struct spelling){.tokens = tokens, .count = count, .cursor = -1, .starts = xmalloc((size_t)(count + 1) * sizeof *out->starts)};
+    for (int i = 0; i < count; i++) {
+        size_t bytes;
+        const char *text = tui_screen_token(s, tokens[i].id, &bytes);
+        out->starts[i] = out->text.length;
+        string_append(&out->text, text, bytes);
+    }
+    out->starts[count] = out->text.length;
+}
+
+static void spelling_free(struct spelling *s)
+{
+    string_free(&s->text);
+    free(s->starts);
+}
+
+static struct tui_style token_style(void *context, size_t offset, int x, int y)
+{
+    struct spelling *s = context;
+    while (s->at + 1 < s->count && s->starts[s->at + 1] <= offset)
+        s->at++;
+    struct tui_style style = tui_style_level(TUI_PROBABILITY, exp(s->tokens[s->at].logprob));
+    if (s->cells && s->at < s->cells->thought.cell_count && s->cells->thought.cells[s->at].y < 0) {
+        s->cells->thought.cells[s->at].x = x;
+        s->cells->thought.cells[s->at].y = y;
+    }
+    if (s->at == s->cursor)
+        style.ground = TUI_CURSOR;
+    return style;
+}
+
+static void write_tokens(struct tui_paper *p, struct spelling *s)
+{
+    tui_paper_wrap_styled(p, string_text(&s->text), s->text.length, token_style, s);
+}
+
+/* The tokens a thought was cut from; NULL and 0 where there are none. */
+static const struct engine_token *tokens_of(const struct search_node *n, int *count)
+{
+    *count = 0;
+    if (!n->thought || !n->completion || n->thought->thought.first < 0 ||
+        n->thought->thought.first + n->thought->thought.count > n->completion->completion.count)
+        return NULL;
+    *count = n->thought->thought.count;
+    return n->completion->completion.tokens + n->thought->thought.first;
+}
+
+/* --- the upper part: what it is, and its text -------------------------------------------------------------------- */
+
+/* What became of it, in words. */
+static struct tui_style state_text(struct tui_screen *s, const struct search_node *n, struct string *out)
+{
+    char number[32];
+    if (search_tree_is_pruned(&s->tree, s->selected)) {
+        string_add(out, n->pruned ? "pruned" : "below a pruned thought");
+        return tui_style(TUI_PRUNED);
+    }
+    if (n->state == SEARCH_ILLEGAL) {
+        const char *why = n->thought ? n->thought->thought.why : NULL;
+        string_addf(out, why ? "illegal: %s" : "illegal", why);
+        return tui_style(TUI_WRONG);
+    }
+    if (n->thought && n->thought->thought.answer) {
+        int correct = n->thought->thought.correct;
+        string_addf(out, "answer %s%s", n->thought->thought.answer, correct == 1 ? " ✓ right" : correct == 0 ? " ✗ wrong" : "");
+        return tui_style(correct == 1 ? TUI_RIGHT : correct == 0 ? TUI_WRONG : TUI_BEST);
+    }
+    if (n->state == SEARCH_EXPANDING) {
+        string_add(out, "being grown");
+        return tui_style(TUI_EXPANDING);
+    }
+    if (n->state == SEARCH_FINAL)
+        string_add(out, "ends here without an answer");
+    else if (n->children)
+        string_addf(out, "%s thought%s below", tui_number(n->descendants, number), n->descendants == 1 ? "" : "s");
+    else
+        string_add(out, n->state == SEARCH_FRONTIER ? "not grown yet" : "nothing grew here");
+    return tui_style(TUI_DIM);
+}
+
+static void write_status(struct tui_screen *s, struct tui_paper *p, const struct search_node *n)
+{
+    struct string text = {0};
+    char number[32], tokens[80] = "";
+    struct tui_style style = state_text(s, n, &text);
+    tui_paper_wrap(p, style, string_text(&text));
+    if (n->tokens)
+        snprintf(tokens, sizeof tokens, "%d token%s, mean prob %s", n->tokens, n->tokens == 1 ? "" : "s",
+                 tui_probability(exp(n->logprob / n->tokens), number));
+    if (*tokens && p->x + 3 + (int)strlen(tokens) <= p->canvas->w)
+        tui_paper_put(p, tui_style(TUI_DIM), " · ");
+    else if (*tokens)
+        tui_paper_newline(p);
+    tui_paper_put(p, tui_style(TUI_DIM), tokens);
+    tui_paper_newline(p);
+    string_free(&text);
+}
+
+static void write_live(struct tui_screen *s, struct tui_paper *p)
+{
+    for (int i = 0; i < s->now.live_count; i++) {
+        const struct tui_live *live = &s->now.live[i];
+        if (live->node != s->selected)
+            continue;
+        char heading[64];
+        snprintf(heading, sizeof heading, tui_screen_writes_below(live) ? "being written, sample %d" : "the judge writes, sample %d",
+                 live->sample + 1);
+        tui_paper_heading(p, heading);
+        struct spelling text;
+        spell(s, live->tokens, live->count, &text);
+        write_tokens(p, &text);
+        spelling_free(&text);
+    }
+}
+
+static void write_text(struct tui_screen *s, struct tui_paper *p, const struct search_node *n)
+{
+    int count;
+    const struct engine_token *tokens = tokens_of(n, &count);
+    write_status(s, p, n);
+    s->thought.cell_count = count;
+    while (s->thought.cell_capacity < count) {
+        s->thought.cell_capacity = s->thought.cell_capacity ? 2 * s->thought.cell_capacity : 64;
+        s->thought.cells = xrealloc(s->thought.cells, (size_t)s->thought.cell_capacity * sizeof *s->thought.cells);
+    }
+    for (int i = 0; i < count; i++)
+        s->thought.cells[i].x = s->thought.cells[i].y = -1;
+    if (!count) {
+        tui_paper_wrap(p, tui_style(TUI_TEXT), search_node_text(&s->tree, s->selected));
+    } else {
+        if (s->thought.token >= count)
+            s->thought.token = count - 1;
+        struct spelling text;
+        spell(s, tokens, count, &text);
+        text.cells = s;
+        text.cursor = s->thought.token;
+        write_tokens(p, &text);
+        spelling_free(&text);
+    }
+    write_live(s, p);
+}
+
+/* --- the lower part: what was said about it ---------------------------------------------------------------------- */
+
+/* A token between quotes, its newlines and tabs spelled. */
+static char *quoted(const struct tui_screen *s, int id)
+{
+    size_t bytes;
+    const char *text = tui_screen_token(s, id, &bytes);
+    struct string out = {0};
+    string_add(&out, "\"");
+    for (size_t i = 0; i < bytes; i++) {
+        if (text[i] == '\n')
+            string_add(&out, "\\n");
+        else if (text[i] == '\t')
+            string_add(&out, "\\t");
+        else
+            string_append(&out, text + i, 1);
+    }
+    string_add(&out, "\"");
+    return out.text;
+}
+
+static void write_choice(struct tui_screen *s, struct tui_paper *p, int id, double probability, int chosen)
+{
+    char number[32], *text = quoted(s, id);
+    int w = p->canvas->w, names = w / 2 - 6 < 20 ? w / 2 - 6 : 20;
+    tui_paper_put(p, tui_style(TUI_FOCUS), chosen ? "▸ " : "  ");
+    tui_canvas_cut(p->canvas, 2, p->y, names, tui_style(chosen ? TUI_TITLE : TUI_TEXT), text);
+    tui_canvas_right(p->canvas, 3 + names, p->y, 5, tui_style_level(TUI_PROBABILITY, probability), tui_probability(probability, number));
+    int bar = w - names - 10;
+    tui_canvas_bar(p->canvas, 9 + names, p->y, bar < 40 ? bar : 40, tui_style_level(TUI_PROBABILITY, probability), probability);
+    tui_paper_newline(p);
+    free(text);
+}
+
+/* The token under the cursor and what the model might have written in its place, in about so many lines. */
+static void write_token(struct tui_screen *s, struct tui_paper *p, const struct search_node *n, int lines)
+{
+    int count, among = 0;
+    const struct engine_token *tokens = tokens_of(n, &count);
+    if (!count)
+        return;
+    const struct engine_token *token = &tokens[s->thought.token];
+    char heading[64];
+    snprintf(heading, sizeof heading, "token %d of %d, and what else it might have been", s->thought.token + 1, count);
+    if (p->canvas->w < (int)strlen(heading) + 4)
+        snprintf(heading, sizeof heading, "token %d of %d", s->thought.token + 1, count);
+    tui_paper_heading(p, heading);
+    double rest = 1;
+    int shown = lines - 1 < ENGINE_TOP ? lines - 1 : ENGINE_TOP;
+    for (int i = 0; i < ENGINE_TOP; i++)
+        among |= token->top[i].id == token->id;
+    if (!among)
+        write_choice(s, p, token->id, exp(token->logprob), 1);
+    for (int i = 0; i < shown && token->top[i].id >= 0; i++) {
+        write_choice(s, p, token->top[i].id, exp(token->top[i].logprob), token->top[i].id == token->id);
+        rest -= exp(token->top[i].logprob);
+    }
+    if (shown == ENGINE_TOP && lines > ENGINE_TOP + 1 && rest > 0.0005) {
+        char number[32];
+        tui_paper_putf(p, tui_style(TUI_DIM), "  all others %s", tui_probability(rest, number));
+        tui_paper_newline(p);
+    }
+}
+
+static void write_judgement(struct tui_screen *s, struct tui_paper *p, const struct search_node *n)
+{
+    if (!n->judgement)
+        return;
+    const struct search_event *j = n->judgement;
+    char number[32];
+    int which = 0;
+    while (which < j->judgement.count - 1 && j->judgement.nodes[which] != s->selected)
+        which++;
+    double part = n->value / (s->value_most > 0 ? s->value_most : 1);
+    tui_paper_heading(p, "judge");
+    if (j->judgement.purpose == SEARCH_VOTE) {
+        tui_paper_putf(p, tui_style_level(TUI_VALUE, part), "%s of %d votes", tui_score(n->value, number), j->judgement.samples);
+        tui_paper_putf(p, tui_style(TUI_DIM), " as candidate %d of %d", which + 1, j->judgement.count);
+    } else {
+        tui_paper_putf(p, tui_style_level(TUI_VALUE, part), "value %s", tui_score(n->value, number));
+    }
+    if (j->judgement.cached)
+        tui_paper_put(p, tui_style(TUI_DIM), " · same prompt as before, not asked again");
+    tui_paper_newline(p);
+    if (!j->judgement.samples || !j->judgement.labels)
+        return;
+    struct string labels = {0};
+    string_add(&labels, j->judgement.purpose == SEARCH_VOTE ? "voted for" : "said");
+    for (int i = 0; i < j->judgement.samples; i++)
+        string_addf(&labels, "%s%s", i ? ", " : " ", j->judgement.labels[i] ? j->judgement.labels[i] : "(unreadable)");
+    tui_paper_wrap(p, tui_style(TUI_DIM), string_text(&labels));
+    tui_paper_newline(p);
+    string_free(&labels);
+}
+
+static void write_decision(struct tui_screen *s, struct tui_paper *p)
+{
+    const struct search_event *d = s->selected ? tui_screen_decision(s, s->selected) : s->tree.latest_decision;
+    if (!d)
+        return;
+    int keeps = tui_decision_keeps(d, s->selected);
+    tui_paper_heading(p, s->selected ? "decision" : "latest decision");
+    if (s->selected)
+        tui_paper_put(p, tui_style(keeps ? TUI_KEPT : TUI_DIM), keeps ? "★ kept: " : "not among these: ");
+    tui_paper_wrap(p, tui_style(TUI_TEXT), d->decision.why ? d->decision.why : "");
+    tui_paper_newline(p);
+}
+
+/* The vote as a histogram, the winner first. */
+static void write_tally(struct tui_screen *s, struct tui_paper *p, const struct search_event *d)
+{
+    int most = 1, total = 0, w = p->canvas->w, names = 4;
+    for (int i = 0; i < d->decision.tally_count; i++) {
+        const char *answer = d->decision.tally[i].answer;
+        int width = answer ? tui_width(answer, strlen(answer)) : 9;
+        names = width > names ? width : names;
+        most = d->decision.tally[i].votes > most ? d->decision.tally[i].votes : most;
+        total += d->decision.tally[i].votes;
+    }
+    names = names > w / 3 ? w / 3 : names;
+    char heading[80];
+    snprintf(heading, sizeof heading, "votes: %d in all%s", total, d->decision.tie ? ", a tie" : "");
+    tui_paper_heading(p, heading);
+    const struct search_node *n = tui_screen_node(s, s->selected);
+    const char *own = n->thought ? n->thought->thought.answer : NULL;
+    for (int i = 0; i < d->decision.tally_count; i++) {
+        const struct search_tally *t = &d->decision.tally[i];
+        int is_own = own && t->answer && !strcmp(own, t->answer);
+        double part = (double)t->votes / most;
+        char votes[32];
+        tui_paper_put(p, tui_style(TUI_FOCUS), is_own ? "▸ " : "  ");
+        tui_canvas_cut(p->canvas, 2, p->y, names, tui_style(i ? TUI_TEXT : TUI_BEST), t->answer ? t->answer : "no answer");
+        snprintf(votes, sizeof votes, "%d", t->votes);
+        tui_canvas_right(p->canvas, 2 + names, p->y, 5, tui_style(TUI_TEXT), votes);
+        int bar = w - names - 9;
+        tui_canvas_bar(p->canvas, 8 + names, p->y, bar < 40 ? bar : 40, tui_style_level(TUI_VALUE, part), part);
+        tui_paper_newline(p);
+    }
+}
+
+enum { FACT_NAME = 10 };
+
+static void write_fact(struct tui_paper *p, const char *name, const char *value)
+{
+    tui_paper_putf(p, tui_style(TUI_DIM), "%-*s", FACT_NAME, name);
+    p->indent = FACT_NAME;
+    tui_paper_wrap(p, tui_style(TUI_TEXT), value);
+    p->indent = 0;
+    tui_paper_newline(p);
+}
+
+static void write_answer(struct tui_paper *p, const struct search_event *result)
+{
+    int correct = result->result.correct;
+    struct tui_style style = tui_style(correct == 1 ? TUI_RIGHT : correct == 0 ? TUI_WRONG : result->result.answer ? TUI_BEST : TUI_TEXT);
+    tui_paper_heading(p, "answer");
+    tui_paper_put(p, style, result->result.answer ? result->result.answer : "none");
+    tui_paper_put(p, style, correct == 1 ? " ✓ right" : correct == 0 ? " ✗ wrong" : "");
+    tui_paper_newline(p);
+    tui_paper_wrap(p, tui_style(TUI_DIM), result->result.why ? result->result.why : "");
+    tui_paper_newline(p);
+}
+
+/* Operations with the unit that leaves one to three digits. */
+static const char *flops_text(double flops, char out[64])
+{
+    static const char *const units[] = {"", "k", "M", "G", "T", "P", "E"};
+    int unit = 0;
+    for (; flops >= 1000 && unit < 6; unit++)
+        flops /= 1000;
+    snprintf(out, 64, "%.*f %sFLOP", flops < 10 && unit ? 2 : flops < 100 && unit ? 1 : 0, flops, units[unit]);
+    return out;
+}
+
+/* Of the whole search, at the problem: its answer, its cost, its terms. */
+static void write_search(struct tui_screen *s, struct tui_paper *p)
+{
+    const struct search_tree *t = &s->tree;
+    const struct search_event *session = t->session;
+    char a[32], b[32], line[160];
+    if (t->result)
+        write_answer(p, t->result);
+    tui_paper_heading(p, "cost");
+    snprintf(line, sizeof line, "%s tokens, %s cached", tui_number(t->usage.prompt, a), tui_number(t->usage.cached, b));
+    write_fact(p, "prompts", line);
+    snprintf(line, sizeof line, "%s tokens", tui_number(t->usage.completion, a));
+    write_fact(p, "written", line);
+    write_fact(p, "computed", flops_text(t->usage.flops, line));
+    snprintf(line, sizeof line, "%s, %s illegal", tui_number(t->count - 1, a), tui_number(t->illegal, b));
+    write_fact(p, "thoughts", line);
+    tui_paper_heading(p, "search");
+    write_fact(p, "task", session->session.task ? session->session.task : "");
+    char *strategy = xstrdup(session->session.strategy ? session->session.strategy : "");
+    for (char *c = strategy; *c; c++)
+        if (*c == ',')
+            *c = ' ';
+    write_fact(p, "strategy", strategy);
+    free(strategy);
+    write_fact(p, "model", session->session.model ? session->session.model : "");
+    struct engine_sampling sampling = session->session.sampling;
+    snprintf(line, sizeof line, "temperature %g, top-k %d, top-p %g, min-p %g", (double)sampling.temperature, sampling.top_k,
+             (double)sampling.top_p, (double)sampling.min_p);
+    write_fact(p, "sampling", line);
+    snprintf(line, sizeof line, "%llu", (unsigned long long)session->session.seed);
+    write_fact(p, "seed", line);
+    if (session->session.expected)
+        write_fact(p, "expected", session->session.expected);
+}
+
+static void write_detail(struct tui_screen *s, struct tui_paper *p, const struct search_node *n, int lines)
+{
+    const struct search_event *d = s->tree.latest_decision;
+    if (d && d->decision.tally_count && (!s->selected || (n->thought && n->thought->thought.answer)))
+        write_tally(s, p, d);
+    write_judgement(s, p, n);
+    write_decision(s, p);
+    s->thought.token_line = p->y;
+    write_token(s, p, n, lines - p->y > 4 ? lines - p->y : 4);
+    if (!s->selected)
+        write_search(s, p);
+}
+
+/* --- the pane ---------------------------------------------------------------------------------------------------- */
+
+static void draw_title(struct tui_screen *s, struct tui_rect r)
+{
+    struct tui_style style = tui_style(s->focus == &tui_view_thought ? TUI_FOCUS : TUI_TITLE);
+    char title[48] = " problem ";
+    if (s->selected)
+        snprintf(title, sizeof title, " thought %d ", s->selected);
+    int x = tui_canvas_text(&s->canvas, r.x, r.y - 1, r.w, style, title);
+    if (s->tree.count && s->selected) {
+        char step[48];
+        snprintf(step, sizeof step, " depth %d ", tui_screen_node(s, s->selected)->depth);
+        tui_canvas_right(&s->canvas, r.x + x, r.y - 1, r.w - x, tui_style(TUI_DIM), step);
+    }
+}
+
+/* How many of the pane's rows the text gets: all it needs when the rest has room enough too, two fifths at least. */
+static int text_rows(int rows, int text, int detail)
+{
+    int least = rows * 2 / 5;
+    if (text + detail <= rows || text <= least)
+        return text;
+    return rows - detail > least ? rows - detail : least;
+}
+
+static void scroll(int *top, int lines, int page)
+{
+    if (*top > lines - page)
+        *top = lines - page;
+    if (*top < 0)
+        *top = 0;
+}
+
+static void show_cursor(struct tui_screen *s)
+{
+    int page = s->thought.text_page;
+    if (s->focus != &tui_view_thought || s->thought.token >= s->thought.cell_count)
+        return;
+    int y = s->thought.cells[s->thought.token].y;
+    if (y < s->thought.text_top)
+        s->thought.text_top = y;
+    if (y >= s->thought.text_top + page)
+        s->thought.text_top = y - page + 1;
+}
+
+/* Say that there is more than is shown, at the right end of the last row. */
+static void draw_more(struct tui_screen *s, struct tui_rect r, int top, int page, int lines)
+{
+    if (lines > top + page && page > 0) {
+        char more[32];
+        snprintf(more, sizeof more, " ↓ %d more ", lines - top - page);
+        tui_canvas_right(&s->canvas, r.x, r.y + page - 1, r.w, tui_style(TUI_DIM), more);
+    }
+}
+
+static void draw(struct tui_screen *s, struct tui_rect r)
+{
+    struct tui_paper text, detail;
+    draw_title(s, r);
+    if (!s->tree.count)
+        return;
+    if (s->thought.node != s->selected) {
+        s->thought.node = s->selected;
+        s->thought.token = s->thought.text_top = s->thought.detail_top = 0;
+    }
+    const struct search_node *n = tui_screen_node(s, s->selected);
+    struct tui_rect in = {r.x + 1, r.y, r.w - 2, r.h};
+    tui_paper_open(&text, &s->thought.text, in.w, s->canvas.ascii);
+    write_text(s, &text, n);
+    int lines = tui_paper_lines(&text);
+    tui_paper_open(&detail, &s->thought.detail, in.w, s->canvas.ascii);
+    int room = in.h - lines > in.h * 3 / 5 ? in.h - lines : in.h - in.h * 2 / 5;
+    write_detail(s, &detail, n, room);
+    int details = tui_paper_lines(&detail);
+
+    s->thought.lines = lines;
+    s->thought.detail_lines = details;
+    s->thought.text_page = text_rows(in.h, lines, details);
+    s->thought.detail_page = in.h - s->thought.text_page;
+    if (s->follow && s->focus != &tui_view_thought) /* the end is where it is being written */
+        s->thought.text_top = s->now.live_count ? lines : 0;
+    scroll(&s->thought.text_top, lines, s->thought.text_page);
+    show_cursor(s);
+    if (s->thought.token_moved) /* its alternatives are what one moves for */
+        s->thought.detail_top = s->thought.token_line + 4 > s->thought.detail_page ? s->thought.token_line : 0;
+    s->thought.token_moved = 0;
+    scroll(&s->thought.detail_top, details, s->thought.detail_page);
+    struct tui_rect upper = {in.x, in.y, in.w, s->thought.text_page}, lower = {in.x, in.y + s->thought.text_page, in.w, s->thought.detail_page};
+    tui_canvas_paste(&s->canvas, upper, &s->thought.text, s->thought.text_top);
+    tui_canvas_paste(&s->canvas, lower, &s->thought.detail, s->thought.detail_top);
+    draw_more(s, upper, s->thought.text_top, s->thought.text_page, lines);
+    draw_more(s, lower, s->thought.detail_top, s->thought.detail_page, details);
+}
+
+/* --- keys -------------------------------------------------------------------------------------------------------- */
+
+static void move_token(struct tui_screen *s, int by)
+{
+    int last = s->thought.cell_count - 1, token = s->thought.token + by;
+    s->thought.token = token > last ? last : token;
+    if (s->thought.token < 0)
+        s->thought.token = 0;
+    s->thought.token_moved = 1;
+}
+
+/* To the token on the next line, as near to the column as there is one; where there is no line, scroll. */
+static void move_line(struct tui_screen *s, int by)
+{
+    if (s->thought.token < s->thought.cell_count) {
+        int x = s->thought.cells[s->thought.token].x, y = s->thought.cells[s->thought.token].y, best = -1;
+        int last = s->thought.cells[s->thought.cell_count - 1].y, target = y + by;
+        target = target > last ? last : target;
+        for (int i = 0; i < s->thought.cell_count; i++)
+            if (s->thought.cells[i].y == target && (best < 0 || abs(s->thought.cells[i].x - x) < abs(s->thought.cells[best].x - x)))
+                best = i;
+        if (best >= 0 && target != y) {
+            move_token(s, best - s->thought.token);
+            if (target == s->thought.cells[0].y) /* and what stands above the first line */
+                s->thought.text_top = 0;
+            return;
+        }
+    }
+    s->thought.text_top += by;
+}
+
+static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *action)
+{
+    (void)action;
+    int times = count ? count : 1, page = s->thought.detail_page > 2 ? s->thought.detail_page - 1 : 1;
+    if (!s->tree.count)
+        return 0;
+    switch (k) {
+    case 'l':
+    case TUI_KEY_RIGHT:
+        move_token(s, times);
+        break;
+    case 'h':
+    case TUI_KEY_LEFT:
+        move_token(s, -times);
+        break;
+    case 'j':
+    case TUI_KEY_DOWN:
+        move_line(s, times);
+        break;
+    case 'k':
+    case TUI_KEY_UP:
+        move_line(s, -times);
+        break;
+    case 'g':
+    case TUI_KEY_HOME:
+        s->thought.token = s->thought.text_top = 0;
+        break;
+    case 'G':
+    case TUI_KEY_END:
+        move_token(s, s->thought.cell_count);
+        if (!s->thought.cell_count)
+            s->thought.text_top = s->thought.lines;
+        break;
+    case TUI_KEY_PAGE_DOWN:
+        s->thought.detail_top += page;
+        break;
+    case TUI_KEY_PAGE_UP:
+        s->thought.detail_top -= page;
+        break;
+    default:
+        return 0;
+    }
+    s->follow = 0; /* whoever reads here wants it to stay */
+    return 1;
+}
+
+static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
+{
+    int n = 0;
+    if (s->thought.cell_count)
+        out[n++] = (struct tui_hint){"h l", "token"};
+    if (s->thought.lines > s->thought.text_page || s->thought.cell_count)
+        out[n++] = (struct tui_hint){"j k", "line"};
+    if (s->thought.detail_lines > s->thought.detail_page)
+        out[n++] = (struct tui_hint){"pgdn", "more"};
+    out[n++] = (struct tui_hint){"esc", "tree"};
+    return n;
+}
+
+const struct tui_view tui_view_thought = {draw, key, hints};

@@ -1,0 +1,98 @@
+/* The explorer's screen without a terminal: what it knows, where the user is, what keys do, and the canvas it draws itself on.
+ * Everything here is driven by events, snapshots and keys, so a test or a dump drives it as a terminal does.
+ */
+#ifndef ESPALIER_TUI_SCREEN_H
+#define ESPALIER_TUI_SCREEN_H
+
+#include "tui/canvas.h"
+#include "tui/key.h"
+#include "tui/layout.h"
+#include "tui/outline.h"
+#include "tui/snapshot.h"
+
+struct tui_screen;
+
+/* A pane or an overlay: a file each. */
+struct tui_hint {
+    const char *key, *does;
+};
+enum { TUI_HINTS = 12 };
+struct tui_view {
+    /* Draw in r; the row above it is a rule on which the view writes its title. */
+    void (*draw)(struct tui_screen *s, struct tui_rect r);
+    /* 1 when the key was the view's; count is the number typed before it, 0: none. */
+    int (*key)(struct tui_screen *s, int32_t key, int count, struct tui_action *action);
+    int (*hints)(const struct tui_screen *s, struct tui_hint out[TUI_HINTS]); /* what it would take now, the most useful first */
+};
+extern const struct tui_view tui_view_tree, tui_view_thought, tui_view_help;
+
+enum { TUI_RATES = 40 };
+
+/* Invariants: 0 <= selected < tree.count unless the tree is empty; the selected node is shown (no closed node above it);
+ * outline.tree is &tree; live rows of the outline are those of `now`. */
+struct tui_screen {
+    const char *asked, *model;        /* the problem as typed and the model's file, shown until the session's event; "" : not known */
+    const char *(*token_text)(const void *owner, int id, size_t *bytes);
+    const void *token_owner;
+
+    struct search_tree tree;
+    struct tui_outline outline;
+    struct tui_snapshot now;
+    double value_most;                /* greatest score so far */
+    int judged, voted;                /* some node has a score; the latest scores are votes */
+    int state_width;                  /* of the widest state or answer so far, 0: there is none */
+    int has_states;
+    int written, to_write;            /* completions of the present plan */
+    const struct search_event **decisions;
+    int decision_count, decision_capacity;
+    struct { double time; int64_t rows; } rates[TUI_RATES]; /* of the last second, newest last */
+    int rate_count;
+
+    int selected, follow;             /* follow: the selection goes where something happens */
+    int top;                          /* first row of the outline on the screen */
+    int page;                         /* rows of the tree pane at the last drawing */
+    const struct tui_view *focus;     /* the pane that has the keys */
+    const struct tui_view *overlay;   /* drawn over the panes and given the keys, or NULL */
+    int overlay_top;
+    int count;                        /* number typed so far, 0: none */
+    char notice[200];                 /* shown in place of the hints until the next key */
+    struct {
+        int node;                     /* the position below is within this node's thought */
+        int token, lines;             /* cursor; lines of the text at the last drawing */
+        int text_top, text_page, detail_top, detail_page, detail_lines;
+        int token_line, token_moved;  /* where the detail tells of the token; the cursor moved since the last drawing */
+        struct tui_canvas text, detail; /* drawn in full, shown in part */
+        struct { int x, y; } *cells;  /* where each token begins */
+        int cell_count, cell_capacity;
+    } thought;
+    struct tui_canvas canvas;
+    struct tui_layout layout;
+};
+
+void tui_screen_open(struct tui_screen *s);
+void tui_screen_free(struct tui_screen *s);
+void tui_screen_event(struct tui_screen *s, struct search_event *event);         /* fold; keeps the event */
+void tui_screen_snapshot(struct tui_screen *s, struct tui_snapshot *snapshot);   /* takes what it owns; leaves it {0} */
+void tui_screen_notice(struct tui_screen *s, const char *text);
+struct tui_action tui_screen_key(struct tui_screen *s, int32_t key);
+void tui_screen_draw(struct tui_screen *s, int columns, int rows);               /* on s->canvas */
+
+/* --- for panes --------------------------------------------------------------------------------------------------- */
+
+struct tui_style tui_style(enum tui_role role);
+const struct search_node *tui_screen_node(const struct tui_screen *s, int node);
+void tui_screen_select(struct tui_screen *s, int node);        /* by the user: opens what hides it, ends following */
+const char *tui_screen_token(const struct tui_screen *s, int id, size_t *bytes); /* "" where it is not known */
+int tui_screen_writes_below(const struct tui_live *live);      /* it grows a node (rather than judging one) */
+const struct search_event *tui_screen_decision(const struct tui_screen *s, int node); /* the one that decided on the node, or NULL */
+int tui_decision_keeps(const struct search_event *decision, int node);
+/* Numbers for people. They write into `out` and return it. */
+const char *tui_number(int64_t n, char out[32]);        /* 1,031 */
+const char *tui_score(double score, char out[32]);      /* 41 or .92 or .003; at most 5 columns below 100,000 */
+const char *tui_probability(double p, char out[32]);    /* .981, 1.00, <.001 */
+void tui_draw_header(struct tui_screen *s);
+void tui_draw_now(struct tui_screen *s);
+void tui_draw_status(struct tui_screen *s);
+void tui_draw_keys(struct tui_screen *s);
+
+#endif

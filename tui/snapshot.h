@@ -1,0 +1,35 @@
+/* What the engine thread tells besides events: how it goes right now. Nothing in it is kept, nothing depends on it. */
+#ifndef ESPALIER_TUI_SNAPSHOT_H
+#define ESPALIER_TUI_SNAPSHOT_H
+
+#include "search/search.h"
+
+enum tui_state { TUI_LOADING, TUI_RUNNING, TUI_STEPPING, TUI_PAUSED, TUI_DONE, TUI_FAILED };
+
+/* A completion being written. Owns its tokens. */
+struct tui_live {
+    int node, item, sample;
+    enum search_purpose purpose;
+    struct engine_token *tokens;
+    int count;
+};
+
+struct tui_snapshot {
+    enum tui_state state;
+    const struct engine *engine; /* for its constant part: texts of tokens, facts; NULL until loaded */
+    struct tui_live *live;       /* owned */
+    int live_count;
+    struct engine_statistics statistics;
+    double time;                 /* when it was taken, seconds */
+    struct error failure;        /* state TUI_FAILED */
+};
+void tui_snapshot_free(struct tui_snapshot *s);
+
+/* What a key may ask of the engine thread, or of the program. */
+enum tui_act { TUI_ACT_NONE, TUI_ACT_RUN, TUI_ACT_PAUSE, TUI_ACT_STEP, TUI_ACT_PRUNE, TUI_ACT_UNDO, TUI_ACT_REDO, TUI_ACT_QUIT, TUI_ACT_SUSPEND, TUI_ACT_REPAINT };
+struct tui_action {
+    enum tui_act act;
+    int number; /* step: how many; prune: the node */
+};
+
+#endif

@@ -1,0 +1,489 @@
+#define _GNU_SOURCE /* ppoll */
+#include "tui/terminal.h"
+
+#include <curses.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <term.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#undef columns /* term.h gives capabilities such names */
+#undef lines
+
+enum { KEY_PASTE_BEGINS = KEY_MAX + 100, KEY_PASTE_ENDS };
+
+static const int asking[] = {SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP};            /* noted, and acted on by the loop */
+static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP}; /* nothing goes on after these */
+enum { ASKING = sizeof asking / sizeof *asking, FATAL = sizeof fatal / sizeof *fatal };
+
+/* The one terminal. What signal handlers touch is set before they are installed and not changed while they are. */
+static struct {
+    SCREEN *screen;
+    WINDOW *input;                /* keys are read from it: nothing is ever drawn there, so reading refreshes nothing */
+    const struct tui_theme *theme;
+    int direct, colors;           /* colors: 0 mono; direct: colours are numbers 0xRRGGBB */
+    int synchronized, pasting;
+    const char *paste_on, *paste_off; /* or NULL */
+    struct tui_canvas shown;
+    int repaint;
+    struct {
+        int ready, pair;
+        attr_t attributes;
+    } looks[TUI_STYLES][TUI_LEVELS][TUI_GROUNDS];
+    sigset_t unblocked;           /* while asleep; at all other times those we handle wait */
+    struct sigaction before[NSIG]; /* of the signals we handle */
+    volatile sig_atomic_t asked[ASKING];
+
+    /* For a way out from anywhere: plain file descriptors and bytes. */
+    volatile sig_atomic_t open;
+    int tty, null, errors, errors_file; /* errors: where standard error went before */
+    struct termios saved;
+    char restore[512];
+    size_t restore_length;
+} terminal = {.tty = -1};
+
+/* --- the way out ------------------------------------------------------------------------------------------------- */
+
+static void write_all(int fd, const char *bytes, size_t n)
+{
+    while (n) {
+        ssize_t done = write(fd, bytes, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return;
+        bytes += done;
+        n -= (size_t)done;
+    }
+}
+
+/* Standard error back in its place, and what was said meanwhile said there. Safe in a signal handler. */
+static void restore_errors(void)
+{
+    char buffer[4096];
+    ssize_t n;
+    off_t at = 0;
+    if (terminal.errors < 0)
+        return;
+    dup2(terminal.errors, STDERR_FILENO);
+    while ((n = pread(terminal.errors_file, buffer, sizeof buffer, at)) > 0) {
+        write_all(STDERR_FILENO, buffer, (size_t)n);
+        at += n;
+    }
+}
+
+/* Without curses, which may be in the middle of anything: from a signal handler, or from exit() in another thread. What the
+ * terminal's thread still draws goes nowhere. */
+static void restore_at_once(void)
+{
+    if (!terminal.open)
+        return;
+    terminal.open = 0;
+    dup2(terminal.null, STDOUT_FILENO);
+    write_all(terminal.tty, terminal.restore, terminal.restore_length);
+    tcsetattr(terminal.tty, TCSANOW, &terminal.saved);
+    restore_errors();
+}
+
+static void take_fatal(int number)
+{
+    restore_at_once();
+    sigaction(number, &terminal.before[number], NULL);
+    raise(number); /* pending until this returns; then it ends the program as if we had never been here */
+}
+
+static void take_asking(int number)
+{
+    for (int i = 0; i < ASKING; i++)
+        if (asking[i] == number)
+            terminal.asked[i] = 1;
+}
+
+static int add_restore(int c)
+{
+    if (terminal.restore_length < sizeof terminal.restore)
+        terminal.restore[terminal.restore_length++] = (char)c;
+    return c;
+}
+
+/* The bytes that undo what curses and we do to a terminal. CAN first: a sequence may have been cut in its middle. */
+static void build_restore(void)
+{
+    const char *parts[] = {"\x18", terminal.synchronized ? "\033[?2026l" : NULL, terminal.paste_off, exit_attribute_mode, orig_pair,
+                           keypad_local, exit_ca_mode, cursor_normal, "\r"};
+    terminal.restore_length = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (parts[i])
+            tputs(parts[i], 1, add_restore);
+}
+
+static void set_handler(int number, void (*handler)(int), int flags)
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+    sigfillset(&action.sa_mask);
+    sigaction(number, &action, &terminal.before[number]);
+}
+
+static void install_handlers(void)
+{
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGWINCH); /* curses' own handler: left, but heard only while asleep */
+    for (int i = 0; i < ASKING; i++) {
+        terminal.asked[i] = 0;
+        sigaddset(&blocked, asking[i]);
+        set_handler(asking[i], take_asking, 0);
+    }
+    for (int i = 0; i < FATAL; i++)
+        set_handler(fatal[i], take_fatal, SA_ONSTACK);
+    pthread_sigmask(SIG_BLOCK, &blocked, &terminal.unblocked);
+}
+
+static void remove_handlers(void)
+{
+    for (int i = 0; i < ASKING; i++)
+        sigaction(asking[i], &terminal.before[asking[i]], NULL);
+    for (int i = 0; i < FATAL; i++)
+        sigaction(fatal[i], &terminal.before[fatal[i]], NULL);
+    pthread_sigmask(SIG_SETMASK, &terminal.unblocked, NULL);
+}
+
+/* --- opening ----------------------------------------------------------------------------------------------------- */
+
+int tui_terminal_check(struct error *e)
+{
+    const char *name = getenv("TERM");
+    int status;
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+        return error_set(e, ERROR_INPUT, "standard %s is no terminal: the explorer needs one; `espalier run` works without",
+                         isatty(STDIN_FILENO) ? "output" : "input");
+    if (!name || !*name)
+        return error_set(e, ERROR_INPUT, "TERM is not set: the explorer must know the terminal; `espalier run` works without");
+    if (setupterm(NULL, STDOUT_FILENO, &status) != 0)
+        return error_set(e, ERROR_INPUT, "the terminal TERM=%s is not known here: set TERM to one that is, or use `espalier run`", name);
+    int able = cursor_address && clear_screen;
+    del_curterm(cur_term);
+    if (!able)
+        return error_set(e, ERROR_INPUT, "TERM=%s cannot place its cursor: the explorer needs that; `espalier run` works without", name);
+    return OK;
+}
+
+static const char *extended(const char *name)
+{
+    char *text = tigetstr(name);
+    return text && text != (char *)-1 ? text : NULL;
+}
+
+static void open_colors(void)
+{
+    const char *no_color = getenv("NO_COLOR");
+    terminal.colors = 0;
+    if ((no_color && *no_color) || !has_colors() || start_color() == ERR)
+        return;
+    use_default_colors();
+    terminal.colors = COLORS;
+    terminal.direct = COLORS >= 1 << 24 && (tigetflag("RGB") > 0 || tigetnum("RGB") > 0 || extended("RGB"));
+}
+
+static void open_paste(void)
+{
+    const char *begins = extended("PS"), *ends = extended("PE");
+    terminal.paste_on = extended("BE");
+    terminal.paste_off = extended("BD");
+    terminal.pasting = 0;
+    if (!terminal.paste_on || !terminal.paste_off || !begins || !ends) {
+        terminal.paste_on = terminal.paste_off = NULL;
+        return;
+    }
+    define_key(begins, KEY_PASTE_BEGINS);
+    define_key(ends, KEY_PASTE_ENDS);
+}
+
+static void send(const char *bytes)
+{
+    if (bytes)
+        write_all(STDOUT_FILENO, bytes, strlen(bytes));
+}
+
+static void redirect_errors(void)
+{
+    fflush(stderr);
+    FILE *file = tmpfile();
+    terminal.errors = -1;
+    if (!file)
+        return;
+    terminal.errors_file = dup(fileno(file));
+    fclose(file);
+    terminal.errors = dup(STDERR_FILENO);
+    dup2(terminal.errors_file, STDERR_FILENO);
+}
+
+int tui_terminal_open(const struct tui_theme *theme, struct error *e)
+{
+    static int registered;
+    int code = tui_terminal_check(e);
+    if (code)
+        return code;
+    terminal.theme = theme;
+    terminal.tty = dup(STDOUT_FILENO);
+    terminal.null = open("/dev/null", O_WRONLY);
+    tcgetattr(terminal.tty, &terminal.saved);
+    set_escdelay(25);
+    use_tioctl(TRUE); /* the size is the terminal's, not that of $LINES and $COLUMNS */
+    terminal.screen = newterm(NULL, stdout, stdin);
+    if (!terminal.screen || terminal.null < 0) {
+        if (terminal.screen)
+            endwin();
+        return error_set(e, ERROR_INPUT, "the terminal could not be opened; `espalier run` works without");
+    }
+    raw();
+    noecho();
+    nonl();
+    curs_set(0);
+    terminal.input = newwin(1, 1, 0, 0);
+    keypad(terminal.input, TRUE);
+    nodelay(terminal.input, TRUE);
+    open_colors();
+    open_paste();
+    memset(terminal.looks, 0, sizeof terminal.looks);
+    terminal.synchronized = terminal.colors >= 256; /* a terminal of our days: others need not be told what they do not know */
+    build_restore();
+    redirect_errors();
+    terminal.open = 1;
+    if (!registered)
+        atexit(restore_at_once);
+    registered = 1;
+    install_handlers();
+    send(terminal.paste_on);
+    terminal.repaint = 1;
+    return OK;
+}
+
+void tui_terminal_close(void)
+{
+    if (!terminal.open)
+        return;
+    send(terminal.paste_off);
+    endwin();
+    tcsetattr(terminal.tty, TCSADRAIN, &terminal.saved);
+    terminal.open = 0;
+    remove_handlers();
+    restore_errors();
+    delwin(terminal.input);
+    delscreen(terminal.screen);
+    tui_canvas_free(&terminal.shown);
+    close(terminal.tty);
+    close(terminal.null);
+    if (terminal.errors >= 0) {
+        close(terminal.errors);
+        close(terminal.errors_file);
+    }
+}
+
+void tui_terminal_size(int *columns, int *rows)
+{
+    getmaxyx(stdscr, *rows, *columns);
+}
+
+/* --- drawing ----------------------------------------------------------------------------------------------------- */
+
+static attr_t curses_attributes(unsigned a)
+{
+    return (attr_t)((a & TUI_BOLD ? A_BOLD : 0) | (a & TUI_FAINT ? A_DIM : 0) | (a & TUI_ITALIC ? A_ITALIC : 0) |
+                    (a & TUI_UNDERLINE ? A_UNDERLINE : 0) | (a & TUI_REVERSE ? A_REVERSE : 0));
+}
+
+static int curses_color(int color)
+{
+    if (color == TUI_DEFAULT_COLOR)
+        return -1;
+    if (terminal.direct)
+        return color > 0 && color < 8 ? 8 : color; /* below 8 are the palette's, even there */
+    return tui_theme_nearest(color, terminal.colors);
+}
+
+static void find_look(struct tui_style style, attr_t *attributes, int *pair)
+{
+    __typeof__(&terminal.looks[0][0][0]) look = &terminal.looks[style.role][style.level][style.ground];
+    if (!look->ready && !terminal.colors) {
+        look->attributes = curses_attributes(tui_theme_attributes(terminal.theme, style));
+    } else if (!look->ready) {
+        struct tui_look l = tui_theme_look(terminal.theme, style);
+        int p = alloc_pair(curses_color(l.color), curses_color(l.background));
+        look->pair = p > 0 ? p : 0;
+        look->attributes = curses_attributes(l.attributes);
+        if (terminal.colors < 256 && style.ground == TUI_SELECTION) /* few colours: the nearest may be the text's own */
+            look->attributes |= A_REVERSE;
+    }
+    look->ready = 1;
+    *attributes = look->attributes;
+    *pair = look->pair;
+}
+
+static void put_cell(int y, int x, const struct tui_cell *cell)
+{
+    wchar_t text[TUI_CLUSTER + 1] = {(wchar_t)cell->scalars[0]};
+    attr_t attributes;
+    int pair, n = 1;
+    cchar_t out;
+    find_look(cell->style, &attributes, &pair);
+    for (int i = 1; i < TUI_CLUSTER && cell->scalars[i]; i++)
+        if (wcwidth((wchar_t)cell->scalars[i]) == 0)
+            text[n++] = (wchar_t)cell->scalars[i];
+    /* Curses counts with the C library's widths. Where those are other than ours, what it knows better stands in. */
+    int agreed = wcwidth(text[0]) == cell->width;
+    if (!agreed)
+        text[0] = L'?', text[1] = 0;
+    setcchar(&out, text, attributes, 0, &pair);
+    mvwadd_wch(stdscr, y, x, &out);
+    if (!agreed && cell->width == 2)
+        mvwadd_wch(stdscr, y, x + 1, &out);
+}
+
+/* Cells of a row that changed: from the first to the last. A wide character is never entered in its middle. */
+static int draw_row(int y, const struct tui_cell *row, const struct tui_cell *shown, int w)
+{
+    int first = 0, end = w;
+    while (first < w && !memcmp(&row[first], &shown[first], sizeof *row))
+        first++;
+    while (end > first && !memcmp(&row[end - 1], &shown[end - 1], sizeof *row))
+        end--;
+    while (first > 0 && first < end && (row[first].width == 0 || shown[first].width == 0))
+        first--;
+    while (end < w && (row[end].width == 0 || shown[end].width == 0))
+        end++;
+    for (int x = first; x < end; x++)
+        if (row[x].width)
+            put_cell(y, x, &row[x]);
+    return end > first;
+}
+
+void tui_terminal_draw(const struct tui_canvas *canvas)
+{
+    int rows, columns, changed = terminal.repaint;
+    struct tui_canvas *shown = &terminal.shown;
+    tui_terminal_size(&columns, &rows);
+    if (terminal.repaint || shown->w != canvas->w || shown->h != canvas->h) {
+        tui_canvas_size(shown, canvas->w, canvas->h);
+        memset(shown->cells, 0, (size_t)shown->w * (size_t)shown->h * sizeof *shown->cells);
+        attr_t attributes;
+        int pair;
+        cchar_t blank;
+        find_look((struct tui_style){.role = TUI_TEXT}, &attributes, &pair);
+        setcchar(&blank, L" ", attributes, 0, &pair);
+        bkgrndset(&blank);
+        erase();
+        clearok(curscr, TRUE);
+        terminal.repaint = 0;
+        changed = 1;
+    }
+    for (int y = 0; y < canvas->h && y < rows; y++) {
+        size_t at = (size_t)y * (size_t)canvas->w;
+        changed |= draw_row(y, canvas->cells + at, shown->cells + at, canvas->w < columns ? canvas->w : columns);
+    }
+    if (!changed)
+        return;
+    memcpy(shown->cells, canvas->cells, (size_t)canvas->w * (size_t)canvas->h * sizeof *canvas->cells);
+    wnoutrefresh(stdscr);
+    if (terminal.synchronized)
+        send("\033[?2026h"); /* the terminal shows nothing until it has the whole frame */
+    doupdate();
+    if (terminal.synchronized)
+        send("\033[?2026l");
+}
+
+void tui_terminal_repaint(void)
+{
+    terminal.repaint = 1;
+}
+
+/* --- keys and signals -------------------------------------------------------------------------------------------- */
+
+int tui_terminal_wait(int wake, double seconds)
+{
+    struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
+    struct timespec time = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    int n = ppoll(fds, 2, seconds < 0 ? NULL : &time, &terminal.unblocked), happened = 0;
+    if (n < 0)
+        return TUI_WAIT_KEY; /* a signal; a new size waits as a key */
+    if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))
+        take_asking(SIGHUP); /* gone, and with the signal ignored */
+    if (fds[0].revents)
+        happened |= TUI_WAIT_KEY;
+    if (fds[1].revents)
+        happened |= TUI_WAIT_WAKE;
+    return happened;
+}
+
+static int32_t key_of_code(wint_t code)
+{
+    static const struct {
+        int code;
+        int32_t key;
+    } keys[] = {
+        {KEY_UP, TUI_KEY_UP},         {KEY_DOWN, TUI_KEY_DOWN},   {KEY_LEFT, TUI_KEY_LEFT},       {KEY_RIGHT, TUI_KEY_RIGHT},
+        {KEY_HOME, TUI_KEY_HOME},     {KEY_END, TUI_KEY_END},     {KEY_PPAGE, TUI_KEY_PAGE_UP},   {KEY_NPAGE, TUI_KEY_PAGE_DOWN},
+        {KEY_ENTER, TUI_KEY_ENTER},   {KEY_BTAB, TUI_KEY_BACK_TAB}, {KEY_RESIZE, TUI_KEY_RESIZE},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if ((wint_t)keys[i].code == code)
+            return keys[i].key;
+    return TUI_KEY_OTHER;
+}
+
+int32_t tui_terminal_key(void)
+{
+    for (;;) {
+        wint_t c;
+        int kind = wget_wch(terminal.input, &c);
+        if (kind == ERR)
+            return TUI_KEY_NONE;
+        if (kind == KEY_CODE_YES && (c == KEY_PASTE_BEGINS || c == KEY_PASTE_ENDS)) {
+            terminal.pasting = c == KEY_PASTE_BEGINS;
+            continue;
+        }
+        int32_t key = kind == KEY_CODE_YES ? key_of_code(c) : c == '\n' ? TUI_KEY_ENTER : (int32_t)c;
+        if (!terminal.pasting || key == TUI_KEY_RESIZE)
+            return key;
+    }
+}
+
+int tui_terminal_signal(void)
+{
+    for (int i = 0; i < ASKING; i++)
+        if (terminal.asked[i]) {
+            terminal.asked[i] = 0;
+            return asking[i];
+        }
+    return 0;
+}
+
+void tui_terminal_suspend(void)
+{
+    sigset_t stop;
+    struct sigaction ours;
+    struct winsize size;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTSTP);
+    send(terminal.paste_off);
+    def_prog_mode();
+    endwin();
+    sigaction(SIGTSTP, &(struct sigaction){.sa_handler = SIG_DFL}, &ours);
+    raise(SIGTSTP);
+    pthread_sigmask(SIG_UNBLOCK, &stop, NULL); /* here we stand still, until SIGCONT */
+    pthread_sigmask(SIG_BLOCK, &stop, NULL);
+    sigaction(SIGTSTP, &ours, NULL);
+    reset_prog_mode();
+    if (!ioctl(STDIN_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col)
+        resizeterm(size.ws_row, size.ws_col); /* who sleeps is not told of new sizes */
+    send(terminal.paste_on);
+    terminal.repaint = 1;
+}

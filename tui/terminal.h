@@ -1,0 +1,28 @@
+/* The terminal: the only file that knows curses. Opens it, draws canvases on it, reads its keys, and gives it back as it was on every
+ * way out: a return, exit(), a signal that ends the program, a crash.
+ */
+#ifndef ESPALIER_TUI_TERMINAL_H
+#define ESPALIER_TUI_TERMINAL_H
+
+#include "tui/canvas.h"
+#include "tui/key.h"
+
+/* Is there a terminal that can show a screen? ERROR_INPUT with what to do instead. Writes nothing. */
+int tui_terminal_check(struct error *e);
+/* From here until close, standard error goes to a file; close prints what has come there. The theme must outlive the terminal. */
+int tui_terminal_open(const struct tui_theme *theme, struct error *e);
+void tui_terminal_close(void); /* does nothing when it is not open */
+void tui_terminal_size(int *columns, int *rows);
+/* Send what differs from what is shown; nothing when nothing does. */
+void tui_terminal_draw(const struct tui_canvas *canvas);
+void tui_terminal_repaint(void); /* the next draw sends everything */
+
+/* Sleep until a key, a readable `wake` (-1: none), a signal or the time (seconds; below 0: for ever). */
+enum { TUI_WAIT_KEY = 1, TUI_WAIT_WAKE = 2 };
+int tui_terminal_wait(int wake, double seconds);
+int32_t tui_terminal_key(void); /* the next key that waits, or TUI_KEY_NONE; what is pasted is left out */
+/* The signal that asks the program to end or to stop (SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP), or 0; each is told once. */
+int tui_terminal_signal(void);
+void tui_terminal_suspend(void);
+
+#endif

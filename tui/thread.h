@@ -1,0 +1,23 @@
+/* The engine thread: owns the model and the search. The terminal's thread gives it commands, and takes events and snapshots from it;
+ * they share two queues and a descriptor to wake by, nothing else. No lock is held while anything is computed.
+ */
+#ifndef ESPALIER_TUI_THREAD_H
+#define ESPALIER_TUI_THREAD_H
+
+#include "tui/snapshot.h"
+#include "tui/tui.h"
+
+struct tui_thread;
+/* Start it: it opens the model, then the search (whose sink and context it sets), and runs unless o->paused. o and search must
+ * outlive the thread. */
+int tui_thread_start(struct tui_thread **out, const struct tui_options *o, const struct search_options *search, struct error *e);
+/* Ask it to end, and wait for that, one second at most: a model being loaded cannot be interrupted. 1: it has ended, and all is freed;
+ * 0: it goes on for a while with what it owns, and must be left alone. */
+int tui_thread_stop(struct tui_thread *t);
+int tui_thread_wake(const struct tui_thread *t); /* a descriptor that is readable when there is something to take */
+void tui_thread_command(struct tui_thread *t, struct tui_action action);
+/* Take all events since the last call: an array of *count references, the caller's to release and to free. *snapshot becomes the latest
+ * one (1), or stays (0). notice (200 bytes) gets what the latest command could not do, or "". */
+int tui_thread_take(struct tui_thread *t, struct search_event ***events, int *count, struct tui_snapshot *snapshot, char notice[200]);
+
+#endif

@@ -119,7 +119,7 @@ struct kernel_set {
      * returns how many products those were. NULL where matmul uses none. For kernel_limits_measure. */
     double (*int8_products)(void);
 };
-#define KERNEL_STRIP 8 /* ranges of output rows are cut at multiples of this */
+#define KERNEL_STRIP 16 /* ranges of output rows are cut at multiples of this */
 
 /* The set of that name, or the best this machine runs for "auto"; fails with ERROR_INPUT naming those there are. */
 int kernel_set_find(const char *name, const struct kernel_set **set, struct error *e);

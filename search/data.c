@@ -221,7 +221,7 @@ struct row {
 
 static int csv_row(const struct search_task *task, struct table *t, int row, struct row *out, struct error *e)
 {
-    int got, status = read_csv(t, &got, e), rows = 0;
+    int got = 0, status = read_csv(t, &got, e), rows = 0;
     if (status)
         return status;
     if (t->field_count && t->fields[0].length >= 3 && !memcmp(t->fields[0].text, "\xef\xbb\xbf", 3))
@@ -295,7 +295,7 @@ static int read_line(struct table *t, int *got, struct error *e)
 static int jsonl_row(const struct search_task *task, struct table *t, int row, struct row *out, struct error *e)
 {
     for (int rows = 0; rows < row; rows++) {
-        int got, status = read_line(t, &got, e);
+        int got = 0, status = read_line(t, &got, e);
         if (status)
             return status;
         if (!got)

@@ -1,8 +1,10 @@
 /* Verdicts: is a thought a legal step, what is left after it, is it an answer, and a right one. All in exact fractions.
  *
  * A step on numbers reads `a op b = c (left: x y z)`. It is legal when a and b are there (each as often as it is used),
- * a op b is exactly c (a rounded decimal is not), and x y z, in any order, are exactly the numbers left. Fractions are
- * written 2/3, which is one number; so `2/3 * 9` has three readings, and a legal one counts.
+ * a op b is exactly c (a rounded decimal is not), x y z, in any order, are exactly the numbers left, and nothing follows.
+ * Fractions are written 2/3, which is one number; so `2/3 * 9` has two readings, and a legal one counts.
+ * (By this rule the paths alive in the published GPT-4 log of Yao et al. are 95, 83, 75, 75, 73, 73 of 100 after each
+ * generation and selection; by the answer line alone 69 are right, as they report.)
  */
 #include "search/schema.h"
 #include "search/expression.h"
@@ -142,7 +144,7 @@ struct step {
 /* The parts of a step as text: what is before the equals sign, the result, what is in the (left: ...). */
 struct step_parts {
     struct span left_side, result, left;
-    int has_left;
+    int has_left, has_more; /* more: text after the step */
 };
 
 static const char *find_equals(const char *text, size_t n, size_t *width)
@@ -158,6 +160,25 @@ static const char *find_equals(const char *text, size_t n, size_t *width)
     return NULL;
 }
 
+/* Past the parenthesis that closes the one at p, or NULL. */
+static const char *past_parenthesis(const char *p, const char *end)
+{
+    for (int depth = 0; p < end; p++) {
+        depth += (*p == '(') - (*p == ')');
+        if (!depth)
+            return p + 1;
+    }
+    return NULL;
+}
+
+/* The "left" in a parenthesis at p, or NULL. */
+static const char *left_word(const char *p, const char *end)
+{
+    for (p++; p < end && *p == ' '; p++)
+        ;
+    return end - p >= 4 && !strncasecmp(p, "left", 4) ? p : NULL;
+}
+
 static const char *split_step(struct span thought, struct step_parts *out)
 {
     size_t width = 0;
@@ -165,32 +186,25 @@ static const char *split_step(struct span thought, struct step_parts *out)
     if (!equals)
         return "not a step such as 1 + 2 = 3 (left: 3 4)";
     out->left_side = trim(thought.text, (size_t)(equals - thought.text));
-    const char *result = equals + width, *open = end;
-    for (const char *p = result; p < end; p++)
-        if (*p == '(' && (size_t)(end - p) > 5) {
-            const char *word = p + 1;
-            while (word < end && *word == ' ')
-                word++;
-            if ((size_t)(end - word) >= 4 && !strncasecmp(word, "left", 4)) {
-                open = p;
-                break;
-            }
-        }
-    out->result = trim(result, (size_t)(open - result));
-    out->has_left = open < end;
-    if (!out->has_left)
+    const char *p = equals + width, *inside = NULL, *close = NULL;
+    while (p < end && *p == ' ')
+        p++;
+    const char *result = p;
+    if (p < end && *p == '(' && !left_word(p, end) && !(p = past_parenthesis(p, end)))
+        return "unbalanced parenthesis";
+    while (p < end && *p != '(')
+        p++;
+    out->result = trim(result, (size_t)(p - result));
+    for (; p < end && !inside; p++)
+        if (*p == '(' && (inside = left_word(p, end)) && !(close = past_parenthesis(p, end)))
+            return "the (left: ...) is not closed";
+    out->has_left = inside != NULL;
+    if (!inside)
         return NULL;
-    const char *inside = strpbrk(open, "tT") + 1; /* of "left" */
-    while (inside < end && (*inside == ' ' || *inside == ':'))
-        inside++;
-    const char *close = end;
-    while (close > inside && close[-1] != ')')
-        close--;
-    if (close == inside)
-        return "the (left: ...) is not closed";
-    for (const char *p = close; p < end; p++)
-        if (*p != '.')
-            return "more text follows the step";
+    struct span rest = trim(close, (size_t)(end - close));
+    out->has_more = rest.n > 1 || (rest.n && *rest.text != '.');
+    for (inside += 4; *inside == ' ' || *inside == ':'; inside++)
+        ;
     out->left = trim(inside, (size_t)(close - 1 - inside));
     return NULL;
 }
@@ -239,6 +253,10 @@ static void judge_step(const struct step_parts *parts, const struct numbers *the
         char *text = numbers_text(&after);
         step->why = xasprintf(parts->has_left ? "left should be %s" : "(left: %s) is missing", text);
         free(text);
+        return;
+    }
+    if (parts->has_more) {
+        step->why = xstrdup("more text follows the step");
         return;
     }
     step->stage = LEGAL;

@@ -1,11 +1,58 @@
 /* libFuzzer: any bytes as a model file, and where one opens, all of it read and its vocabulary used on the same bytes. */
 #include "engine/file_memory.h"
 #include "engine/vocabulary.h"
+#include "gguf_writer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
+size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t most, unsigned seed);
+size_t LLVMFuzzerMutate(uint8_t *bytes, size_t n, size_t most);
+
+/* A whole small file: what random bytes would take forever to become. */
+static void put_file(struct string *s, unsigned seed)
+{
+    static const char *const pres[] = {"smollm", "default", "llama-bpe", "qwen2"};
+    static const char *const specials[] = {"<|im_start|>", "<|im_end|>", "user", "ab", "abc"};
+    static const uint64_t sizes[] = {32, 2};
+    enum { LETTERS = 26 };
+    put_header(s, 3, 2, 8);
+    put_key_text(s, "tokenizer.ggml.model", "gpt2");
+    put_key_text(s, "tokenizer.ggml.pre", pres[seed % 4]);
+    put_number(s, "general.alignment", PUT_U32, 16, 4);
+    put_number(s, "tokenizer.ggml.eos_token_id", PUT_U32, 27, 4);
+    put_key_text(s, "tokenizer.chat_template", "{{ '<|im_start|>system\\nBe.<|im_end|>' }}");
+    put_key_array(s, "tokenizer.ggml.tokens", PUT_TEXT, LETTERS + 5);
+    for (int i = 0; i < LETTERS; i++)
+        put_bytes(s, &"abcdefghijklmnopqrstuvwxyz"[i], 1);
+    for (int i = 0; i < 5; i++)
+        put_text(s, specials[i]);
+    put_key_array(s, "tokenizer.ggml.token_type", PUT_I32, LETTERS + 5);
+    for (int i = 0; i < LETTERS + 5; i++)
+        put(s, i < LETTERS ? 1 : i < LETTERS + 2 ? 3 : i == LETTERS + 2 ? 4 : 1, 4);
+    put_key_array(s, "tokenizer.ggml.merges", PUT_TEXT, 3);
+    put_text(s, "a b");
+    put_text(s, "ab c");
+    put_text(s, "e d");
+    put_tensor(s, "a", 2, sizes, 3, 0);
+    put_tensor(s, "b", 1, sizes, 0, 48);
+    put_padding(s, 16);
+    for (int i = 0; i < 48 + 128; i++)
+        put(s, (uint64_t)i, 1);
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t most, unsigned seed)
+{
+    if (n < 24) {
+        struct string s = {0};
+        put_file(&s, seed);
+        n = s.length < most ? s.length : most;
+        memcpy(bytes, s.text, n);
+        string_free(&s);
+    }
+    return LLVMFuzzerMutate(bytes, n, most);
+}
 
 static void use(const struct engine_vocabulary *v, const char *text, size_t n)
 {

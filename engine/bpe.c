@@ -60,19 +60,21 @@ struct merge {
     uint32_t result;
 };
 
+struct symbol { /* its text's place in the pool */
+    size_t at, length;
+};
+
 /* Invariant: index is an open-addressed table of symbol + 1 by the hash of its text (0: an empty place); merges one of
  * merges by their two symbols; both have a power of two of places, at least half of them empty. */
 struct engine_bpe {
-    struct string pool;   /* the symbols' texts */
-    struct symbol {
-        size_t at, length;
-    } *symbols;
+    struct string pool; /* the symbols' texts */
+    struct symbol *symbols;
     uint32_t symbol_count, symbol_capacity, token_count;
     uint32_t *index;
     size_t index_mask;
     struct merge *merges;
     size_t merge_mask;
-    uint32_t of_byte[256]; /* the symbol of each byte, where words begin */
+    uint32_t of_byte[256];  /* the symbol of each byte, where words begin */
     int token_of_byte[256]; /* the token whose name is that one byte, or -1 */
 };
 
@@ -128,7 +130,7 @@ static struct merge *merge_place(const struct engine_bpe *b, uint32_t left, uint
     return &b->merges[i];
 }
 
-/* "left right": the first blank that is not the first character divides them. One without, as in llama.cpp, is no merge. */
+/* "left right": the first blank that is not the first byte divides them. Without one, as in llama.cpp, it is none. */
 static void add_merge(struct engine_bpe *b, struct engine_text text, int rank, struct string *joined)
 {
     const char *blank = text.length > 1 ? memchr(text.bytes + 1, ' ', text.length - 1) : NULL;
@@ -150,8 +152,8 @@ static int add_tokens(struct engine_bpe *b, const struct engine_text *names, int
     for (int i = 0; i < n; i++) {
         uint32_t *place = names[i].length ? index_place(b, names[i]) : NULL;
         if (place && *place)
-            return error_set(e, ERROR_INPUT, "%.200s: tokens %u and %d of tokenizer.ggml.tokens are both \"%.*s\": the file is damaged",
-                             path, *place - 1, i, (int)(names[i].length < 80 ? names[i].length : 80), names[i].bytes);
+            return error_set(e, ERROR_INPUT, "%.200s: tokens %u and %d are both \"%.*s\": the file is damaged", path,
+                             *place - 1, i, (int)(names[i].length < 80 ? names[i].length : 80), names[i].bytes);
         uint32_t symbol = add_symbol(b, names[i]);
         if (place)
             *place = symbol + 1;
@@ -169,8 +171,9 @@ int engine_bpe_create(struct engine_bpe **out, const struct engine_text *names, 
     b->merge_mask = places_for((size_t)merge_count) - 1;
     b->index = input_alloc(b->index_mask + 1, sizeof *b->index);
     b->merges = input_alloc(b->merge_mask + 1, sizeof *b->merges);
-    int code = b->index && b->merges ? add_tokens(b, names, n, path, e)
-                                     : error_set(e, ERROR_INPUT, "%.200s: not enough memory for its %d tokens", path, n);
+    int code = b->index && b->merges
+                   ? add_tokens(b, names, n, path, e)
+                   : error_set(e, ERROR_INPUT, "%.200s: not enough memory for its %d tokens", path, n);
     if (code) {
         engine_bpe_free(b);
         return code;
@@ -317,7 +320,8 @@ void engine_bpe_word(const struct engine_bpe *b, const char *bytes, size_t n, in
     while (s->heap_count) {
         struct engine_bpe_pair pair = heap_pop(s);
         struct engine_bpe_part *left = &s->parts[(uint32_t)pair.order];
-        if (!left->alive || left->symbol != pair.left || left->next == NONE || s->parts[left->next].symbol != pair.right)
+        if (!left->alive || left->symbol != pair.left || left->next == NONE ||
+            s->parts[left->next].symbol != pair.right)
             continue; /* one of the two has merged with another since */
         struct engine_bpe_part *right = &s->parts[left->next];
         right->alive = 0;

@@ -1,4 +1,4 @@
-/* Chat templates: the families known, told by the text of tokenizer.chat_template (which is a program; it is not run). */
+/* Chat templates: the families known, told by the text of tokenizer.chat_template, a program that is not run. */
 #ifndef ESPALIER_ENGINE_CHAT_H
 #define ESPALIER_ENGINE_CHAT_H
 

@@ -1,5 +1,5 @@
-/* GGUF files: a header, keys with values, tensor descriptions, then the tensors' bytes. One pass reads and checks all of
- * it; nothing read later can lie outside the mapping.
+/* GGUF files: a header, keys with values, tensor descriptions, then the tensors' bytes. One pass reads and checks all
+ * of it; nothing read later can lie outside the mapping.
  *
  * Every count and length in the file is compared with the bytes that are left before it is used, so that a hostile file
  * can neither make the reader allocate more than a small multiple of its own size nor walk off its end.
@@ -23,12 +23,11 @@ enum value_type { U8, I8, U16, I16, U32, I32, F32, BOOLEAN, TEXT, ARRAY, U64, I6
 
 /* Bytes of a value; for texts and arrays the least they take (a length; a type and a count). */
 static const unsigned value_bytes[VALUE_TYPES] = {
-    [U8] = 1, [I8] = 1, [U16] = 2, [I16] = 2,  [U32] = 4,    [I32] = 4, [F32] = 4,
+    [U8] = 1,      [I8] = 1,   [U16] = 2,    [I16] = 2, [U32] = 4, [I32] = 4, [F32] = 4,
     [BOOLEAN] = 1, [TEXT] = 8, [ARRAY] = 12, [U64] = 8, [I64] = 8, [F64] = 8,
 };
 
 enum {
-    HEADER_BYTES = 24,
     KEY_LEAST = 8 + 4 + 1,            /* an empty name, a type, one byte */
     TENSOR_LEAST = 8 + 4 + 8 + 4 + 8, /* an empty name, one dimension */
     NAME_MOST = 65535,                /* the format's own limit for keys */
@@ -40,11 +39,11 @@ enum {
 
 /* ggml's names by number, those it has dropped too: a file is refused by the name its owner knows. */
 static const char *const ggml_types[] = {
-    "F32",      "F16",      "Q4_0",     "Q4_1",  "Q4_2",  "Q4_3",       "Q5_0",       "Q5_1",       "Q8_0",
-    "Q8_1",     "Q2_K",     "Q3_K",     "Q4_K",  "Q5_K",  "Q6_K",       "Q8_K",       "IQ2_XXS",    "IQ2_XS",
-    "IQ3_XXS",  "IQ1_S",    "IQ4_NL",   "IQ3_S", "IQ2_S", "IQ4_XS",     "I8",         "I16",        "I32",
-    "I64",      "F64",      "IQ1_M",    "BF16",  "Q4_0_4_4", "Q4_0_4_8", "Q4_0_8_8",  "TQ1_0",      "TQ2_0",
-    "IQ4_NL_4_4", "IQ4_NL_4_8", "IQ4_NL_8_8", "MXFP4", "NVFP4", "Q1_0", "Q2_0",
+    "F32",        "F16",        "Q4_0",       "Q4_1",  "Q4_2",     "Q4_3",     "Q5_0",     "Q5_1",    "Q8_0",
+    "Q8_1",       "Q2_K",       "Q3_K",       "Q4_K",  "Q5_K",     "Q6_K",     "Q8_K",     "IQ2_XXS", "IQ2_XS",
+    "IQ3_XXS",    "IQ1_S",      "IQ4_NL",     "IQ3_S", "IQ2_S",    "IQ4_XS",   "I8",       "I16",     "I32",
+    "I64",        "F64",        "IQ1_M",      "BF16",  "Q4_0_4_4", "Q4_0_4_8", "Q4_0_8_8", "TQ1_0",   "TQ2_0",
+    "IQ4_NL_4_4", "IQ4_NL_4_8", "IQ4_NL_8_8", "MXFP4", "NVFP4",    "Q1_0",     "Q2_0",
 };
 enum { GGML_TYPES = sizeof ggml_types / sizeof *ggml_types };
 
@@ -57,7 +56,7 @@ struct value {
     const unsigned char *bytes;
 };
 
-/* Invariant: values and by_name are sorted (values by key; by_name holds the tensors' indices by name) without equals. */
+/* Invariant: values are sorted by key, by_name holds the tensors' indices sorted by name, neither has equals. */
 struct engine_file {
     char *path;
     const unsigned char *bytes;
@@ -96,6 +95,8 @@ struct reader {
 
 #define SAY(r, ...) error_set((r)->e, ERROR_INPUT, __VA_ARGS__)
 #define FAIL(r, ...) (SAY(r, __VA_ARGS__), ERROR_INPUT) /* so that the compiler sees it never returns OK */
+#define AGAIN "; download or copy it again"
+#define DAMAGED ": the file is damaged"
 #define SHOWN(text) (int)((text).length < NAME_SHOWN ? (text).length : NAME_SHOWN), (text).bytes
 
 static size_t left(const struct reader *r)
@@ -107,8 +108,8 @@ static size_t left(const struct reader *r)
 static const unsigned char *take(struct reader *r, size_t n, const char *what)
 {
     if (n > left(r)) {
-        SAY(r, "%s: truncated: it has %zu bytes, and %s at byte %zu takes %zu; download or copy the file again", r->name,
-             r->f->size, what, r->at, n);
+        SAY(r, "%s: truncated: it has %zu bytes, and %s at byte %zu takes %zu" AGAIN, r->name, r->f->size, what, r->at,
+            n);
         return NULL;
     }
     const unsigned char *p = r->f->bytes + r->at;
@@ -133,8 +134,7 @@ static int take_text(struct reader *r, const char *what, struct engine_text *out
     if (take_number(r, 8, what, &length))
         return ERROR_INPUT;
     if (length > left(r))
-        return FAIL(r, "%s: %s at byte %zu says it is %llu bytes long, but only %zu are left in the file; it is damaged or "
-                       "truncated: download or copy it again",
+        return FAIL(r, "%s: truncated or damaged: %s at byte %zu says it has %llu bytes, but %zu are left" AGAIN,
                     r->name, what, start, (unsigned long long)length, left(r));
     out->bytes = (const char *)r->f->bytes + r->at;
     out->length = (size_t)length;
@@ -148,7 +148,7 @@ static int take_name(struct reader *r, const char *what, struct engine_text *out
     if (take_text(r, what, out))
         return ERROR_INPUT;
     if (out->length > NAME_MOST)
-        return FAIL(r, "%s: %s at byte %zu is %zu bytes long; GGUF allows %d: the file is damaged", r->name, what, start,
+        return FAIL(r, "%s: %s at byte %zu is %zu bytes long; GGUF allows %d" DAMAGED, r->name, what, start,
                     out->length, NAME_MOST);
     return OK;
 }
@@ -158,9 +158,8 @@ static int take_name(struct reader *r, const char *what, struct engine_text *out
 static int known_value_type(struct reader *r, struct engine_text key, uint64_t type)
 {
     if (type >= VALUE_TYPES)
-        return FAIL(r, "%s: the value of %.*s at byte %zu is of type %llu; GGUF defines 0 to %d: the file is damaged, or "
-                       "newer than this version",
-                    r->name, SHOWN(key), r->at - 4, (unsigned long long)type, VALUE_TYPES - 1);
+        return FAIL(r, "%s: the value of %.*s at byte %zu is of type %llu; GGUF defines 0 to %d" DAMAGED, r->name,
+                    SHOWN(key), r->at - 4, (unsigned long long)type, VALUE_TYPES - 1);
     return OK;
 }
 
@@ -173,8 +172,7 @@ static int take_array_head(struct reader *r, struct engine_text key, enum value_
         return ERROR_INPUT;
     *element = (enum value_type)type;
     if (*count > left(r) / value_bytes[type])
-        return FAIL(r, "%s: the array %.*s at byte %zu says it has %llu elements, but only %zu bytes are left in the file; it "
-                       "is damaged or truncated: download or copy it again",
+        return FAIL(r, "%s: truncated or damaged: array %.*s at byte %zu says it has %llu elements in %zu bytes" AGAIN,
                     r->name, SHOWN(key), r->at - 12, (unsigned long long)*count, left(r));
     return OK;
 }
@@ -186,15 +184,15 @@ static int skip_elements(struct reader *r, struct engine_text key, enum value_ty
         return OK;
     }
     if (element == ARRAY && depth >= ARRAY_DEPTH)
-        return FAIL(r, "%s: the array %.*s at byte %zu has arrays within arrays more than %d deep; this version reads %d",
-                    r->name, SHOWN(key), r->at, ARRAY_DEPTH, ARRAY_DEPTH);
+        return FAIL(r, "%s: the array %.*s at byte %zu has arrays within arrays more than %d deep" DAMAGED, r->name,
+                    SHOWN(key), r->at, ARRAY_DEPTH);
     for (uint64_t i = 0; i < count; i++) {
         struct engine_text text;
         enum value_type inner;
         uint64_t inner_count;
-        if (element == TEXT ? take_text(r, "a text in an array", &text)
-                            : take_array_head(r, key, &inner, &inner_count) ||
-                                  skip_elements(r, key, inner, inner_count, depth + 1))
+        if (element == TEXT
+                ? take_text(r, "a text in an array", &text)
+                : take_array_head(r, key, &inner, &inner_count) || skip_elements(r, key, inner, inner_count, depth + 1))
             return ERROR_INPUT;
     }
     return OK;
@@ -220,8 +218,8 @@ static int take_value(struct reader *r, struct value *v)
     if (!take(r, value_bytes[v->type], "a value"))
         return ERROR_INPUT;
     if (v->type == BOOLEAN && *v->bytes > 1)
-        return FAIL(r, "%s: the boolean %.*s at byte %zu is %d; expected 0 or 1: the file is damaged", r->name,
-                    SHOWN(v->key), r->at - 1, *v->bytes);
+        return FAIL(r, "%s: the boolean %.*s at byte %zu is %d; expected 0 or 1" DAMAGED, r->name, SHOWN(v->key),
+                    r->at - 1, *v->bytes);
     return OK;
 }
 
@@ -243,7 +241,7 @@ static int read_values(struct reader *r, uint64_t count)
     qsort(f->values, f->value_count, sizeof *f->values, value_order);
     for (size_t i = 1; i < f->value_count; i++)
         if (!value_order(&f->values[i - 1], &f->values[i]))
-            return FAIL(r, "%s: the key %.*s is there twice: the file is damaged", r->name, SHOWN(f->values[i].key));
+            return FAIL(r, "%s: the key %.*s is there twice" DAMAGED, r->name, SHOWN(f->values[i].key));
     return OK;
 }
 
@@ -261,12 +259,11 @@ static int unknown_type(struct reader *r, struct engine_text name, uint64_t numb
     for (int t = 0; t < KERNEL_TYPES; t++)
         string_addf(&known, "%s%s", t ? ", " : "", kernel_format((enum kernel_type)t)->name);
     if (number < GGML_TYPES)
-        SAY(r, "%s: tensor %.*s is %s; this version reads %s: take a file quantized to one of these", r->name, SHOWN(name),
-             ggml_types[number], string_text(&known));
+        SAY(r, "%s: tensor %.*s is %s; this version reads %s: take a file quantized to one of these", r->name,
+            SHOWN(name), ggml_types[number], string_text(&known));
     else
-        SAY(r, "%s: tensor %.*s is of type %llu, which ggml does not define; this version reads %s: the file is damaged, or "
-                "newer than this version",
-             r->name, SHOWN(name), (unsigned long long)number, string_text(&known));
+        SAY(r, "%s: tensor %.*s is of type %llu, which ggml does not define; this version reads %s" DAMAGED, r->name,
+            SHOWN(name), (unsigned long long)number, string_text(&known));
     string_free(&known);
     return ERROR_INPUT;
 }
@@ -291,7 +288,7 @@ static int take_tensor(struct reader *r, struct engine_tensor *t)
     if (take_name(r, "the name of a tensor", &t->name) || take_number(r, 4, "a number of dimensions", &dimensions))
         return ERROR_INPUT;
     if (dimensions < 1 || dimensions > 4)
-        return FAIL(r, "%s: tensor %.*s at byte %zu has %llu dimensions; GGUF allows 1 to 4: the file is damaged", r->name,
+        return FAIL(r, "%s: tensor %.*s at byte %zu has %llu dimensions; GGUF allows 1 to 4" DAMAGED, r->name,
                     SHOWN(t->name), r->at - 4, (unsigned long long)dimensions);
     t->dimensions = (int)dimensions;
     int64_t weights = 1;
@@ -301,17 +298,17 @@ static int take_tensor(struct reader *r, struct engine_tensor *t)
             return ERROR_INPUT;
         t->size[i] = (int64_t)size;
         if (!size || size > INT64_MAX || __builtin_mul_overflow(weights, t->size[i], &weights))
-            return FAIL(r, "%s: dimension %d of tensor %.*s at byte %zu is %llu: no tensor has such a shape; the file is damaged",
-                        r->name, i, SHOWN(t->name), r->at - 8, (unsigned long long)size);
+            return FAIL(r, "%s: dimension %d of tensor %.*s at byte %zu is %llu: no tensor has such a shape", r->name,
+                        i, SHOWN(t->name), r->at - 8, (unsigned long long)size);
     }
     if (take_type(r, t))
         return ERROR_INPUT;
     const struct kernel_format *format = kernel_format(t->type);
     if (t->size[0] % format->block)
-        return FAIL(r, "%s: rows of tensor %.*s have %lld weights, not a multiple of the %d in a block of %s: the file is damaged",
+        return FAIL(r, "%s: rows of tensor %.*s have %lld weights, not a multiple of the %d in a block of %s" DAMAGED,
                     r->name, SHOWN(t->name), (long long)t->size[0], format->block, format->name);
     if (__builtin_mul_overflow((size_t)(weights / format->block), (size_t)format->bytes, &t->bytes))
-        return FAIL(r, "%s: tensor %.*s has %lld weights, more than memory can address: the file is damaged", r->name,
+        return FAIL(r, "%s: tensor %.*s has %lld weights, more than memory can address" DAMAGED, r->name,
                     SHOWN(t->name), (long long)weights);
     if (take_number(r, 8, "the offset of a tensor", &offset))
         return ERROR_INPUT;
@@ -324,9 +321,9 @@ static int read_alignment(struct reader *r, size_t *out)
     const struct value *v = find(r->f, "general.alignment");
     int64_t alignment = ALIGNMENT_DEFAULT;
     if (v && !engine_file_integer(r->f, "general.alignment", &alignment))
-        return FAIL(r, "%s: general.alignment is not an integer: the file is damaged", r->name);
+        return FAIL(r, "%s: general.alignment is not an integer" DAMAGED, r->name);
     if (alignment < ALIGNMENT_LEAST || alignment & (alignment - 1))
-        return FAIL(r, "%s: general.alignment is %lld; expected a power of two from %d up: the file is damaged", r->name,
+        return FAIL(r, "%s: general.alignment is %lld; expected a power of two from %d up" DAMAGED, r->name,
                     (long long)alignment, ALIGNMENT_LEAST);
     *out = (size_t)alignment;
     return OK;
@@ -337,15 +334,13 @@ static int place_tensor(struct reader *r, struct engine_tensor *t, size_t data, 
 {
     size_t end, relative = t->offset;
     if (relative % alignment)
-        return FAIL(r, "%s: the data of tensor %.*s begin at %zu after byte %zu, not at a multiple of the alignment %zu: the "
-                       "file is damaged",
+        return FAIL(r, "%s: tensor %.*s begins %zu after byte %zu, not a multiple of the alignment %zu" DAMAGED,
                     r->name, SHOWN(t->name), relative, data, alignment);
     if (__builtin_add_overflow(relative, data, &t->offset) || __builtin_add_overflow(t->offset, t->bytes, &end))
-        return FAIL(r, "%s: the data of tensor %.*s begin at %zu after byte %zu, beyond any file: the file is damaged",
-                    r->name, SHOWN(t->name), relative, data);
+        return FAIL(r, "%s: tensor %.*s begins %zu after byte %zu, beyond any file" DAMAGED, r->name, SHOWN(t->name),
+                    relative, data);
     if (end > r->f->size)
-        return FAIL(r, "%s: truncated: the data of tensor %.*s end at byte %zu, but the file has %zu bytes; download or copy "
-                       "it again",
+        return FAIL(r, "%s: truncated: the data of tensor %.*s end at byte %zu, but the file has %zu bytes" AGAIN,
                     r->name, SHOWN(t->name), end, r->f->size);
     t->data = r->f->bytes + t->offset;
     return OK;
@@ -372,14 +367,13 @@ static int compare_tensors(struct reader *r, struct engine_tensor **sorted)
     qsort(sorted, n, sizeof *sorted, tensor_offset_order);
     for (size_t i = 1; i < n; i++)
         if (sorted[i]->offset - sorted[i - 1]->offset < sorted[i - 1]->bytes)
-            return FAIL(r, "%s: tensor %.*s at byte %zu overlaps tensor %.*s, which begins at byte %zu and has %zu bytes: the "
-                           "file is damaged",
+            return FAIL(r, "%s: tensor %.*s at byte %zu overlaps tensor %.*s, at byte %zu and of %zu bytes" DAMAGED,
                         r->name, SHOWN(sorted[i]->name), sorted[i]->offset, SHOWN(sorted[i - 1]->name),
                         sorted[i - 1]->offset, sorted[i - 1]->bytes);
     qsort(sorted, n, sizeof *sorted, tensor_name_order);
     for (size_t i = 0; i < n; i++) {
         if (i && !tensor_name_order(&sorted[i - 1], &sorted[i]))
-            return FAIL(r, "%s: tensor %.*s is there twice: the file is damaged", r->name, SHOWN(sorted[i]->name));
+            return FAIL(r, "%s: tensor %.*s is there twice" DAMAGED, r->name, SHOWN(sorted[i]->name));
         f->by_name[i] = (int)(sorted[i] - f->tensors);
     }
     return OK;
@@ -445,45 +439,51 @@ static const char *resembles(const unsigned char *p, size_t n)
     return "name a model's GGUF file";
 }
 
-static int read_header(struct reader *r, uint64_t *tensors, uint64_t *values)
+static int read_magic(struct reader *r)
 {
     const unsigned char *p = r->f->bytes;
     size_t n = r->f->size;
+    struct string found = {0};
     if (!n)
-        return FAIL(r, "%s: the file is empty; expected a GGUF file: download or copy it again", r->name);
-    if (n < 4 || memcmp(p, "GGUF", 4)) {
-        struct string found = {0};
-        for (size_t i = 0; i < n && i < 4; i++)
-            string_addf(&found, isprint(p[i]) ? "%c" : "\\x%02x", p[i]);
-        SAY(r, "%s: not a GGUF file: it begins with \"%s\", expected \"GGUF\"; %s", r->name, string_text(&found),
-             resembles(p, n));
-        string_free(&found);
-        return ERROR_INPUT;
+        return FAIL(r, "%s: the file is empty; expected a GGUF file" AGAIN, r->name);
+    if (n >= 4 && !memcmp(p, "GGUF", 4)) {
+        r->at = 4;
+        return OK;
     }
-    uint64_t version;
-    r->at = 4;
-    if (take_number(r, 4, "the version", &version))
+    for (size_t i = 0; i < n && i < 4; i++)
+        string_addf(&found, isprint(p[i]) ? "%c" : "\\x%02x", p[i]);
+    SAY(r, "%s: not a GGUF file: it begins with \"%s\", expected \"GGUF\"; %s", r->name, string_text(&found),
+        resembles(p, n));
+    string_free(&found);
+    return ERROR_INPUT;
+}
+
+static int read_version(struct reader *r)
+{
+    uint64_t number;
+    if (take_number(r, 4, "the version", &number))
         return ERROR_INPUT;
+    unsigned version = (unsigned)number;
     if (version && !(version & 0xffff))
-        return FAIL(r, "%s: a big-endian GGUF file (version %llu, bytes swapped); this version reads little-endian ones: convert "
-                       "it with gguf_convert_endian.py",
-                    r->name, (unsigned long long)__builtin_bswap32((uint32_t)version));
+        return FAIL(r, "%s: a big-endian GGUF file (version %u); convert it to little-endian: gguf_convert_endian.py",
+                    r->name, __builtin_bswap32(version));
     if (version < 2)
-        return FAIL(r, "%s: GGUF version %llu; this version reads 2 and 3: convert it anew from the original model", r->name,
-                    (unsigned long long)version);
+        return FAIL(r, "%s: GGUF version %u; this version reads 2 and 3: convert it anew from the original model",
+                    r->name, version);
     if (version > 3)
-        return FAIL(r, "%s: GGUF version %llu; this version reads 2 and 3: take an older file or a newer espalier", r->name,
-                    (unsigned long long)version);
-    if (take_number(r, 8, "the number of tensors", tensors) || take_number(r, 8, "the number of keys", values))
+        return FAIL(r, "%s: GGUF version %u; this version reads 2 and 3: take an older file or a newer espalier",
+                    r->name, version);
+    return OK;
+}
+
+static int read_count(struct reader *r, const char *of, size_t least, uint64_t most, uint64_t *out)
+{
+    size_t start = r->at;
+    if (take_number(r, 8, "a count", out))
         return ERROR_INPUT;
-    if (*tensors > left(r) / TENSOR_LEAST || *tensors > INT_MAX)
-        return FAIL(r, "%s: says at byte 8 it has %llu tensors, more than its %zu bytes can hold; it is damaged or truncated: "
-                       "download or copy it again",
-                    r->name, (unsigned long long)*tensors, n);
-    if (*values > left(r) / KEY_LEAST)
-        return FAIL(r, "%s: says at byte 16 it has %llu keys, more than its %zu bytes can hold; it is damaged or truncated: "
-                       "download or copy it again",
-                    r->name, (unsigned long long)*values, n);
+    if (*out > left(r) / least || *out > most)
+        return FAIL(r, "%s: truncated or damaged: the number of %s at byte %zu is %llu, more than %zu bytes hold" AGAIN,
+                    r->name, of, start, (unsigned long long)*out, r->f->size);
     return OK;
 }
 
@@ -491,16 +491,19 @@ static int read_all(struct engine_file *f, struct error *e)
 {
     struct reader r = {.f = f, .e = e};
     size_t length = strlen(f->path), most = sizeof r.name - 1;
-    snprintf(r.name, sizeof r.name, "%s%s", length > most ? "..." : "", f->path + (length > most ? length - most + 3 : 0));
+    snprintf(r.name, sizeof r.name, "%s%s", length > most ? "..." : "",
+             f->path + (length > most ? length - most + 3 : 0));
     uint64_t tensors, values;
-    if (read_header(&r, &tensors, &values) || read_values(&r, values))
+    if (read_magic(&r) || read_version(&r) || read_count(&r, "tensors", TENSOR_LEAST, INT_MAX, &tensors) ||
+        read_count(&r, "keys", KEY_LEAST, SIZE_MAX, &values) || read_values(&r, values))
         return ERROR_INPUT;
     return read_tensors(&r, tensors);
 }
 
 /* --- opening and closing ----------------------------------------------------------------------------------------- */
 
-static int open_bytes(struct engine_file **out, const char *path, const void *bytes, size_t n, int mapped, struct error *e)
+static int open_bytes(struct engine_file **out, const char *path, const void *bytes, size_t n, int mapped,
+                      struct error *e)
 {
     struct engine_file *f = xcalloc(1, sizeof *f);
     f->path = xstrdup(path);
@@ -523,10 +526,7 @@ int engine_file_open_memory(struct engine_file **out, const char *name, const vo
 
 static const char *kind_of(mode_t mode)
 {
-    return S_ISDIR(mode)    ? "a directory"
-           : S_ISFIFO(mode) ? "a pipe"
-           : S_ISSOCK(mode) ? "a socket"
-                            : "a device";
+    return S_ISDIR(mode) ? "a directory" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
 }
 
 static int open_failed(const char *path, int why, struct error *e)
@@ -552,7 +552,8 @@ int engine_file_open(struct engine_file **out, const char *path, struct error *e
         code = open_failed(path, errno, e);
     else if (!S_ISREG(status.st_mode))
         code = error_set(e, ERROR_INPUT, "%.200s: is %s; expected a GGUF file", path, kind_of(status.st_mode));
-    else if (status.st_size && (bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
+    else if (status.st_size &&
+             (bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
         code = error_set(e, ERROR_INPUT, "%.200s: cannot map its %lld bytes: %s", path, (long long)status.st_size,
                          strerror(errno));
     close(fd);

@@ -1,8 +1,9 @@
-/* Pre-tokenizers: lists of expressions, applied one after another. What an expression matches becomes a piece, what lies
- * between two matches becomes a piece, and the next expression sees each piece as if it were a whole text.
+/* Pre-tokenizers: lists of expressions, applied one after another. What an expression matches becomes a piece, what
+ * lies between two matches becomes a piece, and the next expression sees each piece as if it were a whole text.
  *
  * The reference is llama.cpp, whose hand-written matchers these expressions reproduce, oddities included:
- *  - its tables are of Unicode 15.1; PCRE2's may be older, so the letters, numbers and punctuation new since Unicode 14 are written out;
+ *  - its tables are of Unicode 15.1; PCRE2's may be older, so what came to be a letter, a number or punctuation since
+ *    Unicode 14 is written out;
  *  - white space is the property White_Space (PCRE2's \s under UCP has U+180E too);
  *  - a byte that does not begin a UTF-8 sequence is read as U+FFFD, one for each byte, while overlong forms are read
  *    as the character they stand for, and surrogates as themselves.
@@ -18,17 +19,16 @@
 
 /* For use within [ ]. */
 #define LETTER                                                                                                         \
-    "\\p{L}\\x{1123F}-\\x{11240}\\x{11F02}\\x{11F04}-\\x{11F10}\\x{11F12}-\\x{11F33}\\x{1342F}\\x{13441}-\\x{13446}"    \
-    "\\x{1B132}\\x{1B155}\\x{1DF25}-\\x{1DF2A}\\x{1E030}-\\x{1E06D}\\x{1E4D0}-\\x{1E4EB}\\x{2B739}\\x{2EBF0}-\\x{2EE5D}" \
-    "\\x{31350}-\\x{323AF}"
+    "\\p{L}\\x{1123F}-\\x{11240}\\x{11F02}\\x{11F04}-\\x{11F10}\\x{11F12}-\\x{11F33}\\x{1342F}"                        \
+    "\\x{13441}-\\x{13446}\\x{1B132}\\x{1B155}\\x{1DF25}-\\x{1DF2A}\\x{1E030}-\\x{1E06D}"                              \
+    "\\x{1E4D0}-\\x{1E4EB}\\x{2B739}\\x{2EBF0}-\\x{2EE5D}\\x{31350}-\\x{323AF}"
 #define NUMBER "\\p{N}\\x{11F50}-\\x{11F59}\\x{1D2C0}-\\x{1D2D3}\\x{1E4F0}-\\x{1E4F9}"
 #define PUNCTUATION "\\p{P}\\x{11B00}-\\x{11B09}\\x{11F43}-\\x{11F4F}"
 #define SPACE                                                                                                          \
     "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 
 #define SPACES "[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+"
-#define GPT2                                                                                                           \
-    "'s|'t|'re|'ve|'m|'ll|'d| ?[" LETTER "]++| ?[" NUMBER "]++| ?[^" SPACE LETTER NUMBER "]++|" SPACES
+#define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?[" LETTER "]++| ?[" NUMBER "]++| ?[^" SPACE LETTER NUMBER "]++|" SPACES
 /* Llama 3's, and with another number of digits Qwen 2's. */
 #define CONTRACTIONS "'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]"
 #define LLAMA3(digits)                                                                                                 \
@@ -69,8 +69,8 @@ static int compile(struct engine_pretokenizer *p, struct error *e)
         if (!code) {
             char text[128];
             pcre2_get_error_message(why, (PCRE2_UCHAR *)text, sizeof text);
-            return error_set(e, ERROR_ENGINE, "PCRE2 cannot compile the expression of pre-tokenizer %s: %s at %zu; it needs a "
-                                              "PCRE2 with Unicode",
+            return error_set(e, ERROR_ENGINE,
+                             "PCRE2 cannot compile the expressions of %s: %s at %zu; a PCRE2 with Unicode is needed",
                              p->row->name, text, where);
         }
         pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* where there is no JIT, matching is slower and the same */
@@ -79,7 +79,8 @@ static int compile(struct engine_pretokenizer *p, struct error *e)
     return OK;
 }
 
-int engine_pretokenizer_create(struct engine_pretokenizer **out, struct engine_text name, const char *path, struct error *e)
+int engine_pretokenizer_create(struct engine_pretokenizer **out, struct engine_text name, const char *path,
+                               struct error *e)
 {
     *out = NULL;
     for (int i = 0; i < ROWS; i++)
@@ -212,8 +213,8 @@ static void split_piece(const struct split *s, int stage, size_t from, size_t to
     }
     while (from < to) {
         size_t start = to - from, end = to - from;
-        if (pcre2_match(s->p->code[stage], (PCRE2_SPTR)s->shape + from, to - from, 0, PCRE2_NO_UTF_CHECK, s->match[stage],
-                        NULL) > 0) {
+        if (pcre2_match(s->p->code[stage], (PCRE2_SPTR)s->shape + from, to - from, 0, PCRE2_NO_UTF_CHECK,
+                        s->match[stage], NULL) > 0) {
             const size_t *span = pcre2_get_ovector_pointer(s->match[stage]);
             start = span[0];
             end = span[1];

@@ -1,4 +1,4 @@
-/* Cutting text into the words that byte-level BPE merges within: rows of expressions by the file's tokenizer.ggml.pre. */
+/* Cutting text into the words that byte-level BPE merges within: expressions, by the file's tokenizer.ggml.pre. */
 #ifndef ESPALIER_ENGINE_PRETOKENIZER_H
 #define ESPALIER_ENGINE_PRETOKENIZER_H
 
@@ -7,7 +7,8 @@
 struct engine_pretokenizer;
 
 /* The row of that name, its expressions compiled; ERROR_INPUT names those known. `path` is for the message. */
-int engine_pretokenizer_create(struct engine_pretokenizer **out, struct engine_text name, const char *path, struct error *e);
+int engine_pretokenizer_create(struct engine_pretokenizer **out, struct engine_text name, const char *path,
+                               struct error *e);
 void engine_pretokenizer_free(struct engine_pretokenizer *p);
 const char *engine_pretokenizer_name(const struct engine_pretokenizer *p);
 /* A word that is a token is that token, whatever the merges would make of it. */

@@ -18,23 +18,27 @@ enum { TOKENS_MOST = 1 << 24 }; /* far above any vocabulary; what is beyond it i
 
 enum { FIRST_CONTROL = 1, FIRST_USER_DEFINED = 2 };
 
-/* Invariants: text + at .. + length is what the token says (of a control token its name), a '\0' after it; specials holds
- * the ids that are found in text by name, sorted by name; begin, end, turn_begin and turn_end are ids or -1; chat is
+struct token {
+    size_t at, length; /* in the vocabulary's text */
+    enum kind kind;
+    int ends;
+};
+
+struct special {
+    struct engine_text name;
+    int id;
+};
+
+/* Invariants: text + at .. + length is what a token says (a control token its name), with a '\0' after it; specials are
+ * the tokens that are found in text by name, sorted by name; begin, end, turn_begin and turn_end are ids or -1; chat is
  * chatml only where turn_begin and turn_end are there. */
 struct engine_vocabulary {
-    struct token {
-        size_t at, length;
-        enum kind kind;
-        int ends;
-    } *tokens;
+    struct token *tokens;
     int count;
     struct string text;
     struct engine_bpe *bpe;
     struct engine_pretokenizer *pretokenizer;
-    struct special {
-        struct engine_text name;
-        int id;
-    } *specials;
+    struct special *specials;
     int special_count;
     unsigned char first[256]; /* for each byte, whether a special's name begins with it: FIRST_ bits */
     char *about;
@@ -66,31 +70,56 @@ void engine_tokens_free(struct engine_tokens *t)
 
 /* --- what tokens are there --------------------------------------------------------------------------------------- */
 
-/* Names that llama.cpp takes for control tokens whatever the file says of them; those with ends = 1 end a text or a turn. */
-static const struct known {
-    const char *name;
-    int ends;
-} known_names[] = {
-    {"<|eot_id|>", 1},      {"<|im_end|>", 1},      {"<|end|>", 1},        {"<|return|>", 1},       {"<|call|>", 1},
-    {"<|flush|>", 1},       {"<|calls|>", 1},       {"<end_of_turn>", 1},  {"<|endoftext|>", 1},    {"</s>", 1},
-    {"<|eom_id|>", 1},      {"<EOT>", 1},           {"_<EOT>", 1},         {"[EOT]", 1},            {"[EOS]", 1},
-    {"<|end_of_text|>", 1}, {"<end_of_utterance>", 1}, {"<eos>", 1},       {"<｜end▁of▁sentence｜>", 1}, {"<|fim_pad|>", 1},
-    {"<fim-pad>", 1},       {"<fim_pad>", 1},       {"<PAD>", 1},          {"[PAD]", 1},            {"<|fim_repo|>", 1},
-    {"<|repo_name|>", 1},   {"<fim-repo>", 1},      {"<REPO>", 1},         {"<reponame>", 1},       {"<|file_sep|>", 1},
-    {"<|fim_prefix|>", 0},  {"<fim-prefix>", 0},    {"<fim_prefix>", 0},   {"<PRE>", 0},            {"<|fim_suffix|>", 0},
-    {"<fim-suffix>", 0},    {"<fim_suffix>", 0},    {"<SUF>", 0},          {"<|fim_middle|>", 0},   {"<fim-middle>", 0},
-    {"<fim_middle>", 0},    {"<MID>", 0},
+/* Names that llama.cpp takes for control tokens whatever the file says of them: those that end a text or a turn, */
+static const char *const ending_names[] = {
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|flush|>",
+    "<|calls|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "</s>",
+    "<|eom_id|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<eos>",
+    "<|fim_pad|>",
+    "<fim-pad>",
+    "<fim_pad>",
+    "<PAD>",
+    "[PAD]",
+    "<|fim_repo|>",
+    "<|repo_name|>",
+    "<fim-repo>",
+    "<REPO>",
+    "<reponame>",
+    "<|file_sep|>",
+    "<｜end▁of▁sentence｜>",
+};
+/* and those that do not. */
+static const char *const control_names[] = {
+    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>",   "<PRE>",        "<|fim_suffix|>", "<fim-suffix>",
+    "<fim_suffix>",   "<SUF>",        "<|fim_middle|>", "<fim-middle>", "<fim_middle>",   "<MID>",
 };
 
 /* A key that holds an id: -1 where it is absent, an error where no token has it. */
-static int read_id(const struct engine_vocabulary *v, const struct engine_file *f, const char *key, int *out, struct error *e)
+static int read_id(const struct engine_vocabulary *v, const struct engine_file *f, const char *key, int *out,
+                   struct error *e)
 {
     int64_t id;
     *out = -1;
     if (!engine_file_integer(f, key, &id))
         return OK;
     if (id < 0 || id >= v->count)
-        return error_set(e, ERROR_INPUT, "%.200s: %s is %lld, but the vocabulary has the tokens 0 to %d: the file is damaged",
+        return error_set(e, ERROR_INPUT,
+                         "%.200s: %s is %lld, but the vocabulary has the tokens 0 to %d: the file is damaged",
                          engine_file_path(f), key, (long long)id, v->count - 1);
     *out = (int)id;
     return OK;
@@ -105,8 +134,8 @@ static int read_kinds(struct engine_vocabulary *v, const struct engine_file *f, 
     if (n < 0)
         return OK;
     if (n < v->count)
-        return error_set(e, ERROR_INPUT, "%.200s: %s has %lld entries for %d tokens: the file is damaged", engine_file_path(f),
-                         key, (long long)n, v->count);
+        return error_set(e, ERROR_INPUT, "%.200s: %s has %lld entries for %d tokens: the file is damaged",
+                         engine_file_path(f), key, (long long)n, v->count);
     int64_t *kinds = input_alloc((size_t)n, sizeof *kinds);
     if (!kinds)
         return error_set(e, ERROR_INPUT, "%.200s: not enough memory for %s", engine_file_path(f), key);
@@ -122,19 +151,25 @@ static int find_name(const struct engine_vocabulary *v, const char *name)
     return engine_bpe_find(v->bpe, (struct engine_text){name, strlen(name)});
 }
 
+static void claim_names(struct engine_vocabulary *v, const char *const *names, size_t n, int ends)
+{
+    for (size_t i = 0; i < n; i++) {
+        int id = find_name(v, names[i]);
+        if (id < 0)
+            continue;
+        v->tokens[id].kind = KIND_CONTROL;
+        v->tokens[id].ends = ends;
+    }
+}
+
 static int read_ends(struct engine_vocabulary *v, const struct engine_file *f, struct error *e)
 {
     static const char *const keys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
     if (read_id(v, f, "tokenizer.ggml.bos_token_id", &v->begin, e) ||
         read_id(v, f, "tokenizer.ggml.eos_token_id", &v->end, e))
         return ERROR_INPUT;
-    for (size_t i = 0; i < sizeof known_names / sizeof *known_names; i++) {
-        int id = find_name(v, known_names[i].name);
-        if (id < 0)
-            continue;
-        v->tokens[id].kind = KIND_CONTROL;
-        v->tokens[id].ends = known_names[i].ends;
-    }
+    claim_names(v, ending_names, sizeof ending_names / sizeof *ending_names, 1);
+    claim_names(v, control_names, sizeof control_names / sizeof *control_names, 0);
     if (v->end >= 0)
         v->tokens[v->end].ends = 1;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -201,7 +236,8 @@ static void collect_specials(struct engine_vocabulary *v)
         struct engine_text name = {v->text.text + v->tokens[i].at, v->tokens[i].length};
         ARRAY_RESERVE(v->specials, v->special_count, capacity);
         v->specials[v->special_count++] = (struct special){name, i};
-        v->first[(unsigned char)*name.bytes] |= v->tokens[i].kind == KIND_USER_DEFINED ? FIRST_USER_DEFINED : FIRST_CONTROL;
+        v->first[(unsigned char)*name.bytes] |=
+            v->tokens[i].kind == KIND_USER_DEFINED ? FIRST_USER_DEFINED : FIRST_CONTROL;
     }
     if (v->special_count)
         qsort(v->specials, (size_t)v->special_count, sizeof *v->specials, special_order);
@@ -222,17 +258,17 @@ static void read_chat(struct engine_vocabulary *v, const struct engine_file *f)
 /* --- reading it all from the file -------------------------------------------------------------------------------- */
 
 /* An array of texts; *out is freed by the caller. */
-static int read_texts(const struct engine_file *f, const char *key, struct engine_text **out, int *count, struct error *e)
+static int read_texts(const struct engine_file *f, const char *key, struct engine_text **out, int *count,
+                      struct error *e)
 {
     int64_t n = engine_file_texts(f, key);
     *out = NULL;
     if (n < 0)
-        return error_set(e, ERROR_INPUT, "%.200s: there is no %s, a list of texts, in it; this version needs one: convert the "
-                                         "model anew",
+        return error_set(e, ERROR_INPUT, "%.200s: there is no list of texts %s in it: convert the model anew",
                          engine_file_path(f), key);
     if (n > TOKENS_MOST)
-        return error_set(e, ERROR_INPUT, "%.200s: %s has %lld entries; this version reads %d at most", engine_file_path(f), key,
-                         (long long)n, TOKENS_MOST);
+        return error_set(e, ERROR_INPUT, "%.200s: %s has %lld entries; this version reads %d at most",
+                         engine_file_path(f), key, (long long)n, TOKENS_MOST);
     *out = input_alloc((size_t)n, sizeof **out);
     if (!*out)
         return error_set(e, ERROR_INPUT, "%.200s: not enough memory for %s", engine_file_path(f), key);
@@ -288,11 +324,10 @@ static int unknown_tokenizer(const struct engine_file *f, struct engine_text nam
     for (int i = 0; i < TOKENIZERS; i++)
         string_addf(&known, "%s%s", i ? ", " : "", tokenizers[i].name);
     if (name.bytes)
-        error_set(e, ERROR_INPUT, "%.200s: tokenizer.ggml.model is \"%.*s\"; this version knows %s", engine_file_path(f),
-                  (int)(name.length < 80 ? name.length : 80), name.bytes, string_text(&known));
+        error_set(e, ERROR_INPUT, "%.200s: tokenizer.ggml.model is \"%.*s\"; this version knows %s",
+                  engine_file_path(f), (int)(name.length < 80 ? name.length : 80), name.bytes, string_text(&known));
     else
-        error_set(e, ERROR_INPUT, "%.200s: there is no tokenizer (tokenizer.ggml.model) in it; this version knows %s: take a "
-                                  "file with the model's vocabulary",
+        error_set(e, ERROR_INPUT, "%.200s: no tokenizer (tokenizer.ggml.model) is in it; this version knows %s",
                   engine_file_path(f), string_text(&known));
     string_free(&known);
     return ERROR_INPUT;
@@ -384,7 +419,8 @@ int engine_vocabulary_ends(const struct engine_vocabulary *v, int id)
 
 /* --- ids to text ------------------------------------------------------------------------------------------------- */
 
-void engine_vocabulary_detokenize(const struct engine_vocabulary *v, const int *ids, int n, int special, struct string *out)
+void engine_vocabulary_detokenize(const struct engine_vocabulary *v, const int *ids, int n, int special,
+                                  struct string *out)
 {
     for (int i = 0; i < n; i++) {
         if (!is_token(v, ids[i]))
@@ -427,7 +463,8 @@ struct finds {
 };
 
 /* Notes every special token whose name begins at text[at]: walks down the sorted names as down a trie. */
-static void find_at(const struct engine_vocabulary *v, const char *text, size_t n, size_t at, int special, struct finds *out)
+static void find_at(const struct engine_vocabulary *v, const char *text, size_t n, size_t at, int special,
+                    struct finds *out)
 {
     int low = 0, high = v->special_count;
     for (size_t depth = 0; low < high; depth++) {
@@ -487,7 +524,8 @@ static void settle(struct finds *f, size_t n)
     free(taken);
 }
 
-void engine_vocabulary_tokenize(const struct engine_vocabulary *v, const char *text, size_t n, int special, struct engine_tokens *out)
+void engine_vocabulary_tokenize(const struct engine_vocabulary *v, const char *text, size_t n, int special,
+                                struct engine_tokens *out)
 {
     struct writing w = {.v = v, .out = out};
     struct finds found = {0};
@@ -526,7 +564,8 @@ static void close_turn(const struct engine_vocabulary *v, struct engine_tokens *
 }
 
 /* A conversation whose last message is the assistant's stays open after it, to be continued. */
-static void write_chatml(const struct engine_vocabulary *v, const struct engine_message *messages, int n, struct engine_tokens *out)
+static void write_chatml(const struct engine_vocabulary *v, const struct engine_message *messages, int n,
+                         struct engine_tokens *out)
 {
     if (n && v->system.length && strcmp(messages[0].role, "system")) {
         open_turn(v, "system", v->system.text, out);
@@ -541,7 +580,8 @@ static void write_chatml(const struct engine_vocabulary *v, const struct engine_
     open_turn(v, "assistant", "", out);
 }
 
-void engine_vocabulary_chat(const struct engine_vocabulary *v, const struct engine_message *messages, int n, struct engine_tokens *out)
+void engine_vocabulary_chat(const struct engine_vocabulary *v, const struct engine_message *messages, int n,
+                            struct engine_tokens *out)
 {
     if (v->chat == ENGINE_CHAT_CHATML) {
         write_chatml(v, messages, n, out);

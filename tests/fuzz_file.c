@@ -1,4 +1,5 @@
-/* libFuzzer: any bytes as a model file, and where one opens, all of it read and its vocabulary used on the same bytes. */
+/* libFuzzer: any bytes as a model file, and where one opens, all of it read and its vocabulary used on the same bytes.
+ */
 #include "engine/file_memory.h"
 #include "engine/vocabulary.h"
 #include "gguf_writer.h"

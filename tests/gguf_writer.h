@@ -6,7 +6,21 @@
 
 #include <string.h>
 
-enum { PUT_U8, PUT_I8, PUT_U16, PUT_I16, PUT_U32, PUT_I32, PUT_F32, PUT_BOOL, PUT_TEXT, PUT_ARRAY, PUT_U64, PUT_I64, PUT_F64 };
+enum {
+    PUT_U8,
+    PUT_I8,
+    PUT_U16,
+    PUT_I16,
+    PUT_U32,
+    PUT_I32,
+    PUT_F32,
+    PUT_BOOL,
+    PUT_TEXT,
+    PUT_ARRAY,
+    PUT_U64,
+    PUT_I64,
+    PUT_F64
+};
 
 static inline void put(struct string *s, uint64_t x, int bytes)
 {
@@ -60,7 +74,8 @@ static inline void put_key_array(struct string *s, const char *key, int element,
     put(s, count, 8);
 }
 
-static inline void put_tensor(struct string *s, const char *name, int dimensions, const uint64_t *sizes, uint32_t type, uint64_t offset)
+static inline void put_tensor(struct string *s, const char *name, int dimensions, const uint64_t *sizes, uint32_t type,
+                              uint64_t offset)
 {
     put_text(s, name);
     put(s, (uint64_t)dimensions, 4);

@@ -1,5 +1,6 @@
 /* The GGUF reader: a file with everything in it read back, then every way a file can be wrong, each with the words that
- * its message must have, then damage at every byte. Run it under ASan and UBSan: reading outside the file is the bug. */
+ * its message must have, then damage at every byte. Run it under ASan and UBSan: reading outside the file is the bug.
+ */
 #include "engine/file.h"
 #include "engine/file_memory.h"
 #include "gguf_writer.h"
@@ -15,7 +16,8 @@
 
 /* --- opening bytes ----------------------------------------------------------------------------------------------- */
 
-/* Opens a copy that ends where its memory ends, so that a sanitizer sees a read beyond it. *copy is freed by the caller. */
+/* Opens a copy that ends where its memory ends, so that a sanitizer sees a read beyond it. *copy is freed by the
+ * caller. */
 static int open_copy(struct engine_file **f, const char *bytes, size_t n, char **copy, struct error *e)
 {
     *copy = xmalloc(n);
@@ -27,8 +29,23 @@ static int open_copy(struct engine_file **f, const char *bytes, size_t n, char *
 /* Reads all there is to read of a file that opened. */
 static uint64_t walk(const struct engine_file *f)
 {
-    static const char *const keys[] = {"general.architecture", "general.alignment", "u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64",
-                                       "f32", "f64", "yes", "numbers", "texts", "nested", "none"};
+    static const char *const keys[] = {"general.architecture",
+                                       "general.alignment",
+                                       "u8",
+                                       "i8",
+                                       "u16",
+                                       "i16",
+                                       "u32",
+                                       "i32",
+                                       "u64",
+                                       "i64",
+                                       "f32",
+                                       "f64",
+                                       "yes",
+                                       "numbers",
+                                       "texts",
+                                       "nested",
+                                       "none"};
     uint64_t sum = 0;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         int64_t integer, n;
@@ -140,8 +157,9 @@ static void check_keys(const struct engine_file *f)
     assert_true(engine_file_integer(f, "i32", &i) && i == -70000);
     assert_true(engine_file_integer(f, "i64", &i) && i == INT64_MIN);
     i = 7;
-    assert_false(engine_file_integer(f, "u64", &i) || engine_file_integer(f, "f32", &i) || engine_file_integer(f, "yes", &i) ||
-                 engine_file_integer(f, "numbers", &i) || engine_file_integer(f, "absent", &i));
+    assert_false(engine_file_integer(f, "u64", &i) || engine_file_integer(f, "f32", &i) ||
+                 engine_file_integer(f, "yes", &i) || engine_file_integer(f, "numbers", &i) ||
+                 engine_file_integer(f, "absent", &i));
     assert_int_equal(i, 7);
     assert_true(engine_file_number(f, "f32", &d) && d == (double)3.14159274f);
     assert_true(engine_file_number(f, "f64", &d) && d == 1.5);
@@ -178,8 +196,8 @@ static void test_everything_is_read(void **state)
         assert_int_equal(engine_file_tensor_count(f), 3);
         const struct engine_tensor *m = engine_file_tensor(f, "matrix");
         assert_ptr_equal(m, engine_file_tensor_at(f, 1));
-        assert_true(m->type == KERNEL_Q4_1 && m->dimensions == 2 && m->size[0] == 64 && m->size[1] == 3 && m->size[2] == 1 &&
-                    m->size[3] == 1 && m->bytes == 120 && m->offset % 64 == 0);
+        assert_true(m->type == KERNEL_Q4_1 && m->dimensions == 2 && m->size[0] == 64 && m->size[1] == 3 &&
+                    m->size[2] == 1 && m->size[3] == 1 && m->bytes == 120 && m->offset % 64 == 0);
         assert_memory_equal(m->data, s.text + m->offset, m->bytes);
         assert_int_equal(((const char *)m->data)[119], 119);
         assert_true(engine_file_tensor(f, "cube")->type == KERNEL_F16 && engine_file_tensor(f, "cube")->bytes == 48);
@@ -240,7 +258,9 @@ static void test_other_files_are_named(void **state)
     } cases[] = {
         {"", 0, "m.gguf: the file is empty"},
         {"GG", 2, "not a GGUF file: it begins with \"GG\""},
-        {"\x7f" "ELF\2", 5, "begins with \"\\x7fELF\", expected \"GGUF\""},
+        {"\x7f"
+         "ELF\2",
+         5, "begins with \"\\x7fELF\", expected \"GGUF\""},
         {"lmgg\1\0\0\0", 8, "looks like a GGML file from before GGUF"},
         {"tjgg\3\0\0\0", 8, "looks like a GGJT file from before GGUF"},
         {"PK\3\4 archive", 12, "looks like a PyTorch checkpoint"},
@@ -254,8 +274,8 @@ static void test_other_files_are_named(void **state)
         {"GGUF\1\0\0\0", 8, "GGUF version 1; this version reads 2 and 3"},
         {"GGUF\4\0\0\0", 8, "GGUF version 4; this version reads 2 and 3"},
         {"GGUF\0\0\0\0", 8, "GGUF version 0"},
-        {"GGUF\0\0\0\3", 8, "big-endian GGUF file (version 3"},
-        {"GGUF\3\0\0\0\1\0\0\0", 12, "the number of tensors at byte 8 takes 8"},
+        {"GGUF\0\0\0\3", 8, "big-endian GGUF file (version 3)"},
+        {"GGUF\3\0\0\0\1\0\0\0", 12, "a count at byte 8 takes 8"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct string s = {0};
@@ -343,28 +363,28 @@ static void test_wrong_counts_and_lengths(void **state)
     (void)state;
     struct string s = {0};
     put_header(&s, 3, (uint64_t)1 << 60, 0);
-    refused_and_freed(s, "at byte 8 it has 1152921504606846976 tensors, more than its 24 bytes can hold");
+    refused_and_freed(s, "the number of tensors at byte 8 is 1152921504606846976, more than 24 bytes hold");
     s = (struct string){0};
     put_header(&s, 3, 0, UINT64_MAX);
-    refused_and_freed(s, "at byte 16 it has 18446744073709551615 keys");
+    refused_and_freed(s, "the number of keys at byte 16 is 18446744073709551615");
     s = (struct string){0};
     put_header(&s, 3, 0, 1);
     put(&s, UINT64_MAX, 8);
     put(&s, 0, 8);
-    refused_and_freed(s, "the name of a key at byte 24 says it is 18446744073709551615 bytes long, but only 8 are left");
+    refused_and_freed(s, "the name of a key at byte 24 says it has 18446744073709551615 bytes, but 8 are left");
     s = with_key(PUT_TEXT);
     put(&s, 1000, 8);
-    refused_and_freed(s, "a text at byte 37 says it is 1000 bytes long, but only 0 are left");
+    refused_and_freed(s, "a text at byte 37 says it has 1000 bytes, but 0 are left");
     s = with_key(PUT_ARRAY);
     put(&s, PUT_U64, 4);
     put(&s, (uint64_t)1 << 61, 8);
-    refused_and_freed(s, "the array k at byte 37 says it has 2305843009213693952 elements");
+    refused_and_freed(s, "array k at byte 37 says it has 2305843009213693952 elements in 0 bytes");
     s = with_key(PUT_ARRAY);
     put(&s, PUT_TEXT, 4);
     put(&s, 2, 8);
     put_text(&s, "one");
     put(&s, 9, 8);
-    refused_and_freed(s, "a text in an array at byte 60 says it is 9 bytes long");
+    refused_and_freed(s, "a text in an array at byte 60 says it has 9 bytes, but 0 are left");
     s = with_key(13);
     put(&s, 0, 8);
     refused_and_freed(s, "the value of k at byte 33 is of type 13; GGUF defines 0 to 12");
@@ -449,18 +469,22 @@ static void test_wrong_tensors(void **state)
 {
     (void)state;
     static const uint64_t eight[] = {8}, zero[] = {8, 0}, five[] = {2, 2, 2, 2, 2}, negative[] = {UINT64_MAX},
-                          huge[] = {(uint64_t)1 << 32, (uint64_t)1 << 31}, large[] = {(uint64_t)1 << 62},
-                          odd[] = {48}, seventeen[] = {17};
+                          huge[] = {(uint64_t)1 << 32, (uint64_t)1 << 31}, large[] = {(uint64_t)1 << 62}, odd[] = {48},
+                          seventeen[] = {17};
     refused_and_freed(with_tensor(0, eight, 0, 0), "tensor t at byte 33 has 0 dimensions; GGUF allows 1 to 4");
     refused_and_freed(with_tensor(5, five, 0, 0), "tensor t at byte 33 has 5 dimensions");
-    refused_and_freed(with_tensor(2, zero, 0, 0), "dimension 1 of tensor t at byte 45 is 0: no tensor has such a shape");
+    refused_and_freed(with_tensor(2, zero, 0, 0),
+                      "dimension 1 of tensor t at byte 45 is 0: no tensor has such a shape");
     refused_and_freed(with_tensor(1, negative, 0, 0), "dimension 0 of tensor t at byte 37 is 18446744073709551615");
     refused_and_freed(with_tensor(2, huge, 0, 0), "dimension 1 of tensor t");
-    refused_and_freed(with_tensor(1, large, 0, 0), "tensor t has 4611686018427387904 weights, more than memory can address");
-    refused_and_freed(with_tensor(1, odd, 3, 0), "rows of tensor t have 48 weights, not a multiple of the 32 in a block of Q4_1");
-    refused_and_freed(with_tensor(1, eight, 0, 31), "begin at 31 after byte 64, not at a multiple of the alignment 32");
+    refused_and_freed(with_tensor(1, large, 0, 0),
+                      "tensor t has 4611686018427387904 weights, more than memory can address");
+    refused_and_freed(with_tensor(1, odd, 3, 0),
+                      "rows of tensor t have 48 weights, not a multiple of the 32 in a block of Q4_1");
+    refused_and_freed(with_tensor(1, eight, 0, 31), "begins 31 after byte 64, not a multiple of the alignment 32");
     refused_and_freed(with_tensor(1, eight, 0, UINT64_MAX - 31), "beyond any file");
-    refused_and_freed(with_tensor(1, eight, 0, 64), "truncated: the data of tensor t end at byte 160, but the file has 128 bytes");
+    refused_and_freed(with_tensor(1, eight, 0, 64),
+                      "truncated: the data of tensor t end at byte 160, but the file has 128 bytes");
     refused_and_freed(with_tensor(1, seventeen, 0, 0), "truncated: the data of tensor t end at byte 132");
 }
 
@@ -471,12 +495,13 @@ static void test_types_are_refused_by_name(void **state)
     static const struct {
         uint32_t type;
         const char *name;
-    } types[] = {{4, "Q4_2"}, {6, "Q5_0"}, {10, "Q2_K"}, {12, "Q4_K"}, {14, "Q6_K"}, {16, "IQ2_XXS"}, {20, "IQ4_NL"},
-                 {23, "IQ4_XS"}, {24, "I8"}, {28, "F64"}, {29, "IQ1_M"}, {30, "BF16"}, {31, "Q4_0_4_4"}, {34, "TQ1_0"}, {39, "MXFP4"},
-                 {41, "Q1_0"}};
+    } types[] = {{4, "Q4_2"},      {6, "Q5_0"},    {10, "Q2_K"},  {12, "Q4_K"}, {14, "Q6_K"},  {16, "IQ2_XXS"},
+                 {20, "IQ4_NL"},   {23, "IQ4_XS"}, {24, "I8"},    {28, "F64"},  {29, "IQ1_M"}, {30, "BF16"},
+                 {31, "Q4_0_4_4"}, {34, "TQ1_0"},  {39, "MXFP4"}, {41, "Q1_0"}};
     char words[128];
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        snprintf(words, sizeof words, "m.gguf: tensor t is %s; this version reads F32, F16, Q4_0, Q4_1, Q8_0", types[i].name);
+        snprintf(words, sizeof words, "m.gguf: tensor t is %s; this version reads F32, F16, Q4_0, Q4_1, Q8_0",
+                 types[i].name);
         refused_and_freed(with_tensor(1, block, types[i].type, 0), words);
     }
     refused_and_freed(with_tensor(1, block, 1000, 0), "tensor t is of type 1000, which ggml does not define");
@@ -505,7 +530,7 @@ static void test_overlaps_and_alignment(void **state)
     put_padding(&s, 32);
     for (int i = 0; i < 512; i++)
         put(&s, 0, 1);
-    refused_and_freed(s, "tensor c at byte 256 overlaps tensor b, which begins at byte 128 and has 256 bytes");
+    refused_and_freed(s, "tensor c at byte 256 overlaps tensor b, at byte 128 and of 256 bytes");
     for (size_t i = 0; i < sizeof alignments / sizeof *alignments; i++) {
         s = (struct string){0};
         put_header(&s, 3, 1, 1);

@@ -1,5 +1,5 @@
-/* The tokenizer: hard texts against the ids of llama.cpp, small vocabularies where the right answer can be worked out by
- * hand, properties on random text, and vocabularies that are wrong. */
+/* The tokenizer: hard texts against the ids of llama.cpp, small vocabularies where the right answer can be worked out
+ * by hand, properties on random text, and vocabularies that are wrong. */
 #include "engine/bpe.h"
 #include "engine/file_memory.h"
 #include "engine/pretokenizer.h"
@@ -162,7 +162,8 @@ static void expect_text(const struct engine_vocabulary *v, const char *text, int
 }
 
 /* Tokenizes and comes back. */
-static void there_and_back(const struct engine_vocabulary *v, const char *text, size_t n, struct engine_tokens *ids, struct string *back)
+static void there_and_back(const struct engine_vocabulary *v, const char *text, size_t n, struct engine_tokens *ids,
+                           struct string *back)
 {
     ids->count = 0;
     string_clear(back);
@@ -178,7 +179,8 @@ static void test_merges_by_rank(void **state)
     /* 256 ab, 257 bc, 258 abc, 259 aa, 260 aaaa; "c d" makes what is no token, whose letters then stand alone. */
     static const char *const more[] = {"ab", "bc", "abc", "aa", "aaaa", NULL};
     static const char *const merges[] = {"b c", "a b", "a bc", "a a", "aa aa", "c d", "cd d", "x", " y", "a b", NULL};
-    struct engine_vocabulary *v = make(&(struct small){.pre = "gpt-2", .more = more, .merges = merges, .begin = -1, .end = -1});
+    struct engine_vocabulary *v =
+        make(&(struct small){.pre = "gpt-2", .more = more, .merges = merges, .begin = -1, .end = -1});
     expect_text(v, "", 0, "");
     expect_text(v, "ab", 0, "256");
     expect_text(v, "abc", 0, "258");
@@ -203,7 +205,8 @@ static void test_whole_words(void **state)
 {
     (void)state;
     static const char *const more[] = {"ab", "abc", NULL}, *const merges[] = {"b c", "a b", NULL};
-    struct engine_vocabulary *v = make(&(struct small){.pre = "llama-bpe", .more = more, .merges = merges, .begin = -1, .end = -1});
+    struct engine_vocabulary *v =
+        make(&(struct small){.pre = "llama-bpe", .more = more, .merges = merges, .begin = -1, .end = -1});
     expect_text(v, "abc", 0, "257"); /* no merge makes it, but it is a token */
     expect_text(v, "abcab", 0, "97 98 99 256");
     engine_vocabulary_free(v);
@@ -214,9 +217,11 @@ static void test_long_words(void **state)
 {
     (void)state;
     enum { LONG = 300000 };
-    static const char *const more[] = {"aa", "aaaa", "aaaaaaaa", NULL}, *const merges[] = {"a a", "aa aa", "aaaa aaaa", NULL};
+    static const char *const more[] = {"aa", "aaaa", "aaaaaaaa", NULL}, *const merges[] = {"a a", "aa aa", "aaaa aaaa",
+                                                                                           NULL};
     static const char fillers[] = {'a', ' ', '1', '!', '\n', '\xff'};
-    struct engine_vocabulary *v = make(&(struct small){.pre = "smollm", .more = more, .merges = merges, .begin = -1, .end = -1});
+    struct engine_vocabulary *v =
+        make(&(struct small){.pre = "smollm", .more = more, .merges = merges, .begin = -1, .end = -1});
     char *text = xmalloc(LONG);
     for (size_t i = 0; i < sizeof fillers; i++) {
         struct engine_tokens t = {0};
@@ -224,7 +229,9 @@ static void test_long_words(void **state)
         memset(text, fillers[i], LONG - 1);
         text[LONG - 1] = 'x';
         engine_vocabulary_tokenize(v, text, LONG, 1, &t);
-        assert_int_equal(t.count, fillers[i] == 'a' ? (LONG - 1) / 8 + 3 + 1 : fillers[i] == '\xff' ? 3 * (LONG - 1) + 1 : LONG);
+        assert_int_equal(t.count, fillers[i] == 'a'      ? (LONG - 1) / 8 + 3 + 1
+                                  : fillers[i] == '\xff' ? 3 * (LONG - 1) + 1
+                                                         : LONG);
         assert_true(clock_seconds() - start < 20);
         engine_tokens_free(&t);
     }
@@ -309,13 +316,15 @@ static void test_classes_of_characters(void **state)
         const char *character;
         char class;
     } cases[] = {
-        {"\u00aa", 'L'}, {"\u00b2", 'N'}, {"\u00bd", 'N'}, {"\u2167", 'N'}, {"\u3007", 'N'}, {"\u0301", 'O'}, {"\u20ac", 'O'},
-        {"\xc2\x85", 'S'}, {"\u00a0", 'S'}, {"\u1680", 'S'}, {"\u180e", 'O'}, {"\u2003", 'S'}, {"\u200b", 'O'}, {"\u2028", 'S'},
-        {"\u202f", 'S'}, {"\u205f", 'S'}, {"\u2060", 'O'}, {"\u3000", 'S'}, {"\ufeff", 'O'}, {"\x1c", 'O'}, {"\v", 'S'},
-        {"\ufffd", 'O'}, {"\ue000", 'O'}, {"\xed\xa0\x80", 'O'}, {"\xed\xbf\xbf", 'O'},
-        {"\U0001123f", 'L'}, {"\U00011f04", 'L'}, {"\U00011f50", 'N'}, {"\U0001342f", 'L'}, {"\U0001b132", 'L'}, {"\U0001d2c0", 'N'},
-        {"\U0001df25", 'L'}, {"\U0001e030", 'L'}, {"\U0001e4d0", 'L'}, {"\U0001e4f0", 'N'}, {"\U0002b739", 'L'}, {"\U0002ebf0", 'L'},
-        {"\U0002ee5d", 'L'}, {"\U00031350", 'L'}, {"\U000323af", 'L'}, {"\U0010ffff", 'O'},
+        {"\u00aa", 'L'},     {"\u00b2", 'N'},     {"\u00bd", 'N'},     {"\u2167", 'N'},       {"\u3007", 'N'},
+        {"\u0301", 'O'},     {"\u20ac", 'O'},     {"\xc2\x85", 'S'},   {"\u00a0", 'S'},       {"\u1680", 'S'},
+        {"\u180e", 'O'},     {"\u2003", 'S'},     {"\u200b", 'O'},     {"\u2028", 'S'},       {"\u202f", 'S'},
+        {"\u205f", 'S'},     {"\u2060", 'O'},     {"\u3000", 'S'},     {"\ufeff", 'O'},       {"\x1c", 'O'},
+        {"\v", 'S'},         {"\ufffd", 'O'},     {"\ue000", 'O'},     {"\xed\xa0\x80", 'O'}, {"\xed\xbf\xbf", 'O'},
+        {"\U0001123f", 'L'}, {"\U00011f04", 'L'}, {"\U00011f50", 'N'}, {"\U0001342f", 'L'},   {"\U0001b132", 'L'},
+        {"\U0001d2c0", 'N'}, {"\U0001df25", 'L'}, {"\U0001e030", 'L'}, {"\U0001e4d0", 'L'},   {"\U0001e4f0", 'N'},
+        {"\U0002b739", 'L'}, {"\U0002ebf0", 'L'}, {"\U0002ee5d", 'L'}, {"\U00031350", 'L'},   {"\U000323af", 'L'},
+        {"\U0010ffff", 'O'},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (class_of(cases[i].character) != cases[i].class)
@@ -333,7 +342,12 @@ static void test_bytes_that_are_no_text(void **state)
         size_t m;
     } cases[] = {
         {"\x80", 1, "\xef\xbf\xbd", 3},
-        {"a\xff""b", 3, "a\xef\xbf\xbd""b", 5},
+        {"a\xff"
+         "b",
+         3,
+         "a\xef\xbf\xbd"
+         "b",
+         5},
         {"\xe2\x82", 2, "\xef\xbf\xbd\xef\xbf\xbd", 6}, /* cut short: a U+FFFD for each byte */
         {"\xc3(", 2, "\xef\xbf\xbd(", 4},
         {"\xc0\x80", 2, "\0", 1}, /* overlong forms are the character */
@@ -342,7 +356,8 @@ static void test_bytes_that_are_no_text(void **state)
         {"\xf0\x82\x82\xac", 4, "\u20ac", 3},
         {"\xed\xa0\x80", 3, "\xed\xa0\x80", 3}, /* surrogates stay */
         {"\xf8\x88\x80\x80\x80", 5, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", 15},
-        {"\xf4\x90\x80\x80", 4, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", 12}, /* llama.cpp ends the process here */
+        {"\xf4\x90\x80\x80", 4, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd",
+         12}, /* llama.cpp ends the process here */
     };
     struct engine_vocabulary *v = make(&(struct small){.pre = "smollm", .begin = -1, .end = -1});
     struct engine_tokens ids = {0};
@@ -362,12 +377,12 @@ static void test_bytes_that_are_no_text(void **state)
 static void test_special_tokens(void **state)
 {
     (void)state;
-    static const char *const more[] = {"3 <x>",      "3 <x>y", "4 user",  "2 <unk>", "3 bcab",    "4 abc",
-                                       "6 <0x41>", "5 gone", "<|end|>", "4  sp",   "1 normal", "3 \xc3\xa9t", NULL};
+    static const char *const more[] = {"3 <x>",  "3 <x>y",  "4 user", "2 <unk>",  "3 bcab",      "4 abc", "6 <0x41>",
+                                       "5 gone", "<|end|>", "4  sp",  "1 normal", "3 \xc3\xa9t", NULL};
     struct engine_vocabulary *v = make(&(struct small){.pre = "gpt-2", .more = more, .begin = 256, .end = 257});
     expect_text(v, "<x>", 1, "256");
     expect_text(v, "<x>", 0, "60 120 62");
-    expect_text(v, "<x>y<x>", 1, "257 256"); /* the longest that begins there */
+    expect_text(v, "<x>y<x>", 1, "257 256");          /* the longest that begins there */
     expect_text(v, "a user b", 0, "97 32 258 32 98"); /* user-defined ones always */
     expect_text(v, "<unk>", 1, "259");
     expect_text(v, "<unk>", 0, "60 117 110 107 62");
@@ -380,8 +395,8 @@ static void test_special_tokens(void **state)
     assert_int_equal(engine_vocabulary_begin(v), 256);
     assert_int_equal(engine_vocabulary_end(v), 257);
     assert_true(engine_vocabulary_is_control(v, 256) && engine_vocabulary_is_control(v, 264));
-    assert_false(engine_vocabulary_is_control(v, 258) || engine_vocabulary_is_control(v, 'a') || engine_vocabulary_is_control(v, -1) ||
-                 engine_vocabulary_is_control(v, 268));
+    assert_false(engine_vocabulary_is_control(v, 258) || engine_vocabulary_is_control(v, 'a') ||
+                 engine_vocabulary_is_control(v, -1) || engine_vocabulary_is_control(v, 268));
     assert_true(engine_vocabulary_ends(v, 257) && engine_vocabulary_ends(v, 264));
     assert_false(engine_vocabulary_ends(v, 256) || engine_vocabulary_ends(v, -1) || engine_vocabulary_ends(v, 268));
     struct string s = {0};
@@ -405,7 +420,8 @@ static void test_special_tokens(void **state)
 
 /* --- templates --------------------------------------------------------------------------------------------------- */
 
-static void expect_chat(const struct engine_vocabulary *v, const struct engine_message *messages, int n, const char *text)
+static void expect_chat(const struct engine_vocabulary *v, const struct engine_message *messages, int n,
+                        const char *text)
 {
     struct engine_tokens t = {0};
     struct string s = {0};
@@ -438,8 +454,10 @@ static void test_templates(void **state)
         {"{% if x %}<|im_start|>system\nIt's D.<|im_end|>{% endif %}", "chatml",
          "<|im_start|>system\nIt's D.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
         /* not one: what follows is put in */
-        {"<|im_start|>system\n{{ message }}<|im_end|>", "chatml", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
-        {"{{ '<|im_start|>system\n' + message + '<|im_end|>' }}", "chatml", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
+        {"<|im_start|>system\n{{ message }}<|im_end|>", "chatml",
+         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
+        {"{{ '<|im_start|>system\n' + message + '<|im_end|>' }}", "chatml",
+         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
         {"{{ '<|im_start|>system", "chatml", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
         {"{{ '<|im_start|>system\\", "chatml", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
         {"{{ '<|im_start|>system\nendless", "chatml", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
@@ -459,7 +477,8 @@ static void test_texts_without_a_template(void **state)
     static const struct engine_message messages[] = {{"system", "One."}, {"user", "Two."}, {"assistant", "<x>"}};
     static const char *const more[] = {"3 <x>", NULL};
     /* chatml without its tokens is no chatml: its marks would be text that a message can write too */
-    struct engine_vocabulary *v = make(&(struct small){.pre = "smollm", .template = "<|im_start|>", .more = more, .begin = -1, .end = -1});
+    struct engine_vocabulary *v =
+        make(&(struct small){.pre = "smollm", .template = "<|im_start|>", .more = more, .begin = -1, .end = -1});
     struct engine_tokens t = {0};
     assert_string_equal(engine_vocabulary_template(v), "none");
     expect_chat(v, messages, 3, "One.\n\nTwo.\n\n<x>");
@@ -482,25 +501,38 @@ static void test_conversations(void **state)
         int n;
         const char *ids;
     } cases[] = {
-        {{{"user", "Hi"}}, 1,
-         "1 9690 198 2683 359 253 5356 5646 11173 3365 3511 308 34519 28 7018 411 407 19712 8182 2 198 1 4093 198 26843 2 198 1 520 9531 198"},
-        {{{"system", "Be brief."}, {"user", "Hi"}}, 2, "1 9690 198 6077 5453 30 2 198 1 4093 198 26843 2 198 1 520 9531 198"},
-        {{{"user", "What is 12+30?"}, {"assistant", "42."}, {"user", "And doubled?"}}, 3,
-         "1 9690 198 2683 359 253 5356 5646 11173 3365 3511 308 34519 28 7018 411 407 19712 8182 2 198 1 4093 198 1780 314 216 33 34 27 35 32 47 "
+        {{{"user", "Hi"}},
+         1,
+         "1 9690 198 2683 359 253 5356 5646 11173 3365 3511 308 34519 28 7018 411 407 19712 8182 2 198 1 4093 198 "
+         "26843 2 198 1 520 9531 198"},
+        {{{"system", "Be brief."}, {"user", "Hi"}},
+         2,
+         "1 9690 198 6077 5453 30 2 198 1 4093 198 26843 2 198 1 520 9531 198"},
+        {{{"user", "What is 12+30?"}, {"assistant", "42."}, {"user", "And doubled?"}},
+         3,
+         "1 9690 198 2683 359 253 5356 5646 11173 3365 3511 308 34519 28 7018 411 407 19712 8182 2 198 1 4093 198 1780 "
+         "314 216 33 34 27 35 32 47 "
          "2 198 1 520 9531 198 36 34 30 2 198 1 4093 198 3528 20195 47 2 198 1 520 9531 198"},
-        {{{"user", "\n\nspaces  first\n"}}, 1,
-         "1 9690 198 2683 359 253 5356 5646 11173 3365 3511 308 34519 28 7018 411 407 19712 8182 2 198 1 4093 1116 198 41123 216 808 198 2 198 1 "
+        {{{"user", "\n\nspaces  first\n"}},
+         1,
+         "1 9690 198 2683 359 253 5356 5646 11173 3365 3511 308 34519 28 7018 411 407 19712 8182 2 198 1 4093 1116 198 "
+         "41123 216 808 198 2 198 1 "
          "520 9531 198"},
         {{{"system", ""}, {"user", ""}}, 2, "1 9690 198 2 198 1 4093 198 2 198 1 520 9531 198"},
-        {{{"system", "You solve puzzles."}, {"user", "1 2 3 4"}, {"assistant", "Thinking:"}}, 3,
+        {{{"system", "You solve puzzles."}, {"user", "1 2 3 4"}, {"assistant", "Thinking:"}},
+         3,
          "1 9690 198 2683 5482 15909 30 2 198 1 4093 198 33 216 34 216 35 216 36 2 198 1 520 9531 198 46481 42"},
-        {{{"user", "a"}, {"system", "late system"}, {"user", "b"}}, 3,
-         "1 9690 198 2683 359 253 5356 5646 11173 3365 3511 308 34519 28 7018 411 407 19712 8182 2 198 1 4093 198 81 2 198 1 9690 198 12837 817 2 "
+        {{{"user", "a"}, {"system", "late system"}, {"user", "b"}},
+         3,
+         "1 9690 198 2683 359 253 5356 5646 11173 3365 3511 308 34519 28 7018 411 407 19712 8182 2 198 1 4093 198 81 2 "
+         "198 1 9690 198 12837 817 2 "
          "198 1 4093 198 82 2 198 1 520 9531 198"},
         {{{NULL, NULL}}, 0, "1 520 9531 198"},
         /* what is written like a control token in a message is text */
-        {{{"system", "x"}, {"user", "<|im_end|>\n<|im_start|>system"}}, 2,
-         "1 9690 198 104 2 198 1 4093 198 44 108 306 79 486 108 46 198 44 108 306 79 3738 108 46 9690 2 198 1 520 9531 198"},
+        {{{"system", "x"}, {"user", "<|im_end|>\n<|im_start|>system"}},
+         2,
+         "1 9690 198 104 2 198 1 4093 198 44 108 306 79 486 108 46 198 44 108 306 79 3738 108 46 9690 2 198 1 520 9531 "
+         "198"},
     };
     assert_string_equal(engine_vocabulary_template(model), "chatml");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -576,7 +608,8 @@ static void test_the_model(void **state)
     }
     assert_int_equal(controls, 17);
     assert_int_equal(ends, 3); /* <|endoftext|>, <|im_end|>, <reponame> */
-    assert_true(engine_vocabulary_ends(model, 0) && engine_vocabulary_ends(model, 2) && engine_vocabulary_ends(model, 4));
+    assert_true(engine_vocabulary_ends(model, 0) && engine_vocabulary_ends(model, 2) &&
+                engine_vocabulary_ends(model, 4));
 }
 
 /* --- properties -------------------------------------------------------------------------------------------------- */
@@ -652,9 +685,11 @@ static void test_round_trips(void **state)
 {
     (void)state;
     static const char *const pres[] = {"smollm", "gpt-2", "default", "llama-bpe", "qwen2", NULL};
-    static const char *const more[] = {"th", "the", "ing", NULL}, *const merges[] = {"t h", "th e", "i n", "in g", NULL};
+    static const char *const more[] = {"th", "the", "ing", NULL}, *const merges[] = {"t h", "th e", "i n", "in g",
+                                                                                     NULL};
     for (int i = 0; pres[i]; i++) {
-        struct engine_vocabulary *v = make(&(struct small){.pre = pres[i], .more = more, .merges = merges, .begin = -1, .end = -1});
+        struct engine_vocabulary *v =
+            make(&(struct small){.pre = pres[i], .more = more, .merges = merges, .begin = -1, .end = -1});
         round_trips(v, 300);
         engine_vocabulary_free(v);
     }
@@ -682,8 +717,9 @@ static void test_speed(void **state)
     (void)state;
     if (!model)
         skip();
-    static const char *const lines[] = {"The quick brown fox, it's said, jumps over 13 lazy dogs.\n", "    for (int i = 0; i < n; i++)\n",
-                                        "Die Größe der Bäume: 2½ Meter; ça va, naïve façade.\n", "25 + 5 = 30 (left: 5 30 33)\n"};
+    static const char *const lines[] = {
+        "The quick brown fox, it's said, jumps over 13 lazy dogs.\n", "    for (int i = 0; i < n; i++)\n",
+        "Die Größe der Bäume: 2½ Meter; ça va, naïve façade.\n", "25 + 5 = 30 (left: 5 30 33)\n"};
     struct string text = {0};
     struct engine_tokens ids = {0};
     for (int i = 0; text.length < 1 << 20; i++)
@@ -750,18 +786,22 @@ static void test_wrong_vocabularies(void **state)
     static const char *const twins[] = {"twin", "other", "twin", NULL}, *const empties[] = {"", "name", "", NULL};
     struct string s = {0};
     refused_small(&(struct small){.pre = "martian", .begin = -1, .end = -1},
-                  "v.gguf: tokenizer.ggml.pre is \"martian\"; this version knows smollm, starcoder, gpt-2, default, llama-bpe, qwen2");
+                  "v.gguf: tokenizer.ggml.pre is \"martian\"; this version knows smollm, starcoder, gpt-2, default, "
+                  "llama-bpe, qwen2");
     refused_small(&(struct small){.pre = "smollm", .more = twins, .begin = -1, .end = -1},
-                  "tokens 256 and 258 of tokenizer.ggml.tokens are both \"twin\"");
-    refused_small(&(struct small){.pre = "smollm", .begin = 256, .end = -1}, "tokenizer.ggml.bos_token_id is 256, but the vocabulary has the tokens 0 to 255");
-    refused_small(&(struct small){.pre = "smollm", .begin = -1, .end = 4294967295}, "tokenizer.ggml.eos_token_id is 4294967295");
-    refused_small(&(struct small){.pre = "smollm", .kinds = 255, .begin = -1, .end = -1}, "tokenizer.ggml.token_type has 255 entries for 256 tokens");
+                  "tokens 256 and 258 are both \"twin\"");
+    refused_small(&(struct small){.pre = "smollm", .begin = 256, .end = -1},
+                  "tokenizer.ggml.bos_token_id is 256, but the vocabulary has the tokens 0 to 255");
+    refused_small(&(struct small){.pre = "smollm", .begin = -1, .end = 4294967295},
+                  "tokenizer.ggml.eos_token_id is 4294967295");
+    refused_small(&(struct small){.pre = "smollm", .kinds = 255, .begin = -1, .end = -1},
+                  "tokenizer.ggml.token_type has 255 entries for 256 tokens");
     struct engine_vocabulary *v = make(&(struct small){.pre = "smollm", .more = empties, .begin = -1, .end = -1});
     assert_int_equal(engine_vocabulary_count(v), 259); /* tokens without a name are there, and are never made */
     engine_vocabulary_free(v);
 
     put_header(&s, 3, 0, 0);
-    refused(&s, "there is no tokenizer (tokenizer.ggml.model) in it; this version knows gpt2");
+    refused(&s, "no tokenizer (tokenizer.ggml.model) is in it; this version knows gpt2");
     string_clear(&s);
     put_header(&s, 3, 0, 1);
     put_key_text(&s, "tokenizer.ggml.model", "llama");
@@ -769,12 +809,12 @@ static void test_wrong_vocabularies(void **state)
     string_clear(&s);
     put_header(&s, 3, 0, 1);
     put_key_text(&s, "tokenizer.ggml.model", "gpt2");
-    refused(&s, "there is no tokenizer.ggml.tokens, a list of texts, in it");
+    refused(&s, "there is no list of texts tokenizer.ggml.tokens in it");
     string_clear(&s);
     put_header(&s, 3, 0, 2);
     put_key_text(&s, "tokenizer.ggml.model", "gpt2");
     put_key_array(&s, "tokenizer.ggml.tokens", PUT_TEXT, 0);
-    refused(&s, "there is no tokenizer.ggml.merges, a list of texts, in it");
+    refused(&s, "there is no list of texts tokenizer.ggml.merges in it");
     string_free(&s);
 }
 
@@ -782,8 +822,11 @@ static void test_wrong_vocabularies(void **state)
 static void test_odd_vocabularies(void **state)
 {
     (void)state;
-    static const char *const more[] = {"\xff\xfe", "3 \x80", "\u4e2d", NULL}, *const merges[] = {"\xff \xfe", "  ", "a ", " b", "", NULL};
-    struct engine_vocabulary *v = make(&(struct small){.pre = "smollm", .more = more, .merges = merges, .begin = -1, .end = -1});
+    static const char *const more[] = {"\xff\xfe", "3 \x80", "\u4e2d", NULL}, *const merges[] = {"\xff \xfe", "  ",
+                                                                                                 "a ",        " b",
+                                                                                                 "",          NULL};
+    struct engine_vocabulary *v =
+        make(&(struct small){.pre = "smollm", .more = more, .merges = merges, .begin = -1, .end = -1});
     struct string s = {0};
     struct engine_tokens t = {0};
     const int ids[] = {256, 258};

@@ -110,7 +110,7 @@ int kernel_avx2_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct e
 #define IN_ORDER(x) __asm__("" : "+x"(x))
 
 /* Far enough for memory to answer while a single row goes through what lies between; a whole number of lines. */
-#define AHEAD 2048
+#define AHEAD 4096
 
 /* Rows prepared for matmul, `stride` bytes apart. */
 struct rows {

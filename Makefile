@@ -9,11 +9,15 @@
 #   make fuzz       libFuzzer targets, FUZZ_SECONDS each
 #   make format     clang-format, in place
 #   make install    PREFIX=/usr/local
+#
+# V=1 shows the commands; RUN='...' gives make run options and a problem.
 
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 BUILD   ?= build
 FLOORS  ?= kernels engine search tui
 PREFIX  ?= /usr/local
+Q       := $(if $(V),,@)
+JOBS    := -j$(shell nproc 2>/dev/null || echo 2)
 VERSION := 0.1.0
 
 PACKAGES := gcc make pkg-config libncurses-dev libyaml-dev libopenblas-dev libpcre2-dev libjansson-dev libutf8proc-dev
@@ -40,15 +44,17 @@ espalier: $(BUILD)/espalier
 	@cp $< $@
 
 $(BUILD)/espalier: $(MAIN) $(ARCHIVE)
-	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+	@echo "link $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 $(ARCHIVE): $(filter-out $(MAIN),$(OBJECTS))
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(CFLAGS) $(EXTRA) -c -o $@ $<
+	@echo "compile $<"
+	$(Q)$(CC) $(FLAGS) $(CFLAGS) $(EXTRA) -c -o $@ $<
 
 # Files named for an instruction set are compiled for it; which runs is chosen at run time.
 $(BUILD)/kernels/avx2%.o: EXTRA := -mavx2 -mfma -mf16c -O3
@@ -56,7 +62,8 @@ $(BUILD)/kernels/reference%.o: EXTRA := -O3
 
 $(BUILD)/tests/%: tests/%.c $(ARCHIVE)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(CFLAGS) -o $@ $< $(ARCHIVE) $(LIBS) -lcmocka
+	@echo "compile $<"
+	$(Q)$(CC) $(FLAGS) $(CFLAGS) -o $@ $< $(ARCHIVE) $(LIBS) -lcmocka
 
 # --- what a user does ------------------------------------------------------------------------------------------------
 
@@ -69,7 +76,7 @@ MODEL_SUM := b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 RUN      ?=
 
 run: packages
-	@$(MAKE) --no-print-directory espalier model
+	@$(MAKE) --no-print-directory $(JOBS) espalier && $(MAKE) --no-print-directory model
 	./espalier $(RUN)
 
 # Debian packages that are missing, named before they are installed. Nothing happens where all are there.
@@ -112,8 +119,8 @@ install: espalier
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 test: test-packages
-	@$(MAKE) --no-print-directory espalier model
-	@$(MAKE) --no-print-directory -j2 test-programs
+	@$(MAKE) --no-print-directory $(JOBS) espalier && $(MAKE) --no-print-directory model
+	@$(MAKE) --no-print-directory $(JOBS) test-programs
 	@tests/run $(BUILD)
 	@$(MAKE) --no-print-directory asan
 
@@ -121,12 +128,12 @@ test-programs: $(TESTS)
 
 # The same tests under AddressSanitizer and UndefinedBehaviourSanitizer; what only measures a real model's numbers is left out.
 asan:
-	@$(MAKE) --no-print-directory -j2 BUILD=build-asan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+	@$(MAKE) --no-print-directory $(JOBS) BUILD=build-asan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
 	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' test-programs build-asan/espalier
 	@tests/run build-asan
 
 tsan:
-	@$(MAKE) --no-print-directory -j2 BUILD=build-tsan CFLAGS='-O1 -g' SANITIZE=-fsanitize=thread test-programs build-tsan/espalier
+	@$(MAKE) --no-print-directory $(JOBS) BUILD=build-tsan CFLAGS='-O1 -g' SANITIZE=-fsanitize=thread test-programs build-tsan/espalier
 	@tests/run build-tsan
 
 FUZZ_SECONDS ?= 600

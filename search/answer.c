@@ -198,23 +198,42 @@ static char *fold(const char *text, size_t n)
     return out.text;
 }
 
+/* A text of words as an answer. A short one is folded, to agree with others; whole paragraphs agree with nobody, and are for
+ * reading: only their blanks are evened out. */
+static char *words(const char *text, size_t n)
+{
+    enum { SHORT = 100 };
+    char *folded = fold(text, n);
+    if (!folded || strlen(folded) <= SHORT)
+        return folded;
+    free(folded);
+    struct string out = {0};
+    for (size_t i = 0; i < n; i++) {
+        if (!isspace((unsigned char)text[i]))
+            string_append(&out, text + i, 1);
+        else if (out.length && out.text[out.length - 1] != ' ')
+            string_add(&out, " ");
+    }
+    if (out.text[out.length - 1] == ' ')
+        out.text[--out.length] = '\0';
+    return out.text;
+}
+
 char *search_answer_canonical(const struct search_task *task, const char *text, size_t n)
 {
-    struct search_rational value, last;
-    int number = search_answer_number(text, n, 0, &value);
-    if (task->verifier == SEARCH_VERIFIER_NUMERIC) {
-        /* "The answer is 4 * 6 = 24 eggs": what is after the last = , where a number is */
-        for (size_t i = n; i-- > 0;)
-            if (text[i] == '=') {
-                number = search_answer_number(text + i, n - i, 0, &last) ? (value = last, 1) : number;
-                break;
-            }
-        return number ? number_text(value) : NULL;
-    }
+    struct search_rational first, last;
+    /* "The answer is 8 * 7 = 56": what is after the last = , where a number is */
+    for (size_t i = n; i-- > 0;)
+        if (text[i] == '=') {
+            if (search_answer_number(text + i, n - i, 0, &first))
+                text += i + 1, n -= i + 1;
+            break;
+        }
+    if (!search_answer_number(text, n, 0, &first))
+        return task->verifier == SEARCH_VERIFIER_NUMERIC ? NULL : words(text, n);
     /* "56", "56 apples" and "$56.00" are one answer; a text of several numbers is a text */
-    if (number && search_answer_number(text, n, 1, &last) && !search_rational_compare(value, last))
-        return number_text(value);
-    return fold(text, n);
+    search_answer_number(text, n, 1, &last);
+    return task->verifier == SEARCH_VERIFIER_NUMERIC || !search_rational_compare(first, last) ? number_text(first) : words(text, n);
 }
 
 char *search_answer_stated(const struct search_task *task, const char *thought)
@@ -245,7 +264,7 @@ static char *otherwise_in(const struct search_task *task, const char *text)
     const char *sentence = task->otherwise == SEARCH_OTHERWISE_TEXT ? last_sentence(text) : text;
     if (search_answer_number(sentence, strlen(sentence), 1, &value))
         return number_text(value);
-    return task->otherwise == SEARCH_OTHERWISE_TEXT ? fold(text, strlen(text)) : NULL;
+    return task->otherwise == SEARCH_OTHERWISE_TEXT ? words(text, strlen(text)) : NULL;
 }
 
 char *search_answer_otherwise(const struct search_task *task, const struct search_path *path, const char *thought)

@@ -8,7 +8,7 @@
 
 /* Where data files are looked for, in this order: the user's own, those beside the binary, those installed with it.
  * A binary in a build folder has the source tree's, which is told by a header only that tree has. */
-enum { PLACES = 5 };
+enum { PLACES = 6 };
 
 static char *binary_folder(void)
 {
@@ -42,6 +42,9 @@ static int places(char *out[PLACES])
     }
     out[n++] = xasprintf("%s/../share/espalier", binary);
     free(binary);
+#ifdef ESPALIER_SHARE
+    out[n++] = xstrdup(ESPALIER_SHARE); /* where it was meant to be installed, should the binary have been moved */
+#endif
     return n;
 }
 

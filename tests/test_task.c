@@ -380,6 +380,11 @@ static void test_verdicts_of_word_problems(void **unused)
         {"ask", "paris.", "The final answer is: \"Paris\"", 0, 1, "paris", 1},
         {"ask", "56", "8 * 7 is equal to 56.", 1, 1, "56", 1},
         {"ask", NULL, "It is 8 * 7. That makes 56 of them", 1, 1, "56", -1},
+        {"ask", NULL, "So, the answer is **54**.", 0, 1, "54", -1},
+        {"ask", "56", "The answer is 8 * 7 = 56.", 0, 1, "56", 1},
+        {"ask", NULL, "First comes the sun; then the air scatters its light, the short waves more than the long\n ones, and so the sky is Blue.", 1, 1,
+         "First comes the sun; then the air scatters its light, the short waves more than the long ones, and so the sky is Blue.", -1},
+        {"ask", NULL, "?!", 1, 1, NULL, -1},
         {"ask", NULL, "Hamlet, of course.", 1, 1, "hamlet of course", -1},
         {"ask", NULL, "Answer: \xc3\x89" "COLE  normale", 0, 1, "\xc3\xa9" "cole normale", -1},
         {"ask", NULL, "Answer: e\xcc\x81" "cole normale", 0, 1, "\xc3\xa9" "cole normale", -1},
@@ -730,7 +735,7 @@ static void test_prompts_are_filled(void **unused)
     const char *first[] = {"one", "two"}, *second[] = {"three"};
     struct search_path candidates[] = {{.problem = &problem, .thoughts = first, .count = 2}, {.problem = &problem, .thoughts = second, .count = 1}};
     text = messages_text(task, SEARCH_VOTE, candidates, 2);
-    assert_int_equal(strncmp(text, "[user]Problem: How {many}?\n\nChoice 1:\none\ntwo\nChoice 2:\nthree\n", 62), 0);
+    assert_true(ends_in(text, "[user]Problem: How {many}?\n\nChoice 1:\none\ntwo\nChoice 2:\nthree\n"));
     free(text);
     text = messages_text(task, SEARCH_SAMPLE, candidates, 0); /* a task that continues: the thoughts are not in the prompt */
     assert_true(ends_in(text, "[user]How {many}?"));

@@ -1,5 +1,5 @@
 /* What a task's YAML says, as the runner asks for it: prompts, how to read completions, verdicts. Private to search/.
- * The schema is in search/README.md. All functions are pure; strings returned are malloc'ed unless said.
+ * The schema is at the top of examples/game24.yaml. All functions are pure; strings returned are malloc'ed unless said.
  */
 #ifndef ESPALIER_SEARCH_TASK_H
 #define ESPALIER_SEARCH_TASK_H

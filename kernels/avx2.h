@@ -30,6 +30,7 @@ int kernel_avx2_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct e
 size_t kernel_avx2_prepared_bytes(int cols);
 void kernel_avx2_matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y, int y_stride,
                  int first, int last, int accumulate);
+void kernel_avx2_attention_rows(const struct kernel_attention *a, int first, int last, int h);
 void kernel_avx2_attention(const struct kernel_attention *a, int r, int h);
 
 /* --- vectors ----------------------------------------------------------------------------------------------------- */

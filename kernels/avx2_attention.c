@@ -1,162 +1,290 @@
-/* Attention over a tree's cache, AVX2: keys and values in half precision, converted once for the heads that share them.
+/* Attention over a tree's cache, AVX2, with the cache in half precision.
  *
- * A chunk's keys and values are first found, one pointer a position; from there on nothing knows of runs, so the numbers
- * cannot depend on them. Nor do they depend on how many heads are taken together.
+ * A block's keys lie transposed, [kv_heads][head_dim][KERNEL_CELLS], so that 8 positions are scored in one vector and no sum
+ * crosses lanes; its values lie as they come, [kv_heads][KERNEL_CELLS][head_dim]. A query is one head of one row; those that
+ * share a kv head and a chunk's positions, as the heads of a group and the branches of a tree on their common prefix do, go
+ * over its keys and values together, and each is loaded and converted once for several.
+ *
+ * The cell of a position is its position modulo KERNEL_CELLS, so a position has the same lane of the same vector whichever
+ * run it is in, and each lane of each query has its own sums: that is why the numbers depend neither on runs nor on what
+ * else is computed beside them.
  */
 #include "avx2.h"
 
 #include <math.h>
 
 #define INLINE static inline __attribute__((always_inline))
-#define MOST_HEADS 3 /* taken together: 3 heads x 4 positions (or x 4 vectors of values) are 12 of the 16 registers */
+#define UNROLL _Pragma("GCC unroll 8")
+#define MOST_QUERIES 48 /* gone over together */
+#define TILE 6          /* of which are computed at a time at most: 6 times 2 vectors of sums are 12 of the 16 registers */
 
-/* The keys and values of a chunk's positions, for one kv head. */
+/* Consecutive positions of a chunk in one block. Invariant: they do not straddle a multiple of KERNEL_CELLS. */
+struct segment {
+    const uint16_t *keys;   /* of the block: [head_dim][KERNEL_CELLS] */
+    const uint16_t *values; /* of the first position: [count][head_dim] */
+    int first, count;       /* positions, from the chunk's begin */
+};
 struct chunk {
-    const uint16_t *keys[KERNEL_CHUNK], *values[KERNEL_CHUNK];
-    int count;
+    struct segment segments[KERNEL_CHUNK];
+    int segments_count, count; /* count: positions */
 };
 
-/* Sums of 4 vectors, each as sum8 takes it. */
-INLINE __m128 sum8x4(__m256 a, __m256 b, __m256 c, __m256 d)
-{
-    __m128 x0 = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    __m128 x1 = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
-    __m128 x2 = _mm_add_ps(_mm256_castps256_ps128(c), _mm256_extractf128_ps(c, 1));
-    __m128 x3 = _mm_add_ps(_mm256_castps256_ps128(d), _mm256_extractf128_ps(d, 1));
-    _MM_TRANSPOSE4_PS(x0, x1, x2, x3);
-    return _mm_add_ps(_mm_add_ps(x0, x2), _mm_add_ps(x1, x3));
-}
+/* maximum and length are those of the chunks so far: of the scores, and of the sum of exp(score - maximum). The chunk at
+ * hand is merged as out = keep * out + take * sums. */
+struct query {
+    const float *q;
+    float *out;
+    float maximum, length, keep, take;
+    float scores[KERNEL_CHUNK]; /* of the chunk at hand; then exp(score - the chunk's maximum) */
+};
 
-/* scores[h][j] = scale q_h . k_j, for 4 positions at a time; past the last, the last is taken again and then cut off by
- * minus infinity, up to a multiple of 8. */
-INLINE void score(const struct chunk *chunk, const float *q, int dim, int H, float scale, float scores[][KERNEL_CHUNK])
+/* Where a walk along a row's runs stands: `taken` positions of *run are behind it. */
+struct walk {
+    const struct kernel_run *run;
+    int taken;
+};
+
+static void take_chunk(const struct kernel_attention *a, int kv, int count, struct walk *walk, struct chunk *chunk)
 {
-    for (int j = 0; j < chunk->count; j += 4) {
-        const uint16_t *keys[4];
-        __m256 sums[MOST_HEADS][4];
-        for (int i = 0; i < 4; i++)
-            keys[i] = chunk->keys[j + i < chunk->count ? j + i : chunk->count - 1];
-        for (int h = 0; h < H; h++)
-            for (int i = 0; i < 4; i++)
-                sums[h][i] = _mm256_setzero_ps();
-        int d = 0;
-        for (; d + 8 <= dim; d += 8)
-            for (int i = 0; i < 4; i++) {
-                __m256 k = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(keys[i] + d)));
-                for (int h = 0; h < H; h++)
-                    sums[h][i] = _mm256_fmadd_ps(_mm256_loadu_ps(q + h * dim + d), k, sums[h][i]);
-            }
-        if (d < dim)
-            for (int i = 0; i < 4; i++) {
-                __m256 k = load_halves(keys[i] + d, dim - d);
-                for (int h = 0; h < H; h++)
-                    sums[h][i] = _mm256_fmadd_ps(_mm256_maskload_ps(q + h * dim + d, lanes8(dim - d)), k, sums[h][i]);
-            }
-        for (int h = 0; h < H; h++)
-            _mm_storeu_ps(scores[h] + j, _mm_mul_ps(_mm_set1_ps(scale), sum8x4(sums[h][0], sums[h][1], sums[h][2], sums[h][3])));
+    const size_t head = (size_t)kv * KERNEL_CELLS * (size_t)a->head_dim;
+    chunk->count = count;
+    chunk->segments_count = 0;
+    for (int j = 0; j < count;) {
+        while (walk->taken == walk->run->count)
+            walk->run++, walk->taken = 0;
+        const struct kernel_run *run = walk->run;
+        int some = run->count - walk->taken < count - j ? run->count - walk->taken : count - j;
+        chunk->segments[chunk->segments_count++] = (struct segment){
+            .keys = (const uint16_t *)(const void *)(run->block + a->keys) + head,
+            .values = (const uint16_t *)(const void *)(run->block + a->values) + head + (size_t)(run->cell + walk->taken) * (size_t)a->head_dim,
+            .first = j, .count = some};
+        walk->taken += some;
+        j += some;
     }
-    for (int h = 0; h < H; h++)
-        for (int j = chunk->count; j < ((chunk->count + 7) & ~7); j++)
-            scores[h][j] = -INFINITY;
 }
 
-/* scores = exp(scores - maximum), in place; returns the maximum, *length = their sum: 8 sums by position mod 8, then sum8. */
-static float exponentials(float *scores, int count, float *length)
+static int same_chunk(const struct chunk *a, const struct chunk *b)
 {
+    if (a->count != b->count || a->segments_count != b->segments_count)
+        return 0;
+    for (int i = 0; i < a->segments_count; i++)
+        if (a->segments[i].values != b->segments[i].values || a->segments[i].count != b->segments[i].count)
+            return 0;
+    return 1;
+}
+
+/* sums[n][v] += scalars[n][at] * vectors[v], N scalars by V vectors of the first `count` (at most 8) halves. Whichever are
+ * fewer stay in registers while each of the others is loaded once. */
+INLINE void add_products(__m256 sums[TILE][8], int N, int V, const float *const *scalars, int at, const uint16_t *const *vectors, int count)
+{
+    __m256 few[TILE];
+    if (N < V) {
+        UNROLL for (int n = 0; n < N; n++)
+            few[n] = _mm256_set1_ps(scalars[n][at]);
+        UNROLL for (int v = 0; v < V; v++) {
+            __m256 vector = load_halves(vectors[v], count);
+            UNROLL for (int n = 0; n < N; n++)
+                sums[n][v] = _mm256_fmadd_ps(few[n], vector, sums[n][v]);
+        }
+    } else {
+        UNROLL for (int v = 0; v < V; v++)
+            few[v] = load_halves(vectors[v], count);
+        UNROLL for (int n = 0; n < N; n++) {
+            __m256 scalar = _mm256_set1_ps(scalars[n][at]);
+            UNROLL for (int v = 0; v < V; v++)
+                sums[n][v] = _mm256_fmadd_ps(scalar, few[v], sums[n][v]);
+        }
+    }
+}
+
+/* to[lane] = x[lane] for lanes [first, last) of 8. Apart, so that its constants take no register where sums need them. */
+static __attribute__((noinline)) void store_lanes(float *to, __m256 x, int first, int last)
+{
+    __m256i lanes = _mm256_andnot_si256(lanes8(first), lanes8(last));
+    _mm256_storeu_ps(to, _mm256_blendv_ps(_mm256_loadu_ps(to), x, _mm256_castsi256_ps(lanes)));
+}
+
+/* scores[j] = q . k_j of N queries, products added in order of d; S segments at a time, each two vectors. */
+INLINE void score(const struct chunk *chunk, struct query *queries, int N, int S, int dim)
+{
+    const float *qs[TILE];
+    UNROLL for (int n = 0; n < N; n++)
+        qs[n] = queries[n].q;
+    for (int i = 0; i < chunk->segments_count; i += S) {
+        __m256 sums[TILE][8];
+        UNROLL for (int n = 0; n < N; n++)
+            UNROLL for (int v = 0; v < 2 * S; v++)
+                sums[n][v] = _mm256_setzero_ps();
+        const uint16_t *keys[8];
+        UNROLL for (int v = 0; v < 2 * S; v++)
+            keys[v] = chunk->segments[i + v / 2 < chunk->segments_count ? i + v / 2 : i].keys + v % 2 * 8;
+        for (int d = 0; d < dim; d++) {
+            add_products(sums, N, 2 * S, qs, d, keys, 8);
+            UNROLL for (int v = 0; v < 2 * S; v++)
+                keys[v] += KERNEL_CELLS;
+        }
+        UNROLL for (int s = 0; s < S; s++) {
+            if (i + s >= chunk->segments_count)
+                break;
+            const struct segment *segment = &chunk->segments[i + s];
+            int first = segment->first % KERNEL_CELLS, group = segment->first - first, last = first + segment->count;
+            UNROLL for (int n = 0; n < N; n++) {
+                float *to = queries[n].scores + group;
+                if (segment->count == KERNEL_CELLS) {
+                    _mm256_storeu_ps(to, sums[n][2 * s]);
+                    _mm256_storeu_ps(to + 8, sums[n][2 * s + 1]);
+                } else {
+                    store_lanes(to, sums[n][2 * s], first, last);
+                    store_lanes(to + 8, sums[n][2 * s + 1], first - 8, last - 8);
+                }
+            }
+        }
+    }
+}
+
+/* Scores, scaled, to exp(score - the chunk's maximum); their sum: 8 sums by position mod 8, then sum8. */
+static void exponentials(struct query *query, int count, float scale)
+{
+    float *scores = query->scores;
     __m256 most = _mm256_set1_ps(-INFINITY), sum = _mm256_setzero_ps();
-    for (int j = 0; j < count; j += 8)
-        most = _mm256_max_ps(most, _mm256_loadu_ps(scores + j));
+    for (int j = count; j % 8; j++)
+        scores[j] = -INFINITY;
+    for (int j = 0; j < count; j += 8) {
+        __m256 scaled = _mm256_mul_ps(_mm256_set1_ps(scale), _mm256_loadu_ps(scores + j));
+        _mm256_storeu_ps(scores + j, scaled);
+        most = _mm256_max_ps(most, scaled);
+    }
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));
     m = _mm_max_ss(m, _mm_movehdup_ps(m));
-    float maximum = _mm_cvtss_f32(m);
+    float maximum = _mm_cvtss_f32(m), merged = query->maximum > maximum ? query->maximum : maximum;
     for (int j = 0; j < count; j += 8) {
         __m256 e = exp8(_mm256_sub_ps(_mm256_loadu_ps(scores + j), _mm256_set1_ps(maximum)));
         _mm256_storeu_ps(scores + j, e);
         sum = _mm256_add_ps(sum, e);
     }
-    *length = sum8(sum);
-    return maximum;
+    __m256 both = exp8(_mm256_setr_ps(query->maximum - merged, maximum - merged, 0, 0, 0, 0, 0, 0));
+    query->keep = _mm256_cvtss_f32(both), query->take = _mm256_cvtss_f32(_mm256_permute_ps(both, 1));
+    query->length = query->keep * query->length + query->take * sum8(sum);
+    query->maximum = merged;
 }
 
-/* out[h][d ...] = keep[h] out + take[h] sum over j of weights[h][j] v_j, for D vectors of 8 (the last may be short). */
-INLINE void add_values(const struct chunk *chunk, float weights[][KERNEL_CHUNK], int H, int d, int D, int dim, const float *keep,
-                       const float *take, float *out)
+/* out[d ...] = keep out + take (sum over j of weight_j v_j, in order of j) of N queries, for V vectors of 8 from d on; of a
+ * single one (V = 1) only what head_dim leaves. */
+INLINE void add_values(const struct chunk *chunk, struct query *queries, int N, int V, int d, int dim)
 {
-    __m256 sums[MOST_HEADS][4];
-    for (int h = 0; h < H; h++)
-        for (int i = 0; i < D; i++)
-            sums[h][i] = _mm256_setzero_ps();
-    for (int j = 0; j < chunk->count; j++)
-        for (int i = 0; i < D; i++) {
-            __m256 v = load_halves(chunk->values[j] + d + 8 * i, D > 1 ? 8 : dim - d);
-            for (int h = 0; h < H; h++)
-                sums[h][i] = _mm256_fmadd_ps(_mm256_set1_ps(weights[h][j]), v, sums[h][i]);
-        }
-    for (int h = 0; h < H; h++)
-        for (int i = 0; i < D; i++) {
-            float *to = out + h * dim + d + 8 * i;
-            __m256i lanes = lanes8(dim - d - 8 * i);
-            __m256 sum = _mm256_mul_ps(_mm256_set1_ps(take[h]), sums[h][i]);
-            if (keep[h] != 0) /* 0 at the first chunk, when out holds nothing yet */
-                sum = _mm256_fmadd_ps(_mm256_set1_ps(keep[h]), _mm256_maskload_ps(to, lanes), sum);
-            _mm256_maskstore_ps(to, lanes, sum);
-        }
-}
-
-static float exp1(float x)
-{
-    return _mm256_cvtss_f32(exp8(_mm256_set1_ps(x)));
-}
-
-INLINE void attend(const struct kernel_attention *a, const struct kernel_row *row, int kv, int H, const float *q, float *out)
-{
-    const struct kernel_run *run = row->runs;
-    int dim = a->head_dim, taken = 0; /* of the run's positions */
-    float maximum[MOST_HEADS], length[MOST_HEADS], scores[MOST_HEADS][KERNEL_CHUNK];
-    for (int h = 0; h < H; h++)
-        maximum[h] = -INFINITY, length[h] = 0;
-    for (int first = 0; first <= row->position; first += KERNEL_CHUNK) {
-        struct chunk chunk;
-        chunk.count = row->position + 1 - first < KERNEL_CHUNK ? row->position + 1 - first : KERNEL_CHUNK;
-        for (int j = 0; j < chunk.count; j++, taken++) {
-            while (taken == run->count)
-                run++, taken = 0;
-            size_t at = (size_t)(kv * KERNEL_CELLS + run->cell + taken) * (size_t)dim * sizeof(uint16_t);
-            chunk.keys[j] = (const uint16_t *)(const void *)(run->block + a->keys + at);
-            chunk.values[j] = (const uint16_t *)(const void *)(run->block + a->values + at);
-        }
-        score(&chunk, q, dim, H, a->scale, scores);
-        float keep[MOST_HEADS], take[MOST_HEADS];
-        for (int h = 0; h < H; h++) {
-            float chunk_length, chunk_maximum = exponentials(scores[h], chunk.count, &chunk_length);
-            float merged = maximum[h] > chunk_maximum ? maximum[h] : chunk_maximum;
-            keep[h] = exp1(maximum[h] - merged), take[h] = exp1(chunk_maximum - merged);
-            length[h] = keep[h] * length[h] + take[h] * chunk_length;
-            maximum[h] = merged;
-        }
-        int d = 0;
-        for (; d + 32 <= dim; d += 32)
-            add_values(&chunk, scores, H, d, 4, dim, keep, take, out);
-        for (; d < dim; d += 8)
-            add_values(&chunk, scores, H, d, 1, dim, keep, take, out);
+    const float *weights[TILE];
+    __m256 sums[TILE][8];
+    UNROLL for (int n = 0; n < N; n++) {
+        weights[n] = queries[n].scores;
+        UNROLL for (int i = 0; i < V; i++)
+            sums[n][i] = _mm256_setzero_ps();
     }
-    for (int h = 0; h < H; h++)
+    for (int s = 0; s < chunk->segments_count; s++) {
+        const struct segment *segment = &chunk->segments[s];
+        const uint16_t *values[8];
+        UNROLL for (int i = 0; i < V; i++)
+            values[i] = segment->values + d + 8 * i;
+        for (int j = segment->first; j < segment->first + segment->count; j++) {
+            add_products(sums, N, V, weights, j, values, V > 1 ? 8 : dim - d);
+            UNROLL for (int i = 0; i < V; i++)
+                values[i] += dim;
+        }
+    }
+    UNROLL for (int n = 0; n < N; n++)
+        UNROLL for (int i = 0; i < V; i++) {
+            float *to = queries[n].out + d + 8 * i;
+            __m256 keep = _mm256_set1_ps(queries[n].keep), sum = _mm256_mul_ps(_mm256_set1_ps(queries[n].take), sums[n][i]);
+            int first = queries[n].keep == 0; /* the first chunk, when out holds nothing yet */
+            if (V > 1) {
+                _mm256_storeu_ps(to, first ? sum : _mm256_fmadd_ps(keep, _mm256_loadu_ps(to), sum));
+            } else {
+                __m256i lanes = lanes8(dim - d);
+                _mm256_maskstore_ps(to, lanes, first ? sum : _mm256_fmadd_ps(keep, _mm256_maskload_ps(to, lanes), sum));
+            }
+        }
+}
+
+/* N queries against a chunk, S segments and V vectors of values at a time: N S 2 and N V are about a dozen. */
+INLINE void tile(const struct chunk *chunk, struct query *queries, int N, int S, int V, int dim, float scale)
+{
+    int d = 0;
+    score(chunk, queries, N, S, dim);
+    for (int n = 0; n < N; n++)
+        exponentials(&queries[n], chunk->count, scale);
+    for (; d + 8 * V <= dim; d += 8 * V)
+        add_values(chunk, queries, N, V, d, dim);
+    for (; d < dim; d += 8)
+        add_values(chunk, queries, N, 1, d, dim);
+}
+
+static void attend(const struct chunk *chunk, struct query *queries, int count, int dim, float scale)
+{
+    for (int left = count, N; left > 0; left -= N, queries += N) {
+        N = left >= 6 ? 6 : left >= 5 ? 3 : left == 4 ? 2 : left;
+        if (N == 6)
+            tile(chunk, queries, 6, 1, 2, dim, scale);
+        else if (N == 3)
+            tile(chunk, queries, 3, 2, 4, dim, scale);
+        else if (N == 2)
+            tile(chunk, queries, 2, 2, 4, dim, scale);
+        else
+            tile(chunk, queries, 1, 4, 8, dim, scale);
+    }
+}
+
+/* Rows [first, last), at most MOST_QUERIES of queries, and heads [head, head + heads) of them, which share kv head kv. */
+static void attend_rows(const struct kernel_attention *a, int first, int last, int kv, int head, int heads)
+{
+    struct query queries[MOST_QUERIES];
+    struct walk walks[MOST_QUERIES];
+    struct chunk chunks[2];
+    const int dim = a->head_dim, rows = last - first;
+    int furthest = 0;
+    for (int r = 0; r < rows; r++) {
+        walks[r] = (struct walk){a->rows[first + r].runs, 0};
+        furthest = a->rows[first + r].position > furthest ? a->rows[first + r].position : furthest;
+        for (int h = 0; h < heads; h++) {
+            size_t at = ((size_t)(first + r) * (size_t)a->heads + (size_t)(head + h)) * (size_t)dim;
+            struct query *query = &queries[r * heads + h];
+            query->q = a->q + at, query->out = a->out + at;
+            query->maximum = -INFINITY, query->length = 0;
+        }
+    }
+    for (int from = 0; from <= furthest; from += KERNEL_CHUNK) {
+        int leader = 0, now = 0; /* rows [leader, r) have the chunk chunks[now] */
+        chunks[now].count = 0;
+        for (int r = 0; r < rows; r++) {
+            int count = a->rows[first + r].position + 1 - from;
+            struct chunk *next = &chunks[!now];
+            next->count = next->segments_count = 0;
+            if (count > 0)
+                take_chunk(a, kv, count < KERNEL_CHUNK ? count : KERNEL_CHUNK, &walks[r], next);
+            if (r > leader && same_chunk(&chunks[now], next))
+                continue;
+            if (chunks[now].count)
+                attend(&chunks[now], queries + leader * heads, (r - leader) * heads, dim, a->scale);
+            leader = r, now = !now;
+        }
+        if (chunks[now].count)
+            attend(&chunks[now], queries + leader * heads, (rows - leader) * heads, dim, a->scale);
+    }
+    for (int i = 0; i < rows * heads; i++)
         for (int d = 0; d < dim; d++)
-            out[h * dim + d] /= length[h];
+            queries[i].out[d] /= queries[i].length;
+}
+
+void kernel_avx2_attention_rows(const struct kernel_attention *a, int first, int last, int h)
+{
+    const int group = a->heads / a->kv_heads, end = (h + 1) * group;
+    for (int head = h * group, heads; head < end; head += heads) {
+        heads = end - head < MOST_QUERIES ? end - head : MOST_QUERIES;
+        for (int r = first, most = MOST_QUERIES / heads; r < last; r += most)
+            attend_rows(a, r, r + most < last ? r + most : last, h, head, heads);
+    }
 }
 
 void kernel_avx2_attention(const struct kernel_attention *a, int r, int h)
 {
-    int group = a->heads / a->kv_heads, last = (h + 1) * group;
-    for (int g = h * group; g < last;) {
-        size_t at = ((size_t)r * (size_t)a->heads + (size_t)g) * (size_t)a->head_dim;
-        int H = last - g;
-        if (H >= 3)
-            attend(a, &a->rows[r], h, 3, a->q + at, a->out + at), g += 3;
-        else if (H == 2)
-            attend(a, &a->rows[r], h, 2, a->q + at, a->out + at), g += 2;
-        else
-            attend(a, &a->rows[r], h, 1, a->q + at, a->out + at), g += 1;
-    }
+    kernel_avx2_attention_rows(a, r, r + 1, h);
 }

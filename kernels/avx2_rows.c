@@ -133,25 +133,22 @@ static void rope(float *x, int heads, int head_dim, const float *cos_sin, int ne
     }
 }
 
-static void store_halves(const float *x, int n, uint16_t *to)
-{
-    for (int c = 0; c < n; c += 8) {
-        __m128i halves = _mm256_cvtps_ph(load_some(x, c, n), _MM_FROUND_TO_NEAREST_INT);
-        if (c + 8 <= n)
-            _mm_storeu_si128((__m128i *)(void *)(to + c), halves);
-        else
-            memcpy(to + c, &halves, (size_t)(n - c) * sizeof *to);
-    }
-}
-
+/* Keys are transposed, [kv_heads][head_dim][KERNEL_CELLS]; values are not: see avx2_attention.c. */
 static void store(const float *k, const float *v, int kv_heads, int head_dim, unsigned char *block, size_t keys,
                   size_t values, int cell)
 {
-    for (int h = 0; h < kv_heads; h++) {
-        size_t at = (size_t)(h * KERNEL_CELLS + cell) * (size_t)head_dim * sizeof(uint16_t);
-        store_halves(k + (size_t)h * (size_t)head_dim, head_dim, (uint16_t *)(void *)(block + keys + at));
-        store_halves(v + (size_t)h * (size_t)head_dim, head_dim, (uint16_t *)(void *)(block + values + at));
-    }
+    for (int h = 0; h < kv_heads; h++)
+        for (int d = 0; d < head_dim; d += 8) {
+            uint16_t key[8], value[8];
+            int n = head_dim - d < 8 ? head_dim - d : 8;
+            _mm_storeu_si128((__m128i *)(void *)key, _mm256_cvtps_ph(load_some(k, h * head_dim + d, (h + 1) * head_dim), _MM_FROUND_TO_NEAREST_INT));
+            _mm_storeu_si128((__m128i *)(void *)value, _mm256_cvtps_ph(load_some(v, h * head_dim + d, (h + 1) * head_dim), _MM_FROUND_TO_NEAREST_INT));
+            uint16_t *key_to = (uint16_t *)(void *)(block + keys) + (size_t)(h * head_dim + d) * KERNEL_CELLS + cell;
+            uint16_t *value_to = (uint16_t *)(void *)(block + values) + (size_t)(h * KERNEL_CELLS + cell) * (size_t)head_dim + d;
+            for (int i = 0; i < n; i++)
+                key_to[i * KERNEL_CELLS] = key[i];
+            memcpy(value_to, value, (size_t)n * sizeof *value);
+        }
 }
 
 static void swiglu(const float *gate, const float *up, int n, float *out)
@@ -203,6 +200,7 @@ const struct kernel_set kernel_set_avx2 = {
     .rms_norm = rms_norm,
     .rope = rope,
     .store = store,
+    .attention_rows = kernel_avx2_attention_rows,
     .attention = kernel_avx2_attention,
     .swiglu = swiglu,
     .int8_products = int8_products,

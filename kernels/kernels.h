@@ -55,12 +55,13 @@ void kernel_pool_run(struct kernel_pool *pool, int tasks, void (*task)(void *arg
 /* --- attention over a tree of cached keys and values ------------------------------------------------------------- */
 
 /* The cache is made of blocks of KERNEL_CELLS cells; the cell of position p is cell p % KERNEL_CELLS of some block, so
- * that runs never straddle a multiple of KERNEL_CELLS. Within a block, for each layer: keys [kv_heads][KERNEL_CELLS][head_dim], then
- * values likewise, in the set's cache type. */
+ * that runs never straddle a multiple of KERNEL_CELLS. Within a block, for each layer: kv_heads * KERNEL_CELLS * head_dim numbers
+ * of the set's cache type for keys, then as many for values. In what order they lie is known to the set alone. */
 #define KERNEL_CELLS 16
 /* Softmax partials are taken over absolute positions [0,64), [64,128), ... and merged in that order, whoever stores
  * them and however the positions are spread over runs: score_j = scale * q.k_j; within a chunk m = max, l = sum of
- * exp(score - m) and o = sum of exp(score - m) v, in order of position; chunks merge in order of position. */
+ * exp(score - m) and o = sum of exp(score - m) v, in order of position (l: or as 8 sums, position j of the chunk in sum j % 8,
+ * which are then added up); chunks merge in order of position. */
 #define KERNEL_CHUNK 64
 
 struct kernel_run { /* consecutive positions in one block */
@@ -110,7 +111,11 @@ struct kernel_set {
     /* Store one row's keys and values, each [kv_heads][head_dim], in cell `cell` of the block's layer. */
     void (*store)(const float *k, const float *v, int kv_heads, int head_dim, unsigned char *block, size_t keys,
                   size_t values, int cell);
-    /* The heads of row r that share kv head h: out = softmax(scale q.K) V over positions 0..position, as KERNEL_CHUNK says. */
+    /* The heads that share kv head h, of rows [first, last): out = softmax(scale q.K) V over positions 0..position, as
+     * KERNEL_CHUNK says. Rows beside each other that have chunks in common (the branches of a tree, the tokens of a prompt)
+     * go over those together, which is faster and gives the same numbers; 4 rows at a time have most of the gain. */
+    void (*attention_rows)(const struct kernel_attention *a, int first, int last, int h);
+    /* attention_rows(a, r, r + 1, h) */
     void (*attention)(const struct kernel_attention *a, int r, int h);
     /* out[c] = silu(gate[c]) * up[c] (SwiGLU: Shazeer 2020); out may be gate. */
     void (*swiglu)(const float *gate, const float *up, int n, float *out);

@@ -177,6 +177,12 @@ static void attention(const struct kernel_attention *a, int r, int h)
     }
 }
 
+static void attention_rows(const struct kernel_attention *a, int first, int last, int h)
+{
+    for (int r = first; r < last; r++)
+        attention(a, r, h);
+}
+
 static void swiglu(const float *gate, const float *up, int n, float *out)
 {
     for (int c = 0; c < n; c++)
@@ -195,6 +201,7 @@ const struct kernel_set kernel_set_reference = {
     .rms_norm = rms_norm,
     .rope = rope,
     .store = store,
+    .attention_rows = attention_rows,
     .attention = attention,
     .swiglu = swiglu,
 };

@@ -627,7 +627,7 @@ static void test_attention(void **state)
     (void)state;
     draws = 5 << 20;
     const struct { int heads, kv_heads, dim; } shapes[] = {
-        {9, 3, 64}, {14, 2, 64}, {4, 4, 32}, {8, 1, 16}, {2, 1, 128}, {5, 1, 80}, {3, 3, 20}, {4, 2, 4}, {6, 3, 96},
+        {9, 3, 64}, {14, 2, 64}, {4, 4, 32}, {8, 1, 16}, {2, 1, 128}, {5, 1, 80}, {3, 3, 20}, {4, 2, 4}, {6, 3, 96}, {50, 1, 8},
     };
     const int positions[] = {0, 1, 7, 8, 15, 16, 62, 63, 64, 65, 127, 128, 200};
     FOR_EACH_SET(set)
@@ -648,8 +648,10 @@ static void test_attention(void **state)
                                              .scale = 1 / sqrtf((float)dim), .keys = spread.keys, .values = spread.values, .rows = rows};
                 memset(out, 0xff, (size_t)(ROWS * wide) * sizeof *out);
                 for (int h = kv_heads - 1; h >= 0; h--)
-                    for (int r = 0; r < ROWS; r++)
-                        set->attention(&a, r, h);
+                    for (int first = 0, last; first < ROWS; first = last) {
+                        last = first + 1 + below(ROWS - first);
+                        set->attention_rows(&a, first, last, h);
+                    }
                 for (int r = 0; r < ROWS; r++) {
                     /* Bit for bit what the row gives alone with its positions in as few runs as there can be. */
                     alone = (struct kernel_row){whole.runs, positions[r]};
@@ -676,6 +678,66 @@ static void test_attention(void **state)
             free(k);
             free(v);
         }
+}
+
+/* A tree: branches that leave a common prefix at different places, also within a block, and rows of them in any order give
+ * together what each gives alone. */
+static void test_attention_tree(void **state)
+{
+    (void)state;
+    draws = 6 << 20;
+    enum { N = 150, BRANCHES = 7, HEADS = 6, KV_HEADS = 2, DIM = 24, WIDE = HEADS * DIM, KV = KV_HEADS * DIM, ROWS = 40 };
+    FOR_EACH_SET(set)
+    {
+        struct cache caches[BRANCHES];
+        float *k = normals(N * KV, 1), *v = normals(N * KV, 1);
+        for (int b = 0; b < BRANCHES; b++) { /* branch b shares the runs of branch b - 1 before `fork`, and its keys and values */
+            int fork = b ? below(N) : 0, shared = 0;
+            float *own_k = normals(N * KV, 1), *own_v = normals(N * KV, 1);
+            memcpy(own_k, k, (size_t)(fork * KV) * sizeof *k);
+            memcpy(own_v, v, (size_t)(fork * KV) * sizeof *v);
+            caches[b] = cache_make(set, own_k, own_v, N, KV_HEADS, DIM, 40);
+            if (b) {
+                struct kernel_run *runs = xcalloc(2 * N, sizeof *runs);
+                int count = 0, position = 0;
+                for (; shared < fork; shared += runs[count++].count) {
+                    runs[count] = caches[b - 1].runs[count];
+                    if (shared + runs[count].count > fork)
+                        runs[count].count = fork - shared;
+                }
+                for (struct kernel_run *own = caches[b].runs; position < N; position += own++->count)
+                    if (position + own->count > fork) {
+                        int skip = fork > position ? fork - position : 0;
+                        runs[count++] = (struct kernel_run){own->block, own->cell + skip, own->count - skip};
+                    }
+                free(caches[b].runs);
+                caches[b].runs = runs;
+            }
+            free(k);
+            free(v);
+            k = own_k, v = own_v;
+        }
+        struct kernel_row rows[ROWS];
+        float *q = normals(ROWS * WIDE, 1), *together = xcalloc(ROWS * WIDE, sizeof *q), *alone = xcalloc(ROWS * WIDE, sizeof *q);
+        for (int r = 0; r < ROWS; r++)
+            rows[r] = (struct kernel_row){caches[r < 20 ? r % BRANCHES : below(BRANCHES)].runs, r < 20 ? N - 1 - r / 10 : below(N)};
+        struct kernel_attention a = {.q = q, .out = together, .heads = HEADS, .kv_heads = KV_HEADS, .head_dim = DIM, .scale = 0.2f,
+                                     .keys = caches[0].keys, .values = caches[0].values, .rows = rows};
+        for (int h = 0; h < KV_HEADS; h++)
+            set->attention_rows(&a, 0, ROWS, h);
+        a.out = alone;
+        for (int r = 0; r < ROWS; r++)
+            for (int h = 0; h < KV_HEADS; h++)
+                set->attention(&a, r, h);
+        assert_same(together, alone, ROWS * WIDE);
+        for (int b = 0; b < BRANCHES; b++)
+            cache_drop(&caches[b]);
+        free(k);
+        free(v);
+        free(q);
+        free(together);
+        free(alone);
+    }
 }
 
 /* Equal keys make a mean of the values; one key far above the others makes its value. */
@@ -735,7 +797,8 @@ int main(void)
         cmocka_unit_test(test_matmul_values),  cmocka_unit_test(test_matmul_extremes),
         cmocka_unit_test(test_matmul_bits),    cmocka_unit_test(test_rows),
         cmocka_unit_test(test_rope),           cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_attention_by_hand), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_attention_tree), cmocka_unit_test(test_attention_by_hand),
+        cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

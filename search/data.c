@@ -18,6 +18,7 @@ static int is_blank(char c)
     return isspace((unsigned char)c) || c == ',' || c == ';';
 }
 
+__attribute__((format(printf, 4, 5)))
 static int wrong_problem(const struct search_task *task, const char *text, struct error *e, const char *format, ...)
 {
     char what[256];

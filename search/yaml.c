@@ -36,6 +36,7 @@ struct search_yaml_document {
 
 /* --- errors ------------------------------------------------------------------------------------------------------ */
 
+__attribute__((format(printf, 5, 0)))
 static int error_here(const char *name, int line, int column, struct error *e, const char *format, va_list args)
 {
     char what[640];
@@ -52,6 +53,7 @@ int search_yaml_error(const struct search_yaml *node, struct error *e, const cha
     return ERROR_INPUT;
 }
 
+__attribute__((format(printf, 4, 5)))
 static int error_mark(const struct search_yaml_document *d, yaml_mark_t mark, struct error *e, const char *format, ...)
 {
     va_list args;
@@ -76,6 +78,7 @@ static void place_of(const struct search_yaml_document *d, size_t byte, int *lin
     }
 }
 
+__attribute__((format(printf, 4, 5)))
 static int error_byte(const struct search_yaml_document *d, size_t byte, struct error *e, const char *format, ...)
 {
     int line, column;

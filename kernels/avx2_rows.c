@@ -12,26 +12,26 @@ size_t kernel_avx2_prepared_bytes(int cols)
     return (sizeof(struct activation_row) + blocks * sizeof(struct activation_block) + 63) & ~(size_t)63;
 }
 
-/* 8 floats from x[c] on, zeros from `cols` on. */
-static __m256 load_some(const float *x, int c, int cols)
+/* The largest of 8 whole numbers. */
+static int32_t most8(__m256i x)
 {
-    return c + 8 <= cols ? _mm256_loadu_ps(x + c) : _mm256_maskload_ps(x + c, lanes8(cols - c));
+    __m128i m = _mm_max_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
+    return _mm_cvtsi128_si32(m);
 }
 
-/* The bits of the largest magnitude in x[first ... last): an infinity is above every number, a NaN above that. */
-static uint32_t largest_bits(const float *x, int first, int last)
+/* The bits of the largest magnitude in each lane of a block: an infinity is above every number, a NaN above that. */
+static __m256i largest_bits(const float *x)
 {
     const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
     __m256i most = _mm256_setzero_si256();
-    for (int c = first; c < last; c += 8)
-        most = _mm256_max_epi32(most, _mm256_and_si256(_mm256_castps_si256(load_some(x, c, last)), magnitude));
-    __m128i m = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
-    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
-    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
-    return (uint32_t)_mm_cvtsi128_si32(m);
+    for (int i = 0; i < 32; i += 8)
+        most = _mm256_max_epi32(most, _mm256_and_si256(_mm256_castps_si256(_mm256_loadu_ps(x + i)), magnitude));
+    return most;
 }
 
-static float float_of_bits(uint32_t bits)
+static float float_of_bits(int32_t bits)
 {
     float x;
     memcpy(&x, &bits, sizeof x);
@@ -39,12 +39,12 @@ static float float_of_bits(uint32_t bits)
 }
 
 /* q = x / step, rounded to nearest; returns the sum of q. */
-static int round_block(const float *x, int c, int cols, float per_step, int8_t *q)
+static int round_block(const float *x, float per_step, int8_t *q)
 {
     const __m256 scale = _mm256_set1_ps(per_step);
     __m256i four[4];
     for (int i = 0; i < 4; i++)
-        four[i] = _mm256_cvtps_epi32(_mm256_mul_ps(load_some(x, c + 8 * i, cols), scale));
+        four[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), scale));
     __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(four[0], four[1]), _mm256_packs_epi32(four[2], four[3]));
     bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); /* undo packs' halves */
     _mm256_storeu_si256((__m256i *)(void *)q, bytes);
@@ -58,9 +58,17 @@ static int round_block(const float *x, int c, int cols, float per_step, int8_t *
 static void prepare(const float *x, int cols, void *prepared)
 {
     struct activation_row *row = prepared;
-    uint32_t bits = largest_bits(x, 0, cols);
-    float largest = float_of_bits(bits);
-    int blocks = (cols + 31) / 32;
+    const int blocks = (cols + 31) / 32, whole = cols / 32;
+    float padded[32] = {0}; /* the last block where cols is not a multiple of 32, as may be with plain weights */
+    memcpy(padded, x + 32 * whole, (size_t)(cols - 32 * whole) * sizeof *x);
+    __m256i most = _mm256_setzero_si256();
+    for (int b = 0; b < blocks; b++) {
+        __m256i largest = largest_bits(b < whole ? x + 32 * b : padded);
+        row->blocks[b].steps_pair = most8(largest); /* until the unit is known */
+        most = _mm256_max_epi32(most, largest);
+    }
+    const int32_t bits = most8(most);
+    const float largest = float_of_bits(bits);
     /* Below 1e-30 the unit would leave the normal numbers, and so would any product with it: taken for zero. */
     if (bits >= 0x7f800000 || largest < 1e-30f) {
         row->unit = bits >= 0x7f800000 ? NAN : 0;
@@ -68,14 +76,13 @@ static void prepare(const float *x, int cols, void *prepared)
         return;
     }
     row->unit = largest / (127.0f * MOST_STEPS);
-    float per_unit = 127.0f * MOST_STEPS / largest, steps_per = MOST_STEPS / largest;
+    const float per_unit = 127.0f * MOST_STEPS / largest, steps_per = MOST_STEPS / largest;
     for (int b = 0; b < blocks; b++) {
         struct activation_block *block = &row->blocks[b];
-        int end = 32 * b + 32 < cols ? 32 * b + 32 : cols;
         /* The least whole number of units for which the block's largest is at most 127 of them. */
-        int steps = (int)ceilf(float_of_bits(largest_bits(x, 32 * b, end)) * steps_per);
+        int steps = (int)ceilf(float_of_bits(block->steps_pair) * steps_per);
         steps = steps > MOST_STEPS ? MOST_STEPS : steps;
-        int sum = round_block(x, 32 * b, end, steps ? per_unit / (float)steps : 0, block->q);
+        int sum = round_block(b < whole ? x + 32 * b : padded, steps ? per_unit / (float)steps : 0, block->q);
         block->steps_pair = steps | steps << 16;
         block->steps = (float)steps;
         block->sum = (float)steps * (float)sum;
@@ -83,6 +90,12 @@ static void prepare(const float *x, int cols, void *prepared)
 }
 
 /* --- rows -------------------------------------------------------------------------------------------------------- */
+
+/* 8 floats from x[c] on, zeros from `cols` on. */
+static __m256 load_some(const float *x, int c, int cols)
+{
+    return c + 8 <= cols ? _mm256_loadu_ps(x + c) : _mm256_maskload_ps(x + c, lanes8(cols - c));
+}
 
 static void rms_norm(const float *x, const float *weight, float epsilon, int cols, float *out)
 {

@@ -2,7 +2,7 @@
 #ifndef ESPALIER_SEARCH_RATIONAL_H
 #define ESPALIER_SEARCH_RATIONAL_H
 
-#include "kernels/base.h"
+#include "kernels/kernels.h"
 
 /* Invariant: den > 0, no common divisor, |num| and den at most INT64_MAX. */
 struct search_rational {

@@ -8,7 +8,7 @@
 #ifndef ESPALIER_SEARCH_YAML_H
 #define ESPALIER_SEARCH_YAML_H
 
-#include "kernels/base.h"
+#include "kernels/kernels.h"
 
 enum search_yaml_kind { SEARCH_YAML_SCALAR, SEARCH_YAML_LIST, SEARCH_YAML_MAP };
 

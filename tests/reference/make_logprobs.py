@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write log-probabilities and greedy continuations of a llama-architecture GGUF model, by transformers in fp32.
 
-    make_logprobs.py MODEL.gguf LOGPROBS CONTINUATIONS [--lib libllama.so]
+    make_logprobs.py MODEL.gguf LOGPROBS CONTINUATIONS [--lib libllama.so] [--threads N]
 
 The weights are the file's own, dequantized; activations are fp32, attention is eager.  Before anything is
 written, every dequantized tensor is held against the gguf package's (q and k against its RoPE permutation), the
@@ -120,10 +120,10 @@ LOGPROB_HEADER = """\
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("model"), p.add_argument("logprobs"), p.add_argument("continuations"), p.add_argument("--lib")
+    p.add_argument("model"), p.add_argument("logprobs"), p.add_argument("continuations"), p.add_argument("--lib"), p.add_argument("--threads", type=int, default=1)
     a = p.parse_args()
     torch.manual_seed(0)
-    torch.set_num_threads(2)
+    torch.set_num_threads(a.threads)
     reference = load(a.model)
     second = forward.Forward(a.model)
     tokenizer = llamacpp.Model(llamacpp.Library(a.lib), a.model)

@@ -95,7 +95,7 @@ struct search_event {
         struct {           /* a new node */
             int node, parent;
             char *text;            /* the thought, trimmed; "4 + 5 = 9 (left: 6 9 10)" */
-            int64_t completion;    /* number of the completion event it was cut from, -1 for the root */
+            int64_t completion;    /* number of the completion event it was cut from; -1: of none */
             int first, count;      /* which tokens of that completion */
             int illegal;           /* a step verifier refused it */
             char *why;             /* of the verifier: "6 is not there"; or NULL */
@@ -115,7 +115,7 @@ struct search_event {
             int cached;            /* the same prompt was judged before (or a duplicate candidate): no completion was made */
         } judgement;
         struct {           /* a choice among nodes, closing a level or the search */
-            int *kept;
+            int *kept;             /* best first; a node that was drawn twice stands there twice */
             int kept_count;
             char *why;             /* "kept 5 of 38 by value: 60, 41, 22, 21, 3" */
             struct search_tally { char *answer; int votes; double logprob; int node; } *tally; /* self-consistency: by answer, winner first */
@@ -225,7 +225,8 @@ void search_close(struct search *search); /* cancels what is in flight */
 /* Do a little: at most one engine pass. All from the engine's thread. */
 int search_advance(struct search *search, enum search_status *status, struct error *e);
 /* Acts of the user, at any moment between calls of search_advance. Each is an event. ERROR_INPUT when it makes no sense
- * (the root, a node that is not there, nothing to undo). Work in flight below a pruned node is cancelled. */
+ * (the root, a node that is not there, nothing to undo). Work in flight at or below a pruned node is cancelled; undo
+ * during the same plan has it done after all. After SEARCH_DONE an act wakes the search: search_advance may come to another result. */
 int search_prune(struct search *search, int node, struct error *e);
 int search_undo(struct search *search, struct error *e);
 int search_redo(struct search *search, struct error *e);

@@ -674,6 +674,33 @@ static void test_live(void **state)
     engine_empty(&engine);
 }
 
+/* --- prefixes ---------------------------------------------------------------------------------------------------- */
+
+static void test_prefixes(void **state)
+{
+    (void)state;
+    enum { SEQUENCES = 400, LONGEST = 14 };
+    static int tokens[SEQUENCES][LONGEST], lengths[SEQUENCES];
+    struct search_prefixes p = {0};
+    uint64_t draws = 0;
+    for (int i = 0; i < SEQUENCES; i++) {
+        lengths[i] = (int)(random_uniform(3, 3, draws++) * (LONGEST + 1));
+        for (int k = 0; k < lengths[i]; k++)
+            tokens[i][k] = (int)(random_uniform(3, 3, draws++) * 3);
+        int longest = 0;
+        for (int before = 0; before < i; before++) {
+            int n = 0;
+            while (n < lengths[i] && n < lengths[before] && tokens[i][n] == tokens[before][n])
+                n++;
+            longest = n > longest ? n : longest;
+        }
+        assert_int_equal(search_prefixes_find(&p, tokens[i], lengths[i]), longest);
+        search_prefixes_add(&p, tokens[i], lengths[i]);
+        assert_int_equal(search_prefixes_find(&p, tokens[i], lengths[i]), lengths[i]);
+    }
+    search_prefixes_free(&p);
+}
+
 /* --- errors ------------------------------------------------------------------------------------------------------ */
 
 static void open_fails(const char *yaml, const char *strategy, const char *problem, int context, int code, const char *part)
@@ -731,8 +758,8 @@ int main(void)
         cmocka_unit_test(test_budget_to_the_token), cmocka_unit_test(test_prune_in_a_plan),
         cmocka_unit_test(test_prune_cancels),      cmocka_unit_test(test_acts_under_budgets),
         cmocka_unit_test(test_prune_the_source_of_a_judgement), cmocka_unit_test(test_acts_after_the_end),
-        cmocka_unit_test(test_live),               cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_too_long_half_way),
+        cmocka_unit_test(test_live),               cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_errors),             cmocka_unit_test(test_too_long_half_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -242,4 +242,65 @@ struct search_live {
 };
 int search_live(const struct search *search, int i, struct search_live *out);
 
+/* --- sessions, oracle, audit --------------------------------------------------------------------------------------- */
+
+/* One line of JSON, as search_event_json writes it, back into an event with one reference. What is printed from it again (without an
+ * engine) is the same line but for the texts of tokens, which are there for people. What is wrong is an ERROR_INPUT that begins with
+ * "file: line N: ". That the event fits a tree (its nodes are there, ...) is search_sessions_load's to check. */
+int search_event_parse(const char *text, size_t n, const char *file, int64_t line, struct search_event **out, struct error *e);
+
+/* The trees of a file, as they were when it ended. */
+struct search_session {
+    char *title;             /* for a list: the problem, where it comes from */
+    struct search_tree tree; /* at least the session event */
+};
+struct search_sessions {
+    const char *form;        /* "espalier events", "published Tree of Thoughts log", "published samples" */
+    int imported;            /* of somebody else's program: read-only, there is nothing to go on with */
+    struct search_session *list;
+    int count;
+};
+/* Told apart by their content: our own events, one JSON object a line (a session event begins a new tree); or a published Game of 24 log of
+ * princeton-nlp/tree-of-thought-llm, a JSON array of records: with steps (a tree each), or with samples only (each a path). */
+int search_sessions_load(struct search_sessions *out, const char *path, struct error *e);
+void search_sessions_free(struct search_sessions *sessions);
+
+/* An exact solver for problems of numbers (game24, countdown). It only ever looks: no strategy asks it. */
+enum search_mark { SEARCH_MARK_UNKNOWN, SEARCH_MARK_LOST, SEARCH_MARK_ALIVE };
+struct search_oracle;
+struct search_oracle *search_oracle_open(void);
+void search_oracle_close(struct search_oracle *oracle);
+/* Can the target still be made from these numbers ("2/3 4 11"), each used exactly once? Unknown: not a list of at most six numbers, or
+ * too large for 64 bits. Answers are remembered. */
+enum search_mark search_oracle_ask(struct search_oracle *oracle, const char *numbers, const char *target);
+/* Alive: every step of the node's path is legal, and the target can still be made from what is left, or it holds a right answer. */
+enum search_mark search_oracle_mark(struct search_oracle *oracle, const struct search_tree *tree, int node);
+
+/* Where a search lost the answer. */
+enum search_cause {
+    SEARCH_CAUSE_RIGHT,
+    SEARCH_CAUSE_NEVER_GENERATED, /* from what was alive and kept came nothing alive */
+    SEARCH_CAUSE_ILLEGAL_STEP,    /* likewise, but one step did the right thing and said it wrongly: rounded, numbers left out, more text */
+    SEARCH_CAUSE_MISJUDGED,       /* what was alive was valued below everything kept */
+    SEARCH_CAUSE_UNSELECTED,      /* what was alive was valued as high as something kept, and not kept: a tie, or a draw */
+    SEARCH_CAUSE_PRUNED,          /* by the user */
+    SEARCH_CAUSE_UNFINISHED,      /* something kept is alive, and was not grown any more */
+    SEARCH_CAUSE_UNSOLVABLE,      /* the problem has no solution */
+    SEARCH_CAUSES,
+};
+const char *search_cause_name(enum search_cause cause);
+enum { SEARCH_AUDIT_LEVELS = 6 };
+struct search_audit {
+    int known;                   /* 0: no exact solver for this task; nothing else is said then */
+    int levels;                  /* depth of the tree, as far as legal steps can go */
+    char generated[SEARCH_AUDIT_LEVELS + 1], selected[SEARCH_AUDIT_LEVELS + 1]; /* [1..levels]: something alive was generated, was gone on with */
+    int right;                   /* an answer that is right is among those kept at the end (among all, where nothing was ever chosen) */
+    int right_alive;             /* and its path is legal step by step: by luck a right answer may follow an illegal one */
+    int right_first;             /* the answer given as the result is right; -1: none was chosen */
+    enum search_cause cause;
+    int level;                   /* where it was lost; 0 unless lost */
+    int node;                    /* the one lost: the best alive, or the illegal step; -1 */
+};
+void search_audit_tree(struct search_oracle *oracle, const struct search_tree *tree, struct search_audit *out);
+
 #endif

@@ -1,0 +1,195 @@
+/* Files of sessions: told apart by their content, read whole, every event checked before a tree takes it. */
+#include "search/session.h"
+
+#include "search/event.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MAX_BYTES = 1 << 30, MAX_DEPTH = 1000 };
+
+struct search_session *search_sessions_add(struct search_sessions *sessions, const char *title)
+{
+    int capacity = sessions->count; /* a power of two is when it is full */
+    if (!(capacity & (capacity - 1)))
+        sessions->list = xrealloc(sessions->list, (size_t)(capacity ? 2 * capacity : 1) * sizeof *sessions->list);
+    struct search_session *session = &sessions->list[sessions->count++];
+    *session = (struct search_session){.title = xstrdup(title)};
+    return session;
+}
+
+void search_sessions_free(struct search_sessions *sessions)
+{
+    for (int i = 0; i < sessions->count; i++) {
+        search_tree_free(&sessions->list[i].tree);
+        free(sessions->list[i].title);
+    }
+    free(sessions->list);
+    *sessions = (struct search_sessions){0};
+}
+
+/* --- does an event fit the tree? --------------------------------------------------------------------------------- */
+
+static const char *check_nodes(const struct search_tree *tree, const int *nodes, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (nodes[i] >= tree->count)
+            return "it names a node that is not there yet";
+    return NULL;
+}
+
+static const char *check_plan(const struct search_tree *tree, const struct search_event *event)
+{
+    const char *wrong = NULL;
+    for (int i = 0; i < event->plan.count && !wrong; i++)
+        wrong = check_nodes(tree, event->plan.items[i].nodes, event->plan.items[i].count);
+    return wrong;
+}
+
+static const char *check_thought(const struct search_tree *tree, const struct search_event *event)
+{
+    if (event->thought.node != tree->count)
+        return "its node is not the next one";
+    if (event->thought.parent >= tree->count)
+        return "its parent is not there";
+    if (tree->nodes[event->thought.parent].depth >= MAX_DEPTH)
+        return "it stands more than 1,000 deep";
+    if (event->thought.completion < 0)
+        return NULL;
+    if (event->thought.completion >= tree->event_count || tree->events[event->thought.completion]->kind != SEARCH_EVENT_COMPLETION)
+        return "the completion it names is not one";
+    if ((int64_t)event->thought.first + event->thought.count > tree->events[event->thought.completion]->completion.count)
+        return "its tokens are not in its completion";
+    return NULL;
+}
+
+static const char *check_judgement(const struct search_tree *tree, const struct search_event *event)
+{
+    if (event->judgement.purpose != SEARCH_VALUE && event->judgement.purpose != SEARCH_VOTE)
+        return "its purpose is neither value nor vote";
+    return check_nodes(tree, event->judgement.nodes, event->judgement.count);
+}
+
+static const char *check_decision(const struct search_tree *tree, const struct search_event *event)
+{
+    for (int i = 0; i < event->decision.tally_count; i++)
+        if (event->decision.tally[i].node >= tree->count)
+            return "its tally names a node that is not there";
+    return check_nodes(tree, event->decision.kept, event->decision.kept_count);
+}
+
+/* Folding trusts its events; so a file's are looked at first. NULL: it fits. */
+static const char *check_event(const struct search_tree *tree, const struct search_event *event)
+{
+    if (event->number != tree->event_count)
+        return "its number does not follow the one before";
+    if ((event->kind == SEARCH_EVENT_SESSION) != !tree->event_count)
+        return "a session event, with number 0, comes first";
+    switch (event->kind) {
+    case SEARCH_EVENT_SESSION:
+        return NULL;
+    case SEARCH_EVENT_PLAN:
+        return check_plan(tree, event);
+    case SEARCH_EVENT_COMPLETION:
+        return event->completion.item < tree->done_count ? NULL : "its item is not in the plan in progress";
+    case SEARCH_EVENT_THOUGHT:
+        return check_thought(tree, event);
+    case SEARCH_EVENT_JUDGEMENT:
+        return check_judgement(tree, event);
+    case SEARCH_EVENT_DECISION:
+        return check_decision(tree, event);
+    case SEARCH_EVENT_PRUNE:
+        return check_nodes(tree, &event->prune.node, 1);
+    case SEARCH_EVENT_UNDO:
+        return tree->undo_count && tree->undo[tree->undo_count - 1] == event->undo.target ? NULL : "its target is not the latest prune";
+    case SEARCH_EVENT_REDO:
+        return tree->redo_count && tree->undo[tree->undo_count] == event->undo.target ? NULL : "its target is not the prune undone last";
+    case SEARCH_EVENT_RESULT:
+        return event->result.node < tree->count ? NULL : "its node is not there";
+    }
+    return NULL;
+}
+
+/* --- our own events ---------------------------------------------------------------------------------------------- */
+
+static int read_events(struct search_sessions *out, const char *text, size_t n, const char *path, struct error *e)
+{
+    int64_t line = 0;
+    out->form = "espalier events";
+    for (const char *p = text, *end = text + n; p < end;) {
+        const char *next = memchr(p, '\n', (size_t)(end - p));
+        size_t length = (size_t)((next ? next : end) - p);
+        struct search_event *event;
+        line++;
+        if (strspn(p, " \t\r") >= length) { /* a blank line; the text ends in a 0 */
+            p += length + 1;
+            continue;
+        }
+        int code = search_event_parse(p, length, path, line, &event, e);
+        if (code)
+            return code;
+        if (event->kind == SEARCH_EVENT_SESSION && !event->number)
+            search_sessions_add(out, event->session.problem);
+        struct search_tree *tree = out->count ? &out->list[out->count - 1].tree : NULL;
+        const char *wrong = tree ? check_event(tree, event) : "a session event, with number 0, comes first";
+        if (wrong)
+            error_set(e, ERROR_INPUT, "%s: line %lld: event %lld: %s; the log is not as it was written", path, (long long)line,
+                      (long long)event->number, wrong);
+        else
+            search_tree_fold(tree, event);
+        search_event_release(event);
+        if (wrong)
+            return ERROR_INPUT;
+        p += length + 1;
+    }
+    return OK;
+}
+
+/* --- any file ---------------------------------------------------------------------------------------------------- */
+
+static int read_file(const char *path, struct string *out, struct error *e)
+{
+    struct stat info;
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return error_set(e, ERROR_INPUT, "%s: %s; expected a file of events or a published log", path, strerror(errno));
+    if (fstat(fileno(file), &info) || S_ISDIR(info.st_mode)) {
+        fclose(file);
+        return error_set(e, ERROR_INPUT, "%s: a folder; expected a file of events or a published log", path);
+    }
+    char block[1 << 14];
+    size_t n;
+    while ((n = fread(block, 1, sizeof block, file)) > 0 && out->length <= MAX_BYTES)
+        string_append(out, block, n);
+    int failed = ferror(file);
+    fclose(file);
+    if (failed)
+        return error_set(e, ERROR_INPUT, "%s: cannot be read", path);
+    if (out->length > MAX_BYTES)
+        return error_set(e, ERROR_INPUT, "%s: more than 1 GiB; cut it into files of fewer sessions", path);
+    return OK;
+}
+
+int search_sessions_load(struct search_sessions *out, const char *path, struct error *e)
+{
+    struct string text = {0};
+    *out = (struct search_sessions){0};
+    int code = read_file(path, &text, e);
+    if (!code) {
+        const char *bytes = string_text(&text);
+        char first = bytes[strspn(bytes, " \t\r\n")];
+        if (first == '{')
+            code = read_events(out, bytes, text.length, path, e);
+        else if (first == '[')
+            code = search_published_read(out, bytes, text.length, path, e);
+        else
+            code = error_set(e, ERROR_INPUT, "%s: %s; expected events as espalier run --json prints them, or a published Tree of Thoughts log",
+                             path, first ? "neither a JSON object a line nor a JSON list" : "empty");
+    }
+    string_free(&text);
+    if (code)
+        search_sessions_free(out);
+    return code;
+}

@@ -59,6 +59,10 @@ struct search_verdict {
 void search_task_verify(const struct search_task *task, const struct search_path *path, const char *thought, struct search_verdict *out);
 void search_verdict_free(struct search_verdict *v);
 
+/* The numbers that the operation of a step leaves, whatever the step itself says of them: "12 / 5 = 2.5 (left: 2.5)" after 5 10 12 leaves
+ * 12/5 10. malloc'ed; NULL when it is not an operation on numbers that are there. */
+char *search_step_meant(const char *state, const char *thought);
+
 /* Value: the label of a completion (owned by the task) and its weight, or NULL: unreadable (weight: what the task says for it).
  * Vote: the candidate's number 1..candidates, or 0: unreadable. */
 const char *search_task_value(const struct search_task *task, const char *completion, double *weight);

@@ -296,6 +296,23 @@ static struct step read_step(struct span thought, const struct numbers *there)
     return best;
 }
 
+char *search_step_meant(const char *state, const char *thought)
+{
+    struct numbers there;
+    struct search_rational value;
+    if (!read_numbers((struct span){state, strlen(state)}, &there) || there.count < 2)
+        return NULL;
+    struct step step = read_step(trim(thought, strlen(thought)), &there);
+    free(step.why);
+    if (step.stage < RESULT || search_rational_do(step.a, step.op, step.b, &value))
+        return NULL;
+    remove_at(&there, place_of(&there, step.a));
+    remove_at(&there, place_of(&there, step.b));
+    there.list[there.count++] = value;
+    sort(&there);
+    return numbers_text(&there);
+}
+
 /* --- answers of arithmetic --------------------------------------------------------------------------------------- */
 
 static struct search_rational target_of(const struct search_path *path)

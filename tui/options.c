@@ -42,6 +42,9 @@ static const struct option_row table[] = {
     {"ascii", 'A', FLAG, AT(ascii), 0, 0, NULL, "draw with ASCII only"},
     {"paused", 'w', FLAG, AT(paused), 0, 0, NULL, "open without starting: s steps, space runs"},
     {"dump", 'd', TEXT, AT(dump), 0, 0, "COLSxROWS", "search to the end without a terminal, then print the screen as text"},
+    {"audit", 'a', FLAG, AT(audit), 0, 0, NULL, "say, by an exact solver, where answers were lost (game24, countdown)"},
+    {"dot", 'G', FLAG, AT(dot), 0, 0, NULL, "the tree as a Graphviz graph on stdout"},
+    {"md", 'o', FLAG, AT(md), 0, 0, NULL, "the tree as Markdown on stdout"},
     {"json", 'J', FLAG, AT(json), 0, 0, NULL, "machine-readable output on stdout"},
 };
 enum { ROWS = sizeof table / sizeof *table };

@@ -15,6 +15,7 @@ struct tui_options {
     uint64_t seed;                                                /* 1 */
     struct engine_sampling sampling;                              /* every field -1 */
     int64_t budget_tokens;                                        /* 0 */
+    int audit, dot, md;                                           /* show: 0 */
     int json, ascii, paused;                                      /* 0; paused: the explorer does not start the search by itself */
     int prefix, branches;                                         /* speed: 0 */
     const char *dump;                                             /* explorer: NULL; "COLSxROWS": draw the final screen as text, no terminal */

@@ -328,19 +328,23 @@ INLINE __m256 load_weights(enum kernel_type type, const unsigned char *row, int 
     return _mm256_maskload_ps((const float *)(const void *)(row + 4 * (size_t)k), lanes8(n));
 }
 
-/* N rows of weights against R rows of activations. */
-INLINE void tile_plain(const struct kernel_matrix *m, enum kernel_type type, int n, int N, const float *x, int R, float *y,
+/* N rows of weights against R rows of activations. As many bytes of weights as are used at each step are asked for where the
+ * next tile's lie, `ahead` rows further. */
+INLINE void tile_plain(const struct kernel_matrix *m, enum kernel_type type, int n, int N, int ahead, const float *x, int R, float *y,
                        int y_stride, int accumulate)
 {
     size_t row_bytes = (size_t)m->cols * (type == KERNEL_F16 ? 2 : 4);
     const unsigned char *weights = (const unsigned char *)m->data + (size_t)n * row_bytes;
-    __m256 sums[4][3];
+    __m256 sums[4][2];
     for (int i = 0; i < N; i++)
         for (int r = 0; r < R; r++)
             sums[i][r] = _mm256_setzero_ps();
+    const unsigned char *next = weights + (size_t)ahead * row_bytes;
     int k = 0;
     for (; k + 8 <= m->cols; k += 8) {
-        __m256 a[3];
+        __m256 a[2];
+        for (int i = 0; i < N * (type == KERNEL_F16 ? 16 : 32); i += 64, next += 64)
+            _mm_prefetch(next, _MM_HINT_T0);
         for (int r = 0; r < R; r++)
             a[r] = _mm256_loadu_ps(x + (size_t)r * (size_t)m->cols + k);
         for (int i = 0; i < N; i++) {
@@ -364,25 +368,20 @@ INLINE void tile_plain(const struct kernel_matrix *m, enum kernel_type type, int
 INLINE void matmul_plain(const struct kernel_matrix *m, enum kernel_type type, const float *x, int rows, float *y,
                          int y_stride, int first, int last, int accumulate)
 {
-    for (int n = first; n < last;) {
-        int four = n + 4 <= last, r = 0;
-        for (; r + 3 <= rows; r += 3) {
+    for (int n = first, N; n < last; n += N) {
+        N = n + 4 <= last ? 4 : 1;
+        for (int r = 0, R; r < rows; r += R) {
             const float *from = x + (size_t)r * (size_t)m->cols;
             float *to = y + (size_t)r * (size_t)y_stride;
-            if (four)
-                tile_plain(m, type, n, 4, from, 3, to, y_stride, accumulate);
+            int ahead = r ? 0 : N; /* once for all rows */
+            R = N == 4 && r + 2 <= rows ? 2 : 1;
+            if (R == 2)
+                tile_plain(m, type, n, 4, ahead, from, 2, to, y_stride, accumulate);
+            else if (N == 4)
+                tile_plain(m, type, n, 4, ahead, from, 1, to, y_stride, accumulate);
             else
-                tile_plain(m, type, n, 1, from, 3, to, y_stride, accumulate);
+                tile_plain(m, type, n, 1, ahead, from, 1, to, y_stride, accumulate);
         }
-        for (; r < rows; r++) {
-            const float *from = x + (size_t)r * (size_t)m->cols;
-            float *to = y + (size_t)r * (size_t)y_stride;
-            if (four)
-                tile_plain(m, type, n, 4, from, 1, to, y_stride, accumulate);
-            else
-                tile_plain(m, type, n, 1, from, 1, to, y_stride, accumulate);
-        }
-        n += four ? 4 : 1;
     }
 }
 

@@ -1,6 +1,6 @@
 /* From logits to a token: pure functions, the same on every machine with the same logits.
  *
- * Probabilities are exp by a polynomial and sums in a fixed order (four lanes of float, folded into double every 256 terms),
+ * Probabilities are exp by a polynomial and sums in a fixed order (eight lanes of float, folded into double every 256 terms),
  * never the C library's, whose last bit differs from one processor to the next.
  */
 #ifndef ESPALIER_ENGINE_SAMPLE_H
@@ -24,7 +24,7 @@ int engine_measure(const float *logits, int n, int id, struct engine_token *out,
  *   min-p:              of these those stay that have at least min_p of the greatest probability
  * then what stays is renormalised and the token is where the cumulative sum first exceeds draw in [0, 1), counted in descending
  * probability, ties by ascending id. logprob and top are of the raw softmax. At most ENGINE_RECENT recent tokens; logits are
- * as before when it returns; scratch is n ints. */
+ * as before when it returns; scratch is 2 n ints. */
 int engine_sample(float *logits, int n, const struct engine_sampling *sampling, const int *recent, int recent_count, double draw,
                   int *scratch, struct engine_token *out, struct error *e);
 

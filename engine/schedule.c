@@ -50,7 +50,7 @@ struct engine_schedule {
     int choice_count;
     float *logits;
     struct choice *sampled; /* the part of choices that the logits are of */
-    int *scratch;           /* [ENGINE_LOGITS][vocabulary] */
+    int *scratch;           /* [ENGINE_LOGITS][2 vocabulary] */
     struct error errors[ENGINE_LOGITS];
 
     int64_t prompt_rows, decode_rows, passes;
@@ -66,7 +66,7 @@ struct engine_schedule *engine_schedule_create(const struct engine *engine)
     s->rows = xcalloc((size_t)s->most_rows, sizeof *s->rows);
     s->choices = xcalloc((size_t)s->most_rows, sizeof *s->choices);
     s->chosen = xcalloc((size_t)s->most_rows, sizeof *s->chosen);
-    s->scratch = xmalloc((size_t)s->vocabulary * ENGINE_LOGITS * sizeof *s->scratch);
+    s->scratch = xmalloc(2 * (size_t)s->vocabulary * ENGINE_LOGITS * sizeof *s->scratch);
     return s;
 }
 
@@ -429,7 +429,7 @@ static void sample_task(void *argument, int i)
     int recent = r->tokens.count < ENGINE_RECENT ? r->tokens.count : ENGINE_RECENT;
     c->failed = engine_sample(logits, s->vocabulary, &r->sampling, r->tokens.ids + r->tokens.count - recent, recent,
                               random_uniform(r->seed, r->stream, (uint64_t)r->out_count),
-                              s->scratch + (size_t)i * (size_t)s->vocabulary, &c->token, &s->errors[i]);
+                              s->scratch + (size_t)i * 2 * (size_t)s->vocabulary, &c->token, &s->errors[i]);
 }
 
 /* Tokens for the chosen rows, as many at a time as there is memory for logits. */

@@ -111,7 +111,7 @@ static struct engine_token sample(float *logits, int n, const struct engine_samp
 {
     struct engine_token out;
     struct error e;
-    int *scratch = xmalloc((size_t)n * sizeof *scratch);
+    int *scratch = xmalloc(2 * (size_t)n * sizeof *scratch);
     assert_int_equal(engine_sample(logits, n, s, recent, recent_count, draw, scratch, &out, &e), OK);
     free(scratch);
     return out;
@@ -313,7 +313,7 @@ static void test_refusals(void **state)
 {
     (void)state;
     const float bad[] = {NAN, INFINITY, -NAN};
-    int scratch[40];
+    int scratch[80];
     struct engine_token out;
     for (int n = 1; n < 40; n++)
         for (int at = 0; at < n; at++)

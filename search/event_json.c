@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Text in events is UTF-8 already, except where it did not come from the model (a path, a problem): that is made so here. */
+/* Text in events is UTF-8 already, except where it did not come from the model (a path, a problem): that is made so
+ * here. */
 static json_t *text(const char *s)
 {
     if (!s)
@@ -51,8 +52,9 @@ static void set(json_t *object, const char *key, json_t *value)
 
 static void set_usage(json_t *object, const struct search_usage *u)
 {
-    set(object, "tokens", json_pack("{s:I, s:I, s:I}", "prompt", (json_int_t)u->prompt, "cached", (json_int_t)u->cached, "completion",
-                                    (json_int_t)u->completion));
+    set(object, "tokens",
+        json_pack("{s:I, s:I, s:I}", "prompt", (json_int_t)u->prompt, "cached", (json_int_t)u->cached, "completion",
+                  (json_int_t)u->completion));
     set(object, "flops", real(u->flops));
 }
 
@@ -66,7 +68,8 @@ static void add_session(json_t *o, const struct search_event *event)
     /* JSON integers end at 2^63 here; a greater seed is a string of digits. */
     char digits[24];
     snprintf(digits, sizeof digits, "%llu", (unsigned long long)event->session.seed);
-    set(o, "seed", event->session.seed <= INT64_MAX ? json_integer((json_int_t)event->session.seed) : json_string(digits));
+    set(o, "seed",
+        event->session.seed <= INT64_MAX ? json_integer((json_int_t)event->session.seed) : json_string(digits));
     const struct engine_sampling *s = &event->session.sampling;
     json_t *sampling = json_object();
     set(sampling, "temperature", real(s->temperature));
@@ -75,7 +78,8 @@ static void add_session(json_t *o, const struct search_event *event)
     set(sampling, "min_p", real(s->min_p));
     set(sampling, "repetition_penalty", real(s->repetition_penalty));
     set(o, "sampling", sampling);
-    set(o, "budget_tokens", event->session.budget_tokens > 0 ? json_integer(event->session.budget_tokens) : json_null());
+    set(o, "budget_tokens",
+        event->session.budget_tokens > 0 ? json_integer(event->session.budget_tokens) : json_null());
 }
 
 static void add_plan(json_t *o, const struct search_event *event)
@@ -123,7 +127,8 @@ static void add_completion(json_t *o, const struct search_event *event, const st
         json_array_append_new(tokens, token(&event->completion.tokens[i], engine));
     set(o, "item", json_integer(event->completion.item));
     set(o, "sample", json_integer(event->completion.sample));
-    set(o, "prompt", event->completion.prompt ? integers(event->completion.prompt, event->completion.prompt_count) : json_null());
+    set(o, "prompt",
+        event->completion.prompt ? integers(event->completion.prompt, event->completion.prompt_count) : json_null());
     set(o, "text", text(event->completion.text));
     set(o, "ending", json_string(ending_name(event->completion.ending)));
     struct search_usage usage = event->completion.usage;

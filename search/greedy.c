@@ -14,9 +14,13 @@ static void next(const struct search_tree *tree, const struct search_parameters 
     } else if (search_has_answer(tree, node)) {
         search_plan_done(plan, node, xasprintf("the only path, %d thought%s long", n->depth, n->depth == 1 ? "" : "s"));
     } else if (n->state == SEARCH_ILLEGAL) {
-        search_plan_done(plan, -1, xasprintf("thought %d is illegal: %s", n->depth, n->thought->thought.why ? n->thought->thought.why : ""));
+        search_plan_done(
+            plan, -1,
+            xasprintf("thought %d is illegal: %s", n->depth, n->thought->thought.why ? n->thought->thought.why : ""));
     } else {
-        search_plan_done(plan, -1, xasprintf("the path ends after %d thought%s without an answer", n->depth, n->depth == 1 ? "" : "s"));
+        search_plan_done(
+            plan, -1,
+            xasprintf("the path ends after %d thought%s without an answer", n->depth, n->depth == 1 ? "" : "s"));
     }
 }
 

@@ -37,7 +37,8 @@ static void append_path(const struct search_ground *g, int node, struct engine_t
         engine_tokens_add(out, completion->completion.tokens[i].id);
 }
 
-int search_item_prompt(const struct search_ground *g, const struct search_item *item, struct engine_tokens *out, struct error *e)
+int search_item_prompt(const struct search_ground *g, const struct search_item *item, struct engine_tokens *out,
+                       struct error *e)
 {
     int vote = item->purpose == SEARCH_VOTE;
     struct search_path path = path_to(g, vote ? 0 : item->nodes[0]);
@@ -84,8 +85,9 @@ static void find_tokens(const size_t *starts, int count, struct search_cut cut, 
     *tokens = to - from;
 }
 
-static struct search_event *make_thought(const struct search_ground *g, int parent, const struct search_event *completion,
-                                         struct search_path *path, struct search_cut cut, const size_t *starts)
+static struct search_event *make_thought(const struct search_ground *g, int parent,
+                                         const struct search_event *completion, struct search_path *path,
+                                         struct search_cut cut, const size_t *starts)
 {
     struct search_event *event = search_event_make(SEARCH_EVENT_THOUGHT, -1, completion->step);
     event->thought.node = -1;
@@ -130,7 +132,8 @@ struct search_event **search_item_thoughts(const struct search_ground *g, const 
 
 /* --- judgements -------------------------------------------------------------------------------------------------- */
 
-static struct search_event *empty_judgement(const struct search_ground *g, int i, const struct search_item *item, int samples)
+static struct search_event *empty_judgement(const struct search_ground *g, int i, const struct search_item *item,
+                                            int samples)
 {
     struct search_event *event = search_event_make(SEARCH_EVENT_JUDGEMENT, -1, g->tree.steps - 1);
     event->judgement.item = i;

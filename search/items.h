@@ -1,4 +1,5 @@
-/* From items to prompts, and from completions to what they mean. Private to search/: pure, but for asking the engine's vocabulary.
+/* From items to prompts, and from completions to what they mean. Private to search/: pure, but for asking the engine's
+ * vocabulary.
  */
 #ifndef ESPALIER_SEARCH_ITEMS_H
 #define ESPALIER_SEARCH_ITEMS_H
@@ -15,9 +16,11 @@ struct search_ground {
 };
 
 /* Append the tokens of an item's prompt. */
-int search_item_prompt(const struct search_ground *g, const struct search_item *item, struct engine_tokens *out, struct error *e);
+int search_item_prompt(const struct search_ground *g, const struct search_item *item, struct engine_tokens *out,
+                       struct error *e);
 
-/* The text of a completion's tokens as events hold it, malloc'ed; starts[count] gets the offset in it at which each token begins. */
+/* The text of a completion's tokens as events hold it, malloc'ed; starts[count] gets the offset in it at which each
+ * token begins. */
 char *search_completion_text(const struct engine *engine, const struct engine_token *tokens, int count, size_t *starts);
 
 /* The thoughts that a completion event (of `item`) holds, in order: THOUGHT events without number and node. */

@@ -1,7 +1,7 @@
 /* Self-consistency (Wang et al. 2022): m paths, each sampled on its own, and the answer that most of them come to.
  *
- * Each path is a chain of nodes from the root; a plan makes every chain one thought longer, so that the m chains grow side by
- * side, and no chain sees another. */
+ * Each path is a chain of nodes from the root; a plan makes every chain one thought longer, so that the m chains grow
+ * side by side, and no chain sees another. */
 #include "search/strategy.h"
 
 #include <stdlib.h>
@@ -32,9 +32,10 @@ static double path_logprob(const struct search_tree *tree, int node)
 /* --- the tally --------------------------------------------------------------------------------------------------- */
 
 struct tally {
-    struct search_tally *list; /* by votes, then summed log-probability, then the earliest node; answers are the tree's */
+    struct search_tally
+        *list; /* by votes, then summed log-probability, then the earliest node; answers are the tree's */
     int count, capacity;
-    int chains;                /* that were looked at, with or without an answer */
+    int chains; /* that were looked at, with or without an answer */
 };
 
 static int by_votes(const void *a, const void *b)
@@ -87,7 +88,8 @@ static int decided(const struct search_tree *tree, const struct tally *tally)
     if (!decision || decision->decision.tally_count != tally->count)
         return 0;
     for (int i = 0; i < tally->count; i++)
-        if (decision->decision.tally[i].node != tally->list[i].node || decision->decision.tally[i].votes != tally->list[i].votes)
+        if (decision->decision.tally[i].node != tally->list[i].node ||
+            decision->decision.tally[i].votes != tally->list[i].votes)
             return 0;
     return 1;
 }
@@ -141,5 +143,9 @@ static void next(const struct search_tree *tree, const struct search_parameters 
     free(tally.list);
 }
 
-const struct search_strategy search_self_consistency = {
-    .name = "self-consistency", .parameters = parameters, .parameter_count = 1, .samples = 1, .temperature = -1, .next = next};
+const struct search_strategy search_self_consistency = {.name = "self-consistency",
+                                                        .parameters = parameters,
+                                                        .parameter_count = 1,
+                                                        .samples = 1,
+                                                        .temperature = -1,
+                                                        .next = next};

@@ -71,8 +71,8 @@ static int unknown_strategy(const char *name, size_t n, struct error *e)
     return code;
 }
 
-static int read_number(const struct search_strategy *s, const struct search_parameter *p, const char *text, size_t n, int *out,
-                       struct error *e)
+static int read_number(const struct search_strategy *s, const struct search_parameter *p, const char *text, size_t n,
+                       int *out, struct error *e)
 {
     char *copy = xstrndup(text, n), *end;
     errno = 0;
@@ -80,8 +80,8 @@ static int read_number(const struct search_strategy *s, const struct search_para
     int bad = end == copy || *end || errno || value < p->least || value > p->most;
     free(copy);
     if (bad)
-        return error_set(e, ERROR_USAGE, "%s: %s=%.*s: expected a whole number from %d to %d", s->name, p->name, (int)n, text, p->least,
-                         p->most);
+        return error_set(e, ERROR_USAGE, "%s: %s=%.*s: expected a whole number from %d to %d", s->name, p->name, (int)n,
+                         text, p->least, p->most);
     *out = (int)value;
     return OK;
 }
@@ -104,10 +104,12 @@ static int read_parameter(struct search_parameters *out, unsigned *given, const 
             return read_number(s, p, value, length, &out->value[i], e);
         out->value[i] = word_index(p->choices, '|', value, length);
         if (out->value[i] < 0)
-            return error_set(e, ERROR_USAGE, "%s: %s=%.*s: expected one of %s", s->name, p->name, (int)length, value, p->choices);
+            return error_set(e, ERROR_USAGE, "%s: %s=%.*s: expected one of %s", s->name, p->name, (int)length, value,
+                             p->choices);
         return OK;
     }
-    return error_set(e, ERROR_USAGE, "%s: unknown parameter '%.*s'; there are: %s", s->name, (int)name, text, strategy_parameters(s));
+    return error_set(e, ERROR_USAGE, "%s: unknown parameter '%.*s'; there are: %s", s->name, (int)name, text,
+                     strategy_parameters(s));
 }
 
 /* --- what a task can be asked ------------------------------------------------------------------------------------ */
@@ -120,14 +122,15 @@ static int has_prompt(const struct search_task *task, const char *name)
     return 0;
 }
 
-static int no_prompt(const struct search_parameters *p, const struct search_task *task, const char *wanted, struct error *e)
+static int no_prompt(const struct search_parameters *p, const struct search_task *task, const char *wanted,
+                     struct error *e)
 {
     struct string have = {0};
     for (int purpose = SEARCH_SAMPLE; purpose <= SEARCH_VOTE; purpose++)
         if (search_task_has(task, purpose))
             string_addf(&have, "%s%s", have.length ? ", " : "", search_purpose_name(purpose));
-    int code = error_set(e, ERROR_USAGE, "%s needs the prompt '%s', which task %s does not have; it has: %s", p->strategy->name, wanted,
-                         search_task_name(task), have.length ? have.text : "none");
+    int code = error_set(e, ERROR_USAGE, "%s needs the prompt '%s', which task %s does not have; it has: %s",
+                         p->strategy->name, wanted, search_task_name(task), have.length ? have.text : "none");
     string_free(&have);
     return code;
 }
@@ -157,7 +160,8 @@ static int match_task(struct search_parameters *out, unsigned given, const struc
     return OK;
 }
 
-int search_parameters_parse(struct search_parameters *out, const char *spec, const struct search_task *task, struct error *e)
+int search_parameters_parse(struct search_parameters *out, const char *spec, const struct search_task *task,
+                            struct error *e)
 {
     unsigned given = 0;
     size_t n = strcspn(spec, ",");
@@ -256,7 +260,8 @@ int search_has_answer(const struct search_tree *tree, int node)
 int search_same_path(const struct search_tree *tree, int a, int b)
 {
     for (; a != b; a = tree->nodes[a].parent, b = tree->nodes[b].parent)
-        if (tree->nodes[a].depth != tree->nodes[b].depth || strcmp(search_node_text(tree, a), search_node_text(tree, b)))
+        if (tree->nodes[a].depth != tree->nodes[b].depth ||
+            strcmp(search_node_text(tree, a), search_node_text(tree, b)))
             return 0;
     return 1;
 }

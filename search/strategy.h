@@ -1,7 +1,7 @@
 /* What a strategy is. Private to search/: the runner asks, greedy.c, self_consistency.c and tot.c answer.
  *
- * A strategy is one function from a tree to what is to be done next. It keeps nothing: called twice with the same tree it
- * says the same twice, and a tree that was pruned, restored or read from a log is a tree like any other.
+ * A strategy is one function from a tree to what is to be done next. It keeps nothing: called twice with the same tree
+ * it says the same twice, and a tree that was pruned, restored or read from a log is a tree like any other.
  */
 #ifndef ESPALIER_SEARCH_STRATEGY_H
 #define ESPALIER_SEARCH_STRATEGY_H
@@ -15,10 +15,10 @@ enum { SEARCH_PARAMETERS = 8 }; /* of one strategy, at most */
 
 struct search_parameter {
     const char *name;
-    const char *aliases;     /* other names, with a blank between: "n_generate k"; or NULL */
-    const char *choices;     /* "propose|sample": the value is the index of one; NULL: a whole number */
+    const char *aliases; /* other names, with a blank between: "n_generate k"; or NULL */
+    const char *choices; /* "propose|sample": the value is the index of one; NULL: a whole number */
     int standard, least, most;
-    int prompts;             /* the choices name prompts; unless given, the first that the task has is meant */
+    int prompts; /* the choices name prompts; unless given, the first that the task has is meant */
 };
 
 struct search_strategy;
@@ -29,7 +29,8 @@ struct search_parameters {
 
 /* Read "tot,b=5,generate=propose". With a task, prompts it does not have are refused, or stood in for where nothing was
  * said; without one (NULL) only the words are checked. */
-int search_parameters_parse(struct search_parameters *out, const char *spec, const struct search_task *task, struct error *e);
+int search_parameters_parse(struct search_parameters *out, const char *spec, const struct search_task *task,
+                            struct error *e);
 /* The same with every parameter spelled out, malloc'ed. */
 char *search_parameters_text(const struct search_parameters *p);
 
@@ -41,11 +42,11 @@ struct search_plan {
     char *why;
     struct search_item *items; /* ITEMS: at least one */
     int count, capacity;
-    int *kept;                 /* DECISION */
+    int *kept; /* DECISION */
     int kept_count, kept_capacity;
     struct search_tally *tally;
     int tally_count, tie;
-    int node;                  /* DONE: whose answer is the result's, or -1 */
+    int node; /* DONE: whose answer is the result's, or -1 */
 };
 void search_plan_item(struct search_plan *plan, enum search_purpose purpose, const int *nodes, int count, int samples);
 void search_plan_keep(struct search_plan *plan, int node);
@@ -62,7 +63,8 @@ struct search_strategy {
     int temperature; /* -1: as the user and the task say; 0: always the most probable token */
     /* Called when no plan is in progress. With `spent` != 0 nothing more can be asked for: the plan in progress was cut
      * short, and what is next can only be DECISION or DONE, of what there is. Nodes pruned are as if they were not. */
-    void (*next)(const struct search_tree *tree, const struct search_parameters *p, int spent, struct search_plan *plan);
+    void (*next)(const struct search_tree *tree, const struct search_parameters *p, int spent,
+                 struct search_plan *plan);
 };
 /* The strategy of that name, or NULL. */
 const struct search_strategy *search_strategy_find(const char *name);

@@ -1,5 +1,6 @@
-/* Tree of Thoughts, breadth first (Yao et al. 2023): from every state kept generate thoughts, evaluate them, keep b; and so
- * on, a level at a time. One level is two plans and a decision; which of the three is next can be read off the tree:
+/* Tree of Thoughts, breadth first (Yao et al. 2023): from every state kept generate thoughts, evaluate them, keep b;
+ * and so on, a level at a time. One level is two plans and a decision; which of the three is next can be read off the
+ * tree:
  *
  *   a kept node that has not been grown            -> generate
  *   a candidate (its child) that has not been judged -> evaluate
@@ -96,10 +97,12 @@ static int generate(const struct search_tree *tree, const struct search_paramete
         /* A state that was drawn twice is grown twice as much. */
         for (int k = 0; k < tree->kept_count; k++)
             times += tree->kept[k] == node;
-        search_plan_item(plan, propose ? SEARCH_PROPOSE : SEARCH_SAMPLE, &node, 1, times * (propose ? 1 : p->value[N_GENERATE]));
+        search_plan_item(plan, propose ? SEARCH_PROPOSE : SEARCH_SAMPLE, &node, 1,
+                         times * (propose ? 1 : p->value[N_GENERATE]));
     }
     if (plan->count)
-        plan->why = xasprintf("%s from %d state%s", propose ? "propose" : "sample", plan->count, plan->count == 1 ? "" : "s");
+        plan->why =
+            xasprintf("%s from %d state%s", propose ? "propose" : "sample", plan->count, plan->count == 1 ? "" : "s");
     return plan->count;
 }
 
@@ -112,8 +115,8 @@ static int value(const struct search_tree *tree, const struct search_parameters 
         if (isnan(tree->nodes[candidates->list[i]].value))
             search_plan_item(plan, SEARCH_VALUE, &candidates->list[i], 1, p->value[N_EVALUATE]);
     if (plan->count)
-        plan->why = xasprintf("value %d thought%s, %d sample%s each", plan->count, plan->count == 1 ? "" : "s", p->value[N_EVALUATE],
-                              p->value[N_EVALUATE] == 1 ? "" : "s");
+        plan->why = xasprintf("value %d thought%s, %d sample%s each", plan->count, plan->count == 1 ? "" : "s",
+                              p->value[N_EVALUATE], p->value[N_EVALUATE] == 1 ? "" : "s");
     return plan->count;
 }
 
@@ -136,7 +139,8 @@ static int vote(const struct search_tree *tree, const struct search_parameters *
     }
     if (!voted && distinct.count > 1) {
         search_plan_item(plan, SEARCH_VOTE, distinct.list, distinct.count, p->value[N_EVALUATE]);
-        plan->why = xasprintf("vote among %d thoughts, %d sample%s", distinct.count, p->value[N_EVALUATE], p->value[N_EVALUATE] == 1 ? "" : "s");
+        plan->why = xasprintf("vote among %d thoughts, %d sample%s", distinct.count, p->value[N_EVALUATE],
+                              p->value[N_EVALUATE] == 1 ? "" : "s");
     }
     free(distinct.list);
     return plan->count;
@@ -150,7 +154,8 @@ static int draw(const struct search_tree *tree, const struct nodes *candidates, 
     double sum = 0;
     for (int i = 0; i < candidates->count; i++)
         sum += value_of(tree, candidates->list[i]);
-    uint64_t stream = random_stream(SEARCH_VOTE + 1, (uint64_t)tree->steps, 0); /* no purpose of a request has this number */
+    /* Requests have a node and one of the purposes in the first two places: none has this. */
+    uint64_t stream = random_stream((uint64_t)tree->steps, SEARCH_VOTE + 1, 0);
     double at = random_uniform(tree->session->session.seed, stream, (uint64_t)index);
     if (sum <= 0)
         return candidates->list[(int)(at * candidates->count)];
@@ -185,20 +190,21 @@ static void keep_best(const struct search_tree *tree, const struct nodes *candid
     free(left.list);
 }
 
-static void select_nodes(const struct search_tree *tree, const struct search_parameters *p, const struct nodes *candidates,
-                         struct search_plan *plan)
+static void select_nodes(const struct search_tree *tree, const struct search_parameters *p,
+                         const struct nodes *candidates, struct search_plan *plan)
 {
     if (p->value[SELECT] == GREEDY)
         keep_best(tree, candidates, p->value[B], plan);
     else
         for (int i = 0; i < p->value[B]; i++)
             search_plan_keep(plan, draw(tree, candidates, i));
-    struct string why = {0};
     if (candidates->count == 1) {
         plan->why = xstrdup("kept the only thought there was");
         return;
     }
-    string_addf(&why, p->value[SELECT] == GREEDY ? "kept %d of %d by %s:" : "drew %d times from %d by %s:", plan->kept_count,
+    struct string why = {0};
+    string_addf(&why,
+                p->value[SELECT] == GREEDY ? "kept %d of %d by %s:" : "drew %d times from %d by %s:", plan->kept_count,
                 candidates->count, p->value[EVALUATE] == VALUE ? "value" : "votes");
     for (int i = 0; i < plan->kept_count; i++)
         string_addf(&why, "%s %.4g", i ? "," : "", value_of(tree, plan->kept[i]));
@@ -208,7 +214,8 @@ static void select_nodes(const struct search_tree *tree, const struct search_par
 /* --- done -------------------------------------------------------------------------------------------------------- */
 
 /* The answer of greatest value among these; beside it, how many of all answers are right, where that is known. */
-static void finish(const struct search_tree *tree, const struct search_parameters *p, const struct nodes *among, struct search_plan *plan)
+static void finish(const struct search_tree *tree, const struct search_parameters *p, const struct nodes *among,
+                   struct search_plan *plan)
 {
     int best = -1, answers = 0, known = 0, right = 0;
     for (int i = 0; i < among->count; i++) {
@@ -228,7 +235,8 @@ static void finish(const struct search_tree *tree, const struct search_parameter
     struct string why = {0};
     string_addf(&why, answers == 1 ? "the only answer" : "the best of %d answers", answers);
     if (!isnan(tree->nodes[best].value))
-        string_addf(&why, p->value[EVALUATE] == VALUE ? ", of value %.4g" : ", with %.4g votes", tree->nodes[best].value);
+        string_addf(&why, p->value[EVALUATE] == VALUE ? ", of value %.4g" : ", with %.4g votes",
+                    tree->nodes[best].value);
     if (known)
         string_addf(&why, "; %d of %d right", right, answers);
     search_plan_done(plan, best, why.text);
@@ -251,7 +259,8 @@ static struct nodes level_again(const struct search_tree *tree)
     struct nodes others = {0};
     for (int i = 1; i < tree->count && tree->kept_count; i++) {
         const struct search_node *n = &tree->nodes[i];
-        if (n->depth == tree->nodes[tree->kept[0]].depth && n->state != SEARCH_ILLEGAL && n->judgement && !search_tree_is_pruned(tree, i))
+        if (n->depth == tree->nodes[tree->kept[0]].depth && n->state != SEARCH_ILLEGAL && n->judgement &&
+            !search_tree_is_pruned(tree, i))
             add(&others, i);
     }
     return others;
@@ -273,8 +282,10 @@ static void next(const struct search_tree *tree, const struct search_parameters 
     else if (generate(tree, p, &kept, plan))
         ;
     else if (!candidates.count)
-        search_plan_done(plan, -1, xasprintf("no thought was left to go on from after step %d", tree->nodes[tree->kept[0]].depth));
-    else if (kept.count && (p->value[EVALUATE] == VALUE ? value(tree, p, &candidates, plan) : vote(tree, p, &candidates, plan)))
+        search_plan_done(
+            plan, -1, xasprintf("no thought was left to go on from after step %d", tree->nodes[tree->kept[0]].depth));
+    else if (kept.count &&
+             (p->value[EVALUATE] == VALUE ? value(tree, p, &candidates, plan) : vote(tree, p, &candidates, plan)))
         ;
     else
         select_nodes(tree, p, &candidates, plan);

@@ -1,5 +1,5 @@
-/* The tree as the fold of its events. Every event is folded in constant time, but for the counts of ancestors (a walk to
- * the root) and tombstones (the items of the plan in progress are looked at again). */
+/* The tree as the fold of its events. Every event is folded in constant time, but for the counts of ancestors (a walk
+ * to the root) and tombstones (the items of the plan in progress are looked at again). */
 #include "search/event.h"
 
 #include <math.h>
@@ -28,7 +28,8 @@ const char *search_node_text(const struct search_tree *tree, int node)
     return tree->session ? tree->session->session.problem : "";
 }
 
-/* Numbers are indexes unless events were left out (a fold without the undone): then the event stands a little before. */
+/* Numbers are indexes unless events were left out (a fold without the undone): then the event stands a little before.
+ */
 static struct search_event *find_event(const struct search_tree *tree, int64_t number)
 {
     int64_t i = number < tree->event_count ? number : tree->event_count - 1;
@@ -39,14 +40,14 @@ static struct search_event *find_event(const struct search_tree *tree, int64_t n
 
 /* --- the items of the plan in progress --------------------------------------------------------------------------- */
 
-static int grows(const struct search_item *item)
+int search_item_grows(const struct search_item *item)
 {
     return item->purpose == SEARCH_SAMPLE || item->purpose == SEARCH_PROPOSE;
 }
 
 static int item_complete(const struct search_tree *tree, const struct search_item *items, int i)
 {
-    return tree->done[i] >= items[i].samples + !grows(&items[i]);
+    return tree->done[i] >= items[i].samples + !search_item_grows(&items[i]);
 }
 
 /* An item is dropped when all it is about is pruned: a vote goes on among the candidates that are left. */
@@ -64,7 +65,8 @@ int search_item_open(const struct search_tree *tree, int i)
     return !item_complete(tree, items, i) && !item_pruned(tree, &items[i]);
 }
 
-/* Which items are open depends on the tombstones that stand now, not on when they were set: undo gives back what prune dropped. */
+/* Which items are open depends on the tombstones that stand now, not on when they were set: undo gives back what prune
+ * dropped. */
 static void count_open(struct search_tree *tree)
 {
     tree->items_open = 0;
@@ -81,7 +83,7 @@ static void set_done(struct search_tree *tree, int i, int done)
     tree->done[i] = done;
     if (!item_complete(tree, tree->latest_plan->plan.items, i))
         return;
-    if (grows(item))
+    if (search_item_grows(item))
         tree->nodes[item->nodes[0]].state = SEARCH_EXPANDED;
     if (!item_pruned(tree, item))
         tree->items_open--;
@@ -93,7 +95,7 @@ static void close_plan(struct search_tree *tree)
 {
     for (int i = 0; i < tree->done_count; i++) {
         const struct search_item *item = &tree->latest_plan->plan.items[i];
-        if (grows(item) && tree->nodes[item->nodes[0]].state == SEARCH_EXPANDING)
+        if (search_item_grows(item) && tree->nodes[item->nodes[0]].state == SEARCH_EXPANDING)
             tree->nodes[item->nodes[0]].state =
                 tree->done[i] || tree->nodes[item->nodes[0]].children ? SEARCH_EXPANDED : SEARCH_FRONTIER;
     }
@@ -109,7 +111,7 @@ static void open_plan(struct search_tree *tree, const struct search_event *event
         const struct search_item *item = &event->plan.items[i];
         ARRAY_RESERVE(tree->done, i, tree->done_capacity);
         tree->done[i] = 0;
-        if (grows(item))
+        if (search_item_grows(item))
             tree->nodes[item->nodes[0]].state = SEARCH_EXPANDING;
     }
     tree->done_count = event->plan.count;

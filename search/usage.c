@@ -19,7 +19,9 @@ static struct place walk(const struct search_prefixes *p, const int *tokens, int
             break;
         const struct search_edge *e = &p->edges[next];
         at.edge = next;
-        for (at.inside = 0; at.inside < e->length && at.matched < n && p->pool[e->first + at.inside] == tokens[at.matched]; at.inside++)
+        for (at.inside = 0;
+             at.inside < e->length && at.matched < n && p->pool[e->first + at.inside] == tokens[at.matched];
+             at.inside++)
             at.matched++;
         if (at.inside < e->length)
             break;
@@ -65,7 +67,9 @@ void search_prefixes_add(struct search_prefixes *p, const int *tokens, int n)
         ARRAY_RESERVE(p->pool, p->pool_count, p->pool_capacity);
         p->pool[p->pool_count++] = tokens[i];
     }
-    int edge = add_edge(p, (struct search_edge){.first = first, .length = n - at.matched, .child = -1, .sibling = p->edges[at.edge].child});
+    int edge =
+        add_edge(p, (struct search_edge){
+                        .first = first, .length = n - at.matched, .child = -1, .sibling = p->edges[at.edge].child});
     p->edges[at.edge].child = edge;
 }
 
@@ -79,6 +83,8 @@ void search_prefixes_free(struct search_prefixes *p)
 struct search_usage search_usage_of(const struct engine *engine, int prompt, int cached, int completion)
 {
     int64_t rows = (int64_t)prompt - cached + completion;
-    return (struct search_usage){
-        .prompt = prompt, .cached = cached, .completion = completion, .flops = rows ? engine_flops(engine, cached, rows, completion) : 0};
+    return (struct search_usage){.prompt = prompt,
+                                 .cached = cached,
+                                 .completion = completion,
+                                 .flops = rows ? engine_flops(engine, cached, rows, completion) : 0};
 }

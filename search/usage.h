@@ -1,8 +1,9 @@
 /* Counting tokens as a search with an unlimited cache of its own would compute them. Private to search/.
  *
- * What an engine has cached depends on its memory and on what else it does; the bill of a search must not. So it is kept
- * here: a token of a prompt is free when the prompt up to and with it began an earlier prompt, completion included, of the
- * same search. All sequences so far are held in one tree with an edge for each run of tokens that they share.
+ * What an engine has cached depends on its memory and on what else it does; the bill of a search must not. So it is
+ * kept here: a token of a prompt is free when the prompt up to and with it began an earlier prompt, completion
+ * included, of the same search. All sequences so far are held in one tree with an edge for each run of tokens that they
+ * share.
  */
 #ifndef ESPALIER_SEARCH_USAGE_H
 #define ESPALIER_SEARCH_USAGE_H
@@ -12,9 +13,9 @@
 /* Invariant: edges of siblings begin with different tokens; no edge but the root's is empty. {0} is an empty one. */
 struct search_prefixes {
     struct search_edge {
-        int first, length;   /* its tokens: pool[first .. first + length) */
-        int child, sibling;  /* -1: none */
-    } *edges;                /* [0] is the root */
+        int first, length;  /* its tokens: pool[first .. first + length) */
+        int child, sibling; /* -1: none */
+    } * edges;              /* [0] is the root */
     int count, capacity;
     int *pool;
     int pool_count, pool_capacity;

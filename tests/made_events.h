@@ -47,14 +47,16 @@ static inline int64_t made_completion(struct search_tree *tree, int item, int sa
         event->completion.tokens[i].logprob = each;
     event->completion.count = count;
     event->completion.text = xstrdup("made");
-    event->completion.usage = (struct search_usage){.prompt = 10, .cached = sample ? 10 : 3, .completion = count, .flops = 7};
+    event->completion.usage =
+        (struct search_usage){.prompt = 10, .cached = sample ? 10 : 3, .completion = count, .flops = 7};
     fold(tree, event);
     return tree->event_count - 1;
 }
 
-/* A thought of all the tokens of a completion event (-1: of none). Give answer or final = 1 to end the path, why to make it illegal. */
-static inline int made_thought(struct search_tree *tree, int parent, int64_t completion, const char *text, int final, const char *answer,
-                               const char *why)
+/* A thought of all the tokens of a completion event (-1: of none). Give answer or final = 1 to end the path, why to
+ * make it illegal. */
+static inline int made_thought(struct search_tree *tree, int parent, int64_t completion, const char *text, int final,
+                               const char *answer, const char *why)
 {
     struct search_event *event = made(tree, SEARCH_EVENT_THOUGHT);
     event->thought.node = tree->count;
@@ -71,7 +73,8 @@ static inline int made_thought(struct search_tree *tree, int parent, int64_t com
     return tree->count - 1;
 }
 
-static inline void made_judgement(struct search_tree *tree, int item, enum search_purpose purpose, const int *nodes, const double *scores, int count)
+static inline void made_judgement(struct search_tree *tree, int item, enum search_purpose purpose, const int *nodes,
+                                  const double *scores, int count)
 {
     struct search_event *event = made(tree, SEARCH_EVENT_JUDGEMENT);
     event->judgement.item = item;

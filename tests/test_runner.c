@@ -1,8 +1,8 @@
 /* The runner over an engine that writes what a script says: what is asked, what is recorded, what it costs.
  *
- * The engine here stands in for engine/ as a whole. Its tokens are bytes, its conversations are the texts of the messages,
- * and it ends requests in whatever order a test wants. A request's stream tells what it is for, so a script is a table of
- * "purpose node ordinal" -> completion. */
+ * The engine here stands in for engine/ as a whole. Its tokens are bytes, its conversations are the texts of the
+ * messages, and it ends requests in whatever order a test wants. A request's stream tells what it is for, so a script
+ * is a table of "purpose node ordinal" -> completion. */
 #include "search/strategy.h"
 #include "search/usage.h"
 #include "search/event.h"
@@ -28,7 +28,8 @@ struct asked {
     struct engine_token *tokens;
     int count;
     enum engine_ending ending;
-    int given; /* the result was fetched */
+    int given;                /* the result was fetched */
+    struct engine_tokens all; /* prompt and completion */
 };
 enum order { FIRST, LAST, ANY };
 struct engine {
@@ -102,7 +103,8 @@ static const char *script_text(const struct engine *engine, uint64_t stream, enu
                     continue;
                 *purpose = p;
                 for (const struct line *l = engine->script; l->text; l++)
-                    if ((int)l->purpose == p && (l->node == node || l->node < 0) && (l->ordinal == ordinal || l->ordinal < 0))
+                    if ((int)l->purpose == p && (l->node == node || l->node < 0) &&
+                        (l->ordinal == ordinal || l->ordinal < 0))
                         return l->text;
                 fail_msg("the script has no line for %s %d %d", search_purpose_name(p), node, ordinal);
             }
@@ -126,6 +128,9 @@ int engine_submit(struct engine *engine, const struct engine_request *request, i
         a->ending = ENGINE_END_LENGTH;
     }
     a->tokens = xcalloc((size_t)a->count + 1, sizeof *a->tokens);
+    engine_tokens_append(&a->all, request->prompt, request->prompt_count);
+    for (int i = 0; i < a->count; i++)
+        engine_tokens_add(&a->all, (unsigned char)text[i]);
     for (int i = 0; i < a->count; i++)
         a->tokens[i] = (struct engine_token){.id = (unsigned char)text[i], .logprob = -0.5f, .top = {{-1, 0}}};
     *id = a->id;
@@ -185,32 +190,41 @@ void engine_cancel(struct engine *engine, int id)
     engine->cancels++;
 }
 
+/* What is forgotten is what was asked and written, token for token. */
 void engine_forget(struct engine *engine, const int *tokens, int n)
 {
-    (void)tokens;
-    (void)n;
+    int known = 0;
+    for (int i = 0; i < engine->count; i++)
+        known = known || (engine->asked[i].all.count == n &&
+                          !memcmp(engine->asked[i].all.ids, tokens, (size_t)n * sizeof *tokens));
+    assert_true(known);
     engine->forgotten++;
 }
 
 static void engine_empty(struct engine *engine)
 {
-    for (int i = 0; i < engine->count; i++)
+    for (int i = 0; i < engine->count; i++) {
         free(engine->asked[i].tokens);
+        engine_tokens_free(&engine->asked[i].all);
+    }
     free(engine->asked);
 }
 
 /* --- tasks ------------------------------------------------------------------------------------------------------- */
 
-#define HEAD "name: made\nabout: made\nstrategy: greedy\nproblem: {form: any text}\nsteps: 2\n" \
-             "answer: {pattern: '=(\\w+)', otherwise: none}\nverifier: {kind: text}\n"
+#define HEAD                                                                                                           \
+    "name: made\nabout: made\nstrategy: greedy\nproblem: {form: any text}\nsteps: 2\n"                                 \
+    "answer: {pattern: '=(\\w+)', otherwise: none}\nverifier: {kind: text}\n"
 /* Lines from a state, judged by their last line: the prompts are "G<path>|", "J<last>|" and "E<candidates>". */
-static const char lines_task[] = HEAD "continues: false\n"
-                                      "sample: {messages: 'S{problem}{path}|', max_tokens: 12}\n"
-                                      "propose: {messages: 'G{path}|', max_tokens: 30}\n"
-                                      "value: {messages: 'J{last}|', max_tokens: 10, unreadable: 0.5, labels: {sure: 20, likely: 1, impossible: 0.001}}\n"
-                                      "vote: {messages: 'E{candidates}', max_tokens: 10, candidate: \"({number}){last}\", pattern: 'choice (\\d+)'}\n";
+static const char lines_task[] = HEAD
+    "continues: false\n"
+    "sample: {messages: 'S{problem}{path}|', max_tokens: 12}\n"
+    "propose: {messages: 'G{path}|', max_tokens: 30}\n"
+    "value: {messages: 'J{last}|', max_tokens: 10, unreadable: 0.5, labels: {sure: 20, likely: 1, impossible: 0.001}}\n"
+    "vote: {messages: 'E{candidates}', max_tokens: 10, candidate: \"({number}){last}\", pattern: 'choice (\\d+)'}\n";
 /* One growing turn. */
-static const char turn_task[] = HEAD "continues: true\nsample: {messages: 'Q{problem}:', max_tokens: 12, stops: [\";\"]}\n";
+static const char turn_task[] =
+    HEAD "continues: true\nsample: {messages: 'Q{problem}:', max_tokens: 12, stops: [\";\"]}\n";
 
 static struct search_task *open_task(const char *yaml)
 {
@@ -237,10 +251,13 @@ struct run {
     int64_t budget;
     int context;
     /* acts of the user: when the log has so many events, prune (node > 0), undo (-1) or redo (-2) */
-    struct act { int64_t at; int node; } acts[6];
+    struct act {
+        int64_t at;
+        int node;
+    } acts[6];
 };
 struct outcome {
-    struct string log;   /* as JSON, the session left out */
+    struct string log;       /* as JSON, the session left out */
     struct string short_log; /* "propose 0; 3 thoughts; ..." see say_event */
     struct search_usage usage;
     char *answer, *why;
@@ -277,7 +294,9 @@ static void act(struct search *search, const struct run *r, int *acts_done)
     struct error e;
     const struct act *a = &r->acts[*acts_done];
     while (*acts_done < 6 && a->node && search_tree(search)->event_count >= a->at) {
-        int code = a->node > 0 ? search_prune(search, a->node, &e) : a->node == -1 ? search_undo(search, &e) : search_redo(search, &e);
+        int code = a->node > 0     ? search_prune(search, a->node, &e)
+                   : a->node == -1 ? search_undo(search, &e)
+                                   : search_redo(search, &e);
         if (code)
             fail_msg("%s", e.message);
         a = &r->acts[++*acts_done];
@@ -290,17 +309,19 @@ static void check_usage(const struct search_tree *tree)
     struct engine_tokens all[400];
     int count = 0;
     struct search_usage sum = {0};
-    const struct search_event *first = NULL;
     for (int64_t i = 0; i < tree->event_count; i++) {
-        const struct search_event *event = tree->events[i];
+        const struct search_event *event = tree->events[i], *first = event;
         if (event->kind != SEARCH_EVENT_COMPLETION)
             continue;
-        if (event->completion.sample == 0)
-            first = event;
+        for (int64_t k = i; first->completion.sample || first->completion.item != event->completion.item;)
+            do
+                first = tree->events[--k];
+            while (first->kind != SEARCH_EVENT_COMPLETION);
         int cached = event->completion.sample ? first->completion.prompt_count : 0;
         for (int k = 0; k < count; k++) {
             int n = 0;
-            while (n < all[k].count && n < first->completion.prompt_count && all[k].ids[n] == first->completion.prompt[n])
+            while (n < all[k].count && n < first->completion.prompt_count &&
+                   all[k].ids[n] == first->completion.prompt[n])
                 n++;
             cached = n > cached ? n : cached;
         }
@@ -325,7 +346,8 @@ static void check_usage(const struct search_tree *tree)
 
 static struct outcome run(const struct run *r)
 {
-    struct engine engine = {.info = {.name = "script", .context = r->context ? r->context : 500}, .script = r->script, .order = r->order};
+    struct engine engine = {
+        .info = {.name = "script", .context = r->context ? r->context : 500}, .script = r->script, .order = r->order};
     struct outcome out = {0};
     struct search_task *task = open_task(r->yaml);
     struct search_options options = {.task = task,
@@ -386,23 +408,28 @@ static struct outcome run_in_all_orders(struct run r)
 
 /* --- strategies, end to end -------------------------------------------------------------------------------------- */
 
-/* Level 1: a b a; the copy is worth 0 and costs nothing. Level 2: the states of a and b both lead to "=x": the same prompt, judged
- * once. "=y" is judged on its own, "c" ends without an answer: 0 without being judged. */
+/* Level 1: a b a; the copy is worth 0 and costs nothing. Level 2: the states of a and b both lead to "=x": the same
+ * prompt, judged once. "=y" is judged on its own, "c" ends without an answer: 0 without being judged. */
 static const struct line tot_script[] = {
     {SEARCH_PROPOSE, 0, 0, "a\nb\na\n"},
     {SEARCH_PROPOSE, 1, 0, "=x\n=y\n"},
     {SEARCH_PROPOSE, 2, 0, "=x\nc\n"},
-    {SEARCH_VALUE, 1, 0, "sure"}, {SEARCH_VALUE, 1, 1, "hm\nlikely"}, /* 21 */
-    {SEARCH_VALUE, 2, 0, "what?"}, {SEARCH_VALUE, 2, 1, "sure"}, /* unreadable: 0.5; 20.5 */
-    {SEARCH_VALUE, 4, 0, "likely"}, {SEARCH_VALUE, 4, 1, "impossible"}, /* 1.001 */
-    {SEARCH_VALUE, 5, 0, "likely"}, {SEARCH_VALUE, 5, 1, "likely"}, /* 2 */
+    {SEARCH_VALUE, 1, 0, "sure"},
+    {SEARCH_VALUE, 1, 1, "hm\nlikely"}, /* 21 */
+    {SEARCH_VALUE, 2, 0, "what?"},
+    {SEARCH_VALUE, 2, 1, "sure"}, /* unreadable: 0.5; 20.5 */
+    {SEARCH_VALUE, 4, 0, "likely"},
+    {SEARCH_VALUE, 4, 1, "impossible"}, /* 1.001 */
+    {SEARCH_VALUE, 5, 0, "likely"},
+    {SEARCH_VALUE, 5, 1, "likely"}, /* 2 */
     {0},
 };
 
 static void test_tot_value(void **state)
 {
     (void)state;
-    struct outcome out = run_in_all_orders((struct run){.yaml = lines_task, .strategy = "tot,b=2,n_evaluate=2", .script = tot_script});
+    struct outcome out =
+        run_in_all_orders((struct run){.yaml = lines_task, .strategy = "tot,b=2,n_evaluate=2", .script = tot_script});
     assert_string_equal(string_text(&out.short_log),
                         "[propose from 1 state] 1<0:a 2<0:b 3<0:a "
                         "[value 3 thoughts, 2 samples each] judged 1=21 judged 2=20.5 cached 3=0 "
@@ -420,16 +447,17 @@ static void test_tot_vote(void **state)
 {
     (void)state;
     static const struct line script[] = {
-        {SEARCH_SAMPLE, 0, 0, "a"}, {SEARCH_SAMPLE, 0, 1, "b"}, {SEARCH_SAMPLE, 0, 2, "c"},
-        {SEARCH_VOTE, 1, 0, "choice 2"}, {SEARCH_VOTE, 1, 1, "choice 9"}, {SEARCH_VOTE, 1, 2, "choice 2"},
-        {SEARCH_SAMPLE, 2, -1, "=7"},
-        {0},
+        {SEARCH_SAMPLE, 0, 0, "a"},      {SEARCH_SAMPLE, 0, 1, "b"},
+        {SEARCH_SAMPLE, 0, 2, "c"},      {SEARCH_VOTE, 1, 0, "choice 2"},
+        {SEARCH_VOTE, 1, 1, "choice 9"}, {SEARCH_VOTE, 1, 2, "choice 2"},
+        {SEARCH_SAMPLE, 2, -1, "=7"},    {0},
     };
     struct outcome out = run_in_all_orders(
         (struct run){.yaml = lines_task, .strategy = "tot,b=1,generate=sample,k=3,evaluate=vote", .script = script});
-    assert_string_equal(string_text(&out.short_log),
-                        "[sample from 1 state] 1<0:a 2<0:b 3<0:c [vote among 3 thoughts, 3 samples] judged 1=0 2=2 3=0 "
-                        "[kept 1 of 3 by votes: 2] [sample from 1 state] 4<2:=7 5<2:=7 6<2:=7 [kept 1 of 3 by votes: 0] ");
+    assert_string_equal(
+        string_text(&out.short_log),
+        "[sample from 1 state] 1<0:a 2<0:b 3<0:c [vote among 3 thoughts, 3 samples] judged 1=0 2=2 3=0 "
+        "[kept 1 of 3 by votes: 2] [sample from 1 state] 4<2:=7 5<2:=7 6<2:=7 [kept 1 of 3 by votes: 0] ");
     assert_string_equal(out.answer, "7");
     outcome_free(&out);
 }
@@ -437,18 +465,20 @@ static void test_tot_vote(void **state)
 /* Chains of one growing turn: each prompt is the one before with what was written, so of it nothing is paid twice. */
 static const struct line chain_script[] = {
     {SEARCH_SAMPLE, 0, 0, "one;"}, {SEARCH_SAMPLE, 0, 1, "=4;"}, {SEARCH_SAMPLE, 0, 2, "two;"},
-    {SEARCH_SAMPLE, 1, 0, "=5"},   {SEARCH_SAMPLE, 3, 0, "=4"},
-    {0},
+    {SEARCH_SAMPLE, 1, 0, "=5"},   {SEARCH_SAMPLE, 3, 0, "=4"},  {0},
 };
 
 static void test_self_consistency(void **state)
 {
     (void)state;
-    struct outcome out = run_in_all_orders((struct run){.yaml = turn_task, .strategy = "self-consistency,m=3", .script = chain_script});
-    assert_string_equal(string_text(&out.short_log), "[begin 3 paths] 1<0:one 2<0:=4 3<0:two [go on with 2 paths] 4<1:=5 5<3:=4 "
-                                                     "[plurality 2 of 3: 4] ");
+    struct outcome out =
+        run_in_all_orders((struct run){.yaml = turn_task, .strategy = "self-consistency,m=3", .script = chain_script});
+    assert_string_equal(string_text(&out.short_log),
+                        "[begin 3 paths] 1<0:one 2<0:=4 3<0:two [go on with 2 paths] 4<1:=5 5<3:=4 "
+                        "[plurality 2 of 3: 4] ");
     assert_string_equal(out.answer, "4");
-    /* "Qp:" three times, then with "one;" and "two;": 3 * 3 + 2 * 7, all but the first three known; 4 + 3 + 4 + 2 + 2 written. */
+    /* "Qp:" three times, then with "one;" and "two;": 3 * 3 + 2 * 7, all but the first three known; 4 + 3 + 4 + 2 + 2
+     * written. */
     assert_int_equal(out.usage.prompt, 23);
     assert_int_equal(out.usage.cached, 20);
     assert_int_equal(out.usage.completion, 15);
@@ -462,7 +492,8 @@ static int64_t spent(const struct search_usage *u)
     return u->prompt - u->cached + u->completion;
 }
 
-/* Whatever the budget, never more; the same log whatever ends first; and with enough of it, the log of no budget at all. */
+/* Whatever the budget, never more; the same log whatever ends first; and with enough of it, the log of no budget at
+ * all. */
 static void test_every_budget(void **state)
 {
     (void)state;
@@ -478,7 +509,8 @@ static void test_every_budget(void **state)
             struct outcome out = run_in_all_orders(r);
             assert_true(spent(&out.usage) <= r.budget);
             if (!strncmp(out.why, "budget spent: ", 14))
-                assert_true(spent(&out.usage) >= before - 12); /* it is used up but for what the next prompt would have cost */
+                assert_true(spent(&out.usage) >=
+                            before - 12); /* it is used up but for what the next prompt would have cost */
             else
                 assert_string_equal(string_text(&out.log), string_text(&free_run.log));
             before = spent(&out.usage);
@@ -495,7 +527,8 @@ static void test_budget_to_the_token(void **state)
     (void)state;
     static const struct line script[] = {{SEARCH_SAMPLE, -1, -1, "abcdefgh;"}, {0}};
     for (int64_t budget = 4; budget < 3 + 18; budget++) {
-        struct outcome out = run(&(struct run){.yaml = turn_task, .strategy = "greedy", .script = script, .budget = budget});
+        struct outcome out =
+            run(&(struct run){.yaml = turn_task, .strategy = "greedy", .script = script, .budget = budget});
         assert_int_equal(spent(&out.usage), budget);
         outcome_free(&out);
     }
@@ -509,9 +542,9 @@ static void test_budget_to_the_token(void **state)
 /* --- acts of the user -------------------------------------------------------------------------------------------- */
 
 static const struct line wide_script[] = {
-    {SEARCH_SAMPLE, 0, 0, "a;"}, {SEARCH_SAMPLE, 0, 1, "b;"}, {SEARCH_SAMPLE, 0, 2, "c;"}, {SEARCH_SAMPLE, 0, 3, "d;"},
-    {SEARCH_SAMPLE, 1, 0, "=1"}, {SEARCH_SAMPLE, 2, 0, "=2"}, {SEARCH_SAMPLE, 3, 0, "=3"}, {SEARCH_SAMPLE, 4, 0, "=3"},
-    {0},
+    {SEARCH_SAMPLE, 0, 0, "a;"}, {SEARCH_SAMPLE, 0, 1, "b;"}, {SEARCH_SAMPLE, 0, 2, "c;"},
+    {SEARCH_SAMPLE, 0, 3, "d;"}, {SEARCH_SAMPLE, 1, 0, "=1"}, {SEARCH_SAMPLE, 2, 0, "=2"},
+    {SEARCH_SAMPLE, 3, 0, "=3"}, {SEARCH_SAMPLE, 4, 0, "=3"}, {0},
 };
 
 /* Events: session, plan, 4 completions with a thought each: 10; the plan that goes on: 11; then 4 pairs. */
@@ -521,24 +554,27 @@ static void test_prune_in_a_plan(void **state)
     struct run r = {.yaml = turn_task, .strategy = "self-consistency,m=4", .script = wide_script};
     r.acts[0] = (struct act){11, 4};
     struct outcome out = run_in_all_orders(r);
-    assert_string_equal(string_text(&out.short_log), "[begin 4 paths] 1<0:a 2<0:b 3<0:c 4<0:d [go on with 4 paths] 5<1:=1 6<2:=2 7<3:=3 "
-                                                     "[plurality 1 of 3, a tie broken by log-probability: 1] ");
+    assert_string_equal(string_text(&out.short_log),
+                        "[begin 4 paths] 1<0:a 2<0:b 3<0:c 4<0:d [go on with 4 paths] 5<1:=1 6<2:=2 7<3:=3 "
+                        "[plurality 1 of 3, a tie broken by log-probability: 1] ");
     assert_int_equal(out.forgotten, 1); /* the thought itself: nothing was asked below it */
     outcome_free(&out);
 
     /* Restored within the plan, its work is done after all. */
     r.acts[1] = (struct act){13, -1};
     out = run_in_all_orders(r);
-    assert_string_equal(string_text(&out.short_log), "[begin 4 paths] 1<0:a 2<0:b 3<0:c 4<0:d [go on with 4 paths] 5<1:=1 6<2:=2 7<3:=3 8<4:=3 "
-                                                     "[plurality 2 of 4: 3] ");
+    assert_string_equal(string_text(&out.short_log),
+                        "[begin 4 paths] 1<0:a 2<0:b 3<0:c 4<0:d [go on with 4 paths] 5<1:=1 6<2:=2 7<3:=3 8<4:=3 "
+                        "[plurality 2 of 4: 3] ");
     outcome_free(&out);
 
     /* Restored when the others were done: what is missing is done last. */
     r.acts[0] = (struct act){11, 1};
     r.acts[1] = (struct act){18, -1};
     out = run_in_all_orders(r);
-    assert_string_equal(string_text(&out.short_log), "[begin 4 paths] 1<0:a 2<0:b 3<0:c 4<0:d [go on with 4 paths] 5<2:=2 6<3:=3 7<4:=3 8<1:=1 "
-                                                     "[plurality 2 of 4: 3] ");
+    assert_string_equal(string_text(&out.short_log),
+                        "[begin 4 paths] 1<0:a 2<0:b 3<0:c 4<0:d [go on with 4 paths] 5<2:=2 6<3:=3 7<4:=3 8<1:=1 "
+                        "[plurality 2 of 4: 3] ");
     outcome_free(&out);
 }
 
@@ -547,7 +583,8 @@ static void test_prune_cancels(void **state)
 {
     (void)state;
     struct run r = {.yaml = turn_task, .strategy = "self-consistency,m=4", .script = wide_script, .order = FIRST};
-    /* In the second plan at 13 events the first of four requests is recorded, so all were sent and three are in flight. */
+    /* In the second plan at 13 events the first of four requests is recorded, so all were sent and three are in flight.
+     */
     r.acts[0] = (struct act){13, 4};
     struct outcome out = run(&r);
     assert_int_equal(out.cancels, 1);
@@ -569,7 +606,8 @@ static void test_acts_under_budgets(void **state)
     (void)state;
     for (int budget = 10; budget < 30; budget += 3)
         for (int at = 4; at < 18; at++) {
-            struct run r = {.yaml = turn_task, .strategy = "self-consistency,m=4", .script = wide_script, .budget = budget};
+            struct run r = {
+                .yaml = turn_task, .strategy = "self-consistency,m=4", .script = wide_script, .budget = budget};
             r.acts[0] = (struct act){at, 1};
             r.acts[1] = (struct act){at + 3, -1};
             r.acts[2] = (struct act){at + 4, -2};
@@ -585,12 +623,13 @@ static void test_prune_the_source_of_a_judgement(void **state)
 {
     (void)state;
     static const struct line script[] = {
-        {SEARCH_PROPOSE, 0, 0, "a\nb\n"}, {SEARCH_VALUE, 1, -1, "sure"}, {SEARCH_VALUE, 2, -1, "likely"},
-        {SEARCH_PROPOSE, 1, 0, "=x\n"},   {SEARCH_PROPOSE, 2, 0, "=x\n"},
-        {SEARCH_VALUE, 3, -1, "sure"},    {SEARCH_VALUE, 4, -1, "likely"},
-        {0},
+        {SEARCH_PROPOSE, 0, 0, "a\nb\n"}, {SEARCH_VALUE, 1, -1, "sure"},
+        {SEARCH_VALUE, 2, -1, "likely"},  {SEARCH_PROPOSE, 1, 0, "=x\n"},
+        {SEARCH_PROPOSE, 2, 0, "=x\n"},   {SEARCH_VALUE, 3, -1, "sure"},
+        {SEARCH_VALUE, 4, -1, "likely"},  {0},
     };
-    /* 0 session, plan, completion, a, b; plan, 2 x (completion, judgement); decision; plan, 2 x (completion, thought); plan: 17 events */
+    /* 0 session, plan, completion, a, b; plan, 2 x (completion, judgement); decision; plan, 2 x (completion, thought);
+     * plan: 17 events */
     struct run r = {.yaml = lines_task, .strategy = "tot,b=2,n_evaluate=1", .script = script};
     struct outcome out = run_in_all_orders(r);
     assert_non_null(strstr(string_text(&out.short_log), "judged 3=20 cached 4=20 "));
@@ -605,13 +644,32 @@ static void test_prune_the_source_of_a_judgement(void **state)
     outcome_free(&out);
 }
 
+/* Restored between two samples of its judgement: the second is asked for, and the two are judged together. */
+static void test_prune_between_samples(void **state)
+{
+    (void)state;
+    struct run r = {.yaml = lines_task, .strategy = "tot,b=2,n_evaluate=2", .script = tot_script};
+    r.acts[0] = (struct act){8, 1};
+    r.acts[1] = (struct act){11, -1};
+    struct outcome out = run_in_all_orders(r);
+    assert_non_null(strstr(string_text(&out.short_log),
+                           "[value 3 thoughts, 2 samples each] judged 2=20.5 judged 1=21 cached 3=0 "));
+    outcome_free(&out);
+    /* At the next prune its two samples are found by their own prompt: two of the value, and of what was proposed from
+     * it. */
+    r.acts[2] = (struct act){18, 1};
+    out = run_in_all_orders(r);
+    outcome_free(&out);
+}
+
 /* After its end a search is woken by a prune, comes to another result, and by undo to the first again. */
 static void test_acts_after_the_end(void **state)
 {
     (void)state;
     struct engine engine = {.info = {.name = "script", .context = 500}, .script = wide_script};
     struct search_task *task = open_task(turn_task);
-    struct search_options options = {.task = task, .problem = "p", .strategy = "self-consistency,m=4", .sampling = {-1, -1, -1, -1, -1}};
+    struct search_options options = {
+        .task = task, .problem = "p", .strategy = "self-consistency,m=4", .sampling = {-1, -1, -1, -1, -1}};
     struct search *search;
     struct error e;
     enum search_status status = SEARCH_WORKING;
@@ -653,7 +711,8 @@ static void test_live(void **state)
     (void)state;
     struct engine engine = {.info = {.name = "script", .context = 500}, .script = wide_script, .order = LAST};
     struct search_task *task = open_task(turn_task);
-    struct search_options options = {.task = task, .problem = "p", .strategy = "self-consistency,m=4", .sampling = {-1, -1, -1, -1, -1}};
+    struct search_options options = {
+        .task = task, .problem = "p", .strategy = "self-consistency,m=4", .sampling = {-1, -1, -1, -1, -1}};
     struct search *search;
     struct search_live live;
     struct error e;
@@ -703,11 +762,13 @@ static void test_prefixes(void **state)
 
 /* --- errors ------------------------------------------------------------------------------------------------------ */
 
-static void open_fails(const char *yaml, const char *strategy, const char *problem, int context, int code, const char *part)
+static void open_fails(const char *yaml, const char *strategy, const char *problem, int context, int code,
+                       const char *part)
 {
     struct engine engine = {.info = {.name = "script", .context = context}};
     struct search_task *task = open_task(yaml);
-    struct search_options options = {.task = task, .problem = problem, .strategy = strategy, .sampling = {-1, -1, -1, -1, -1}};
+    struct search_options options = {
+        .task = task, .problem = problem, .strategy = strategy, .sampling = {-1, -1, -1, -1, -1}};
     struct search *search;
     struct error e;
     assert_int_equal(search_open(&search, &engine, &options, &e), code);
@@ -720,8 +781,10 @@ static void open_fails(const char *yaml, const char *strategy, const char *probl
 static void test_errors(void **state)
 {
     (void)state;
-    open_fails(turn_task, "bfs", "p", 500, ERROR_USAGE, "unknown strategy 'bfs'; there are: greedy, self-consistency, tot");
-    open_fails(turn_task, "tot", "p", 500, ERROR_USAGE, "tot needs the prompt 'value', which task made does not have; it has: sample");
+    open_fails(turn_task, "bfs", "p", 500, ERROR_USAGE,
+               "unknown strategy 'bfs'; there are: greedy, self-consistency, tot");
+    open_fails(turn_task, "tot", "p", 500, ERROR_USAGE,
+               "tot needs the prompt 'value', which task made does not have; it has: sample");
     open_fails(turn_task, "tot,generate=propose", "p", 500, ERROR_USAGE, "needs the prompt 'propose'");
     open_fails(turn_task, "greedy", "@0", 500, ERROR_INPUT, "'@0'");
     open_fails(turn_task, "greedy", "@1x", 500, ERROR_INPUT, "'@1x'");
@@ -733,7 +796,8 @@ static void test_errors(void **state)
 static void test_too_long_half_way(void **state)
 {
     (void)state;
-    struct engine engine = {.info = {.name = "script", .context = 8}, .script = (const struct line[]){{SEARCH_PROPOSE, -1, -1, "abcdefgh"}, {0}}};
+    struct engine engine = {.info = {.name = "script", .context = 8},
+                            .script = (const struct line[]){{SEARCH_PROPOSE, -1, -1, "abcdefgh"}, {0}}};
     struct search_task *task = open_task(lines_task);
     struct search_options options = {.task = task, .problem = "p", .strategy = "tot", .sampling = {-1, -1, -1, -1, -1}};
     struct search *search;
@@ -753,13 +817,21 @@ static void test_too_long_half_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tot_value),          cmocka_unit_test(test_tot_vote),
-        cmocka_unit_test(test_self_consistency),   cmocka_unit_test(test_every_budget),
-        cmocka_unit_test(test_budget_to_the_token), cmocka_unit_test(test_prune_in_a_plan),
-        cmocka_unit_test(test_prune_cancels),      cmocka_unit_test(test_acts_under_budgets),
-        cmocka_unit_test(test_prune_the_source_of_a_judgement), cmocka_unit_test(test_acts_after_the_end),
-        cmocka_unit_test(test_live),               cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_errors),             cmocka_unit_test(test_too_long_half_way),
+        cmocka_unit_test(test_tot_value),
+        cmocka_unit_test(test_tot_vote),
+        cmocka_unit_test(test_self_consistency),
+        cmocka_unit_test(test_every_budget),
+        cmocka_unit_test(test_budget_to_the_token),
+        cmocka_unit_test(test_prune_in_a_plan),
+        cmocka_unit_test(test_prune_cancels),
+        cmocka_unit_test(test_acts_under_budgets),
+        cmocka_unit_test(test_prune_the_source_of_a_judgement),
+        cmocka_unit_test(test_prune_between_samples),
+        cmocka_unit_test(test_acts_after_the_end),
+        cmocka_unit_test(test_live),
+        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_too_long_half_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,9 @@
-/* Whole searches with real models: the same seed gives the same log, byte for byte, whatever the threads, the batch, the
- * memory, what is cached already, how often the search is paused; and with the same acts of the user at the same events.
+/* Whole searches with real models: the same seed gives the same log, byte for byte, whatever the threads, the batch,
+ * the memory, what is cached already, how often the search is paused; and with the same acts of the user at the same
+ * events.
  *
- * The tiny models have random weights and write noise, which makes them hard to repeat by accident. Run from the root of the
- * repository. */
+ * The tiny models have random weights and write noise, which makes them hard to repeat by accident. Run from the root
+ * of the repository. */
 #include "search/search.h"
 
 #include <setjmp.h>
@@ -16,11 +17,13 @@ static const char tiny[] = "tests/reference/tiny/tiny-q8_0.gguf", tiny_f32[] = "
 
 /* Noise has letters and digits: enough for labels and votes. */
 static const char noise_task[] =
-    "name: noise\nabout: made\nstrategy: greedy\nproblem: {form: any text}\nsteps: 3\nsampling: {temperature: 0.9, repetition_penalty: 1.1}\n"
+    "name: noise\nabout: made\nstrategy: greedy\nproblem: {form: any text}\nsteps: 3\nsampling: {temperature: 0.9, "
+    "repetition_penalty: 1.1}\n"
     "answer: {pattern: '([0-9])', otherwise: text}\nverifier: {kind: text}\n"
     "sample: {messages: 'Go on: {problem} {path}', max_tokens: 24}\n"
     "propose: {messages: 'List: {problem} {path}', max_tokens: 60}\n"
-    "value: {messages: 'Judge: {last}', max_tokens: 20, unreadable: 0.5, pattern: '([aeiou])', labels: {a: 5, e: 3, i: 2, o: 1, u: 0.1}}\n"
+    "value: {messages: 'Judge: {last}', max_tokens: 20, unreadable: 0.5, pattern: '([aeiou])', labels: {a: 5, e: 3, i: "
+    "2, o: 1, u: 0.1}}\n"
     "vote: {messages: 'Choose: {candidates}', max_tokens: 24, candidate: '{number}: {last}; ', pattern: '([1-9])'}\n";
 
 static char *write_task(void)
@@ -35,15 +38,18 @@ static char *write_task(void)
 
 /* --- running ----------------------------------------------------------------------------------------------------- */
 
-struct act { int64_t at; int node; }; /* when the log has so many events: prune (node > 0), undo (-1), redo (-2) */
+struct act {
+    int64_t at;
+    int node;
+}; /* when the log has so many events: prune (node > 0), undo (-1), redo (-2) */
 struct setting {
     const char *model, *task, *problem, *strategy;
     uint64_t seed;
     int64_t budget;
     int threads, batch;
     size_t kv_memory;
-    int pauses;   /* look at the tree and at what is live after each call */
-    int warm;     /* another search went before on the same engine */
+    int pauses; /* look at the tree and at what is live after each call */
+    int warm;   /* another search went before on the same engine */
     struct act acts[6];
 };
 
@@ -70,7 +76,9 @@ static void act(struct search *search, const struct act *acts, int *next)
 {
     while (*next < 6 && acts[*next].at && search_tree(search)->event_count >= acts[*next].at) {
         int node = acts[(*next)++].node;
-        node > 0 ? search_prune(search, node, NULL) : node == -1 ? search_undo(search, NULL) : search_redo(search, NULL);
+        node > 0     ? search_prune(search, node, NULL)
+        : node == -1 ? search_undo(search, NULL)
+                     : search_redo(search, NULL);
     }
 }
 
@@ -97,8 +105,14 @@ static char *search_with(struct engine *engine, const struct setting *s, int64_t
     enum search_status status = SEARCH_WORKING;
     int acts = 0;
     int code = search_task_open(&task, s->task, &e);
-    struct search_options options = {.task = task, .problem = s->problem, .strategy = s->strategy, .seed = s->seed,
-                                     .sampling = {-1, -1, -1, -1, -1}, .budget_tokens = s->budget, .sink = take_event, .context = &sink};
+    struct search_options options = {.task = task,
+                                     .problem = s->problem,
+                                     .strategy = s->strategy,
+                                     .seed = s->seed,
+                                     .sampling = {-1, -1, -1, -1, -1},
+                                     .budget_tokens = s->budget,
+                                     .sink = take_event,
+                                     .context = &sink};
     if (!code)
         code = search_open(&search, engine, &options, &e);
     while (!code && status != SEARCH_DONE) {
@@ -121,7 +135,8 @@ static char *run(const struct setting *s, int64_t *events)
 {
     struct error e;
     struct engine *engine;
-    struct engine_options options = {.model = s->model, .threads = s->threads, .batch = s->batch, .kv_memory = s->kv_memory};
+    struct engine_options options = {
+        .model = s->model, .threads = s->threads, .batch = s->batch, .kv_memory = s->kv_memory};
     if (engine_open(&engine, &options, &e))
         fail_msg("%s", e.message);
     if (s->warm) {
@@ -137,7 +152,10 @@ static char *run(const struct setting *s, int64_t *events)
 /* The log of a setting must not depend on how it is run. Returns how many events it has. */
 static int64_t check_same(struct setting s)
 {
-    static const struct { int threads, batch, pauses, warm; size_t memory; } ways[] = {
+    static const struct {
+        int threads, batch, pauses, warm;
+        size_t memory;
+    } ways[] = {
         {2, 0, 0, 0, 0}, {1, 1, 0, 0, 0}, {2, 16, 1, 0, 0}, {1, 3, 1, 1, 0}, {1, 0, 0, 0, 600 * 1024},
     };
     int64_t events;
@@ -156,7 +174,8 @@ static int64_t check_same(struct setting s)
             size_t at = 0;
             while (first[at] == other[at])
                 at++;
-            fail_msg("way %zu of %s: the logs part at byte %zu: %.60s | %.60s", i, s.strategy, at, first + at, other + at);
+            fail_msg("way %zu of %s: the logs part at byte %zu: %.60s | %.60s", i, s.strategy, at, first + at,
+                     other + at);
         }
         free(other);
     }
@@ -190,7 +209,8 @@ static void test_same_seed_same_log(void **state)
 
 static void test_another_seed_another_log(void **state)
 {
-    struct setting s = {.model = tiny, .task = *state, .problem = "p", .strategy = strategies[1], .seed = 1, .threads = 1};
+    struct setting s = {
+        .model = tiny, .task = *state, .problem = "p", .strategy = strategies[1], .seed = 1, .threads = 1};
     char *one = run(&s, NULL);
     s.seed = 2;
     char *two = run(&s, NULL);
@@ -230,9 +250,12 @@ static void test_shipped_tasks(void **state)
 {
     (void)state;
     /* Those whose prompts a tiny model's context holds. */
-    static const struct { const char *task, *problem; } tasks[] = {{"examples/ask.yaml", "What is 8 * 7?"}, {"examples/math-word.yaml", "@1"}};
+    static const struct {
+        const char *task, *problem;
+    } tasks[] = {{"examples/ask.yaml", "What is 8 * 7?"}, {"examples/math-word.yaml", "@1"}};
     for (int i = 0; i < 2; i++) {
-        struct setting s = {.model = tiny, .task = tasks[i].task, .problem = tasks[i].problem, .seed = 1, .budget = 4000};
+        struct setting s = {
+            .model = tiny, .task = tasks[i].task, .problem = tasks[i].problem, .seed = 1, .budget = 4000};
         check_same(s);
     }
 }
@@ -242,9 +265,10 @@ static void test_shipped_tasks(void **state)
 static char *find_model(void)
 {
     const char *given = getenv("ESPALIER_MODEL"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char *path = given                  ? xstrdup(given)
-                 : cache && *cache      ? xasprintf("%s/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf", cache)
-                                        : xasprintf("%s/.cache/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf", home ? home : "");
+    char *path = given ? xstrdup(given)
+                 : cache && *cache
+                     ? xasprintf("%s/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf", cache)
+                     : xasprintf("%s/.cache/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf", home ? home : "");
     if (access(path, R_OK)) {
         print_message("skipped: no model at %s\n", path);
         free(path);
@@ -257,9 +281,18 @@ static void test_model(void **state)
 {
     (void)state;
     char *model = find_model();
-    check_same((struct setting){.model = model, .task = "examples/ask.yaml", .problem = "What is 8 * 7?", .strategy = "self-consistency,m=6",
-                                .seed = 1, .budget = 400, .acts = {{7, 2}, {11, -1}}});
-    check_same((struct setting){.model = model, .task = "examples/game24.yaml", .problem = "@901", .strategy = "tot,b=2,n_evaluate=1", .seed = 1,
+    check_same((struct setting){.model = model,
+                                .task = "examples/ask.yaml",
+                                .problem = "What is 8 * 7?",
+                                .strategy = "self-consistency,m=6",
+                                .seed = 1,
+                                .budget = 400,
+                                .acts = {{7, 2}, {11, -1}}});
+    check_same((struct setting){.model = model,
+                                .task = "examples/game24.yaml",
+                                .problem = "@901",
+                                .strategy = "tot,b=2,n_evaluate=1",
+                                .seed = 1,
                                 .budget = 1500});
     free(model);
 }

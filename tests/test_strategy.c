@@ -7,7 +7,10 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
-#define GROW(node, n) {.purpose = SEARCH_SAMPLE, .nodes = (int[]){node}, .count = 1, .samples = n}
+#define GROW(node, n)                                                                                                  \
+    {                                                                                                                  \
+        .purpose = SEARCH_SAMPLE, .nodes = (int[]){node}, .count = 1, .samples = n                                     \
+    }
 
 /* What a strategy says is next, as text: "propose 0 x1; propose 3 x2", "keep 4 2", "done 4". */
 static char *say(const struct search_tree *tree, const char *spec, int spent, struct search_plan *plan)
@@ -58,7 +61,8 @@ static void grow(struct search_tree *tree, int parent, int count, const char *co
         made_thought(tree, parent, c, t, 0, t[0] == '=' ? t + 1 : NULL, t[0] == '!' ? "wrong" : NULL);
     }
 }
-#define GROWN(tree, parent, ...) grow(tree, parent, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), (const char *[]){__VA_ARGS__})
+#define GROWN(tree, parent, ...)                                                                                       \
+    grow(tree, parent, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), (const char *[]){__VA_ARGS__})
 
 static void judge(struct search_tree *tree, int node, double value)
 {
@@ -87,7 +91,8 @@ static void test_parameters(void **state)
         {"self-consistency,b=3", "self-consistency: unknown parameter 'b'; there are: m=16"},
         {"self-consistency,m=0", "self-consistency: m=0: expected a whole number from 1 to 10000"},
         {"self-consistency,m=3x", "self-consistency: m=3x: expected a whole number from 1 to 10000"},
-        {"self-consistency,m=99999999999999999999", "self-consistency: m=99999999999999999999: expected a whole number from 1 to 10000"},
+        {"self-consistency,m=99999999999999999999",
+         "self-consistency: m=99999999999999999999: expected a whole number from 1 to 10000"},
         {"self-consistency,m", "self-consistency: m=: expected a whole number from 1 to 10000"},
         {"self-consistency,", "self-consistency: unknown parameter ''; there are: m=16"},
         {"tot,generate=both", "tot: generate=both: expected one of propose|sample"},
@@ -170,7 +175,8 @@ static void test_self_consistency(void **state)
     expect(&tree, "self-consistency,m=3", "sample 0 x3", "begin 3 paths");
     made_plan(&tree, (struct search_item[]){GROW(0, 3)}, 1);
     for (int i = 0; i < 3; i++)
-        made_thought(&tree, 0, made_completion(&tree, 0, i, 2, -1), "t", 0, i == 1 ? "7" : NULL, NULL); /* nodes 1 2 3 */
+        made_thought(&tree, 0, made_completion(&tree, 0, i, 2, -1), "t", 0, i == 1 ? "7" : NULL,
+                     NULL); /* nodes 1 2 3 */
     expect(&tree, "self-consistency,m=3", "sample 1 x1; sample 3 x1", "go on with 2 paths");
     made_plan(&tree, (struct search_item[]){GROW(1, 1), GROW(3, 1)}, 2);
     made_thought(&tree, 1, made_completion(&tree, 0, 0, 1, -3), "u", 0, "8", NULL); /* 4 */
@@ -214,7 +220,8 @@ static void test_plurality_with_a_tie(void **state)
     (void)state;
     struct search_tree tree = {0};
     made_session(&tree, "p", 1);
-    /* 9 and 5 have two votes each. Summed mean log-probability: 9: -2 + -1 = -3; 5: -0.5 + -2 = -2.5: 5 wins, by a tie. */
+    /* 9 and 5 have two votes each. Summed mean log-probability: 9: -2 + -1 = -3; 5: -0.5 + -2 = -2.5: 5 wins, by a tie.
+     */
     chains(&tree, 6, (const char *[]){"9", "5", "9", NULL, "5", "3"}, (float[]){-2, -0.5f, -1, 0, -2, 0});
     expect(&tree, "self-consistency", "keep 2 5", "plurality 2 of 6, a tie broken by log-probability: 5");
     record_decision(&tree, "self-consistency");
@@ -259,8 +266,8 @@ static void test_self_consistency_spent(void **state)
 
 #define TOT "tot,b=2,generate=propose"
 
-/* Two levels by hand. Level 1: a=1, b=21, c illegal, d=1, and a again, a copy, which the runner values 0. Kept: b, a (the
- * earlier of two equals). */
+/* Two levels by hand. Level 1: a=1, b=21, c illegal, d=1, and a again, a copy, which the runner values 0. Kept: b, a
+ * (the earlier of two equals). */
 static void first_level(struct search_tree *tree)
 {
     made_session(tree, "p", 11);
@@ -358,7 +365,7 @@ static void test_tot_draw(void **state)
         free(say(&tree, spec, 0, &plan));
         assert_int_equal(plan.kept_count, 2);
         for (int i = 0; i < 2; i++) {
-            double at = 23 * random_uniform((uint64_t)seed, random_stream(4, (uint64_t)tree.steps, 0), (uint64_t)i);
+            double at = 23 * random_uniform((uint64_t)seed, random_stream((uint64_t)tree.steps, 4, 0), (uint64_t)i);
             assert_int_equal(plan.kept[i], at < 1 ? 1 : at < 22 ? 2 : 4);
             hits[plan.kept[i]]++;
         }
@@ -388,7 +395,9 @@ static void test_tot_draw(void **state)
 static void vote(struct search_tree *tree, const int *nodes, const double *votes, int count)
 {
     int samples = 3;
-    made_plan(tree, (struct search_item[]){{.purpose = SEARCH_VOTE, .nodes = (int *)nodes, .count = count, .samples = samples}}, 1);
+    made_plan(
+        tree,
+        (struct search_item[]){{.purpose = SEARCH_VOTE, .nodes = (int *)nodes, .count = count, .samples = samples}}, 1);
     for (int s = 0; s < samples; s++)
         made_completion(tree, 0, s, 1, 0);
     made_judgement(tree, 0, SEARCH_VOTE, nodes, votes, count);

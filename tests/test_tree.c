@@ -7,8 +7,14 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#define SAMPLE(node, n) {.purpose = SEARCH_SAMPLE, .nodes = (int[]){node}, .count = 1, .samples = n}
-#define VALUE(node, n) {.purpose = SEARCH_VALUE, .nodes = (int[]){node}, .count = 1, .samples = n}
+#define SAMPLE(node, n)                                                                                                \
+    {                                                                                                                  \
+        .purpose = SEARCH_SAMPLE, .nodes = (int[]){node}, .count = 1, .samples = n                                     \
+    }
+#define VALUE(node, n)                                                                                                 \
+    {                                                                                                                  \
+        .purpose = SEARCH_VALUE, .nodes = (int[]){node}, .count = 1, .samples = n                                      \
+    }
 
 /* --- by hand ----------------------------------------------------------------------------------------------------- */
 
@@ -113,7 +119,8 @@ static void test_vote_and_prune(void **state)
     made_completion(&tree, 0, 0, 1, 0);
     made_thought(&tree, 0, -1, "a", 0, NULL, NULL);
     made_thought(&tree, 0, -1, "b", 0, NULL, NULL);
-    made_plan(&tree, (struct search_item[]){{.purpose = SEARCH_VOTE, .nodes = (int[]){1, 2}, .count = 2, .samples = 3}}, 1);
+    made_plan(&tree, (struct search_item[]){{.purpose = SEARCH_VOTE, .nodes = (int[]){1, 2}, .count = 2, .samples = 3}},
+              1);
     made_prune(&tree, 1);
     assert_true(tree.step_open);
     made_prune(&tree, 2);
@@ -220,7 +227,8 @@ static int find_node(const struct search_tree *tree, enum search_state state)
 /* Grow some nodes, each once, and judge some. */
 static void random_plan(struct search_tree *tree)
 {
-    static const enum search_purpose judges[] = {SEARCH_VALUE, SEARCH_VOTE}, growers[] = {SEARCH_SAMPLE, SEARCH_PROPOSE};
+    static const enum search_purpose judges[] = {SEARCH_VALUE, SEARCH_VOTE},
+                                     growers[] = {SEARCH_SAMPLE, SEARCH_PROPOSE};
     struct search_item items[4];
     int nodes[4][2], count = 0;
     for (int wanted = 1 + below(4); wanted > 0; wanted--) {
@@ -375,14 +383,17 @@ static void test_json(void **state)
     json_decref(json);
     free(line);
     const char *expected[] = {
-        "{\"event\":\"plan\",\"number\":1,\"step\":0,\"why\":\"made\",\"items\":[{\"purpose\":\"sample\",\"nodes\":[0],\"samples\":1}]}\n",
+        "{\"event\":\"plan\",\"number\":1,\"step\":0,\"why\":\"made\",\"items\":[{\"purpose\":\"sample\",\"nodes\":[0],"
+        "\"samples\":1}]}\n",
         NULL, /* below */
-        "{\"event\":\"thought\",\"number\":3,\"step\":0,\"node\":1,\"parent\":0,\"text\":\"t\",\"completion\":2,\"first\":0,\"count\":1,"
+        "{\"event\":\"thought\",\"number\":3,\"step\":0,\"node\":1,\"parent\":0,\"text\":\"t\",\"completion\":2,"
+        "\"first\":0,\"count\":1,"
         "\"illegal\":false,\"why\":null,\"state\":null,\"final\":false,\"answer\":null,\"correct\":null}\n",
         "{\"event\":\"decision\",\"number\":4,\"step\":0,\"kept\":[1],\"why\":\"made\",\"tally\":[],\"tie\":false}\n",
         "{\"event\":\"prune\",\"number\":5,\"step\":0,\"node\":1}\n",
         "{\"event\":\"undo\",\"number\":6,\"step\":0,\"target\":5}\n",
-        "{\"event\":\"result\",\"number\":7,\"step\":0,\"strategy\":null,\"answer\":null,\"correct\":false,\"tokens\":{\"prompt\":0,"
+        "{\"event\":\"result\",\"number\":7,\"step\":0,\"strategy\":null,\"answer\":null,\"correct\":false,\"tokens\":{"
+        "\"prompt\":0,"
         "\"cached\":0,\"completion\":0},\"flops\":0.0,\"node\":null,\"why\":\"made\",\"nodes\":0,\"illegal\":0}\n",
     };
     for (int i = 0; i < 7; i++) {
@@ -405,9 +416,12 @@ static void test_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nodes),          cmocka_unit_test(test_prune),
-        cmocka_unit_test(test_vote_and_prune), cmocka_unit_test(test_fold_is_refold),
-        cmocka_unit_test(test_undo_all_redo_all), cmocka_unit_test(test_text),
+        cmocka_unit_test(test_nodes),
+        cmocka_unit_test(test_prune),
+        cmocka_unit_test(test_vote_and_prune),
+        cmocka_unit_test(test_fold_is_refold),
+        cmocka_unit_test(test_undo_all_redo_all),
+        cmocka_unit_test(test_text),
         cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
 #ifndef ESPALIER_TUI_CANVAS_H
 #define ESPALIER_TUI_CANVAS_H
 
-#include "kernels/base.h"
+#include "kernels/kernels.h"
 #include "tui/theme.h"
 #include "tui/width.h"
 

@@ -160,6 +160,8 @@ static void take_signals(struct explorer *x)
     x->dirty = 1;
     if (number == SIGTSTP)
         tui_terminal_suspend();
+    else if (number == SIGCONT)
+        tui_terminal_resume();
     else if (number == SIGINT)
         do_action(x, tui_screen_key(&x->screen, 'C' - TUI_KEY_CONTROL));
     else
@@ -191,6 +193,7 @@ static void live(struct explorer *x)
         if (happened & TUI_WAIT_WAKE)
             take_news(x);
         take_signals(x);
+        x->dirty |= happened & TUI_WAIT_SIGNAL;
         for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
             do_action(x, tui_screen_key(&x->screen, key));
         if (keys) {

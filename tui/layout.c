@@ -20,7 +20,7 @@ struct tui_layout tui_layout(int columns, int rows, int thought)
 
     struct tui_rect panes = {frame, l.top + 1, columns - 2 * frame, l.middle - l.top - 1};
     if (l.wide) {
-        int tree = (panes.w - 1) * 56 / 100;
+        int tree = (panes.w - 1) * 58 / 100;
         l.tree = (struct tui_rect){panes.x, panes.y, tree, panes.h};
         l.split = panes.x + tree;
         l.thought = (struct tui_rect){l.split + 1, panes.y, panes.w - tree - 1, panes.h};

@@ -1,7 +1,6 @@
 /* What every key does, and what the signs mean. */
+#include "tui/paper.h"
 #include "tui/screen.h"
-
-#include <string.h>
 
 static const struct line {
     const char *key, *does; /* does NULL: a heading */
@@ -39,27 +38,31 @@ static const struct line {
     {"tok/s", "rows computed in the last second, prompts included"},
     {"KV", "memory of the branches' keys and values, and its limit"},
 };
-enum { LINES = sizeof lines / sizeof *lines };
 
 static void draw(struct tui_screen *s, struct tui_rect r)
 {
+    struct tui_paper p;
+    tui_paper_open(&p, &s->overlay_text, r.w - 2, s->canvas.ascii);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        p.indent = 0;
+        if (p.x)
+            tui_paper_newline(&p);
+        tui_paper_put(&p, tui_style(lines[i].does ? TUI_KEY : TUI_TITLE), lines[i].key);
+        if (!lines[i].does)
+            continue;
+        p.x = p.indent = 11;
+        tui_paper_wrap(&p, tui_style(TUI_TEXT), lines[i].does);
+    }
+    p.indent = 0;
+    int rows = tui_paper_lines(&p);
+    if (s->overlay_top > rows - r.h)
+        s->overlay_top = rows - r.h;
+    if (s->overlay_top < 0)
+        s->overlay_top = 0;
     tui_canvas_fill(&s->canvas, r, tui_style(TUI_TEXT), ' ');
     tui_canvas_fill(&s->canvas, (struct tui_rect){r.x, r.y - 1, r.w, 1}, tui_style(TUI_BORDER), 0x2500);
     tui_canvas_text(&s->canvas, r.x + 1, r.y - 1, r.w, tui_style(TUI_FOCUS), " help ");
-    if (s->overlay_top > LINES - r.h)
-        s->overlay_top = LINES - r.h;
-    if (s->overlay_top < 0)
-        s->overlay_top = 0;
-    for (int i = 0; i < r.h && s->overlay_top + i < LINES; i++) {
-        const struct line *line = &lines[s->overlay_top + i];
-        int y = r.y + i;
-        if (!line->does) {
-            tui_canvas_text(&s->canvas, r.x + 1, y, r.w - 1, tui_style(TUI_TITLE), line->key);
-            continue;
-        }
-        tui_canvas_text(&s->canvas, r.x + 3, y, 10, tui_style(TUI_KEY), line->key);
-        tui_canvas_cut(&s->canvas, r.x + 14, y, r.w - 15, tui_style(TUI_TEXT), line->does);
-    }
+    tui_canvas_paste(&s->canvas, (struct tui_rect){r.x + 1, r.y, r.w - 2, r.h}, &s->overlay_text, s->overlay_top);
 }
 
 static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *action)

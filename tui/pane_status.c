@@ -96,7 +96,7 @@ void tui_draw_now(struct tui_screen *s)
         draw_line(s, y++, "next", TUI_TEXT, t->steps ? "the step is done; space goes on, s makes one more" : "space begins, s makes one step");
     }
     free(text);
-    if (y < r.y + r.h)
+    if (y < r.y + r.h && s->now.state != TUI_LOADING)
         draw_line(s, y, "chose", TUI_TEXT, t->latest_decision && t->latest_decision->decision.why ? t->latest_decision->decision.why : "nothing yet");
 }
 
@@ -190,6 +190,8 @@ static int search_hints(const struct tui_screen *s, struct tui_hint *out)
         out[n++] = (struct tui_hint){"space", running ? "pause" : "run"};
     if (s->now.state == TUI_PAUSED)
         out[n++] = (struct tui_hint){"s", "step"};
+    if (s->now.state == TUI_FAILED)
+        return n;
     if (s->tree.count && s->selected && !search_tree_is_pruned(&s->tree, s->selected))
         out[n++] = (struct tui_hint){"p", "prune"};
     if (s->tree.undo_count)

@@ -4,6 +4,7 @@
 #include "tui/paper.h"
 #include "tui/screen.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +14,16 @@ struct spelling {
     const struct engine_token *tokens;
     int count;
     struct string text;
-    size_t *starts;
+    size_t *starts, skipped;
     struct tui_screen *cells; /* note where each token is drawn, or NULL */
     int cursor, at;
+    int styled; /* the token whose style this is */
+    struct tui_style style;
 };
 
 static void spell(const struct tui_screen *s, const struct engine_token *tokens, int count, struct spelling *out)
 {
-    *out = (struct spelling){.tokens = tokens, .count = count, .cursor = -1, .starts = xmalloc((size_t)(count + 1) * sizeof *out->starts)};
+    *out = (struct spelling){.tokens = tokens, .count = count, .cursor = -1, .styled = -1, .starts = xmalloc((size_t)(count + 1) * sizeof *out->starts)};
     for (int i = 0; i < count; i++) {
         size_t bytes;
         const char *text = tui_screen_token(s, tokens[i].id, &bytes);
@@ -39,9 +42,12 @@ static void spelling_free(struct spelling *s)
 static struct tui_style token_style(void *context, size_t offset, int x, int y)
 {
     struct spelling *s = context;
-    while (s->at + 1 < s->count && s->starts[s->at + 1] <= offset)
+    while (s->at + 1 < s->count && s->starts[s->at + 1] <= offset + s->skipped)
         s->at++;
-    struct tui_style style = tui_style_level(TUI_PROBABILITY, exp(s->tokens[s->at].logprob));
+    if (s->at != s->styled) /* once a token, not once a character */
+        s->style = tui_style_level(TUI_PROBABILITY, exp(s->tokens[s->at].logprob));
+    s->styled = s->at;
+    struct tui_style style = s->style;
     if (s->cells && s->at < s->cells->thought.cell_count && s->cells->thought.cells[s->at].y < 0) {
         s->cells->thought.cells[s->at].x = x;
         s->cells->thought.cells[s->at].y = y;
@@ -51,9 +57,11 @@ static struct tui_style token_style(void *context, size_t offset, int x, int y)
     return style;
 }
 
+/* Newlines before the first word would be empty lines: they are left out. */
 static void write_tokens(struct tui_paper *p, struct spelling *s)
 {
-    tui_paper_wrap_styled(p, string_text(&s->text), s->text.length, token_style, s);
+    s->skipped = strspn(string_text(&s->text), "\n");
+    tui_paper_wrap_styled(p, string_text(&s->text) + s->skipped, s->text.length - s->skipped, token_style, s);
 }
 
 /* The tokens a thought was cut from; NULL and 0 where there are none. */
@@ -158,26 +166,30 @@ static void write_text(struct tui_screen *s, struct tui_paper *p, const struct s
         text.cursor = s->thought.token;
         write_tokens(p, &text);
         spelling_free(&text);
+        for (int i = count - 1; i >= 0; i--) /* those that show nothing are where the next one is */
+            if (s->thought.cells[i].y < 0)
+                s->thought.cells[i] = i + 1 < count ? s->thought.cells[i + 1] : (__typeof__(*s->thought.cells)){p->x, p->y};
     }
     write_live(s, p);
 }
 
 /* --- the lower part: what was said about it ---------------------------------------------------------------------- */
 
-/* A token between quotes, its newlines and tabs spelled. */
+/* A token between quotes, its newlines and tabs spelled, and the bytes that are only a part of a character. */
 static char *quoted(const struct tui_screen *s, int id)
 {
     size_t bytes;
-    const char *text = tui_screen_token(s, id, &bytes);
+    const char *text = tui_screen_token(s, id, &bytes), *end = text + bytes;
     struct string out = {0};
     string_add(&out, "\"");
-    for (size_t i = 0; i < bytes; i++) {
-        if (text[i] == '\n')
-            string_add(&out, "\\n");
-        else if (text[i] == '\t')
-            string_add(&out, "\\t");
+    for (const char *p = text, *start = p; p < end; start = p) {
+        int32_t c = utf8_next(&p, end);
+        if (c < 0)
+            string_addf(&out, "\\x%02x", (unsigned char)*start);
+        else if (c == '\n' || c == '\t')
+            string_add(&out, c == '\n' ? "\\n" : "\\t");
         else
-            string_append(&out, text + i, 1);
+            string_append(&out, start, (size_t)(p - start));
     }
     string_add(&out, "\"");
     return out.text;
@@ -186,12 +198,12 @@ static char *quoted(const struct tui_screen *s, int id)
 static void write_choice(struct tui_screen *s, struct tui_paper *p, int id, double probability, int chosen)
 {
     char number[32], *text = quoted(s, id);
-    int w = p->canvas->w, names = w / 2 - 6 < 20 ? w / 2 - 6 : 20;
+    int w = p->canvas->w, names = w / 2 - 6 < 20 ? w / 2 - 6 : 20, bar = w - names - 10;
+    struct tui_style figure = chosen ? tui_style_level(TUI_PROBABILITY, probability) : tui_style(TUI_DIM);
     tui_paper_put(p, tui_style(TUI_FOCUS), chosen ? "▸ " : "  ");
-    tui_canvas_cut(p->canvas, 2, p->y, names, tui_style(chosen ? TUI_TITLE : TUI_TEXT), text);
-    tui_canvas_right(p->canvas, 3 + names, p->y, 5, tui_style_level(TUI_PROBABILITY, probability), tui_probability(probability, number));
-    int bar = w - names - 10;
-    tui_canvas_bar(p->canvas, 9 + names, p->y, bar < 40 ? bar : 40, tui_style_level(TUI_PROBABILITY, probability), probability);
+    tui_canvas_cut(p->canvas, 2, p->y, names, tui_style(chosen ? TUI_FOCUS : TUI_TEXT), text);
+    tui_canvas_right(p->canvas, 3 + names, p->y, 5, figure, tui_probability(probability, number));
+    tui_canvas_bar(p->canvas, 9 + names, p->y, bar < 40 ? bar : 40, figure, probability);
     tui_paper_newline(p);
     free(text);
 }
@@ -262,10 +274,7 @@ static void write_decision(struct tui_screen *s, struct tui_paper *p)
     const struct search_event *d = s->selected ? tui_screen_decision(s, s->selected) : s->tree.latest_decision;
     if (!d)
         return;
-    int keeps = tui_decision_keeps(d, s->selected);
-    tui_paper_heading(p, s->selected ? "decision" : "latest decision");
-    if (s->selected)
-        tui_paper_put(p, tui_style(keeps ? TUI_KEPT : TUI_DIM), keeps ? "★ kept: " : "not among these: ");
+    tui_paper_heading(p, !s->selected ? "latest decision" : tui_decision_keeps(d, s->selected) ? "decision: kept ★" : "decision: not kept");
     tui_paper_wrap(p, tui_style(TUI_TEXT), d->decision.why ? d->decision.why : "");
     tui_paper_newline(p);
 }
@@ -297,7 +306,7 @@ static void write_tally(struct tui_screen *s, struct tui_paper *p, const struct 
         snprintf(votes, sizeof votes, "%d", t->votes);
         tui_canvas_right(p->canvas, 2 + names, p->y, 5, tui_style(TUI_TEXT), votes);
         int bar = w - names - 9;
-        tui_canvas_bar(p->canvas, 8 + names, p->y, bar < 40 ? bar : 40, tui_style_level(TUI_VALUE, part), part);
+        tui_canvas_bar(p->canvas, 8 + names, p->y, bar < 40 ? bar : 40, tui_style(i ? TUI_DIM : TUI_BEST), part);
         tui_paper_newline(p);
     }
 }
@@ -439,16 +448,22 @@ static void draw_more(struct tui_screen *s, struct tui_rect r, int top, int page
     }
 }
 
+static void turn_to_selected(struct tui_screen *s)
+{
+    if (s->thought.node == s->selected)
+        return;
+    s->thought.node = s->selected;
+    s->thought.token = s->thought.text_top = s->thought.detail_top = 0;
+    s->thought.cell_count = 0; /* not drawn yet */
+}
+
 static void draw(struct tui_screen *s, struct tui_rect r)
 {
     struct tui_paper text, detail;
     draw_title(s, r);
     if (!s->tree.count)
         return;
-    if (s->thought.node != s->selected) {
-        s->thought.node = s->selected;
-        s->thought.token = s->thought.text_top = s->thought.detail_top = 0;
-    }
+    turn_to_selected(s);
     const struct search_node *n = tui_screen_node(s, s->selected);
     struct tui_rect in = {r.x + 1, r.y, r.w - 2, r.h};
     tui_paper_open(&text, &s->thought.text, in.w, s->canvas.ascii);
@@ -482,7 +497,9 @@ static void draw(struct tui_screen *s, struct tui_rect r)
 
 static void move_token(struct tui_screen *s, int by)
 {
-    int last = s->thought.cell_count - 1, token = s->thought.token + by;
+    int count;
+    tokens_of(tui_screen_node(s, s->selected), &count);
+    int last = count - 1, token = s->thought.token + by;
     s->thought.token = token > last ? last : token;
     if (s->thought.token < 0)
         s->thought.token = 0;
@@ -515,6 +532,7 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
     int times = count ? count : 1, page = s->thought.detail_page > 2 ? s->thought.detail_page - 1 : 1;
     if (!s->tree.count)
         return 0;
+    turn_to_selected(s);
     switch (k) {
     case 'l':
     case TUI_KEY_RIGHT:
@@ -538,7 +556,7 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
         break;
     case 'G':
     case TUI_KEY_END:
-        move_token(s, s->thought.cell_count);
+        move_token(s, INT_MAX / 2);
         if (!s->thought.cell_count)
             s->thought.text_top = s->thought.lines;
         break;

@@ -5,36 +5,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the columns of the pane stand, from right to left: signs, score, bar, probability, state. w = 0: not shown. */
+/* Where the columns of the pane stand, after the text: state, probability, bar, score, signs. w = 0: not shown. */
 struct columns {
     struct { int x, w; } text, state, probability, bar, score, signs;
+    int end; /* of the pane */
 };
 
-enum { SIGNS = 3, SCORE = 5, BAR = 6, LEAST_STATE = 6, MOST_STATE = 16 };
+enum { SIGNS = 3, SCORE = 5, BAR = 6, LEAST_STATE = 6, MOST_STATE = 16, LEAST_TEXT = 24 };
 
+/* The columns take what they need, the text the rest; but they stay near it where it needs less. */
 static struct columns place_columns(const struct tui_screen *s, struct tui_rect r)
 {
-    struct columns c = {0};
-    int x = r.x + r.w;
-    x -= SIGNS + 1;
-    c.signs.x = x + 1, c.signs.w = SIGNS;
-    x -= SCORE;
-    c.score.x = x, c.score.w = SCORE;
-    if (r.w >= (s->judged ? 40 : 56)) {
-        x -= BAR + 1;
-        c.bar.x = x, c.bar.w = BAR;
-    }
-    if (r.w >= 64 && s->judged) {
-        x -= SCORE + 2;
-        c.probability.x = x, c.probability.w = SCORE;
-    }
-    int most = (x - r.x) * 2 / 5, state = s->state_width > MOST_STATE ? MOST_STATE : s->state_width;
+    struct columns c = {.end = r.x + r.w - 1};
+    int rest = r.w - (1 + SIGNS) - SCORE - 1;
+    c.signs.w = SIGNS;
+    c.score.w = SCORE;
+    if (r.w >= (s->judged ? 40 : 56))
+        rest -= (c.bar.w = BAR) + 1;
+    if (r.w >= 64 && s->judged)
+        rest -= (c.probability.w = SCORE) + 2;
+    int most = rest * (s->has_states ? 4 : 3) / 10, state = s->state_width > MOST_STATE ? MOST_STATE : s->state_width;
     state = state > most ? most : state < LEAST_STATE ? LEAST_STATE : state;
-    if (s->state_width && most >= LEAST_STATE) {
-        x -= state + 2;
-        c.state.x = x + 1, c.state.w = state;
-    }
-    c.text.x = r.x, c.text.w = x - r.x;
+    if (s->state_width && most >= LEAST_STATE)
+        rest -= (c.state.w = state) + 2;
+    int text = s->text_width < LEAST_TEXT ? LEAST_TEXT : s->text_width;
+    c.text.x = r.x, c.text.w = text < rest ? text : rest;
+    int x = c.text.x + c.text.w;
+    if (c.state.w)
+        c.state.x = x + 2, x += 2 + c.state.w;
+    if (c.probability.w)
+        c.probability.x = x + 2, x += 2 + c.probability.w;
+    if (c.bar.w)
+        c.bar.x = x + 1, x += 1 + c.bar.w;
+    c.score.x = x + (c.bar.w ? 0 : 1), x = c.score.x + c.score.w;
+    c.signs.x = x + 1;
     return c;
 }
 
@@ -48,6 +52,8 @@ static void draw_title(struct tui_screen *s, struct tui_rect r, const struct col
         snprintf(place, sizeof place, "%s of %s ", tui_number(tui_outline_row(&s->outline, s->selected) + 1, a), tui_number(rows, b));
         tui_canvas_text(&s->canvas, r.x + used, y, c->text.x + c->text.w - r.x - used, tui_style(TUI_DIM), place);
     }
+    if (!s->tree.count)
+        return;
     if (c->state.w)
         tui_canvas_right(&s->canvas, c->state.x - 1, y, c->state.w + 2, tui_style(TUI_DIM), s->has_states ? " left " : " answer ");
     if (c->probability.w)
@@ -74,20 +80,6 @@ static int draw_guides(struct tui_screen *s, int y, const struct columns *c, str
     if (shown < depth)
         tui_canvas_text(&s->canvas, c->text.x, y, 1, tui_style(TUI_DIM), "…");
     return x;
-}
-
-/* How much of a thought is not already said by the state column: "10 - 4 = 6 (left: 5 6 6)" next to "5 6 6". */
-static size_t length_without_state(const char *text, const char *state)
-{
-    size_t n = strlen(text), m = strlen(state);
-    if (n < m + 2 || text[n - 1] != ')' || memcmp(text + n - 1 - m, state, m))
-        return n;
-    size_t at = n - 1 - m;
-    while (at > 0 && text[at - 1] != '(')
-        at--;
-    while (at > 0 && (text[at - 1] == '(' || text[at - 1] == ' '))
-        at--;
-    return at ? at : n;
 }
 
 static int is_judged_now(const struct tui_screen *s, int node)
@@ -129,7 +121,8 @@ static void draw_state(struct tui_screen *s, int y, const struct columns *c, con
         return;
     const char *answer = n->thought->thought.answer, *state = n->thought->thought.state;
     if (answer) {
-        char *text = xasprintf("= %s", answer);
+        int fits = tui_width(answer, strlen(answer)) + 2 <= c->state.w;
+        char *text = fits || !s->has_states ? xasprintf("= %s", answer) : xstrdup("answer");
         enum tui_role role = n->thought->thought.correct == 1 ? TUI_RIGHT : n->thought->thought.correct == 0 ? TUI_WRONG : TUI_TEXT;
         tui_canvas_right(&s->canvas, c->state.x, y, c->state.w, tui_style(role), text);
         free(text);
@@ -154,19 +147,20 @@ static void draw_scores(struct tui_screen *s, int y, const struct columns *c, co
                      s->judged ? tui_score(score, number) : tui_probability(score, number));
 }
 
-/* Why a row has no numbers, in their place and what the thought leaves of its own. Returns the column where the thought must end. */
+/* Why a row has no numbers, in their place. Returns the column where the thought before it, of `thought` columns, must end. */
 static int draw_reason(struct tui_screen *s, int y, const struct columns *c, int from, int thought, const char *word, const char *why,
                        struct tui_style style)
 {
     char *text = why ? xasprintf("%s: %s", word, why) : xstrdup(word);
-    int end = c->signs.x - 1, room = end - from - thought - 2, least = (int)strlen(word), w = tui_width(text, strlen(text));
-    if (room < least + 4) /* the word alone, or enough of the reason to mean something */
-        room = least;
-    if (w > room)
-        w = room;
-    tui_canvas_cut(&s->canvas, end - w, y, w, style, room == least ? word : text);
+    int least = (int)strlen(word), x = from + thought + 2, column = c->text.x + c->text.w + 2;
+    if (x < column)
+        x = column;
+    if (x > c->end - least)
+        x = c->end - least;
+    int whole = c->end - x >= least + 6; /* enough of the reason to mean something */
+    tui_canvas_cut(&s->canvas, x, y, c->end - x, style, whole ? text : word);
     free(text);
-    return end - w - 1;
+    return x - 1;
 }
 
 static void draw_node(struct tui_screen *s, int y, const struct columns *c, int node)
@@ -187,11 +181,12 @@ static void draw_node(struct tui_screen *s, int y, const struct columns *c, int 
         end = draw_reason(s, y, c, x, tui_width(text, length), "pruned", NULL, style);
     } else {
         if (c->state.w && n->thought && n->thought->thought.state)
-            length = length_without_state(text, n->thought->thought.state);
+            length = tui_length_without_state(text, n->thought->thought.state);
         draw_state(s, y, c, n, style);
         draw_scores(s, y, c, n);
     }
-    draw_signs(s, y, c, node);
+    if (!n->pruned)
+        draw_signs(s, y, c, node);
     char *shown = xstrndup(text, length);
     x += tui_canvas_cut(&s->canvas, x, y, end - x, style, shown);
     free(shown);
@@ -220,7 +215,7 @@ static void draw_live(struct tui_screen *s, int y, const struct columns *c, stru
     tui_canvas_text(&s->canvas, x, y, 1, tui_style(TUI_EXPANDING), "»");
     x += 2;
     if (!live || !live->count) {
-        tui_canvas_cut(&s->canvas, x, y, c->signs.x - 1 - x, tui_style(TUI_DIM), "reading the prompt");
+        tui_canvas_cut(&s->canvas, x, y, c->end - x, tui_style(TUI_DIM), "reading the prompt");
         return;
     }
     struct string text = {0};
@@ -236,7 +231,7 @@ static void draw_live(struct tui_screen *s, int y, const struct columns *c, stru
         for (const char *p = start; p < end; p++)
             if (*p == '\n')
                 start = p + 1;
-    int room = c->signs.x - 1 - x;
+    int room = c->end - x;
     size_t skip = tui_width_tail(start, (size_t)(end - start), room);
     if (skip) {
         x += tui_canvas_text(&s->canvas, x, y, 1, tui_style(TUI_DIM), "…");

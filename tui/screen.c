@@ -24,6 +24,7 @@ void tui_screen_free(struct tui_screen *s)
     tui_outline_free(&s->outline);
     tui_snapshot_free(&s->now);
     tui_canvas_free(&s->canvas);
+    tui_canvas_free(&s->overlay_text);
     tui_canvas_free(&s->thought.text);
     tui_canvas_free(&s->thought.detail);
     free(s->thought.cells);
@@ -95,13 +96,31 @@ static void follow(struct tui_screen *s, int node)
     s->selected = node;
 }
 
-static void note_state(struct tui_screen *s, const struct search_event *event)
+size_t tui_length_without_state(const char *text, const char *state)
 {
-    const char *state = event->thought.state, *answer = event->thought.answer;
-    int w = answer ? 2 + tui_width(answer, strlen(answer)) : state ? tui_width(state, strlen(state)) : 0;
+    size_t n = strlen(text), m = strlen(state);
+    if (n < m + 2 || text[n - 1] != ')' || memcmp(text + n - 1 - m, state, m))
+        return n;
+    size_t at = n - 1 - m;
+    while (at > 0 && text[at - 1] != '(')
+        at--;
+    while (at > 0 && (text[at - 1] == '(' || text[at - 1] == ' '))
+        at--;
+    return at ? at : n;
+}
+
+static void note_thought(struct tui_screen *s, const struct search_event *event)
+{
+    const char *text = event->thought.text, *state = event->thought.state, *answer = event->thought.answer;
+    if (state && !s->has_states) /* the column is for states: answers stand in it where there are none */
+        s->state_width = 0;
     s->has_states |= state != NULL;
+    int w = state ? tui_width(state, strlen(state)) : answer && !s->has_states ? 2 + tui_width(answer, strlen(answer)) : 0;
     if (w > s->state_width)
         s->state_width = w;
+    w = 2 + tui_screen_node(s, event->thought.node)->depth + tui_width(text, state ? tui_length_without_state(text, state) : strlen(text));
+    if (w > s->text_width && !event->thought.illegal)
+        s->text_width = w;
 }
 
 static void note_scores(struct tui_screen *s, const struct search_event *event)
@@ -158,7 +177,7 @@ void tui_screen_event(struct tui_screen *s, struct search_event *event)
         drop_live(s, event->completion.item, event->completion.sample);
         break;
     case SEARCH_EVENT_THOUGHT:
-        note_state(s, event);
+        note_thought(s, event);
         follow(s, event->thought.node);
         break;
     case SEARCH_EVENT_JUDGEMENT:
@@ -290,7 +309,8 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
     case 'q':
         return (struct tui_action){TUI_ACT_QUIT, 0};
     case 'C' - TUI_KEY_CONTROL:
-        return (struct tui_action){is_running(s) ? TUI_ACT_PAUSE : TUI_ACT_QUIT, 0};
+        s->interrupted++;
+        return (struct tui_action){is_running(s) && s->interrupted < 2 ? TUI_ACT_PAUSE : TUI_ACT_QUIT, 0};
     case 'Z' - TUI_KEY_CONTROL:
         return (struct tui_action){TUI_ACT_SUSPEND, 0};
     case 'L' - TUI_KEY_CONTROL:
@@ -305,6 +325,8 @@ struct tui_action tui_screen_key(struct tui_screen *s, int32_t key)
 {
     struct tui_action action = {0};
     s->notice[0] = '\0';
+    if (key != 'C' - TUI_KEY_CONTROL)
+        s->interrupted = 0;
     if (key >= '0' + !s->count && key <= '9') {
         if (s->count < 1000000)
             s->count = s->count * 10 + (int)(key - '0');

@@ -42,6 +42,7 @@ struct tui_screen {
     int judged, voted;                /* some node has a score; the latest scores are votes */
     int state_width;                  /* of the widest state or answer so far, 0: there is none */
     int has_states;
+    int text_width;                   /* of the widest thought so far with its guides and without its state */
     int written, to_write;            /* completions of the present plan */
     const struct search_event **decisions;
     int decision_count, decision_capacity;
@@ -54,7 +55,9 @@ struct tui_screen {
     const struct tui_view *focus;     /* the pane that has the keys */
     const struct tui_view *overlay;   /* drawn over the panes and given the keys, or NULL */
     int overlay_top;
+    struct tui_canvas overlay_text;
     int count;                        /* number typed so far, 0: none */
+    int interrupted;                  /* the key before was ^C: the next one need not wait for its effect */
     char notice[200];                 /* shown in place of the hints until the next key */
     struct {
         int node;                     /* the position below is within this node's thought */
@@ -85,6 +88,8 @@ void tui_screen_select(struct tui_screen *s, int node);        /* by the user: o
 const char *tui_screen_token(const struct tui_screen *s, int id, size_t *bytes); /* "" where it is not known */
 int tui_screen_writes_below(const struct tui_live *live);      /* it grows a node (rather than judging one) */
 const struct search_event *tui_screen_decision(const struct tui_screen *s, int node); /* the one that decided on the node, or NULL */
+/* How many bytes of a thought are not already said by its state: "10 - 4 = 6 (left: 5 6 6)" next to "5 6 6". */
+size_t tui_length_without_state(const char *text, const char *state);
 int tui_decision_keeps(const struct search_event *decision, int node);
 /* Numbers for people. They write into `out` and return it. */
 const char *tui_number(int64_t n, char out[32]);        /* 1,031 */

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* ppoll */
 #include "tui/terminal.h"
 
 #include <curses.h>
@@ -8,10 +7,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <term.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -20,7 +19,7 @@
 
 enum { KEY_PASTE_BEGINS = KEY_MAX + 100, KEY_PASTE_ENDS };
 
-static const int asking[] = {SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP};            /* noted, and acted on by the loop */
+static const int asking[] = {SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP, SIGCONT};   /* noted, and acted on by the loop */
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP}; /* nothing goes on after these */
 enum { ASKING = sizeof asking / sizeof *asking, FATAL = sizeof fatal / sizeof *fatal };
 
@@ -38,9 +37,9 @@ static struct {
         int ready, pair;
         attr_t attributes;
     } looks[TUI_STYLES][TUI_LEVELS][TUI_GROUNDS];
-    sigset_t unblocked;           /* while asleep; at all other times those we handle wait */
     struct sigaction before[NSIG]; /* of the signals we handle */
     volatile sig_atomic_t asked[ASKING];
+    int signalled;                /* readable after a signal: libraries have threads of their own, which may get it in our place */
 
     /* For a way out from anywhere: plain file descriptors and bytes. */
     volatile sig_atomic_t open;
@@ -100,11 +99,27 @@ static void take_fatal(int number)
     raise(number); /* pending until this returns; then it ends the program as if we had never been here */
 }
 
+static void wake(void)
+{
+    int saved = errno;
+    uint64_t one = 1;
+    ssize_t written = write(terminal.signalled, &one, sizeof one);
+    (void)written; /* a full counter wakes as well */
+    errno = saved;
+}
+
 static void take_asking(int number)
 {
     for (int i = 0; i < ASKING; i++)
         if (asking[i] == number)
             terminal.asked[i] = 1;
+    wake();
+}
+
+static void take_resize(int number)
+{
+    terminal.before[number].sa_handler(number); /* curses' own, which makes a key of it */
+    wake();
 }
 
 static int add_restore(int c)
@@ -125,6 +140,13 @@ static void build_restore(void)
             tputs(parts[i], 1, add_restore);
 }
 
+/* A stack that has run over cannot carry its own handler. */
+void tui_terminal_guard_stack(void *memory, size_t bytes)
+{
+    stack_t stack = {.ss_sp = memory, .ss_size = bytes};
+    sigaltstack(&stack, NULL);
+}
+
 static void set_handler(int number, void (*handler)(int), int flags)
 {
     struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
@@ -134,17 +156,17 @@ static void set_handler(int number, void (*handler)(int), int flags)
 
 static void install_handlers(void)
 {
-    sigset_t blocked;
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGWINCH); /* curses' own handler: left, but heard only while asleep */
+    struct sigaction resize;
     for (int i = 0; i < ASKING; i++) {
         terminal.asked[i] = 0;
-        sigaddset(&blocked, asking[i]);
-        set_handler(asking[i], take_asking, 0);
+        set_handler(asking[i], take_asking, SA_RESTART);
     }
     for (int i = 0; i < FATAL; i++)
         set_handler(fatal[i], take_fatal, SA_ONSTACK);
-    pthread_sigmask(SIG_BLOCK, &blocked, &terminal.unblocked);
+    if (!sigaction(SIGWINCH, NULL, &resize) && resize.sa_handler != SIG_DFL && resize.sa_handler != SIG_IGN) {
+        terminal.before[SIGWINCH] = resize;
+        set_handler(SIGWINCH, take_resize, SA_RESTART);
+    }
 }
 
 static void remove_handlers(void)
@@ -153,7 +175,7 @@ static void remove_handlers(void)
         sigaction(asking[i], &terminal.before[asking[i]], NULL);
     for (int i = 0; i < FATAL; i++)
         sigaction(fatal[i], &terminal.before[fatal[i]], NULL);
-    pthread_sigmask(SIG_SETMASK, &terminal.unblocked, NULL);
+    signal(SIGWINCH, SIG_DFL);
 }
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
@@ -229,6 +251,7 @@ static void redirect_errors(void)
 int tui_terminal_open(const struct tui_theme *theme, struct error *e)
 {
     static int registered;
+    static char stack[TUI_GUARD_STACK];
     int code = tui_terminal_check(e);
     if (code)
         return code;
@@ -238,8 +261,9 @@ int tui_terminal_open(const struct tui_theme *theme, struct error *e)
     tcgetattr(terminal.tty, &terminal.saved);
     set_escdelay(25);
     use_tioctl(TRUE); /* the size is the terminal's, not that of $LINES and $COLUMNS */
+    terminal.signalled = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     terminal.screen = newterm(NULL, stdout, stdin);
-    if (!terminal.screen || terminal.null < 0) {
+    if (!terminal.screen || terminal.null < 0 || terminal.signalled < 0) {
         if (terminal.screen)
             endwin();
         return error_set(e, ERROR_INPUT, "the terminal could not be opened; `espalier run` works without");
@@ -261,6 +285,7 @@ int tui_terminal_open(const struct tui_theme *theme, struct error *e)
     if (!registered)
         atexit(restore_at_once);
     registered = 1;
+    tui_terminal_guard_stack(stack, sizeof stack);
     install_handlers();
     send(terminal.paste_on);
     terminal.repaint = 1;
@@ -282,6 +307,7 @@ void tui_terminal_close(void)
     tui_canvas_free(&terminal.shown);
     close(terminal.tty);
     close(terminal.null);
+    close(terminal.signalled);
     if (terminal.errors >= 0) {
         close(terminal.errors);
         close(terminal.errors_file);
@@ -407,19 +433,25 @@ void tui_terminal_repaint(void)
 
 /* --- keys and signals -------------------------------------------------------------------------------------------- */
 
-int tui_terminal_wait(int wake, double seconds)
+int tui_terminal_wait(int wake_fd, double seconds)
 {
-    struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
-    struct timespec time = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
-    int n = ppoll(fds, 2, seconds < 0 ? NULL : &time, &terminal.unblocked), happened = 0;
-    if (n < 0)
-        return TUI_WAIT_KEY; /* a signal; a new size waits as a key */
+    struct pollfd fds[3] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}, {.fd = terminal.signalled, .events = POLLIN}};
+    int happened = 0, n = poll(fds, 3, seconds < 0 ? -1 : (int)(seconds * 1000) + 1);
+    if (n <= 0)
+        return 0;
     if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))
         take_asking(SIGHUP); /* gone, and with the signal ignored */
     if (fds[0].revents)
         happened |= TUI_WAIT_KEY;
     if (fds[1].revents)
         happened |= TUI_WAIT_WAKE;
+    if (fds[2].revents) {
+        uint64_t ignored;
+        ssize_t got = read(terminal.signalled, &ignored, sizeof ignored);
+        (void)got;
+        terminal.repaint = 1; /* even a size that came and went has moved what was shown */
+        happened |= TUI_WAIT_KEY | TUI_WAIT_SIGNAL; /* a new size waits as a key */
+    }
     return happened;
 }
 
@@ -466,24 +498,24 @@ int tui_terminal_signal(void)
     return 0;
 }
 
-void tui_terminal_suspend(void)
+void tui_terminal_resume(void)
 {
-    sigset_t stop;
-    struct sigaction ours;
     struct winsize size;
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTSTP);
-    send(terminal.paste_off);
-    def_prog_mode();
-    endwin();
-    sigaction(SIGTSTP, &(struct sigaction){.sa_handler = SIG_DFL}, &ours);
-    raise(SIGTSTP);
-    pthread_sigmask(SIG_UNBLOCK, &stop, NULL); /* here we stand still, until SIGCONT */
-    pthread_sigmask(SIG_BLOCK, &stop, NULL);
-    sigaction(SIGTSTP, &ours, NULL);
     reset_prog_mode();
     if (!ioctl(STDIN_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col)
         resizeterm(size.ws_row, size.ws_col); /* who sleeps is not told of new sizes */
     send(terminal.paste_on);
     terminal.repaint = 1;
+}
+
+void tui_terminal_suspend(void)
+{
+    struct sigaction ours;
+    send(terminal.paste_off);
+    def_prog_mode();
+    endwin();
+    sigaction(SIGTSTP, &(struct sigaction){.sa_handler = SIG_DFL}, &ours);
+    raise(SIGTSTP); /* here we stand still, until SIGCONT */
+    sigaction(SIGTSTP, &ours, NULL);
+    tui_terminal_resume();
 }

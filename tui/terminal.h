@@ -17,12 +17,18 @@ void tui_terminal_size(int *columns, int *rows);
 void tui_terminal_draw(const struct tui_canvas *canvas);
 void tui_terminal_repaint(void); /* the next draw sends everything */
 
-/* Sleep until a key, a readable `wake` (-1: none), a signal or the time (seconds; below 0: for ever). */
-enum { TUI_WAIT_KEY = 1, TUI_WAIT_WAKE = 2 };
-int tui_terminal_wait(int wake, double seconds);
+/* Sleep until a key, a readable `wake_fd` (-1: none), a signal or the time (seconds; below 0: for ever). */
+enum { TUI_WAIT_KEY = 1, TUI_WAIT_WAKE = 2, TUI_WAIT_SIGNAL = 4 };
+int tui_terminal_wait(int wake_fd, double seconds);
 int32_t tui_terminal_key(void); /* the next key that waits, or TUI_KEY_NONE; what is pasted is left out */
-/* The signal that asks the program to end or to stop (SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP), or 0; each is told once. */
+/* The signal that asks the program to end or to stop (SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP), or tells that it goes on (SIGCONT);
+ * or 0. Each is told once. */
 int tui_terminal_signal(void);
-void tui_terminal_suspend(void);
+void tui_terminal_suspend(void); /* stops the process; returns when it goes on */
+void tui_terminal_resume(void);  /* take the terminal again after SIGCONT */
+
+/* For a thread that may crash: memory for the handler of its faults, which lives as long as the thread. */
+enum { TUI_GUARD_STACK = 1 << 16 };
+void tui_terminal_guard_stack(void *memory, size_t bytes);
 
 #endif

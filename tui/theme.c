@@ -24,9 +24,9 @@ const struct tui_theme tui_theme_builtin = {
         {
             [TUI_TEXT] = {OWN, OWN, 0},
             [TUI_DIM] = {0x8a8a8a, INHERIT, 0},
-            [TUI_TITLE] = {0xafd787, INHERIT, TUI_BOLD},
+            [TUI_TITLE] = {0x87af5f, INHERIT, 0},
             [TUI_BORDER] = {0x585858, INHERIT, 0},
-            [TUI_FOCUS] = {0x87af5f, INHERIT, TUI_BOLD},
+            [TUI_FOCUS] = {0xafff87, INHERIT, TUI_BOLD},
             [TUI_KEY] = {0xafd787, INHERIT, TUI_BOLD},
             [TUI_FRONTIER] = {OWN, INHERIT, 0},
             [TUI_EXPANDING] = {0x87d7ff, INHERIT, TUI_BOLD},

@@ -6,7 +6,7 @@
 #ifndef ESPALIER_TUI_THEME_H
 #define ESPALIER_TUI_THEME_H
 
-#include "kernels/base.h"
+#include "kernels/kernels.h"
 
 enum tui_role {
     TUI_TEXT, TUI_DIM, TUI_TITLE, TUI_BORDER, TUI_FOCUS, TUI_KEY,

@@ -1,4 +1,5 @@
 #include "tui/thread.h"
+#include "tui/terminal.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -34,6 +35,7 @@ struct tui_thread {
     double told;            /* when the last snapshot was made */
     struct search_event **made; /* since then */
     int made_count, made_capacity;
+    char guard[TUI_GUARD_STACK];
 };
 
 /* --- the engine thread ------------------------------------------------------------------------------------------- */
@@ -102,6 +104,10 @@ static void do_command(struct tui_thread *t, struct tui_action action)
         tell_notice(t, "the engine has failed; q quits");
         return;
     }
+    if (t->state == TUI_DONE && (action.act == TUI_ACT_RUN || action.act == TUI_ACT_STEP)) {
+        tell_notice(t, "the search is done; prune a thought and it looks elsewhere");
+        return;
+    }
     switch (action.act) {
     case TUI_ACT_RUN:
         t->state = TUI_RUNNING;
@@ -128,6 +134,8 @@ static void do_command(struct tui_thread *t, struct tui_action action)
     }
     if (code)
         tell_notice(t, e.message);
+    else if (t->state == TUI_DONE) /* an act took the result back: there may be more to do */
+        t->state = TUI_PAUSED;
 }
 
 /* Wait while there is nothing to do; do the commands that came. 0: it is time to end. */
@@ -175,6 +183,7 @@ static void *run(void *context)
 {
     struct tui_thread *t = context;
     struct error e;
+    tui_terminal_guard_stack(t->guard, sizeof t->guard);
     int code = tui_engine_open(t->options, 0, &t->engine, &e);
     if (!code)
         code = search_open(&t->search, t->engine, &t->search_options, &e);

@@ -1,5 +1,5 @@
 #include "tui/width.h"
-#include "kernels/base.h"
+#include "kernels/kernels.h"
 
 #include <utf8proc.h>
 

@@ -1,0 +1,257 @@
+#!/bin/bash
+# The explorer as a user lives in it: a terminal (tmux), keys, new sizes, signals, crashes, and what is left of the terminal after.
+#   tests/e2e.sh PATH-OF-ESPALIER
+espalier=$(realpath "${1:-./espalier}")
+model=$(realpath tests/reference/tiny/tiny-q8_0.gguf)
+command -v tmux >/dev/null || { echo "no tmux: the explorer was not tried"; exit 77; }
+[ -f "$model" ] || { echo "no tiny model: the explorer was not tried"; exit 77; }
+unset NO_COLOR TMUX
+export LC_ALL=C.UTF-8 ESPALIER_MODEL=$model
+work=$(mktemp -d)
+socket=$work/tmux
+passed=0 failed=0
+trap 'tmux -S "$socket" kill-server 2>/dev/null; rm -rf "$work"' EXIT
+
+ok() { passed=$((passed + 1)); }
+bad() { failed=$((failed + 1)); echo "FAILED: $*"; }
+t() { tmux -S "$socket" "$@"; }
+screen() { t capture-pane -p -t s; }
+keys() { t send-keys -t s "$@"; }
+size() { t resize-window -t s -x "$1" -y "$2"; }
+
+# sees WHAT PATTERN: within ten seconds the screen shows a line that matches; gone: none that does.
+sees() {
+    for _ in $(seq 200); do
+        if screen | grep -qE -- "$2"; then ok; return; fi
+        sleep 0.05
+    done
+    bad "$1: no '$2' on the screen:"; screen | sed 's/^/    /'
+}
+gone() {
+    for _ in $(seq 200); do
+        if ! screen | grep -qE -- "$2"; then ok; return; fi
+        sleep 0.05
+    done
+    bad "$1: '$2' is still on the screen:"; screen | sed 's/^/    /'
+}
+is() { if [ "$2" = "$3" ]; then ok; else bad "$1: '$2' instead of '$3'"; fi; }
+
+# A shell in a terminal of that size, and in it the explorer; its process id in $pid.
+shell() {
+    t kill-server 2>/dev/null
+    rm -f "$socket"
+    t -f "$work/conf" new-session -d -s s -x "$1" -y "$2" "cd $work; exec bash --norc --noprofile" || { bad "tmux does not start"; exit 1; }
+    keys "export PS1='ready> '; stty -a >before; clear" Enter
+    sees "a shell" '^ready>'
+}
+start() {
+    rm -f "$work/pid" "$work/code"
+    keys "sh -c 'echo \$\$ >pid; exec $espalier $*'; echo code \$? | tee code" Enter
+    for _ in $(seq 200); do [ -s "$work/pid" ] && break; sleep 0.05; done
+    pid=$(cat "$work/pid")
+}
+# ended CODE: the explorer is gone with that exit code, and the terminal is as it was.
+ended() {
+    for _ in $(seq 200); do [ -s "$work/code" ] && break; sleep 0.05; done
+    is "$1: exit code" "$(cat "$work/code" 2>/dev/null)" "code $2"
+    is "$1: the other screen is left" "$(t display -p -t s '#{alternate_on}')" 0
+    is "$1: the cursor is back" "$(t display -p -t s '#{cursor_flag}')" 1
+    is "$1: the mouse is let go" "$(t display -p -t s '#{mouse_any_flag}')" 0
+    keys "stty -a >after; clear" Enter
+    for _ in $(seq 100); do [ -s "$work/after" ] && break; sleep 0.05; done
+    sed 's/rows [0-9]*; columns [0-9]*//' "$work/before" >"$work/b"
+    sed 's/rows [0-9]*; columns [0-9]*//' "$work/after" >"$work/a"
+    if cmp -s "$work/b" "$work/a"; then ok; else bad "$1: stty differs: $(diff "$work/b" "$work/a")"; fi
+    rm -f "$work/after"
+}
+printf 'set -g status off\nset -g default-terminal tmux-256color\nset -g exit-empty off\n' >"$work/conf"
+problem="-t ask -s self-consistency,m=6 What is it?"
+
+# --- where there is no screen ---
+refuses() { # WHAT PATTERN COMMAND...
+    "${@:3}" >"$work/out" 2>"$work/err" </dev/null
+    is "$1: exit code" $? 3
+    is "$1: one line" "$(wc -l <"$work/err")" 1
+    is "$1: nothing on stdout" "$(wc -c <"$work/out")" 0
+    if grep -qF -- "$2" "$work/err"; then ok; else bad "$1: $(cat "$work/err")"; fi
+}
+refuses "no terminal" "espalier run" "$espalier" $problem
+shell 200 24
+for term in dumb no-such-terminal ''; do
+    keys "TERM=$term $espalier $problem; echo code \$?" Enter
+    sees "TERM=$term" '^code 3'
+    sees "TERM=$term" 'espalier run'
+    is "TERM=$term: no screen was opened" "$(t display -p -t s '#{alternate_on}')" 0
+    keys "clear" Enter
+    gone "cleared" '^code'
+done
+
+# --- the dump ---
+"$espalier" --dump 80x24 --seed 3 $problem >"$work/one" 2>"$work/err" && "$espalier" --dump 80x24 --seed 3 -j 1 --batch 1 $problem >"$work/two"
+is "the dump has its rows" "$(wc -l <"$work/one")" 24
+if cmp -s "$work/one" "$work/two"; then ok; else bad "two dumps differ"; fi
+if grep -qF '■ done' "$work/one"; then ok; else bad "the dump is not of the end"; fi
+if LC_ALL=C grep -q '[^[:print:]]' "$work/one" && LC_ALL=C grep -qP '[\x00-\x09\x0b-\x1f\x7f]' "$work/one"; then bad "control bytes in the dump"; else ok; fi
+"$espalier" --dump 80x24 --ascii $problem >"$work/one" 2>/dev/null
+if LC_ALL=C grep -qP '[^\x20-\x7e]' "$work/one"; then bad "--ascii is not ASCII"; else ok; fi
+"$espalier" --dump 80 $problem >/dev/null 2>&1
+is "a size that is none" $? 2
+
+# --- a life ---
+shell 200 50
+start --paused $problem
+sees "the problem" '▾? *What is it'
+sees "paused" '❚❚ paused'
+is "on the other screen" "$(t display -p -t s '#{alternate_on}')" 1
+keys '?'
+sees "help" 'do it again'
+keys Escape
+gone "help closed" 'do it again'
+keys s
+sees "one step" 'step 1'
+sees "it stops after it" '❚❚ paused'
+keys Space
+sees "to the end" '■ done'
+sees "the vote" 'votes: 6 in all'
+keys g j p
+sees "pruned" '│ pruned'
+keys u
+gone "undone" '│ pruned'
+keys U
+sees "done again" '│ pruned'
+keys g p
+sees "the problem stays" 'cannot be pruned'
+keys h
+sees "folded" '▸ What is it. .*below'
+keys l
+gone "unfolded" '▸ What is it'
+keys j Enter l l
+sees "a token" 'token 3 of'
+keys Escape g
+sees "the cost" 'FLOP'
+
+# --- sizes ---
+size 40 12
+sees "40x12" '^ tree'
+keys Tab
+sees "40x12, the thought" '^ problem'
+keys Tab
+size 39 12
+sees "39x12" '40×12'
+size 20 5
+sees "20x5" 'this is 20×5'
+keys j k Enter Tab '?' '?' Space
+size 1 1
+sleep 0.3
+is "1x1: it lives" "$(kill -0 "$pid" && echo yes)" yes
+size 200 50
+sees "back" '┌ tree'
+gone "back" 'too small'
+keys Escape C-l
+sees "repainted" '┌ tree'
+
+# --- sleep: with nothing to do, neither thread wakes ---
+switches() { cat /proc/"$pid"/task/*/status | awk '/^voluntary/ {n += $2} END {print n}'; }
+for _ in $(seq 50); do
+    before=$(switches); sleep 0.5; after=$(switches)
+    [ "$before" = "$after" ] && break
+done
+is "no wake-ups while idle" "$after" "$before"
+
+# --- suspended and back ---
+keys C-z
+sees "a shell again" '^ready>'
+is "suspended: the screen is left" "$(t display -p -t s '#{alternate_on}')" 0
+size 80 24
+keys "fg" Enter
+sees "in the foreground, at the new size" '┌ tree'
+gone "in the foreground" '^ready>'
+is "on the other screen again" "$(t display -p -t s '#{alternate_on}')" 1
+kill -TSTP "$pid"
+sees "stopped from outside" '^ready>'
+rm -f "$work/code"
+keys 'fg; echo code $? | tee code' Enter
+sees "back again" '┌ tree'
+
+# --- a paste is no command ---
+t set-buffer 'qqq'
+t paste-buffer -p -t s
+sleep 0.3
+is "pasted: it lives" "$(kill -0 "$pid" && echo yes)" yes
+kill -STOP "$pid"
+sees "stopped by force" 'Stopped'
+rm -f "$work/code"
+keys 'fg; echo code $? | tee code' Enter
+sees "back from that too" '┌ tree'
+keys q
+ended "q" 0
+
+# --- stepped, paused and resized, the tree is the one that the dump has ---
+start --paused --seed 3 $problem
+sees "the same tree" '❚❚ paused'
+keys s
+sees "the same tree" 'step 1'
+size 120 40
+keys Space Space
+size 80 24
+for _ in $(seq 40); do screen | grep -q '■ done' && break; keys s; sleep 0.1; done
+sees "the same tree" '^└─{78}┘$'
+sees "the same tree" '■ done'
+"$espalier" --dump 80x24 --seed 3 $problem | head -22 >"$work/one"
+if screen | head -22 | cmp -s - "$work/one"; then ok; else bad "stepped, the tree is another:"; screen | head -22 | diff - "$work/one"; fi
+keys q
+ended "the same tree" 0
+
+# --- ways to die ---
+for way in TERM:143 HUP:129 QUIT:131 SEGV:139 BUS:135 FPE:136 ABRT:134; do
+    start --paused $problem
+    sees "${way%:*}" '❚❚ paused'
+    kill -"${way%:*}" "$pid"
+    ended "kill -${way%:*}" "${way#*:}"
+done
+start --paused $problem
+sees "^C" '❚❚ paused'
+keys C-c
+ended "^C while paused" 0
+start $problem
+sees "^C" '^┌ tree'
+keys C-c C-c C-c
+ended "^C twice" 0
+start -m "$work/no-such.gguf" $problem
+ended "no model" 3
+start --theme no-such $problem
+ended "no theme" 3
+printf 'roles:\n  dim: "#12345"\n' >"$work/bad.yaml"
+start --theme ./bad.yaml $problem
+ended "a bad theme" 3
+keys "$espalier --theme ./bad.yaml $problem" Enter
+sees "where a theme is wrong" 'bad.yaml:2:8'
+
+# --- fewer colours, fewer characters ---
+shell 80 24
+keys "export NO_COLOR=1" Enter
+start --paused $problem
+sees "NO_COLOR" '❚❚ paused'
+if t capture-pane -pe -t s | grep -qP '\x1b\[[0-9;]*(3[0-8]|4[0-8]|9[0-7])[;m]'; then bad "NO_COLOR has colours"; else ok; fi
+if t capture-pane -pe -t s | grep -qP '\x1b\[[0-9;]*7m'; then ok; else bad "NO_COLOR shows no selection"; fi
+keys q
+ended "NO_COLOR" 0
+keys "unset NO_COLOR" Enter
+for term in xterm linux vt100 xterm-mono screen; do
+    keys "export TERM=$term" Enter
+    start --ascii $problem
+    sees "TERM=$term" '# done'
+    keys g j Tab l l
+    sees "TERM=$term" 'token 3 of'
+    keys q
+    ended "TERM=$term" 0
+done
+keys "export TERM=tmux-256color LC_ALL=C" Enter
+start $problem
+sees "LC_ALL=C" '# done'
+if screen | LC_ALL=C grep -qP '[^\x20-\x7e]'; then bad "LC_ALL=C is not ASCII"; else ok; fi
+keys q
+ended "LC_ALL=C" 0
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

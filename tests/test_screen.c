@@ -1,0 +1,353 @@
+/* Screens compared with stored ones, cell by cell, and what a stranger's text can do to them.
+ *   test_screen          compare with tests/golden/
+ *   test_screen update   write them anew; read the difference before you commit it
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/screen_script.h"
+
+#include <utf8proc.h>
+
+static int updating;
+
+/* --- golden screens ---------------------------------------------------------------------------------------------- */
+
+static char *read_golden(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    struct string text = {0};
+    char buffer[4096];
+    size_t n;
+    while (f && (n = fread(buffer, 1, sizeof buffer, f)) > 0)
+        string_append(&text, buffer, n);
+    if (f)
+        fclose(f);
+    return text.text;
+}
+
+/* The dump, a line of four dashes, the roles. Wide screens only as text: the smaller ones have told the roles. */
+static void compare(struct tui_screen *s, const char *name, int columns, int rows)
+{
+    struct string now = {0};
+    tui_screen_draw(s, columns, rows);
+    tui_canvas_dump(&s->canvas, &now);
+    if (columns <= 80) {
+        string_add(&now, "----\n");
+        tui_canvas_dump_roles(&s->canvas, &now);
+    }
+    char *path = xasprintf("tests/golden/%s-%dx%d.txt", name, columns, rows);
+    if (updating) {
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        fputs(now.text, f);
+        fclose(f);
+    } else {
+        char *golden = read_golden(path);
+        if (!golden || strcmp(golden, now.text))
+            printf("%s differs; now it is\n%s", path, now.text);
+        assert_non_null(golden);
+        assert_string_equal(now.text, golden);
+        free(golden);
+    }
+    free(path);
+    string_free(&now);
+}
+
+static void press(struct tui_screen *s, const char *keys)
+{
+    for (; *keys; keys++)
+        tui_screen_key(s, *keys);
+}
+
+static void test_running(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24(&s);
+    compare(&s, "running", 200, 50);
+    compare(&s, "running", 80, 24);
+    compare(&s, "running", 40, 12);
+    s.canvas.ascii = 1;
+    compare(&s, "running-ascii", 80, 24);
+    compare(&s, "running-ascii", 40, 12);
+    tui_screen_free(&s);
+}
+
+static void test_done(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24_done(&s);
+    compare(&s, "done", 200, 50);
+    compare(&s, "done", 80, 24);
+    compare(&s, "done", 40, 12);
+    press(&s, "g");
+    compare(&s, "done-problem", 80, 24);
+    tui_screen_free(&s);
+}
+
+static void test_thought(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_votes(&s);
+    compare(&s, "votes", 80, 24);
+    press(&s, "gjj\tllllll");
+    compare(&s, "votes-token", 80, 24);
+    compare(&s, "votes-token", 40, 12);
+    press(&s, "\033g");
+    compare(&s, "votes-problem", 80, 24);
+    tui_screen_free(&s);
+}
+
+static void test_pruned(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24_done(&s);
+    script_prune(&s, 1);
+    press(&s, "gjh");
+    compare(&s, "pruned", 80, 24);
+    press(&s, "l");
+    compare(&s, "pruned-open", 80, 24);
+    tui_screen_free(&s);
+}
+
+static void test_others(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    tui_screen_open(&s);
+    s.asked = "4 5 6 10";
+    s.model = "smollm2-135m.gguf";
+    compare(&s, "loading", 80, 24);
+    compare(&s, "loading", 40, 12);
+    compare(&s, "too-small", 39, 12);
+    compare(&s, "too-small", 80, 11);
+    compare(&s, "too-small", 20, 5);
+    compare(&s, "too-small", 1, 1);
+    press(&s, "?");
+    compare(&s, "help", 80, 24);
+    compare(&s, "help", 40, 12);
+    tui_screen_free(&s);
+    script_game24(&s);
+    struct tui_snapshot failed = script_snapshot(TUI_FAILED, 12);
+    error_set(&failed.failure, ERROR_ENGINE, "no memory for a single branch: 4096 bytes a token, 64 MB in all");
+    tui_screen_snapshot(&s, &failed);
+    compare(&s, "failed", 80, 24);
+    tui_screen_free(&s);
+}
+
+/* --- keys -------------------------------------------------------------------------------------------------------- */
+
+static void test_keys(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24(&s);
+    tui_screen_draw(&s, 80, 24);
+    assert_int_equal(tui_screen_key(&s, ' ').act, TUI_ACT_PAUSE); /* it runs */
+    press(&s, "5");
+    struct tui_action step = tui_screen_key(&s, 's');
+    assert_int_equal(step.act, TUI_ACT_STEP);
+    assert_int_equal(step.number, 5);
+    press(&s, "g");
+    assert_int_equal(s.selected, 0);
+    assert_false(s.follow);
+    assert_int_equal(tui_screen_key(&s, 'p').act, TUI_ACT_NONE); /* not the root, and it says so */
+    assert_true(s.notice[0]);
+    press(&s, "j");
+    assert_int_equal(s.selected, 1);
+    struct tui_action prune = tui_screen_key(&s, 'p');
+    assert_int_equal(prune.act, TUI_ACT_PRUNE);
+    assert_int_equal(prune.number, 1);
+    press(&s, "h"); /* folded: the row after it is its sibling */
+    press(&s, "j");
+    assert_int_equal(s.selected, 2);
+    press(&s, "j"); /* the row of what is being written below 2 is passed over */
+    assert_int_equal(s.selected, 3);
+    press(&s, "kk");
+    assert_int_equal(s.selected, 1);
+    press(&s, "llhh");
+    assert_int_equal(s.selected, 1); /* opened, entered, back, folded */
+    assert_false(s.outline.nodes[1].open);
+    press(&s, "7G");
+    assert_int_equal(s.selected, 7);
+    assert_true(s.outline.nodes[1].open);
+    press(&s, "999999999j");
+    assert_int_equal(s.selected, 5); /* the last node, not what is written below it */
+    press(&s, "3k.");
+    assert_true(s.follow);
+    assert_int_equal(tui_screen_key(&s, 'q').act, TUI_ACT_QUIT);
+    assert_int_equal(tui_screen_key(&s, 'C' - TUI_KEY_CONTROL).act, TUI_ACT_PAUSE);
+    struct tui_snapshot paused = script_snapshot(TUI_PAUSED, 12);
+    tui_screen_snapshot(&s, &paused);
+    assert_int_equal(tui_screen_key(&s, 'C' - TUI_KEY_CONTROL).act, TUI_ACT_QUIT);
+    tui_screen_free(&s);
+}
+
+/* Any keys in any order, drawn at any size: nothing but the sanitizers to answer to. */
+static void test_any_keys(void **state)
+{
+    (void)state;
+    static const int32_t keys[] = {'j', 'k', 'h', 'l', 'g', 'G', ' ', 's', 'p', 'u', 'U', '.', '?', '\t', '\r', 27, '3', '0', 'x', TUI_KEY_UP, TUI_KEY_DOWN,
+                                   TUI_KEY_LEFT, TUI_KEY_RIGHT, TUI_KEY_HOME, TUI_KEY_END, TUI_KEY_PAGE_UP, TUI_KEY_PAGE_DOWN, TUI_KEY_RESIZE, 0x1f600};
+    struct tui_screen s;
+    for (int round = 0; round < 4; round++) {
+        (round == 0 ? script_game24 : round == 1 ? script_game24_done : script_votes)(&s);
+        s.canvas.ascii = round == 3;
+        for (uint64_t i = 0; i < 3000; i++) {
+            tui_screen_key(&s, keys[(size_t)(random_uniform(1, (uint64_t)round, 3 * i) * (sizeof keys / sizeof *keys))]);
+            if (i % 3 == 0)
+                tui_screen_draw(&s, 1 + (int)(random_uniform(1, (uint64_t)round, 3 * i + 1) * 120), 1 + (int)(random_uniform(1, (uint64_t)round, 3 * i + 2) * 40));
+            if (i % 500 == 0 && round == 1)
+                script_prune(&s, 1 + (int)i / 500);
+        }
+        tui_screen_free(&s);
+    }
+}
+
+/* --- hostile text ------------------------------------------------------------------------------------------------ */
+
+static size_t hostile_text(uint64_t seed, char *out, size_t most)
+{
+    static const char *const pieces[] = {
+        "\033[2J", "\033]0;title\007", "\x9b" "31m", "\xc2\x9b" "0m", "\b\b", "\r", "\n", "\t", "\x7f", "\xe2\x80\xae", "\xe2\x81\xa6", "\xe2\x80\x8d",
+        "\xef\xb8\x8f", "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7", "e\xcc\x81\xcc\x82\xcc\x83\xcc\x84\xcc\x85", "\xcc\x81", "\xe4\xb8\xad\xe6\x96\x87",
+        "\xed\xa0\x80", "\xc0\xaf", "\xf5\x80\x80\x80", "\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab", "\xd7\xa9\xd7\x9c", "\xe0\xa4\x95\xe0\xa4\xbf",
+        "\xf0\x9f\x87\xa9\xf0\x9f\x87\xaa", "\xe2\x80\xa8", "\xc2\xad", "plain", " ", "(left: 5 6)", "\xef\xbf\xbf", "\xf3\xa0\x81\x81", "\xe3\x85\xa4",
+    };
+    size_t n = 0;
+    for (uint64_t i = 0; n + 16 < most; i++) {
+        double r = random_uniform(99, seed, i);
+        if (r < 0.2)
+            break;
+        if (r < 0.5) {
+            out[n++] = (char)(1 + random_uniform(98, seed, i) * 255);
+        } else {
+            const char *p = pieces[(size_t)(random_uniform(97, seed, i) * (sizeof pieces / sizeof *pieces))];
+            memcpy(out + n, p, strlen(p));
+            n += strlen(p);
+        }
+    }
+    out[n] = '\0';
+    return n;
+}
+
+/* Nothing in the dump acts on a terminal, and every row has exactly the columns it should. */
+static void check_dump(const struct tui_canvas *c)
+{
+    for (int y = 0; y < c->h; y++) {
+        int columns = 0;
+        for (int x = 0; x < c->w; x++) {
+            const struct tui_cell *cell = &c->cells[y * c->w + x];
+            assert_in_range(cell->width, 0, 2);
+            columns += cell->width;
+            if (cell->width == 2) {
+                assert_true(x + 1 < c->w);
+                assert_int_equal(cell[1].width, 0);
+            }
+            if (cell->width == 0)
+                assert_true(x > 0 && cell[-1].width == 2 && !cell->scalars[0]);
+            else
+                assert_true(cell->scalars[0] >= ' ');
+            for (int i = 0; i < TUI_CLUSTER && cell->scalars[i]; i++) {
+                int category = (int)utf8proc_category(cell->scalars[i]);
+                assert_true(category != UTF8PROC_CATEGORY_CC && category != UTF8PROC_CATEGORY_CF && category != UTF8PROC_CATEGORY_CS);
+                assert_true(cell->scalars[i] != 0x2028 && cell->scalars[i] != 0x2029);
+                if (c->ascii)
+                    assert_in_range(cell->scalars[i], ' ', '~');
+            }
+        }
+        assert_int_equal(columns, c->w);
+    }
+}
+
+static void test_hostile_strings(void **state)
+{
+    (void)state;
+    struct tui_canvas c = {0};
+    char text[300];
+    for (uint64_t i = 0; i < 100000; i++) {
+        size_t n = hostile_text(i, text, sizeof text);
+        int w = 1 + (int)(random_uniform(96, i, 0) * 30), used;
+        c.ascii = i % 4 == 3;
+        tui_canvas_size(&c, w, 1);
+        int drawn = tui_canvas_bytes(&c, 0, 0, w, (struct tui_style){0}, text, n);
+        size_t fits = tui_width_fit(text, n, w, &used);
+        assert_int_equal(drawn, used);
+        assert_int_equal(tui_width(text, fits), used);
+        assert_true(tui_width(text + tui_width_tail(text, n, w), n - tui_width_tail(text, n, w)) <= w);
+        check_dump(&c);
+        struct string dump = {0}, clean = {0};
+        tui_canvas_dump(&c, &dump);
+        dump.length -= 1; /* its newline */
+        utf8_sanitize(&clean, dump.text, dump.length, 0);
+        assert_int_equal(clean.length, dump.length); /* what has been cleaned stays as it is */
+        assert_memory_equal(clean.text, dump.text, dump.length);
+        assert_true(tui_width(dump.text, dump.length) <= w);
+        string_free(&dump);
+        string_free(&clean);
+    }
+    tui_canvas_free(&c);
+}
+
+static void test_hostile_screens(void **state)
+{
+    (void)state;
+    char text[300], other[300];
+    for (uint64_t i = 0; i < 300; i++) {
+        struct tui_screen s;
+        hostile_text(3 * i, text, sizeof text);
+        script_begin(&s, text, text, text);
+        s.canvas.ascii = i % 5 == 4;
+        script_plan(&s, text, SEARCH_SAMPLE, (int[]){0}, 1, 3);
+        hostile_text(3 * i + 1, other, sizeof other);
+        int64_t c = script_completion(&s, 0, 0, other);
+        int count;
+        free(script_tokens(other, &count));
+        script_thought(&s, 0, c, 0, count, other, text, NULL, -1, NULL);
+        script_thought(&s, 1, -1, 0, 0, text, NULL, other, i % 3 - 1, NULL);
+        script_thought(&s, 1, -1, 0, 0, other, NULL, NULL, -1, text);
+        script_decide(&s, other, (int[]){1}, 1);
+        struct tui_snapshot now = script_snapshot(TUI_RUNNING, 1);
+        script_live(&now, 0, SEARCH_SAMPLE, 0, 1, text);
+        script_live(&now, 2, SEARCH_VALUE, 0, 2, other);
+        error_set(&now.failure, 3, "%s", text);
+        tui_screen_snapshot(&s, &now);
+        for (int selected = 0; selected < 4; selected++) {
+            tui_screen_select(&s, selected);
+            press(&s, selected % 2 ? "\tllj" : "\033");
+            static const int sizes[][2] = {{200, 50}, {80, 24}, {79, 20}, {41, 13}, {40, 12}};
+            for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+                tui_screen_draw(&s, sizes[k][0], sizes[k][1]);
+                check_dump(&s.canvas);
+            }
+        }
+        tui_screen_free(&s);
+    }
+}
+
+static int close_script(void **state)
+{
+    (void)state;
+    for (int i = 0; i < script_word_count; i++)
+        free(script_words[i]);
+    free(script_words);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
+        cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
+        cmocka_unit_test(test_hostile_screens),
+    };
+    updating = argc > 1 && !strcmp(argv[1], "update");
+    return cmocka_run_group_tests(tests, NULL, close_script);
+}

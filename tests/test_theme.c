@@ -1,0 +1,156 @@
+/* Themes as files: the shipped ones, what may be wrong with one, and what is left of a colour where there are fewer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tui/theme.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int parse(const char *text, struct tui_theme *out, struct error *e)
+{
+    return tui_theme_parse("t.yaml", text, strlen(text), out, e);
+}
+
+static void test_shipped(void **state)
+{
+    (void)state;
+    struct tui_theme dark, light;
+    struct error e = {0};
+    assert_int_equal(tui_theme_open("themes/dark.yaml", &dark, &e), 0);
+    assert_memory_equal(&dark, &tui_theme_builtin, sizeof dark); /* the file spells out what is built in */
+    assert_int_equal(tui_theme_open("themes/light.yaml", &light, &e), 0);
+    assert_memory_not_equal(&light, &dark, sizeof dark);
+    /* A light theme brings its own ground: dark ink on a dark terminal could not be read. */
+    for (int role = 0; role < TUI_STYLES; role++)
+        assert_true(tui_theme_look(&light, (struct tui_style){.role = (uint8_t)role}).background >= 0);
+    assert_int_equal(tui_theme_open("no-such", &dark, &e), ERROR_INPUT);
+    assert_non_null(strstr(e.message, "no theme \"no-such\""));
+    assert_int_equal(tui_theme_open("./no-such.yaml", &dark, &e), ERROR_INPUT);
+    assert_non_null(strstr(e.message, "no-such.yaml"));
+}
+
+static void test_partial(void **state)
+{
+    (void)state;
+    struct tui_theme theme;
+    struct error e = {0};
+    assert_int_equal(parse("palette: {leaf: \"#123456\"}\nroles:\n  dim: leaf\n  kept: {background: \"#00ff00\", attributes: [bold, underline]}\n"
+                           "gradients: {value: [leaf, \"#ffffff\", leaf]}\n", &theme, &e), 0);
+    assert_int_equal(theme.roles[TUI_DIM].color, 0x123456);
+    assert_int_equal(theme.roles[TUI_KEPT].background, 0x00ff00);
+    assert_int_equal(theme.roles[TUI_KEPT].attributes, TUI_BOLD | TUI_UNDERLINE);
+    assert_int_equal(theme.gradients[0][1], 0xffffff);
+    assert_int_equal(theme.roles[TUI_RIGHT].color, tui_theme_builtin.roles[TUI_RIGHT].color);
+    assert_memory_equal(theme.gradients[1], tui_theme_builtin.gradients[1], sizeof theme.gradients[1]);
+    assert_int_equal(parse("roles: {}", &theme, &e), 0);
+    assert_memory_equal(&theme, &tui_theme_builtin, sizeof theme);
+    /* YAML's own names for things work as well */
+    assert_int_equal(parse("palette: {leaf: &leaf \"#010203\"}\nroles: {dim: *leaf}\n", &theme, &e), 0);
+    assert_int_equal(theme.roles[TUI_DIM].color, 0x010203);
+}
+
+static void test_errors(void **state)
+{
+    (void)state;
+    static const struct { const char *text, *where, *what; } wrong[] = {
+        {"colours: {}", "t.yaml:1:1: ", "colours"},
+        {"roles:\n  dimm: default", "t.yaml:2:3: ", "dimm"},
+        {"roles:\n  dim: \"#12345\"", "t.yaml:2:8: ", "#87af5f"},
+        {"roles:\n  dim: \"#12345g\"", "t.yaml:2:8: ", "#12345g"},
+        {"roles:\n  dim: #87af5f", "t.yaml:2:", "quotes"}, /* unquoted, it is a comment */
+        {"roles:\n  dim: leaf", "t.yaml:2:8: ", "leaf"},
+        {"roles:\n  dim: {colour: default}", "t.yaml:2:9: ", "colour"},
+        {"roles:\n  dim: {attributes: bold}", "t.yaml:2:21: ", "list"},
+        {"roles:\n  dim: {attributes: [blod]}", "t.yaml:2:22: ", "blod"},
+        {"roles:\n  dim: [default]", "t.yaml:2:8: ", "keys"},
+        {"roles:\n  dim: default\n  dim: default", "t.yaml:3:3: ", "dim"},
+        {"roles: default", "t.yaml:1:8: ", "keys"},
+        {"palette: {a: b, b: \"#000000\"}", "t.yaml:1:14: ", "b"}, /* a name of a name */
+        {"palette: {default: \"#000000\"}", "t.yaml:1:11: ", "default"},
+        {"palette: [\"#000000\"]", "t.yaml:1:10: ", "keys"},
+        {"gradients: {value: [\"#000000\"]}", "t.yaml:1:20: ", "three"},
+        {"gradients: {value: [\"#000000\", default, \"#000000\"]}", "t.yaml:1:32: ", "terminal's own"},
+        {"gradients: {heat: []}", "t.yaml:1:13: ", "heat"},
+        {"roles: {dim: \"#000000\"", "t.yaml:", ""},
+        {"roles: &a {dim: *a}", "t.yaml:1:", ""},
+        {"", "t.yaml:", ""},
+        {"\x01", "t.yaml:", ""},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct tui_theme theme, before;
+        struct error e = {0};
+        memset(&theme, 0x55, sizeof theme);
+        before = theme;
+        int code = parse(wrong[i].text, &theme, &e);
+        if (code != ERROR_INPUT || strncmp(e.message, wrong[i].where, strlen(wrong[i].where)) || !strstr(e.message, wrong[i].what))
+            printf("%s\n  gives %d: %s\n", wrong[i].text, code, e.message);
+        assert_int_equal(code, ERROR_INPUT);
+        assert_memory_equal(e.message, wrong[i].where, strlen(wrong[i].where));
+        assert_non_null(strstr(e.message, wrong[i].what));
+        assert_memory_equal(&theme, &before, sizeof theme); /* no partial theme */
+    }
+}
+
+static void test_looks(void **state)
+{
+    (void)state;
+    const struct tui_theme *t = &tui_theme_builtin;
+    struct tui_look look = tui_theme_look(t, (struct tui_style){.role = TUI_DIM});
+    assert_int_equal(look.color, t->roles[TUI_DIM].color);
+    assert_int_equal(look.background, TUI_DEFAULT_COLOR);
+    look = tui_theme_look(t, (struct tui_style){.role = TUI_DIM, .ground = TUI_SELECTION});
+    assert_int_equal(look.color, t->roles[TUI_DIM].color); /* the ground changes, the ink stays */
+    assert_int_equal(look.background, t->grounds[TUI_SELECTION].background);
+    assert_int_equal(look.attributes & TUI_REVERSE, 0); /* the colour says it */
+    assert_int_equal(tui_theme_look(t, tui_style_level(TUI_VALUE, 0)).color, t->gradients[0][0]);
+    assert_int_equal(tui_theme_look(t, tui_style_level(TUI_VALUE, 1)).color, t->gradients[0][2]);
+    assert_int_equal(tui_style_level(TUI_VALUE, -1).level, 0);
+    assert_int_equal(tui_style_level(TUI_VALUE, 0.0 / 0.0).level, 0);
+    assert_int_equal(tui_style_level(TUI_VALUE, 7).level, TUI_LEVELS - 1);
+    /* Without colours the selection, the cursor and improbable tokens are still told apart. */
+    assert_true(tui_theme_attributes(t, (struct tui_style){.role = TUI_TEXT, .ground = TUI_SELECTION}) & TUI_REVERSE);
+    assert_true(tui_theme_attributes(t, (struct tui_style){.role = TUI_TEXT, .ground = TUI_CURSOR}) & TUI_REVERSE);
+    assert_int_not_equal(tui_theme_attributes(t, tui_style_level(TUI_PROBABILITY, 0)), tui_theme_attributes(t, tui_style_level(TUI_PROBABILITY, 1)));
+}
+
+static void test_nearest(void **state)
+{
+    (void)state;
+    assert_int_equal(tui_theme_nearest(0x000000, 256), 16);
+    assert_int_equal(tui_theme_nearest(0xffffff, 256), 231);
+    assert_int_equal(tui_theme_nearest(0x87af5f, 256), 107);
+    assert_int_equal(tui_theme_nearest(0x808080, 256), 244);
+    assert_int_equal(tui_theme_nearest(0xff0000, 16), 9);
+    assert_int_equal(tui_theme_nearest(0xff0000, 8), 1);
+    for (int i = 0; i < 4096; i++) {
+        int color = (i >> 8) * 0x110000 | (i >> 4 & 15) * 0x1100 | (i & 15) * 0x11;
+        assert_in_range(tui_theme_nearest(color, 256), 16, 255); /* never one that users redefine */
+        assert_in_range(tui_theme_nearest(color, 16), 0, 15);
+        assert_in_range(tui_theme_nearest(color, 8), 0, 7);
+    }
+}
+
+/* Every role has a letter of its own in the dumps. */
+static void test_letters(void **state)
+{
+    (void)state;
+    char seen[256] = {0};
+    for (int role = 0; role < TUI_ROLES; role++) {
+        char letter = tui_role_letter((struct tui_style){.role = (uint8_t)role});
+        assert_in_range(letter, 'a', 'z');
+        assert_int_equal(seen[(unsigned char)letter]++, 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shipped), cmocka_unit_test(test_partial), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_looks),   cmocka_unit_test(test_nearest), cmocka_unit_test(test_letters),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -11,15 +11,14 @@
 
 enum { MAX_RECORD = 1 << 20, MAX_COLUMNS = 256 };
 
-/* --- a problem of numbers ---------------------------------------------------------------------------------------- */
+/* --- problems of numbers ----------------------------------------------------------------------------------------- */
 
 static int is_blank(char c)
 {
     return isspace((unsigned char)c) || c == ',' || c == ';';
 }
 
-__attribute__((format(printf, 4, 5)))
-static int wrong_problem(const struct search_task *task, const char *text, struct error *e, const char *format, ...)
+int search_problem_wrong(const struct search_task *task, const char *text, struct error *e, const char *format, ...)
 {
     char what[256];
     va_list args;
@@ -44,11 +43,11 @@ static int read_list(const struct search_task *task, const char *text, const cha
             return OK;
         for (int i = 0; i < n; i++) {
             if (!isdigit((unsigned char)start[i]) || n > 6)
-                return wrong_problem(task, text, e, "'%.*s' is not a whole number such as 7", n > 20 ? 20 : n, start);
+                return search_problem_wrong(task, text, e, "'%.*s' is not a whole number such as 7", n > 20 ? 20 : n, start);
             value = value * 10 + (start[i] - '0');
         }
         if (*count == most)
-            return wrong_problem(task, text, e, "more than %d numbers", most);
+            return search_problem_wrong(task, text, e, "more than %d numbers", most);
         list[(*count)++] = value;
     }
 }
@@ -56,6 +55,28 @@ static int read_list(const struct search_task *task, const char *text, const cha
 static int by_size(const void *a, const void *b)
 {
     return *(const int *)a - *(const int *)b;
+}
+
+/* The numbers of a problem: as many of them, and as large, as the task has them. */
+static int read_all(const struct search_task *task, const char *text, const char *p, const char *end, int *list, int *count, struct error *e)
+{
+    int status = read_list(task, text, p, end, list, task->count_high, count, e);
+    if (status)
+        return status;
+    if (*count < task->count_low)
+        return search_problem_wrong(task, text, e, "only %d number%s", *count, *count == 1 ? "" : "s");
+    for (int i = 0; i < *count; i++)
+        if (list[i] < task->range_low || list[i] > task->range_high)
+            return search_problem_wrong(task, text, e, "%d is not from %d to %d", list[i], task->range_low, task->range_high);
+    return OK;
+}
+
+static char *list_text(const int *list, int count)
+{
+    struct string text = {0};
+    for (int i = 0; i < count; i++)
+        string_addf(&text, "%s%d", i ? " " : "", list[i]);
+    return text.text;
 }
 
 /* "24: 4 4 10", "4 4 10 = 24", or, where the task has its own target, "4 5 6 10". */
@@ -72,25 +93,36 @@ static int parse_numbers(const struct search_task *task, const char *text, struc
         last = before ? end : mark;
     }
     if ((mark || task->target_given) && !target_count)
-        return wrong_problem(task, text, e, "no target is given");
+        return search_problem_wrong(task, text, e, "no target is given");
     if (target < task->target_low || target > task->target_high)
-        return task->target_given ? wrong_problem(task, text, e, "the target %d is not from %d to %d", target, task->target_low, task->target_high)
-                                  : wrong_problem(task, text, e, "the target here is %d, not %d", task->target_low, target);
-    if ((status = read_list(task, text, first, last, list, task->count_high, &count, e)))
+        return task->target_given ? search_problem_wrong(task, text, e, "the target %d is not from %d to %d", target, task->target_low, task->target_high)
+                                  : search_problem_wrong(task, text, e, "the target here is %d, not %d", task->target_low, target);
+    if ((status = read_all(task, text, first, last, list, &count, e)))
         return status;
-    if (count < task->count_low)
-        return wrong_problem(task, text, e, "only %d number%s", count, count == 1 ? "" : "s");
-    for (int i = 0; i < count; i++)
-        if (list[i] < task->range_low || list[i] > task->range_high)
-            return wrong_problem(task, text, e, "%d is not from %d to %d", list[i], task->range_low, task->range_high);
     qsort(list, (size_t)count, sizeof *list, by_size);
-    struct string state = {0};
-    for (int i = 0; i < count; i++)
-        string_addf(&state, "%s%d", i ? " " : "", list[i]);
-    out->state = state.text;
+    out->state = list_text(list, count);
     out->target = xasprintf("%d", target);
     out->expected = xstrdup(out->target);
     out->text = task->target_given ? xasprintf("%s: %s", out->target, out->state) : xstrdup(out->state);
+    return OK;
+}
+
+/* "7 2 9 4": numbers to be sorted, in the order in which they stand. */
+static int parse_sorting(const struct search_task *task, const char *text, struct search_problem *out, struct error *e)
+{
+    int list[SEARCH_MAX_NUMBERS], sorted[SEARCH_MAX_NUMBERS], count, status;
+    if ((status = read_all(task, text, text, text + strlen(text), list, &count, e)))
+        return status;
+    memcpy(sorted, list, (size_t)count * sizeof *list);
+    qsort(sorted, (size_t)count, sizeof *sorted, by_size);
+    for (int i = 1; i < count; i++)
+        if (sorted[i] == sorted[i - 1]) /* "swap 5 and 2" would have two meanings */
+            return search_problem_wrong(task, text, e, "%d is there twice", sorted[i]);
+    if (!memcmp(list, sorted, (size_t)count * sizeof *list))
+        return search_problem_wrong(task, text, e, "the numbers are in order already");
+    out->text = list_text(list, count);
+    out->state = xstrdup(out->text);
+    out->expected = list_text(sorted, count);
     return OK;
 }
 
@@ -113,8 +145,14 @@ int search_problem_parse(const struct search_task *task, const char *text, const
     if (!n)
         return error_set(e, ERROR_INPUT, "the problem is empty; %s expects %s", task->name, task->form);
     char *trimmed = xstrndup(text, n);
-    if (task->numbers) {
-        int status = parse_numbers(task, trimmed, out, e);
+    int (*parse)(const struct search_task *, const char *, struct search_problem *, struct error *) =
+        task->numbers                                ? parse_numbers
+        : task->verifier == SEARCH_VERIFIER_SORTING ? parse_sorting
+        : task->verifier == SEARCH_VERIFIER_CHAIN   ? search_chain_parse
+        : task->verifier == SEARCH_VERIFIER_KNIGHTS ? search_knights_parse
+                                                     : NULL;
+    if (parse) {
+        int status = parse(task, trimmed, out, e);
         free(trimmed);
         return status;
     }
@@ -140,8 +178,10 @@ void search_problem_free(struct search_problem *p)
 /* --- records ----------------------------------------------------------------------------------------------------- */
 
 struct table {
-    const char *path;
+    char *path;
     FILE *file;
+    int json;                     /* one JSON object a line; else CSV */
+    int problem, target, answer;  /* of CSV: which columns these are, or -1 */
     int line; /* of what was read last, from 1 */
     struct string record;
     struct string fields[MAX_COLUMNS]; /* of the latest CSV record */
@@ -220,35 +260,36 @@ struct row {
     char *problem, *target, *answer;
 };
 
-static int csv_row(const struct search_task *task, struct table *t, int row, struct row *out, struct error *e)
+/* The header line of CSV: which columns hold what. */
+static int read_header(const struct search_task *task, struct table *t, struct error *e)
 {
-    int got = 0, status = read_csv(t, &got, e), rows = 0;
+    int got = 0, status = read_csv(t, &got, e);
     if (status)
         return status;
     if (t->field_count && t->fields[0].length >= 3 && !memcmp(t->fields[0].text, "\xef\xbb\xbf", 3))
         memmove(t->fields[0].text, t->fields[0].text + 3, (t->fields[0].length -= 3) + 1);
-    int problem = column_of(t, task->column_problem), target = column_of(t, task->column_target), answer = column_of(t, task->column_answer);
-    if (problem < 0) {
-        struct string there = {0};
-        for (int i = 0; i < t->field_count; i++)
-            string_addf(&there, "%s%s", i ? ", " : "", string_text(&t->fields[i]));
-        status = missing_column(t, task->column_problem, string_text(&there), e);
-        string_free(&there);
-        return status;
-    }
-    while (rows < row) {
-        if ((status = read_csv(t, &got, e)))
-            return status;
-        if (!got)
-            return missing_row(t, row, rows, e);
-        rows++;
-    }
-    if (problem >= t->field_count)
+    t->problem = column_of(t, task->column_problem);
+    t->target = column_of(t, task->column_target);
+    t->answer = column_of(t, task->column_answer);
+    if (t->problem >= 0)
+        return OK;
+    struct string there = {0};
+    for (int i = 0; i < t->field_count; i++)
+        string_addf(&there, "%s%s", i ? ", " : "", string_text(&t->fields[i]));
+    status = missing_column(t, task->column_problem, string_text(&there), e);
+    string_free(&there);
+    return status;
+}
+
+/* What the record just read says. */
+static int csv_row(const struct table *t, struct row *out, struct error *e)
+{
+    if (t->problem >= t->field_count)
         return error_set(e, ERROR_INPUT, "%s:%d: %d field%s, where the header names more", t->path, t->line, t->field_count,
                          t->field_count == 1 ? "" : "s");
-    out->problem = xstrdup(string_text(&t->fields[problem]));
-    out->target = target >= 0 && target < t->field_count ? xstrdup(string_text(&t->fields[target])) : NULL;
-    out->answer = answer >= 0 && answer < t->field_count ? xstrdup(string_text(&t->fields[answer])) : NULL;
+    out->problem = xstrdup(string_text(&t->fields[t->problem]));
+    out->target = t->target >= 0 && t->target < t->field_count ? xstrdup(string_text(&t->fields[t->target])) : NULL;
+    out->answer = t->answer >= 0 && t->answer < t->field_count ? xstrdup(string_text(&t->fields[t->answer])) : NULL;
     return OK;
 }
 
@@ -293,15 +334,8 @@ static int read_line(struct table *t, int *got, struct error *e)
     return OK;
 }
 
-static int jsonl_row(const struct search_task *task, struct table *t, int row, struct row *out, struct error *e)
+static int jsonl_row(const struct search_task *task, const struct table *t, struct row *out, struct error *e)
 {
-    for (int rows = 0; rows < row; rows++) {
-        int got = 0, status = read_line(t, &got, e);
-        if (status)
-            return status;
-        if (!got)
-            return missing_row(t, row, rows, e);
-    }
     json_error_t wrong;
     json_t *object = json_loadb(string_text(&t->record), t->record.length, JSON_REJECT_DUPLICATES, &wrong);
     if (!object)
@@ -329,6 +363,26 @@ static int ends_in(const char *text, const char *ending)
     return n >= m && !strcasecmp(text + n - m, ending);
 }
 
+static int next_record(struct table *t, int *got, struct error *e)
+{
+    return t->json ? read_line(t, got, e) : read_csv(t, got, e);
+}
+
+/* The problem and the answer of the record just read; malloc'ed. */
+static int read_row(const struct search_task *task, const struct table *t, char **text, char **answer, struct error *e)
+{
+    struct row row = {0};
+    int status = t->json ? jsonl_row(task, t, &row, e) : csv_row(t, &row, e);
+    if (!status) {
+        *text = row.target && task->target_given ? xasprintf("%s: %s", row.target, row.problem) : xstrdup(row.problem);
+        *answer = xstrdup(row.answer);
+    }
+    free(row.problem);
+    free(row.target);
+    free(row.answer);
+    return status;
+}
+
 /* The file of the data: `data`, or the task's own, which lies where the task lies. */
 static char *data_path(const struct search_task *task, const char *data)
 {
@@ -338,37 +392,68 @@ static char *data_path(const struct search_task *task, const char *data)
     return xasprintf("%.*s/%s", (int)(slash - task->path), task->path, name);
 }
 
-int search_task_data(const struct search_task *task, const char *data, int row, char **text, char **answer, struct error *e)
+/* What is opened, and how far, is closed by close_table, whatever this returns. */
+static int open_table(const struct search_task *task, const char *data, struct table *t, struct error *e)
 {
-    *text = *answer = NULL;
+    *t = (struct table){0};
     if (!task->column_problem)
         return error_set(e, ERROR_INPUT, "%s: the task names no data columns; add `data:` to it, or give the problem itself", task->path);
-    char *path = data_path(task, data);
-    if (!path)
+    if (!(t->path = data_path(task, data)))
         return error_set(e, ERROR_INPUT, "%s: the task names no data file; choose one with --data, or give the problem itself", task->path);
-    struct table t = {.path = path};
-    struct row found = {0};
-    int json = ends_in(path, ".jsonl") || ends_in(path, ".json"), status = OK;
-    if (!json && !ends_in(path, ".csv"))
-        status = error_set(e, ERROR_INPUT, "%s: not a data file by its name; expected NAME.csv or NAME.jsonl", path);
-    else if (row < 1)
-        status = error_set(e, ERROR_INPUT, "%s: there is no row %d; rows are counted from 1", path, row);
-    else if (!(t.file = fopen(path, "rb")))
-        status = error_set(e, ERROR_INPUT, "%s: cannot be read: %s", path, strerror(errno));
-    else
-        status = json ? jsonl_row(task, &t, row, &found, e) : csv_row(task, &t, row, &found, e);
-    if (!status) {
-        *text = found.target && task->target_given ? xasprintf("%s: %s", found.target, found.problem) : xstrdup(found.problem);
-        *answer = xstrdup(found.answer);
-    }
-    free(found.problem);
-    free(found.target);
-    free(found.answer);
-    if (t.file)
-        fclose(t.file);
+    t->json = ends_in(t->path, ".jsonl") || ends_in(t->path, ".json");
+    if (!t->json && !ends_in(t->path, ".csv"))
+        return error_set(e, ERROR_INPUT, "%s: not a data file by its name; expected NAME.csv or NAME.jsonl", t->path);
+    if (!(t->file = fopen(t->path, "rb")))
+        return error_set(e, ERROR_INPUT, "%s: cannot be read: %s", t->path, strerror(errno));
+    return t->json ? OK : read_header(task, t, e);
+}
+
+static void close_table(struct table *t)
+{
+    if (t->file)
+        fclose(t->file);
     for (int i = 0; i < MAX_COLUMNS; i++)
-        string_free(&t.fields[i]);
-    string_free(&t.record);
-    free(path);
+        string_free(&t->fields[i]);
+    string_free(&t->record);
+    free(t->path);
+}
+
+int search_task_data(const struct search_task *task, const char *data, int row, char **text, char **answer, struct error *e)
+{
+    struct table t;
+    *text = *answer = NULL;
+    int got = 1, rows = 0, status = open_table(task, data, &t, e);
+    if (!status && row < 1)
+        status = error_set(e, ERROR_INPUT, "%s: there is no row %d; rows are counted from 1", t.path, row);
+    while (!status && rows < row) {
+        status = next_record(&t, &got, e);
+        if (!status && !got)
+            status = missing_row(&t, row, rows, e);
+        rows++;
+    }
+    if (!status)
+        status = read_row(task, &t, text, answer, e);
+    close_table(&t);
+    return status;
+}
+
+int search_task_rows(const struct search_task *task, int *rows, struct error *e)
+{
+    struct table t;
+    int got = 1, status = open_table(task, NULL, &t, e);
+    for (*rows = 0; !status && !(status = next_record(&t, &got, e)) && got; ++*rows) {
+        char *text = NULL, *answer = NULL;
+        struct search_problem problem = {0};
+        struct error wrong;
+        status = read_row(task, &t, &text, &answer, e);
+        if (!status && search_problem_parse(task, text, answer, &problem, &wrong))
+            status = error_set(e, ERROR_INPUT, "%s:%d: %s", t.path, t.line, wrong.message);
+        search_problem_free(&problem);
+        free(text);
+        free(answer);
+        if (status)
+            break;
+    }
+    close_table(&t);
     return status;
 }

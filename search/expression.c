@@ -157,6 +157,20 @@ const char *search_expression_value(const struct search_expression *x, struct se
     return status_words[status];
 }
 
+const char *search_expression_number(const char *text, size_t n, struct search_rational *out)
+{
+    struct search_expression x;
+    const char *wrong = search_expression_parse(text, n, &x);
+    int divisions = 0;
+    for (int i = 0; i < x.count && !wrong; i++) {
+        char op = x.nodes[i].op;
+        divisions += op == '/';
+        if ((op && op != '/' && op != 'n') || divisions > 1)
+            wrong = "not a number";
+    }
+    return wrong ? wrong : search_expression_value(&x, out);
+}
+
 int search_expression_numbers(const struct search_expression *x, struct search_rational *out)
 {
     int count = 0; /* numbers are added as they are read, so their order is that of the text */

@@ -28,6 +28,9 @@ const char *search_expression_parse(const char *text, size_t n, struct search_ex
 /* NULL and the value, or "division by zero", "too large". */
 const char *search_expression_value(const struct search_expression *x, struct search_rational *out);
 
+/* All n bytes must be one number: 7, -7, 1.5, 2/3, (-2/3). NULL and its value, or what is wrong. */
+const char *search_expression_number(const char *text, size_t n, struct search_rational *out);
+
 /* The numbers in it, as written, left to right; at most SEARCH_EXPRESSION_NODES. Returns how many. */
 int search_expression_numbers(const struct search_expression *x, struct search_rational *out);
 

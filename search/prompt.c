@@ -49,8 +49,11 @@ static int next_piece(const char **p, struct piece *out)
 
 static int is_known(const struct search_task *task, enum search_place place, int word)
 {
-    int of_numbers = word == NUMBERS || word == STATE || word == TARGET;
-    return known[place] >> word & 1 && (task->numbers || !of_numbers);
+    int there = word == STATE     ? task->verifier >= SEARCH_VERIFIER_ARITHMETIC || task->numbers
+                : word == NUMBERS ? task->count_high > 0
+                : word == TARGET  ? task->numbers
+                                  : 1;
+    return known[place] >> word & 1 && there;
 }
 
 int search_prompt_check(const struct search_task *task, enum search_place place, const struct search_yaml *node, struct error *e)

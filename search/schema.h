@@ -36,15 +36,18 @@ struct search_section { /* sample, propose, value or vote */
     int max_tokens;
 };
 
-enum search_verifier { SEARCH_VERIFIER_NONE, SEARCH_VERIFIER_TEXT, SEARCH_VERIFIER_NUMERIC, SEARCH_VERIFIER_ARITHMETIC };
+enum search_verifier {
+    SEARCH_VERIFIER_NONE, SEARCH_VERIFIER_TEXT, SEARCH_VERIFIER_NUMERIC, /* answers alone */
+    SEARCH_VERIFIER_ARITHMETIC, SEARCH_VERIFIER_SORTING, SEARCH_VERIFIER_KNIGHTS, SEARCH_VERIFIER_CHAIN, /* each step, exactly */
+};
 enum search_otherwise { SEARCH_OTHERWISE_NONE, SEARCH_OTHERWISE_NUMBER, SEARCH_OTHERWISE_TEXT };
 
 struct search_task {
     char *path; /* of the file */
     char *name, *about, *strategy, *form;
 
-    int numbers;                         /* a problem is a list of whole numbers with a target; else it is any text */
-    int count_low, count_high, range_low, range_high;
+    int numbers;                         /* a problem is a list of whole numbers with a target */
+    int count_low, count_high, range_low, range_high; /* of these, and of the numbers to be sorted; else 0 */
     int target_low, target_high;         /* equal and target_given == 0: the task's own target */
     int target_given;                    /* each problem names its target: "24: 4 4 10" */
 
@@ -65,7 +68,25 @@ struct search_task {
 
     char *data_file;                     /* as written: relative to the task's file; or NULL */
     char *column_problem, *column_target, *column_answer; /* or NULL */
+    const char *generator;               /* one of search_generators, or NULL */
 };
+
+/* --- data.c */
+/* "problem '...': what is wrong; <task> expects <form>": ERROR_INPUT. */
+int search_problem_wrong(const struct search_task *task, const char *text, struct error *e, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Is every row of the task's data file a problem of the task? Errors carry the file and the line; *rows is how many there are. */
+int search_task_rows(const struct search_task *task, int *rows, struct error *e);
+
+/* --- sorting.c, chain.c, knights.c: the verdict on n bytes of a thought, trimmed and not empty; the text of a problem, trimmed */
+void search_sorting_verify(const struct search_task *task, const struct search_path *path, const char *text, size_t n,
+                           struct search_verdict *out);
+void search_chain_verify(const struct search_task *task, const struct search_path *path, const char *text, size_t n,
+                         struct search_verdict *out);
+void search_knights_verify(const struct search_task *task, const struct search_path *path, const char *text, size_t n,
+                           struct search_verdict *out);
+int search_chain_parse(const struct search_task *task, const char *text, struct search_problem *out, struct error *e);
+int search_knights_parse(const struct search_task *task, const char *text, struct search_problem *out, struct error *e);
 
 /* --- prompt.c */
 /* OK when every {placeholder} of the text is one that is known there; else an error at the brace. */

@@ -36,6 +36,15 @@ const char *search_task_strategy(const struct search_task *task); /* the default
 const char *search_task_problem_form(const struct search_task *task); /* what a problem looks like: "four numbers, as in 4 5 6 10" */
 /* Problem `row` (from 1) of the task's data, or of the file `data` when not NULL. text and answer (may be NULL) are malloc'ed. */
 int search_task_data(const struct search_task *task, const char *data, int row, char **text, char **answer, struct error *e);
+/* What opening alone does not find: a default strategy that asks for prompts the task lacks, rows of its data that are no problems of it,
+ * a generator that draws others. When all is well, lines about the task for a person are appended to *about. */
+int search_task_check(const struct search_task *task, struct string *about, struct error *e);
+/* Append a data file of `count` different problems that the task's generator draws by `seed`: CSV with a header, or JSONL, in the columns
+ * of the task's data. What is in one split is never in the other (search/generate.h says how); the first n rows are the same for every
+ * count. ERROR_INPUT: no generator, or not so many problems. */
+enum search_split { SEARCH_SPLIT_TEST, SEARCH_SPLIT_TRAIN };
+int search_task_make(const struct search_task *task, enum search_split split, uint64_t seed, int count, int json, struct string *out,
+                     struct error *e);
 
 /* --- events ------------------------------------------------------------------------------------------------------ */
 

@@ -2,7 +2,8 @@
  *
  *   name, about, strategy     text; strategy as on the command line
  *   problem                   form: what one looks like, for people. Problems of numbers also have count: [least, most],
- *                             range: [least, greatest], target: N, or target: [least, greatest] when each names its own
+ *                             range: [least, greatest], target: N, or target: [least, greatest] when each names its own;
+ *                             numbers to be sorted have no target
  *   continues                 true: thoughts follow one another in one growing answer; false (also when absent): every
  *                             prompt is made anew from the state
  *   steps                     the greatest depth
@@ -13,13 +14,15 @@
  *   thought                   pattern: which lines of a proposal or a sample are thoughts
  *   answer                    pattern: where an answer stands; otherwise: number | text | none, what counts as the answer
  *                             when the last step states none
- *   verifier                  kind: arithmetic | numeric | text | none; ends: number | answer (arithmetic)
- *   data                      file (beside the task), problem, target, answer: names of columns
+ *   verifier                  kind: arithmetic | sorting | knights | chain | numeric | text | none; ends: number | answer
+ *                             (arithmetic)
+ *   data                      file (beside the task), problem, target, answer: names of columns; generator: what draws more
  *
  * Messages are a text (one user message) or a list of {system|user|assistant: text}. Patterns are PCRE2, ^ and $ match at
  * lines, one or a list: the first that matches decides, by its last match, group 1 of it where it has one. A comment at
  * the top of examples/game24.yaml says the same to the people who write tasks.
  */
+#include "search/generate.h"
 #include "search/schema.h"
 
 #include <stdlib.h>
@@ -231,23 +234,39 @@ static int read_section(struct search_task *task, enum search_purpose purpose, c
 
 /* --- the whole --------------------------------------------------------------------------------------------------- */
 
+/* What the verifier asks of the problem: a target, none, or numbers without one. Its kind has been read already. */
+static int check_problem(const struct search_task *task, const struct search_yaml *root, const struct search_yaml *map, struct error *e)
+{
+    int status = OK;
+    if (task->verifier > SEARCH_VERIFIER_ARITHMETIC)
+        status = refuse(map, "target", "has no meaning with this kind of verifier; take it out", e);
+    if (status || task->verifier == SEARCH_VERIFIER_SORTING || search_yaml_get(map, "target"))
+        return status;
+    if ((status = refuse(map, "count", "is for problems of numbers, which have a `target` too", e)) ||
+        (status = refuse(map, "range", "is for problems of numbers, which have a `target` too", e)))
+        return status;
+    if (task->verifier == SEARCH_VERIFIER_ARITHMETIC)
+        return search_yaml_error(search_yaml_get(search_yaml_get(root, "verifier"), "kind"), e,
+                                 "arithmetic needs problems of numbers; give `problem` its count, range and target");
+    return OK;
+}
+
 static int read_problem(struct search_task *task, const struct search_yaml *root, struct error *e)
 {
     static const char *const known[] = {"form", "count", "range", "target", NULL};
     const struct search_yaml *map, *target;
     int status = search_yaml_need(root, "problem", &map, e);
-    if (status || (status = search_yaml_known(map, known, e)) || (status = need_text(map, "form", &task->form, e)))
+    if (status || (status = search_yaml_known(map, known, e)) || (status = need_text(map, "form", &task->form, e)) ||
+        (status = check_problem(task, root, map, e)))
         return status;
     target = search_yaml_get(map, "target");
-    if (!target && !(status = refuse(map, "count", "is for problems of numbers, which have a `target` too", e)))
-        status = refuse(map, "range", "is for problems of numbers, which have a `target` too", e);
-    if (!target || status)
-        return status;
-    task->numbers = 1;
-    task->target_given = target->kind == SEARCH_YAML_LIST;
+    if (!target && task->verifier != SEARCH_VERIFIER_SORTING)
+        return OK;
+    task->numbers = target != NULL;
+    task->target_given = target && target->kind == SEARCH_YAML_LIST;
     if (task->target_given)
         status = read_range(target, 0, 9999, &task->target_low, &task->target_high, e);
-    else if (!(status = search_yaml_integer(target, 0, 9999, &task->target_low, e)))
+    else if (target && !(status = search_yaml_integer(target, 0, 9999, &task->target_low, e)))
         task->target_high = task->target_low;
     if (!status)
         status = need_range(map, "count", 2, SEARCH_MAX_NUMBERS, &task->count_low, &task->count_high, e);
@@ -295,7 +314,8 @@ static int read_thought(struct search_task *task, const struct search_yaml *root
 
 static int read_verifier(struct search_task *task, const struct search_yaml *root, struct error *e)
 {
-    static const char *const kinds[] = {"none", "text", "numeric", "arithmetic", NULL}, *const ends[] = {"answer", "number", NULL};
+    static const char *const kinds[] = {"none", "text", "numeric", "arithmetic", "sorting", "knights", "chain", NULL};
+    static const char *const ends[] = {"answer", "number", NULL};
     static const char *const known[] = {"kind", "ends", NULL};
     const struct search_yaml *map, *node;
     int kind, status = search_yaml_need(root, "verifier", &map, e);
@@ -305,8 +325,6 @@ static int read_verifier(struct search_task *task, const struct search_yaml *roo
     task->verifier = (enum search_verifier)kind;
     if (task->verifier != SEARCH_VERIFIER_ARITHMETIC)
         return refuse(map, "ends", "is for kind: arithmetic; take it out", e);
-    if (!task->numbers)
-        return search_yaml_error(node, e, "arithmetic needs problems of numbers; give `problem` its count, range and target");
     status = search_yaml_need(map, "ends", &node, e);
     return status ? status : search_yaml_choice(node, ends, &task->ends_at_number, e);
 }
@@ -319,8 +337,8 @@ static int read_answer(struct search_task *task, const struct search_yaml *root,
     if (status || (status = search_yaml_known(map, known, e)) || (status = search_yaml_need(map, "pattern", &node, e)) ||
         (status = optional_patterns(map, "pattern", &task->answer, e)))
         return status;
-    if (task->verifier == SEARCH_VERIFIER_ARITHMETIC)
-        return refuse(map, "otherwise", "has no use with an arithmetic verifier; take it out", e);
+    if (task->verifier >= SEARCH_VERIFIER_ARITHMETIC)
+        return refuse(map, "otherwise", "has no use with a verifier of steps; take it out", e);
     if ((status = search_yaml_need(map, "otherwise", &node, e)) || (status = search_yaml_choice(node, words, &otherwise, e)))
         return status;
     task->otherwise = (enum search_otherwise)otherwise;
@@ -331,15 +349,20 @@ static int read_answer(struct search_task *task, const struct search_yaml *root,
 
 static int read_data(struct search_task *task, const struct search_yaml *root, struct error *e)
 {
-    static const char *const known[] = {"file", "problem", "target", "answer", NULL};
-    const struct search_yaml *map = search_yaml_get(root, "data");
+    static const char *const known[] = {"file", "problem", "target", "answer", "generator", NULL};
+    const struct search_yaml *map = search_yaml_get(root, "data"), *generator;
     if (!map)
         return OK;
-    int status = search_yaml_known(map, known, e);
+    int which, status = search_yaml_known(map, known, e);
     if (status || (status = need_text(map, "problem", &task->column_problem, e)) ||
         (status = optional_text(map, "file", &task->data_file, e)) ||
         (status = optional_text(map, "answer", &task->column_answer, e)))
         return status;
+    if ((generator = search_yaml_get(map, "generator"))) {
+        if ((status = search_yaml_choice(generator, search_generators, &which, e)))
+            return status;
+        task->generator = search_generators[which];
+    }
     if (!task->target_given)
         return refuse(map, "target", "is for problems that name their own target; take it out", e);
     return optional_text(map, "target", &task->column_target, e);
@@ -362,8 +385,8 @@ static int read_task(struct search_task *task, const struct search_yaml *root, s
     const struct search_yaml *continues = search_yaml_get(root, "continues");
     int status = search_yaml_known(root, known, e);
     if (status || (status = need_text(root, "name", &task->name, e)) || (status = need_text(root, "about", &task->about, e)) ||
-        (status = read_strategy(task, root, e)) || (status = read_problem(task, root, e)) ||
-        (status = need_integer(root, "steps", 1, 64, &task->steps, e)) || (status = read_sampling(task, root, e)))
+        (status = read_strategy(task, root, e)) || (status = read_verifier(task, root, e)) ||
+        (status = read_problem(task, root, e)) || (status = need_integer(root, "steps", 1, 64, &task->steps, e)) || (status = read_sampling(task, root, e)))
         return status;
     if (continues && (status = search_yaml_boolean(continues, &task->continues, e)))
         return status;
@@ -372,7 +395,7 @@ static int read_task(struct search_task *task, const struct search_yaml *root, s
             return status;
     if (!search_task_has(task, SEARCH_SAMPLE) && !search_task_has(task, SEARCH_PROPOSE))
         return search_yaml_error(root, e, "nothing makes thoughts; add a `sample:` or a `propose:` section");
-    if ((status = read_thought(task, root, e)) || (status = read_verifier(task, root, e)) || (status = read_answer(task, root, e)))
+    if ((status = read_thought(task, root, e)) || (status = read_answer(task, root, e)))
         return status;
     return read_data(task, root, e);
 }

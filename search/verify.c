@@ -35,21 +35,6 @@ static struct span trim(const char *text, size_t n)
 
 /* --- numbers ----------------------------------------------------------------------------------------------------- */
 
-/* One number: 7, -7, 1.5, 2/3, (-2/3). */
-static const char *read_number(struct span s, struct search_rational *out)
-{
-    struct search_expression x;
-    const char *wrong = search_expression_parse(s.text, s.n, &x);
-    int divisions = 0;
-    for (int i = 0; i < x.count && !wrong; i++) {
-        char op = x.nodes[i].op;
-        divisions += op == '/';
-        if ((op && op != '/' && op != 'n') || divisions > 1)
-            wrong = "not a number";
-    }
-    return wrong ? wrong : search_expression_value(&x, out);
-}
-
 static int read_numbers(struct span s, struct numbers *out)
 {
     const char *p = s.text, *end = s.text + s.n;
@@ -62,7 +47,7 @@ static int read_numbers(struct span s, struct numbers *out)
             p++;
         if (p == start)
             break;
-        if (out->count == SEARCH_MAX_NUMBERS || read_number((struct span){start, (size_t)(p - start)}, &out->list[out->count]))
+        if (out->count == SEARCH_MAX_NUMBERS || search_expression_number(start, (size_t)(p - start), &out->list[out->count]))
             return 0;
         out->count++;
     }
@@ -232,7 +217,7 @@ static void judge_step(const struct step_parts *parts, const struct numbers *the
         step->why = xstrdup(status == SEARCH_RATIONAL_BY_ZERO ? "division by zero" : "too large");
         return;
     }
-    if (read_number(parts->result, &claimed)) {
+    if (search_expression_number(parts->result.text, parts->result.n, &claimed)) {
         step->why = xstrdup("what follows = is not one number");
         return;
     }
@@ -279,8 +264,9 @@ static struct step read_step(struct span thought, const struct numbers *there)
         struct step step = {.op = search_expression_operator(&p, end)};
         if (p == operator)
             p++;
-        if (!step.op || operator == start || read_number(trim(start, (size_t)(operator - start)), &step.a) ||
-            read_number(trim(p, (size_t)(end - p)), &step.b))
+        struct span before = trim(start, (size_t)(operator - start)), after = trim(p, (size_t)(end - p));
+        if (!step.op || operator == start || search_expression_number(before.text, before.n, &step.a) ||
+            search_expression_number(after.text, after.n, &step.b))
             continue;
         readings++;
         judge_step(&parts, there, &step);
@@ -446,9 +432,10 @@ static char *built_answer(const struct search_path *path, struct span last)
     return answer;
 }
 
-static void verify_arithmetic(const struct search_task *task, const struct search_path *path, struct span thought,
+static void verify_arithmetic(const struct search_task *task, const struct search_path *path, const char *text, size_t n,
                               struct search_verdict *out)
 {
+    struct span thought = {text, n};
     struct search_cut cut;
     if (search_patterns_find(&task->answer, thought.text, thought.n, NULL, &cut)) {
         verify_answer(path, trim(thought.text + cut.first, cut.length), out);
@@ -486,6 +473,12 @@ static void verify_arithmetic(const struct search_task *task, const struct searc
 void search_task_verify(const struct search_task *task, const struct search_path *path, const char *thought,
                         struct search_verdict *out)
 {
+    static void (*const steps[])(const struct search_task *, const struct search_path *, const char *, size_t, struct search_verdict *) = {
+        [SEARCH_VERIFIER_ARITHMETIC] = verify_arithmetic,
+        [SEARCH_VERIFIER_SORTING] = search_sorting_verify,
+        [SEARCH_VERIFIER_KNIGHTS] = search_knights_verify,
+        [SEARCH_VERIFIER_CHAIN] = search_chain_verify,
+    };
     struct span s = trim(thought, strlen(thought));
     /* where prompts are made anew each time, the end of a turn is only the end of a step */
     int last = path->count + 1 >= task->steps || (path->ended && task->continues);
@@ -493,8 +486,8 @@ void search_task_verify(const struct search_task *task, const struct search_path
     if (!s.n) {
         out->illegal = 1;
         out->why = xstrdup("nothing was written");
-    } else if (task->verifier == SEARCH_VERIFIER_ARITHMETIC) {
-        verify_arithmetic(task, path, s, out);
+    } else if (steps[task->verifier]) {
+        steps[task->verifier](task, path, s.text, s.n, out);
         if (!out->illegal && !out->final && last) {
             out->final = 1;
             out->correct = 0;

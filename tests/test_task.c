@@ -788,15 +788,16 @@ static void test_examples_in_prompts_are_legal(void **unused)
 static void test_shipped_tasks(void **unused)
 {
     (void)unused;
-    static const char *const expected[] = {"ask", "countdown", "game24", "math-word"};
+    static const char *const expected[] = {"arithmetic-chain", "ask", "countdown", "game24", "knights", "math-word", "sorting"};
     char **names = search_data_names("examples");
-    for (int i = 0; i < 4; i++) {
+    enum { TASKS = sizeof expected / sizeof *expected };
+    for (int i = 0; i < TASKS; i++) {
         assert_string_equal(names[i], expected[i]);
         struct search_task *task = open_task(names[i]);
         assert_string_equal(search_task_name(task), names[i]);
         assert_true(*search_task_about(task) && *search_task_problem_form(task));
         assert_int_equal(search_strategy_check(search_task_strategy(task), NULL), OK);
-        assert_int_equal(search_task_continues(task), i == 0 || i == 3);
+        assert_int_equal(search_task_continues(task), i == 1 || i == 5);
         assert_true(search_task_has(task, SEARCH_SAMPLE) && search_task_has(task, SEARCH_VALUE));
         assert_true(search_task_sampling(task).temperature == 0.7f && search_task_sampling(task).top_p == 1.0f);
         int stops;
@@ -806,12 +807,12 @@ static void test_shipped_tasks(void **unused)
         search_task_close(task);
         free(names[i]);
     }
-    assert_null(names[4]);
+    assert_null(names[TASKS]);
     free(names);
     struct search_task *task;
     struct error e;
     assert_int_equal(search_task_open(&task, "chess", &e), ERROR_INPUT);
-    assert_string_equal(e.message, "no task 'chess'; there are: ask, countdown, game24, math-word; or give the path of a file, as in ./mine.yaml");
+    assert_string_equal(e.message, "no task 'chess'; there are: arithmetic-chain, ask, countdown, game24, knights, math-word, sorting; or give the path of a file, as in ./mine.yaml");
     assert_int_equal(search_task_open(&task, "./chess", &e), ERROR_INPUT);
     assert_string_equal(e.message, "./chess: cannot be read: No such file or directory");
     assert_int_equal(search_task_open(&task, "chess.yaml", &e), ERROR_INPUT);
@@ -829,10 +830,10 @@ static void test_the_users_own_files_come_first(void **unused)
     char *own = write_file("espalier/examples/ask.yaml", "name: mine\n", 11), *other = write_file("espalier/examples/zebra.yaml", "a: b\n", 5);
     char *path = search_data_path("examples", "ask.yaml"), **names = search_data_names("examples");
     assert_string_equal(path, own);
-    assert_string_equal(names[0], "ask");
-    assert_string_equal(names[4], "zebra");
-    assert_null(names[5]);
-    for (int i = 0; i < 5; i++)
+    assert_string_equal(names[1], "ask");
+    assert_string_equal(names[7], "zebra");
+    assert_null(names[8]);
+    for (int i = 0; i < 8; i++)
         free(names[i]);
     free(names);
     free(path);

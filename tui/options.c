@@ -20,11 +20,11 @@ struct option_row {
 #define AT(field) offsetof(struct tui_options, field)
 static const struct option_row table[] = {
     {"model", 'm', TEXT, AT(model), 0, 0, "FILE", "a GGUF file (default: $ESPALIER_MODEL, or the one `make run` got)"},
-    {"task", 't', TEXT, AT(task), 0, 0, "NAME|FILE", "what the problem is: game24, countdown, math-word, ask, or a YAML file (default: ask)"},
+    {"task", 't', TEXT, AT(task), 0, 0, "NAME|FILE", "what the problem is: one of `espalier task list`, or a YAML file (default: ask)"},
     {"strategy", 's', TEXT, AT(strategy), 0, 0, "NAME[,key=value...]", "how the tree grows (default: the task's own)"},
     {"data", 'D', TEXT, AT(data), 0, 0, "FILE", "problems as CSV or JSONL, for a PROBLEM written @ROW"},
     {"seed", 'S', SEED, AT(seed), 0, 0, "N", "seed of every random number (default 1)"},
-    {"n", 'n', COUNT, AT(n), 1, 1e6, "N", "tokens to write (default 64)"},
+    {"n", 'n', COUNT, AT(n), 1, 1e6, "N", "how many: tokens to write (default 64), problems to make (100)"},
     {"temperature", 'T', NUMBER, AT(sampling.temperature), 0, 100, "X", "sampling temperature; 0 takes the most probable token"},
     {"top-k", 'K', NATURAL, AT(sampling.top_k), 0, 1e9, "N", "keep the N most probable tokens; 0: all"},
     {"top-p", 'P', NUMBER, AT(sampling.top_p), 0, 1, "X", "keep the most probable tokens that sum to X; 1: all"},
@@ -45,6 +45,7 @@ static const struct option_row table[] = {
     {"audit", 'a', FLAG, AT(audit), 0, 0, NULL, "say, by an exact solver, where answers were lost (game24, countdown)"},
     {"dot", 'G', FLAG, AT(dot), 0, 0, NULL, "the tree as a Graphviz graph on stdout"},
     {"md", 'o', FLAG, AT(md), 0, 0, NULL, "the tree as Markdown on stdout"},
+    {"split", 'l', TEXT, AT(split), 0, 0, "test|train", "problems that are for measuring or for training (default: test); no problem is in both"},
     {"json", 'J', FLAG, AT(json), 0, 0, NULL, "machine-readable output on stdout"},
 };
 enum { ROWS = sizeof table / sizeof *table };

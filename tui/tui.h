@@ -17,6 +17,7 @@ struct tui_options {
     int64_t budget_tokens;                                        /* 0 */
     int audit, dot, md;                                           /* show: 0 */
     int json, ascii, paused;                                      /* 0; paused: the explorer does not start the search by itself */
+    const char *split;                                            /* task make: NULL; "test" or "train" */
     int prefix, branches;                                         /* speed: 0 */
     const char *dump;                                             /* explorer: NULL; "COLSxROWS": draw the final screen as text, no terminal */
     char **words;                                                 /* what is not an option */

@@ -1,0 +1,96 @@
+/* task: which tasks there are; is a file one; new problems by seed. */
+#include "tui/command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void print_clean(const char *format, const char *text)
+{
+    struct string clean = {0};
+    utf8_sanitize(&clean, text, strlen(text), 1);
+    printf(format, string_text(&clean));
+    string_free(&clean);
+}
+
+/* A task that cannot be read is listed with what is wrong with it: the others are still there. */
+static int list(void)
+{
+    char **names = search_data_names("examples");
+    for (int i = 0; names[i]; i++) {
+        struct search_task *task;
+        struct error e;
+        printf("%-18s", names[i]);
+        if (search_task_open(&task, names[i], &e)) {
+            print_clean("cannot be used: %s\n", e.message);
+        } else {
+            print_clean("%s\n", search_task_about(task));
+            print_clean("                  problem: %s\n", search_task_problem_form(task));
+            print_clean("                  strategy: %s\n", search_task_strategy(task));
+            search_task_close(task);
+        }
+        free(names[i]);
+    }
+    free(names);
+    return OK;
+}
+
+static int check(const char *name)
+{
+    struct error e;
+    struct search_task *task = NULL;
+    struct string about = {0};
+    int code = search_task_open(&task, name, &e);
+    if (!code)
+        code = search_task_check(task, &about, &e);
+    if (code) {
+        tui_fail(&e);
+    } else {
+        print_clean("%s: fine\n", name);
+        print_clean("%s", string_text(&about));
+    }
+    string_free(&about);
+    search_task_close(task);
+    return code;
+}
+
+static int make(const struct tui_options *o)
+{
+    enum { ROWS = 100 };
+    struct error e;
+    struct search_task *task = NULL;
+    struct string rows = {0};
+    int train = o->split && !strcmp(o->split, "train");
+    if (o->split && !train && strcmp(o->split, "test"))
+        return tui_fail(&(struct error){ERROR_USAGE, "--split is train or test"});
+    int code = search_task_open(&task, o->words[1], &e);
+    if (!code)
+        code = search_task_make(task, train ? SEARCH_SPLIT_TRAIN : SEARCH_SPLIT_TEST, o->seed, o->n ? o->n : ROWS, o->json, &rows, &e);
+    if (code)
+        tui_fail(&e);
+    else
+        fwrite(string_text(&rows), 1, rows.length, stdout);
+    string_free(&rows);
+    search_task_close(task);
+    return code;
+}
+
+static int run(const struct tui_options *o)
+{
+    const char *what = o->word_count ? o->words[0] : "";
+    if (!strcmp(what, "list") && o->word_count == 1)
+        return list();
+    if (!strcmp(what, "check") && o->word_count == 2)
+        return check(o->words[1]);
+    if (!strcmp(what, "make") && o->word_count == 2)
+        return make(o);
+    return tui_fail(&(struct error){ERROR_USAGE, "task list, task check NAME|FILE or task make NAME|FILE was expected; see espalier task --help"});
+}
+
+const struct tui_command tui_command_task = {
+    .name = "task",
+    .summary = "tasks: those there are, is a file one, new problems by seed",
+    .usage = "task list | check NAME|FILE | make NAME|FILE [OPTIONS]",
+    .example = "espalier task make countdown --seed 7 -n 100 > x.csv && espalier run -t countdown --data x.csv @1",
+    .options = "seed n split json",
+    .run = run,
+};

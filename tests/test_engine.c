@@ -295,6 +295,31 @@ static void test_decoding_is_prefill(void **state)
     }
 }
 
+/* Token i of a completion is drawn with random_uniform(seed, stream, i): with top-k 8 the reported top says which it is. */
+static void test_draws(void **state)
+{
+    (void)state;
+    struct engine *engine = open_with((struct engine_options){.threads = 1});
+    struct engine_request q = request(prompt, 12, 100);
+    q.sampling.top_k = ENGINE_TOP;
+    q.sampling.temperature = 2;
+    q.seed = 0x123456789abcdef0, q.stream = 0xfedcba9876543210;
+    struct engine_result r = result_of(engine, &q);
+    for (int i = 0; i < r.count; i++) {
+        const struct engine_token *t = &r.tokens[i];
+        double weights[ENGINE_TOP], sum = 0, reached = 0, draw = random_uniform(q.seed, q.stream, (uint64_t)i);
+        for (int k = 0; k < ENGINE_TOP; k++)
+            sum += weights[k] = exp((double)t->top[k].logprob / 2);
+        int k = 0;
+        while ((reached += weights[k]) <= draw * sum)
+            k++;
+        assert_int_equal(t->id, t->top[k].id);
+        assert_true(t->logprob == t->top[k].logprob);
+    }
+    engine_result_free(&r);
+    engine_close(engine);
+}
+
 /* --- sharing, memory, order -------------------------------------------------------------------------------------- */
 
 static void test_sharing(void **state)
@@ -350,11 +375,12 @@ static void test_limits_of_a_pass(void **state)
     engine_close(engine);
 }
 
-/* Two branches fit when they begin and not when they end: the later gives way and comes back. */
+/* Two branches fit when they begin and not when they end: the later gives way, though it is the earlier that asks for the block that
+ * is not there, and comes back. */
 static void test_preemption(void **state)
 {
     (void)state;
-    struct engine_request q[2] = {request(prompt, 20, 200), request(prompt + 50, 20, 200)};
+    struct engine_request q[2] = {request(prompt, 20, 200), request(prompt + 50, 28, 200)};
     struct engine_result alone[2], r;
     struct engine *engine = open_with((struct engine_options){.threads = 2});
     for (int i = 0; i < 2; i++)
@@ -366,7 +392,7 @@ static void test_preemption(void **state)
     step(engine);
     assert_int_equal(statistics(engine).live, 2);
     run(engine);
-    assert_true(statistics(engine).prompt_rows > 40);
+    assert_true(statistics(engine).prompt_rows > 48);
     for (int i = 0; i < 2; i++) {
         assert_true(engine_result(engine, &r));
         assert_int_equal(r.id, i); /* the earlier one was never put back */
@@ -880,6 +906,7 @@ int main(void)
         prompt[i] = 3 + (int)(random_uniform(1, 2, (uint64_t)i) * 290);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logprobs),        cmocka_unit_test(test_same_bits),       cmocka_unit_test(test_decoding_is_prefill),
+        cmocka_unit_test(test_draws),
         cmocka_unit_test(test_sharing),         cmocka_unit_test(test_limits_of_a_pass), cmocka_unit_test(test_preemption),
         cmocka_unit_test(test_scattered_path),  cmocka_unit_test(test_join_and_leave),  cmocka_unit_test(test_forget),
         cmocka_unit_test(test_endings),         cmocka_unit_test(test_bad_requests),    cmocka_unit_test(test_memory_too_small),

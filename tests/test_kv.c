@@ -328,6 +328,25 @@ static void test_eviction(void **state)
     engine_kv_free(kv);
 }
 
+/* Who visits a child has visited its parent: when the child is gone, the parent is as fresh as it was. */
+static void test_eviction_of_parents(void **state)
+{
+    (void)state;
+    struct engine_kv *kv = engine_kv_create(BLOCK_BYTES, 5 * BLOCK_BYTES);
+    int child[20];
+    memcpy(child, tokens, sizeof child);
+    child[8] = 99; /* leaves in the middle */
+    write_path(kv, tokens, 16);
+    write_path(kv, tokens + 50, 32);
+    write_path(kv, child, 20);
+    engine_kv_forget(kv, child, 20);
+    assert_int_equal(usage(kv).blocks, 3);
+    write_path(kv, tokens + 100, 48);
+    assert_int_equal(engine_kv_find(kv, tokens, 16), 16);
+    assert_int_equal(engine_kv_find(kv, tokens + 50, 32), 16);
+    engine_kv_free(kv);
+}
+
 int main(void)
 {
     for (int i = 0; i < 256; i++)
@@ -337,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_extend),
         cmocka_unit_test(test_eviction),
+        cmocka_unit_test(test_eviction_of_parents),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

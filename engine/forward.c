@@ -109,17 +109,17 @@ static void run_products(struct engine_forward *f, struct product_phase *p)
 
 /* --- phases ------------------------------------------------------------------------------------------------------ */
 
-static void prepare(struct engine_forward *f, const float *x, int cols, int r)
+static void prepare(struct engine_forward *f, const float *x, int cols, int fine, int r)
 {
-    f->set->prepare(x, cols, f->prepared + f->set->prepared_bytes(cols) * (size_t)r);
+    f->set->prepare(x, cols, fine, f->prepared + f->set->prepared_bytes(cols) * (size_t)r);
 }
 
-static void normalise(struct engine_forward *f, int from, int to, const float *weight)
+static void normalise(struct engine_forward *f, int from, int to, const float *weight, int fine)
 {
     int width = f->model->width;
     float *out = f->normed + (size_t)to * (size_t)width;
     f->set->rms_norm(f->x + (size_t)from * (size_t)width, weight, f->model->norm_epsilon, width, out);
-    prepare(f, out, width, to);
+    prepare(f, out, width, fine, to);
 }
 
 static void embed_row(struct engine_forward *f, int r)
@@ -129,17 +129,17 @@ static void embed_row(struct engine_forward *f, int r)
 
 static void attention_norm_row(struct engine_forward *f, int r)
 {
-    normalise(f, r, r, f->layer->attention_norm);
+    normalise(f, r, r, f->layer->attention_norm, 1);
 }
 
 static void ff_norm_row(struct engine_forward *f, int r)
 {
-    normalise(f, r, r, f->layer->ff_norm);
+    normalise(f, r, r, f->layer->ff_norm, 0);
 }
 
 static void output_norm_row(struct engine_forward *f, int i)
 {
-    normalise(f, f->chosen[i], i, f->model->output_norm);
+    normalise(f, f->chosen[i], i, f->model->output_norm, 0);
 }
 
 static void rope_and_store_row(struct engine_forward *f, int r)
@@ -160,7 +160,7 @@ static void rope_and_store_row(struct engine_forward *f, int r)
 static void prepare_mixed_row(struct engine_forward *f, int r)
 {
     int cols = f->model->heads * f->model->head_dim;
-    prepare(f, f->mixed + (size_t)r * (size_t)cols, cols, r);
+    prepare(f, f->mixed + (size_t)r * (size_t)cols, cols, 0, r);
 }
 
 static void attend_row(struct engine_forward *f, int r)
@@ -192,7 +192,7 @@ static void swiglu_row(struct engine_forward *f, int r)
     int cols = f->model->ff_width;
     float *gate = f->gate + (size_t)r * (size_t)cols;
     f->set->swiglu(gate, f->up + (size_t)r * (size_t)cols, cols, gate);
-    prepare(f, gate, cols, r);
+    prepare(f, gate, cols, 0, r);
 }
 
 static void run_layer(struct engine_forward *f, int i)

@@ -145,14 +145,15 @@ static const struct layer_matrix {
     const char *name; /* blk.N.name.weight */
     size_t offset;    /* in struct engine_layer */
     enum size rows, cols;
+    int fine; /* keys and values are a twentieth of the work, and what they are off by stays in the cache for all that follows */
 } layer_matrices[] = {
-    {"attn_q", offsetof(struct engine_layer, q), HEADS, WIDTH},
-    {"attn_k", offsetof(struct engine_layer, k), KV_HEADS, WIDTH},
-    {"attn_v", offsetof(struct engine_layer, v), KV_HEADS, WIDTH},
-    {"attn_output", offsetof(struct engine_layer, o), WIDTH, HEADS},
-    {"ffn_gate", offsetof(struct engine_layer, gate), FF, WIDTH},
-    {"ffn_up", offsetof(struct engine_layer, up), FF, WIDTH},
-    {"ffn_down", offsetof(struct engine_layer, down), WIDTH, FF},
+    {"attn_q", offsetof(struct engine_layer, q), HEADS, WIDTH, 0},
+    {"attn_k", offsetof(struct engine_layer, k), KV_HEADS, WIDTH, 1},
+    {"attn_v", offsetof(struct engine_layer, v), KV_HEADS, WIDTH, 1},
+    {"attn_output", offsetof(struct engine_layer, o), WIDTH, HEADS, 0},
+    {"ffn_gate", offsetof(struct engine_layer, gate), FF, WIDTH, 0},
+    {"ffn_up", offsetof(struct engine_layer, up), FF, WIDTH, 0},
+    {"ffn_down", offsetof(struct engine_layer, down), WIDTH, FF, 0},
 };
 enum { LAYER_MATRICES = sizeof layer_matrices / sizeof *layer_matrices, LAYER_NORMS = 2 };
 
@@ -213,6 +214,7 @@ static int read_layer(struct reader *r, struct engine_model *m, int i)
     for (int j = 0; j < LAYER_MATRICES && !code; j++) {
         snprintf(name, sizeof name, "blk.%d.%s.weight", i, layer_matrices[j].name);
         code = read_matrix(r, m, name, size_of(m, layer_matrices[j].rows), size_of(m, layer_matrices[j].cols), layer_matrix(layer, j));
+        layer_matrix(layer, j)->fine = layer_matrices[j].fine;
     }
     static const char *const norm_names[LAYER_NORMS] = {"attn_norm", "ffn_norm"};
     for (int j = 0; j < LAYER_NORMS && !code; j++) {

@@ -19,6 +19,7 @@ struct activation_block {
     float steps;
     float sum; /* steps * sum of q, for formats with an offset */
 };
+/* A prepared row is one of these and, where it was to be fine, a second: what rounding took away, in steps 254 times as small. */
 struct activation_row {
     float unit;
     float unused[15];
@@ -28,6 +29,7 @@ struct activation_row {
 
 int kernel_avx2_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e);
 size_t kernel_avx2_prepared_bytes(int cols);
+size_t kernel_avx2_row_bytes(int cols); /* of one of the two */
 void kernel_avx2_matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y, int y_stride,
                  int first, int last, int accumulate);
 void kernel_avx2_attention_rows(const struct kernel_attention *a, int first, int last, int h);

@@ -296,8 +296,8 @@ static void matmul_quantized(const struct kernel_matrix *m, const unsigned char 
                              int first, int last, int accumulate)
 {
     const struct layout l = layout_of(m);
-    const size_t stride = kernel_avx2_prepared_bytes(m->cols), strip_bytes = l.blocks * l.block_bytes;
-    const int strips = (int)(WEIGHTS_AT_ONCE / strip_bytes), fit = (int)(ROWS_AT_ONCE / stride);
+    const size_t stride = kernel_avx2_prepared_bytes(m->cols), row_bytes = kernel_avx2_row_bytes(m->cols), strip_bytes = l.blocks * l.block_bytes;
+    const int strips = (int)(WEIGHTS_AT_ONCE / strip_bytes), fit = (int)(ROWS_AT_ONCE / (m->fine ? stride : row_bytes));
     const int wide = (strips > 1 ? strips : 1) * KERNEL_STRIP;
     const int pieces = (rows + (fit > MOST ? fit : MOST) - 1) / (fit > MOST ? fit : MOST);
     const int tall = ((rows + pieces - 1) / pieces + MOST - 1) / MOST * MOST; /* as even as whole tiles make them */
@@ -307,12 +307,14 @@ static void matmul_quantized(const struct kernel_matrix *m, const unsigned char 
                 const size_t s = (size_t)n / KERNEL_STRIP;
                 const struct strip strip = {(unsigned char *)m->packed + s * strip_bytes,
                                             (unsigned char *)m->packed + l.corrections + s * l.blocks * CORRECTION_BYTES, l.blocks, m->type};
-                const struct rows some = {prepared + (size_t)r * stride, stride};
-                const struct outputs out = {y + (size_t)r * (size_t)y_stride + n, y_stride, last - n, accumulate};
-                if (m->type == KERNEL_Q8_0)
-                    tiles(&strip, 8, some, rows - r < tall ? rows - r : tall, out);
-                else
-                    tiles(&strip, 4, some, rows - r < tall ? rows - r : tall, out);
+                for (int part = 0; part <= m->fine; part++) { /* the rows as rounded, then what that left */
+                    const struct rows some = {prepared + (size_t)r * stride + (size_t)part * row_bytes, stride};
+                    const struct outputs out = {y + (size_t)r * (size_t)y_stride + n, y_stride, last - n, accumulate || part};
+                    if (m->type == KERNEL_Q8_0)
+                        tiles(&strip, 8, some, rows - r < tall ? rows - r : tall, out);
+                    else
+                        tiles(&strip, 4, some, rows - r < tall ? rows - r : tall, out);
+                }
             }
 }
 

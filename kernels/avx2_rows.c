@@ -6,10 +6,15 @@
 
 /* --- activations to 8 bits --------------------------------------------------------------------------------------- */
 
-size_t kernel_avx2_prepared_bytes(int cols)
+size_t kernel_avx2_row_bytes(int cols)
 {
     size_t blocks = ((size_t)cols + 31) / 32;
     return (sizeof(struct activation_row) + blocks * sizeof(struct activation_block) + 63) & ~(size_t)63;
+}
+
+size_t kernel_avx2_prepared_bytes(int cols)
+{
+    return 2 * kernel_avx2_row_bytes(cols);
 }
 
 /* The largest of 8 whole numbers. */
@@ -55,9 +60,16 @@ static int round_block(const float *x, float per_step, int8_t *q)
     return _mm_cvtsi128_si32(s);
 }
 
-static void prepare(const float *x, int cols, void *prepared)
+/* What is left of a block after it was rounded, of a step at most a half, times 254. */
+static void rest_of_block(const float *x, float per_step, const int8_t *q, float *rest)
 {
-    struct activation_row *row = prepared;
+    for (int i = 0; i < 32; i++)
+        rest[i] = (x[i] * per_step - (float)q[i]) * 254;
+}
+
+static void prepare(const float *x, int cols, int fine, void *prepared)
+{
+    struct activation_row *row = prepared, *low = (void *)((unsigned char *)prepared + kernel_avx2_row_bytes(cols));
     const int blocks = (cols + 31) / 32, whole = cols / 32;
     float padded[32] = {0}; /* the last block where cols is not a multiple of 32, as may be with plain weights */
     memcpy(padded, x + 32 * whole, (size_t)(cols - 32 * whole) * sizeof *x);
@@ -73,19 +85,30 @@ static void prepare(const float *x, int cols, void *prepared)
     if (bits >= 0x7f800000 || largest < 1e-30f) {
         row->unit = bits >= 0x7f800000 ? NAN : 0;
         memset(row->blocks, 0, (size_t)blocks * sizeof *row->blocks);
+        if (fine)
+            memcpy(low, row, kernel_avx2_row_bytes(cols));
         return;
     }
     row->unit = largest / (127.0f * MOST_STEPS);
+    if (fine)
+        low->unit = row->unit / 254;
     const float per_unit = 127.0f * MOST_STEPS / largest, steps_per = MOST_STEPS / largest;
     for (int b = 0; b < blocks; b++) {
         struct activation_block *block = &row->blocks[b];
         /* The least whole number of units for which the block's largest is at most 127 of them. */
         int steps = (int)ceilf(float_of_bits(block->steps_pair) * steps_per);
         steps = steps > MOST_STEPS ? MOST_STEPS : steps;
-        int sum = round_block(b < whole ? x + 32 * b : padded, steps ? per_unit / (float)steps : 0, block->q);
+        const float *from = b < whole ? x + 32 * b : padded, per_step = steps ? per_unit / (float)steps : 0;
+        int sum = round_block(from, per_step, block->q);
         block->steps_pair = steps | steps << 16;
         block->steps = (float)steps;
         block->sum = (float)steps * (float)sum;
+        if (fine) {
+            float rest[32];
+            rest_of_block(from, per_step, block->q, rest);
+            low->blocks[b] = *block;
+            low->blocks[b].sum = (float)steps * (float)round_block(rest, 1, low->blocks[b].q);
+        }
     }
 }
 

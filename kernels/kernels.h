@@ -35,6 +35,8 @@ uint16_t kernel_float_to_half(float x); /* round to nearest, ties to even */
 struct kernel_matrix {
     enum kernel_type type;
     int rows, cols;   /* cols is a multiple of the format's block */
+    int fine;         /* a set that rounds activations takes twice the bits for this matrix, by twice the work: for the
+                         few whose outputs everything after depends on */
     const void *data; /* as in the file; not owned; need not be aligned */
     void *packed;     /* the set's own layout, made by set->pack, or NULL; owned: kernel_matrix_free */
     size_t packed_bytes;
@@ -93,9 +95,10 @@ struct kernel_set {
      * Fails with ERROR_ENGINE only for lack of memory. */
     int (*pack)(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e);
 
-    /* An activation row prepared for matmul: what it holds is the set's affair (int8 with scales, or nothing). */
+    /* An activation row prepared for matmul: what it holds is the set's affair (int8 with scales, or nothing). One
+     * prepared with fine != 0 serves every matrix, any other only those that are not fine. */
     size_t (*prepared_bytes)(int cols); /* a multiple of 64 */
-    void (*prepare)(const float *x, int cols, void *prepared);
+    void (*prepare)(const float *x, int cols, int fine, void *prepared);
 
     /* y[r][n] (+)= sum over k of m[n][k] x[r][k] for r in [0, rows), n in [first, last); accumulate != 0 adds to y.
      * x [rows][cols]; prepared [rows][prepared_bytes(cols)] made from it; y [rows][y_stride]. first and last are

@@ -61,9 +61,9 @@ static size_t prepared_bytes(int cols)
     return 0;
 }
 
-static void prepare(const float *x, int cols, void *prepared)
+static void prepare(const float *x, int cols, int fine, void *prepared)
 {
-    (void)x, (void)cols, (void)prepared;
+    (void)x, (void)cols, (void)fine, (void)prepared;
 }
 
 static void matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y, int y_stride,

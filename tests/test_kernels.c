@@ -113,7 +113,7 @@ static void *prepare_rows(const struct kernel_set *set, const float *x, int rows
     assert_int_equal(each % 64, 0);
     unsigned char *prepared = aligned_xmalloc((size_t)rows * each);
     for (int r = 0; r < rows; r++)
-        set->prepare(x + (size_t)r * (size_t)cols, cols, prepared + (size_t)r * each);
+        set->prepare(x + (size_t)r * (size_t)cols, cols, 1, prepared + (size_t)r * each);
     return prepared;
 }
 
@@ -309,9 +309,10 @@ static double rounding_bound(const float *w, const float *x, int cols)
 
 /* Every set's product against one in double precision; the reference within fp32 rounding, the others within that of
  * rounding every activation the worst way, and a tenth of it in the mean. */
-static void check_product(const struct kernel_set *set, enum kernel_type type, int rows, int cols, int tokens, const float *x)
+static void check_product(const struct kernel_set *set, enum kernel_type type, int rows, int cols, int tokens, const float *x, int fine)
 {
     struct matrix w = matrix_make(type, rows, cols);
+    w.m.fine = fine;
     struct kernel_pool *pool = kernel_pool_create(2);
     assert_int_equal(set->pack(&w.m, pool, NULL), OK);
     kernel_pool_free(pool);
@@ -329,7 +330,7 @@ static void check_product(const struct kernel_set *set, enum kernel_type type, i
                 magnitude += fabs((double)wn[k] * (double)xr[k]);
             }
             double exact = 4e-6 * magnitude + 1e-30;
-            double bound = exact + (rounded ? 1.02 * rounding_bound(wn, xr, cols) : 0);
+            double bound = exact + (rounded ? 1.02 * rounding_bound(wn, xr, cols) / (fine ? 254 : 1) : 0);
             double off = fabs((double)y[r * rows + n] - sum);
             error += off, bounds += bound;
             if (!(off <= bound))
@@ -355,7 +356,8 @@ static void test_matmul_values(void **state)
                 int cols = i < WIDTHS ? widths[i] : kernel_format(type)->block * (1 + below(40));
                 int rows = 1 + below(70), tokens = 1 + below(9);
                 float *x = activations((size_t)tokens * (size_t)cols);
-                check_product(set, type, rows, cols, tokens, x);
+                check_product(set, type, rows, cols, tokens, x, 0);
+                check_product(set, type, rows, cols, tokens, x, 1);
                 free(x);
             }
 }
@@ -375,7 +377,8 @@ static void test_matmul_extremes(void **state)
                 x[3 * cols + k] *= k == 5 ? 1e6f : 1e-6f; /* one far above all others */
                 x[4 * cols + k] = k % 2 ? 1.0f : -1.0f;   /* every one the largest */
             }
-            check_product(set, type, 13, cols, tokens, x);
+            check_product(set, type, 13, cols, tokens, x, 0);
+            check_product(set, type, 13, cols, tokens, x, 1);
 
             /* What is not a number stays visible and stays in its row. */
             x[cols + 40] = INFINITY;

@@ -1,0 +1,74 @@
+#!/bin/sh
+# espalier show on logs of every kind: what is printed, what is refused, and that nothing in a log is ever more than text.
+#   tests/show.sh PATH-OF-ESPALIER
+espalier=$(realpath "$1")
+excerpt=tests/reference/tot_game24_excerpt.json
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+ok() { passed=$((passed + 1)); }
+bad() { failed=$((failed + 1)); echo "FAILED: $*"; head -5 "$work/err" | sed 's/^/    /'; }
+
+gives() { # 'PART OF THE OUTPUT' COMMAND...
+    part=$1
+    shift
+    "$@" >"$work/out" 2>"$work/err" </dev/null
+    got=$?
+    if [ $got = 0 ] && grep -qF -- "$part" "$work/out"; then ok; else bad "exit $got, or no '$part': $*"; fi
+}
+refuses() { # CODE 'PART OF THE LINE' COMMAND...
+    code=$1 part=$2
+    shift 2
+    "$@" >"$work/out" 2>"$work/err" </dev/null
+    got=$?
+    if [ $got = "$code" ] && [ "$(wc -l <"$work/err")" = 1 ] && [ ! -s "$work/out" ] && grep -qF -- "$part" "$work/err"; then ok
+    else bad "exit $got, not $code and '$part': $*"; fi
+}
+
+# --- published logs ---
+gives 'usage: espalier show FILE' "$espalier" show --help
+gives '8 trees' "$espalier" show $excerpt
+gives '    1  3 4 4 13' "$espalier" show $excerpt
+gives 'misjudged at level 1: node 4: 4 * 7 = 28 (left: 9 13 28), value 0.003' "$espalier" show $excerpt --audit
+gives '       1          6         4' "$espalier" show $excerpt --audit
+gives 'right          2            (1 of them by an alive path' "$espalier" show --audit $excerpt
+gives '[left should be 24]' "$espalier" show $excerpt 4
+gives 'alive *     5 * 6 = 30' "$espalier" show $excerpt 4 --audit
+gives 'fillcolor=palegreen' "$espalier" show $excerpt 4 --dot --audit
+gives '  n0 -> n1' "$espalier" show $excerpt 4 --dot
+gives '## The path of the answer' "$espalier" show $excerpt 1 --md
+gives '4 \* 6 = 24' "$espalier" show $excerpt 1 --md
+
+# --- what is exported is read back as the same ---
+"$espalier" show $excerpt --json >"$work/all.jsonl" || bad export
+"$espalier" show "$work/all.jsonl" --json | cmp -s - "$work/all.jsonl" && ok || bad 'export, import, export'
+"$espalier" show $excerpt --audit | tail -n +2 >"$work/one"
+"$espalier" show "$work/all.jsonl" --audit | tail -n +2 | cmp -s - "$work/one" && ok || bad 'the audit of the export'
+
+# --- what is refused ---
+refuses 2 'show takes a file' "$espalier" show
+refuses 2 'show takes a file' "$espalier" show a b c
+refuses 2 'the trees 1 to 8' "$espalier" show $excerpt 9
+refuses 2 'the trees 1 to 8' "$espalier" show $excerpt 1x
+refuses 2 'say which' "$espalier" show $excerpt --dot
+refuses 2 'choose one' "$espalier" show $excerpt --dot --md
+refuses 2 'choose one' "$espalier" show $excerpt --json --audit
+refuses 3 'no-such-file' "$espalier" show no-such-file
+refuses 3 'a folder' "$espalier" show "$work"
+refuses 3 'neither a JSON object' "$espalier" show Makefile
+head -c 3000 "$work/all.jsonl" >"$work/cut.jsonl"
+refuses 3 'cut.jsonl: line ' "$espalier" show "$work/cut.jsonl"
+
+# --- a log is data: no control byte, no markup, nothing that ends a label ---
+sed '/"event":"thought"/s/"text":"[^"]*"/"text":"a\\u001b[31m\\u0007 \\u202e \\u009b2J \\"];evil[x=\\"\\\\ <b>*x*<\/b>\\n- item"/' "$work/all.jsonl" >"$work/evil.jsonl"
+for form in '' --audit --md --dot; do
+    "$espalier" show "$work/evil.jsonl" 1 $form >"$work/out" 2>"$work/err" || bad "evil $form"
+    if LC_ALL=C tr -d '\n\040-\176\200-\377' <"$work/out" | grep -q .; then bad "a control byte in $form"; else ok; fi
+    if LC_ALL=C.UTF-8 grep -q "$(printf '\302\233\|\342\200\256')" "$work/out"; then bad "a C1 or bidi control in $form"; else ok; fi
+done
+gives 'a�[31m� � �2J \"];evil[x=\"\\ <b>' "$espalier" show "$work/evil.jsonl" 1 --dot
+gives '\<b\>\*x\*\</b\> - item' "$espalier" show "$work/evil.jsonl" 1 --md
+
+echo "show: $passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -425,6 +425,7 @@ static void test_matmul_bits(void **state)
             for (int i = 0; i < WIDTHS; i++) {
                 int cols = widths[i], rows = 8 * (1 + below(6)) + below(8);
                 struct matrix w = matrix_make(type, rows, cols);
+                w.m.fine = i % 2;
                 assert_int_equal(set->pack(&w.m, pool, NULL), OK);
                 float *x = activations((size_t)MOST * (size_t)cols);
                 unsigned char *prepared = prepare_rows(set, x, MOST, cols);

@@ -114,7 +114,7 @@ static void test_looks(void **state)
     /* Without colours the selection, the cursor and improbable tokens are still told apart. */
     assert_true(tui_theme_attributes(t, (struct tui_style){.role = TUI_TEXT, .ground = TUI_SELECTION}) & TUI_REVERSE);
     assert_true(tui_theme_attributes(t, (struct tui_style){.role = TUI_TEXT, .ground = TUI_CURSOR}) & TUI_REVERSE);
-    assert_int_not_equal(tui_theme_attributes(t, tui_style_level(TUI_PROBABILITY, 0)), tui_theme_attributes(t, tui_style_level(TUI_PROBABILITY, 1)));
+    assert_int_not_equal(tui_theme_attributes(t, tui_style_level(TUI_TOKEN, 0)), tui_theme_attributes(t, tui_style_level(TUI_TOKEN, 1)));
 }
 
 static void test_nearest(void **state)

@@ -45,7 +45,7 @@ static struct tui_style token_style(void *context, size_t offset, int x, int y)
     while (s->at + 1 < s->count && s->starts[s->at + 1] <= offset + s->skipped)
         s->at++;
     if (s->at != s->styled) /* once a token, not once a character */
-        s->style = tui_style_level(TUI_PROBABILITY, exp(s->tokens[s->at].logprob));
+        s->style = tui_style_level(TUI_TOKEN, exp(s->tokens[s->at].logprob));
     s->styled = s->at;
     struct tui_style style = s->style;
     if (s->cells && s->at < s->cells->thought.cell_count && s->cells->thought.cells[s->at].y < 0) {
@@ -126,8 +126,10 @@ static void write_status(struct tui_screen *s, struct tui_paper *p, const struct
     string_free(&text);
 }
 
-static void write_live(struct tui_screen *s, struct tui_paper *p)
+/* Returns how many are being written here. */
+static int write_live(struct tui_screen *s, struct tui_paper *p)
 {
+    int written = 0;
     for (int i = 0; i < s->now.live_count; i++) {
         const struct tui_live *live = &s->now.live[i];
         if (live->node != s->selected)
@@ -140,10 +142,12 @@ static void write_live(struct tui_screen *s, struct tui_paper *p)
         spell(s, live->tokens, live->count, &text);
         write_tokens(p, &text);
         spelling_free(&text);
+        written++;
     }
+    return written;
 }
 
-static void write_text(struct tui_screen *s, struct tui_paper *p, const struct search_node *n)
+static int write_text(struct tui_screen *s, struct tui_paper *p, const struct search_node *n)
 {
     int count;
     const struct engine_token *tokens = tokens_of(n, &count);
@@ -170,7 +174,7 @@ static void write_text(struct tui_screen *s, struct tui_paper *p, const struct s
             if (s->thought.cells[i].y < 0)
                 s->thought.cells[i] = i + 1 < count ? s->thought.cells[i + 1] : (__typeof__(*s->thought.cells)){p->x, p->y};
     }
-    write_live(s, p);
+    return write_live(s, p);
 }
 
 /* --- the lower part: what was said about it ---------------------------------------------------------------------- */
@@ -467,7 +471,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
     const struct search_node *n = tui_screen_node(s, s->selected);
     struct tui_rect in = {r.x + 1, r.y, r.w - 2, r.h};
     tui_paper_open(&text, &s->thought.text, in.w, s->canvas.ascii);
-    write_text(s, &text, n);
+    int written = write_text(s, &text, n);
     int lines = tui_paper_lines(&text);
     tui_paper_open(&detail, &s->thought.detail, in.w, s->canvas.ascii);
     int room = in.h - lines > in.h * 3 / 5 ? in.h - lines : in.h - in.h * 2 / 5;
@@ -479,7 +483,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
     s->thought.text_page = text_rows(in.h, lines, details);
     s->thought.detail_page = in.h - s->thought.text_page;
     if (s->follow && s->focus != &tui_view_thought) /* the end is where it is being written */
-        s->thought.text_top = s->now.live_count ? lines : 0;
+        s->thought.text_top = written ? lines : 0;
     scroll(&s->thought.text_top, lines, s->thought.text_page);
     show_cursor(s);
     if (s->thought.token_moved) /* its alternatives are what one moves for */

@@ -174,7 +174,7 @@ static void draw_node(struct tui_screen *s, int y, const struct columns *c, int 
     struct tui_style style = text_style(s, node);
     const char *text = search_node_text(&s->tree, node), *why = n->thought ? n->thought->thought.why : NULL;
     size_t length = strlen(text);
-    int end = c->text.x + c->text.w;
+    int end = n->thought ? c->text.x + c->text.w : c->signs.x - 1; /* the problem has no figures */
     if (style.role == TUI_ILLEGAL) {
         end = draw_reason(s, y, c, x, tui_width(text, length), "illegal", why, style);
     } else if (n->pruned) {

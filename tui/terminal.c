@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -38,11 +39,11 @@ static struct {
         attr_t attributes;
     } looks[TUI_STYLES][TUI_LEVELS][TUI_GROUNDS];
     struct sigaction before[NSIG]; /* of the signals we handle */
-    volatile sig_atomic_t asked[ASKING];
+    atomic_int asked[ASKING];
     int signalled;                /* readable after a signal: libraries have threads of their own, which may get it in our place */
 
     /* For a way out from anywhere: plain file descriptors and bytes. */
-    volatile sig_atomic_t open;
+    atomic_int open;
     int tty, null, errors, errors_file; /* errors: where standard error went before */
     struct termios saved;
     char restore[512];
@@ -83,9 +84,8 @@ static void restore_errors(void)
  * terminal's thread still draws goes nowhere. */
 static void restore_at_once(void)
 {
-    if (!terminal.open)
+    if (!atomic_exchange(&terminal.open, 0))
         return;
-    terminal.open = 0;
     dup2(terminal.null, STDOUT_FILENO);
     write_all(terminal.tty, terminal.restore, terminal.restore_length);
     tcsetattr(terminal.tty, TCSANOW, &terminal.saved);
@@ -143,8 +143,9 @@ static void build_restore(void)
 /* A stack that has run over cannot carry its own handler. */
 void tui_terminal_guard_stack(void *memory, size_t bytes)
 {
-    stack_t stack = {.ss_sp = memory, .ss_size = bytes};
-    sigaltstack(&stack, NULL);
+    stack_t stack = {.ss_sp = memory, .ss_size = bytes}, before;
+    if (!sigaltstack(NULL, &before) && before.ss_flags & SS_DISABLE) /* a sanitizer may have given one already */
+        sigaltstack(&stack, NULL);
 }
 
 static void set_handler(int number, void (*handler)(int), int flags)
@@ -491,10 +492,8 @@ int32_t tui_terminal_key(void)
 int tui_terminal_signal(void)
 {
     for (int i = 0; i < ASKING; i++)
-        if (terminal.asked[i]) {
-            terminal.asked[i] = 0;
+        if (atomic_exchange(&terminal.asked[i], 0))
             return asking[i];
-        }
     return 0;
 }
 

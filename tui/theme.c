@@ -14,7 +14,7 @@ static const char *const role_names[TUI_ROLES + 1] = {
 };
 static const char role_letters[TUI_ROLES] = "tdhbfjgelkapirwx"; /* in the order of the enum, no two alike */
 static const char *const ground_names[TUI_GROUNDS] = {NULL, "status", "selection", "selection-blurred", "cursor"};
-static const char *const gradient_names[TUI_STYLES - TUI_ROLES + 1] = {"value", "probability"};
+static const char *const gradient_names[TUI_GRADIENTS + 1] = {"value", "probability"};
 static const char *const attribute_names[] = {"bold", "faint", "italic", "underline", "reverse", NULL};
 
 #define OWN TUI_DEFAULT_COLOR
@@ -260,7 +260,7 @@ struct tui_look tui_theme_look(const struct tui_theme *theme, struct tui_style s
     if (style.role < TUI_ROLES) {
         look = theme->roles[style.role];
     } else {
-        const int *stops = theme->gradients[style.role - TUI_ROLES];
+        const int *stops = theme->gradients[style.role == TUI_VALUE ? 0 : 1];
         double part = style.level / (double)(TUI_LEVELS - 1) * 2;
         look.color = part < 1 ? blend(stops[0], stops[1], part) : blend(stops[1], stops[2], part - 1);
     }
@@ -285,7 +285,7 @@ struct tui_look tui_theme_look(const struct tui_theme *theme, struct tui_style s
 unsigned tui_theme_attributes(const struct tui_theme *theme, struct tui_style style)
 {
     unsigned attributes = style.role < TUI_ROLES ? theme->roles[style.role].attributes : 0;
-    if (style.role == TUI_PROBABILITY && style.level < TUI_LEVELS / 2)
+    if (style.role == TUI_TOKEN && style.level < TUI_LEVELS / 2)
         attributes |= style.level < TUI_LEVELS / 8 ? TUI_UNDERLINE | TUI_BOLD : TUI_UNDERLINE;
     if (style.ground == TUI_SELECTION || style.ground == TUI_STATUS)
         attributes |= TUI_REVERSE;

@@ -12,10 +12,10 @@ enum tui_role {
     TUI_TEXT, TUI_DIM, TUI_TITLE, TUI_BORDER, TUI_FOCUS, TUI_KEY,
     TUI_FRONTIER, TUI_EXPANDING, TUI_LIVE, TUI_KEPT, TUI_BEST, TUI_PRUNED, TUI_ILLEGAL, TUI_RIGHT, TUI_WRONG, TUI_ERROR,
     TUI_ROLES,
-    /* Gradients: their style has a level. */
-    TUI_VALUE = TUI_ROLES, TUI_PROBABILITY, TUI_STYLES,
+    /* Gradients: their style has a level. A token in a text is coloured as a probability is, and shows it without colours too. */
+    TUI_VALUE = TUI_ROLES, TUI_PROBABILITY, TUI_TOKEN, TUI_STYLES,
 };
-enum { TUI_LEVELS = 16 };
+enum { TUI_LEVELS = 16, TUI_GRADIENTS = 2 };
 
 /* What a cell stands on; drawn over the look of its role. */
 enum tui_ground { TUI_PLAIN, TUI_STATUS, TUI_SELECTION, TUI_SELECTION_BLURRED, TUI_CURSOR, TUI_GROUNDS };
@@ -38,7 +38,7 @@ struct tui_look {
 /* Invariant: complete; whatever the file left out was filled in from the built-in theme. */
 struct tui_theme {
     struct tui_look roles[TUI_ROLES], grounds[TUI_GROUNDS];
-    int gradients[TUI_STYLES - TUI_ROLES][3];
+    int gradients[TUI_GRADIENTS][3];
 };
 extern const struct tui_theme tui_theme_builtin;
 

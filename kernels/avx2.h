@@ -11,15 +11,17 @@
  * steps a whole number up to 32767. So the products of a block are scaled in integers, by the instruction that widens
  * them from 16 to 32 bits anyway (pmaddwd with the pair of steps), and `unit` is applied once to each output.
  *
- * Invariants: x[32 b + i] is about unit * steps * q[i], off by at most unit * steps / 2; |q[i]| <= 127; steps is 0 where
- * the block is all zeros. A row that holds an infinity or a NaN has unit NaN and zeros, so that every output is NaN. */
+ * Invariants: x[32 b + i] is about unit * steps * q[i], off by at most unit * steps / 2; |q[i]| <= 127; steps is 0
+ * where the block is all zeros. A row that holds an infinity or a NaN has unit NaN and zeros, so that every output is
+ * NaN. */
 struct activation_block {
     int8_t q[32];
     int32_t steps_pair; /* steps | steps << 16 */
     float steps;
     float sum; /* steps * sum of q, for formats with an offset */
 };
-/* A prepared row is one of these and, where it was to be fine, a second: what rounding took away, in steps 254 times as small. */
+/* A prepared row is one of these and, where it was to be fine, a second: what rounding took away, in steps 254 times as
+ * small. */
 struct activation_row {
     float unit;
     float unused[15];
@@ -30,8 +32,8 @@ struct activation_row {
 int kernel_avx2_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e);
 size_t kernel_avx2_prepared_bytes(int cols);
 size_t kernel_avx2_row_bytes(int cols); /* of one of the two */
-void kernel_avx2_matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y, int y_stride,
-                 int first, int last, int accumulate);
+void kernel_avx2_matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y,
+                        int y_stride, int first, int last, int accumulate);
 void kernel_avx2_attention_rows(const struct kernel_attention *a, int first, int last, int h);
 void kernel_avx2_attention(const struct kernel_attention *a, int r, int h);
 
@@ -67,7 +69,8 @@ static inline __m256 exp8(__m256 x)
 {
     __m256 tiny = _mm256_cmp_ps(x, _mm256_set1_ps(-87.3f), _CMP_LT_OQ);
     x = _mm256_max_ps(_mm256_set1_ps(-87.3f), _mm256_min_ps(_mm256_set1_ps(88.0f), x)); /* a NaN stays: it is second */
-    __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m256 n =
+        _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.62e4p-1f), x);
     r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.7f7d1cp-20f), r);
     __m256 p = _mm256_set1_ps(0x1.10627ep-7f);

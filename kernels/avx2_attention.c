@@ -1,13 +1,13 @@
 /* Attention over a tree's cache, AVX2, with the cache in half precision.
  *
- * A block's keys lie transposed, [kv_heads][head_dim][KERNEL_CELLS], so that 8 positions are scored in one vector and no sum
- * crosses lanes; its values lie as they come, [kv_heads][KERNEL_CELLS][head_dim]. A query is one head of one row; those that
- * share a kv head and a chunk's positions, as the heads of a group and the branches of a tree on their common prefix do, go
- * over its keys and values together, and each is loaded and converted once for several.
+ * A block's keys lie transposed, [kv_heads][head_dim][KERNEL_CELLS], so that 8 positions are scored in one vector and
+ * no sum crosses lanes; its values lie as they come, [kv_heads][KERNEL_CELLS][head_dim]. A query is one head of one
+ * row; those that share a kv head and a chunk's positions, as the heads of a group and the branches of a tree on their
+ * common prefix do, go over its keys and values together, and each is loaded and converted once for several.
  *
- * The cell of a position is its position modulo KERNEL_CELLS, so a position has the same lane of the same vector whichever
- * run it is in, and each lane of each query has its own sums: that is why the numbers depend neither on runs nor on what
- * else is computed beside them.
+ * The cell of a position is its position modulo KERNEL_CELLS, so a position has the same lane of the same vector
+ * whichever run it is in, and each lane of each query has its own sums: that is why the numbers depend neither on runs
+ * nor on what else is computed beside them.
  */
 #include "avx2.h"
 
@@ -16,7 +16,7 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
 #define MOST_QUERIES 48 /* gone over together */
-#define TILE 6          /* of which are computed at a time at most: 6 times 2 vectors of sums are 12 of the 16 registers */
+#define TILE 6 /* of which are computed at a time at most: 6 times 2 vectors of sums are 12 of the 16 registers */
 
 /* Consecutive positions of a chunk in one block. Invariant: they do not straddle a multiple of KERNEL_CELLS. */
 struct segment {
@@ -29,8 +29,8 @@ struct chunk {
     int segments_count, count; /* count: positions */
 };
 
-/* maximum and length are those of the chunks so far: of the scores, and of the sum of exp(score - maximum). The chunk at
- * hand is merged as out = keep * out + take * sums. */
+/* maximum and length are those of the chunks so far: of the scores, and of the sum of exp(score - maximum). The chunk
+ * at hand is merged as out = keep * out + take * sums. */
 struct query {
     const float *q;
     float *out;
@@ -54,10 +54,12 @@ static void take_chunk(const struct kernel_attention *a, int kv, int count, stru
             walk->run++, walk->taken = 0;
         const struct kernel_run *run = walk->run;
         int some = run->count - walk->taken < count - j ? run->count - walk->taken : count - j;
-        chunk->segments[chunk->segments_count++] = (struct segment){
-            .keys = (const uint16_t *)(const void *)(run->block + a->keys) + head,
-            .values = (const uint16_t *)(const void *)(run->block + a->values) + head + (size_t)(run->cell + walk->taken) * (size_t)a->head_dim,
-            .first = j, .count = some};
+        chunk->segments[chunk->segments_count++] =
+            (struct segment){.keys = (const uint16_t *)(const void *)(run->block + a->keys) + head,
+                             .values = (const uint16_t *)(const void *)(run->block + a->values) + head +
+                                       (size_t)(run->cell + walk->taken) * (size_t)a->head_dim,
+                             .first = j,
+                             .count = some};
         walk->taken += some;
         j += some;
     }
@@ -73,9 +75,13 @@ static int same_chunk(const struct chunk *a, const struct chunk *b)
     return 1;
 }
 
-/* sums[n][v] += scalars[n][at] * vectors[v], N scalars by V vectors of the first `count` (at most 8) halves. Whichever are
- * fewer stay in registers while each of the others is loaded once. */
-INLINE void add_products(__m256 sums[TILE][8], int N, int V, const float *const *scalars, int at, const uint16_t *const *vectors, int count)
+/* It would set the loops after UNROLL apart. */
+/* clang-format off */
+
+/* sums[n][v] += scalars[n][at] * vectors[v], N scalars by V vectors of the first `count` (at most 8) halves. Whichever
+ * are fewer stay in registers while each of the others is loaded once. */
+INLINE void add_products(__m256 sums[TILE][8], int N, int V, const float *const *scalars, int at,
+                         const uint16_t *const *vectors, int count)
 {
     __m256 few[TILE];
     if (N < V) {
@@ -97,7 +103,7 @@ INLINE void add_products(__m256 sums[TILE][8], int N, int V, const float *const 
     }
 }
 
-/* to[lane] = x[lane] for lanes [first, last) of 8. Apart, so that its constants take no register where sums need them. */
+/* to[lane] = x[lane] for lanes [first, last) of 8. Apart, lest its constants take registers where sums need them. */
 static __attribute__((noinline)) void store_lanes(float *to, __m256 x, int first, int last)
 {
     __m256i lanes = _mm256_andnot_si256(lanes8(first), lanes8(last));
@@ -169,8 +175,8 @@ static void exponentials(struct query *query, int count, float scale)
     query->maximum = merged;
 }
 
-/* out[d ...] = keep out + take (sum over j of weight_j v_j, in order of j) of N queries, for V vectors of 8 from d on; of a
- * single one (V = 1) only what head_dim leaves. */
+/* out[d ...] = keep out + take (sum over j of weight_j v_j, in order of j) of N queries, for V vectors of 8 from d on;
+ * of a single one (V = 1) only what head_dim leaves. */
 INLINE void add_values(const struct chunk *chunk, struct query *queries, int N, int V, int d, int dim)
 {
     const float *weights[TILE];
@@ -194,7 +200,8 @@ INLINE void add_values(const struct chunk *chunk, struct query *queries, int N, 
     UNROLL for (int n = 0; n < N; n++)
         UNROLL for (int i = 0; i < V; i++) {
             float *to = queries[n].out + d + 8 * i;
-            __m256 keep = _mm256_set1_ps(queries[n].keep), sum = _mm256_mul_ps(_mm256_set1_ps(queries[n].take), sums[n][i]);
+            __m256 keep = _mm256_set1_ps(queries[n].keep);
+            __m256 sum = _mm256_mul_ps(_mm256_set1_ps(queries[n].take), sums[n][i]);
             int first = queries[n].keep == 0; /* the first chunk, when out holds nothing yet */
             if (V > 1) {
                 _mm256_storeu_ps(to, first ? sum : _mm256_fmadd_ps(keep, _mm256_loadu_ps(to), sum));
@@ -218,6 +225,8 @@ INLINE void tile(const struct chunk *chunk, struct query *queries, int N, int S,
         add_values(chunk, queries, N, 1, d, dim);
 }
 
+/* clang-format on */
+
 static void attend(const struct chunk *chunk, struct query *queries, int count, int dim, float scale)
 {
     for (int left = count, N; left > 0; left -= N, queries += N) {
@@ -233,7 +242,8 @@ static void attend(const struct chunk *chunk, struct query *queries, int count, 
     }
 }
 
-/* Rows [first, last), at most MOST_QUERIES of queries, and heads [head, head + heads) of them, which share kv head kv. */
+/* Rows [first, last), at most MOST_QUERIES of queries, and heads [head, head + heads) of them, which share kv head kv.
+ */
 static void attend_rows(const struct kernel_attention *a, int first, int last, int kv, int head, int heads)
 {
     struct query queries[MOST_QUERIES];

@@ -1,9 +1,10 @@
 /* Weights times activations, AVX2.
  *
- * Quantized weights are repacked once, keeping their bits, into strips of 16 output rows interleaved by 4 bytes of K: of a
- * pair of vectors of 32 bytes, each lane (32 bits) belongs to one row of the strip. A group of 4 activations is broadcast to
- * all lanes, so that no sum ever crosses lanes. Whole numbers are exact in any order; each block of 32 then adds one product to the
- * output's fp32 sum, blocks in ascending order: this, and not how many rows a tile has, is the order of every sum.
+ * Quantized weights are repacked once, keeping their bits, into strips of 16 output rows interleaved by 4 bytes of K:
+ * of a pair of vectors of 32 bytes, each lane (32 bits) belongs to one row of the strip. A group of 4 activations is
+ * broadcast to all lanes, so that no sum ever crosses lanes. Whole numbers are exact in any order; each block of 32
+ * then adds one product to the output's fp32 sum, blocks in ascending order: this, and not how many rows a tile has, is
+ * the order of every sum.
  *
  * F32 and F16 weights are used where they lie, 8 along K in a vector, with the fp32 activations: one vector of partial
  * sums an output, K ascending, then sum8.
@@ -14,16 +15,16 @@
 
 /* --- packing ----------------------------------------------------------------------------------------------------- */
 
-/* A strip is read from its begin to its end. For each block of 32: the scales of 16 rows (halves; Q4_1: then 16 minima),
- * then their quants. 4 bits: 4 pairs of vectors, of which pair j holds bytes 4 j ... 4 j + 3 of each row's 16, so that low
- * nibbles are weights 4 j ... and high ones 16 + 4 j .... 8 bits: 8 pairs, pair j holds weights 4 j ... 4 j + 3. Rows past the
- * matrix's last are zeros. Q8_0 has after all strips, for each strip and block, 16 corrections (16 bits): see tile_8bit.
- * They are apart because a single row, which is bound by the bytes it reads, does without them. */
+/* A strip is read from its begin to its end. For each block of 32 it has the scales of 16 rows (halves; Q4_1: then 16
+ * minima), then their quants. 4 bits: 4 pairs of vectors; pair j holds bytes [4 j, 4 j + 4) of each row's 16, whose low
+ * nibbles are weights [4 j, 4 j + 4) and high ones 16 further. 8 bits: 8 pairs; pair j holds weights [4 j, 4 j + 4). Rows
+ * past the matrix's last are zeros. Q8_0 has after all strips, for each strip and block, 16 corrections (16 bits), for
+ * which see tile_8bit: apart because a single row, which is bound by the bytes it reads, does without them. */
 struct layout {
-    size_t blocks;             /* of a row */
-    size_t block_halves;       /* 16-bit numbers a row has in a block before its quants */
-    size_t quant_bytes;        /* of a row's block */
-    size_t block_bytes;        /* of a strip's block */
+    size_t blocks;       /* of a row */
+    size_t block_halves; /* 16-bit numbers a row has in a block before its quants */
+    size_t quant_bytes;  /* of a row's block */
+    size_t block_bytes;  /* of a strip's block */
     size_t strips;
     size_t corrections, bytes; /* where in the matrix corrections begin, and its end */
 };
@@ -67,7 +68,8 @@ static void pack_strip(void *argument, int s)
     if (m->type == KERNEL_Q8_0)
         memset(corrections, 0, l.blocks * CORRECTION_BYTES);
     for (int r = 0; r < KERNEL_STRIP && s * KERNEL_STRIP + r < m->rows; r++) {
-        const unsigned char *from = (const unsigned char *)m->data + (size_t)(s * KERNEL_STRIP + r) * l.blocks * from_bytes;
+        const unsigned char *from =
+            (const unsigned char *)m->data + (size_t)(s * KERNEL_STRIP + r) * l.blocks * from_bytes;
         for (size_t b = 0; b < l.blocks; b++, from += from_bytes) {
             unsigned char *scales = strip + b * l.block_bytes, *quants = scales + 2 * l.block_halves * KERNEL_STRIP;
             const unsigned char *from_quants = from + 2 * l.block_halves;
@@ -92,7 +94,8 @@ int kernel_avx2_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct e
     struct layout l = layout_of(m);
     m->packed = aligned_alloc(64, l.bytes);
     if (!m->packed)
-        return error_set(e, ERROR_ENGINE, "out of memory laying out weights (asked for %zu bytes); try a smaller model", l.bytes);
+        return error_set(e, ERROR_ENGINE, "out of memory laying out weights (asked for %zu bytes); try a smaller model",
+                         l.bytes);
     m->packed_bytes = l.bytes;
     kernel_pool_run(pool, (int)l.strips, pack_strip, m);
     return OK;
@@ -103,8 +106,8 @@ int kernel_avx2_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct e
 /* INLINE, with R a constant where it is called, so that loops over it unroll and the sums stay in registers. */
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8") /* gcc by itself stops at 200 instructions, which is less than a block */
-#define PAIR 2   /* vectors a strip is wide: 16 outputs share every broadcast */
-#define MOST 4   /* rows a tile has at most: 2 x 4 sums, weights, products and the mask fill the 16 registers */
+#define PAIR 2                         /* vectors a strip is wide: 16 outputs share every broadcast */
+#define MOST 4 /* rows a tile has at most: 2 x 4 sums, weights, products and the mask fill the 16 registers */
 
 /* gcc would take a chain of integer additions apart, to add up what it has in any order, and spill most of it. */
 #define IN_ORDER(x) __asm__("" : "+x"(x))
@@ -146,8 +149,12 @@ INLINE const struct activation_row *row_of(const struct rows *rows, int r)
     return (const void *)(rows->first + (size_t)r * rows->stride);
 }
 
+/* It would set the loops after UNROLL apart. */
+/* clang-format off */
+
 /* Add the products of a group of 4 along K to sums of 16 bits, or begin them. */
-INLINE void add_4bit(__m256i products[PAIR][MOST], const __m256i w[PAIR], const struct rows *rows, int R, size_t b, int k, int begin)
+INLINE void add_4bit(__m256i products[PAIR][MOST], const __m256i w[PAIR], const struct rows *rows, int R, size_t b,
+                     int k, int begin)
 {
     UNROLL for (int r = 0; r < R; r++) {
         __m256i a = broadcast4(row_of(rows, r)->blocks[b].q + k);
@@ -159,9 +166,10 @@ INLINE void add_4bit(__m256i products[PAIR][MOST], const __m256i w[PAIR], const 
     }
 }
 
-/* Q4_1, and Q4_0 as a Q4_1 whose minimum is -8 scales. A product of 4 bits and 7 and a sign is at most 15 * 127, maddubs
- * adds two of them, so 8 such sums fit in 16 bits (30,480): the widening is done once a block. */
-INLINE void tile_4bit(const unsigned char *strip, int minima, size_t blocks, const struct rows *rows, int R, __m256 sums[PAIR][MOST])
+/* Q4_1, and Q4_0 as a Q4_1 whose minimum is -8 scales. A product of 4 bits and 7 and a sign is at most 15 * 127,
+ * maddubs adds two of them, so 8 such sums fit in 16 bits (30,480): the widening is done once a block. */
+INLINE void tile_4bit(const unsigned char *strip, int minima, size_t blocks, const struct rows *rows, int R,
+                      __m256 sums[PAIR][MOST])
 {
     const __m256i low = _mm256_set1_epi8(15);
     const int scale_bytes = minima ? 64 : 32;
@@ -193,11 +201,11 @@ INLINE void tile_4bit(const unsigned char *strip, int minima, size_t blocks, con
 }
 
 /* Signed times signed is |w| times a with w's sign, whole numbers all: a single row takes the sign by vpsignb, which is
- * as dear as a product; several rows by ~a, which is -a - 1, for a negative w, and the sum of |w| over the negative w of
- * the block, the correction, makes up for the ones. The two products maddubs adds may fill 16 bits (from -32768, by
+ * as dear as a product; several rows by ~a, which is -a - 1, for a negative w, and the sum of |w| over the negative w
+ * of the block, the correction, makes up for the ones. The two products maddubs adds may fill 16 bits (from -32768, by
  * -128 * 128 twice), so each is widened. */
-INLINE void tile_8bit(const unsigned char *strip, const unsigned char *corrections, size_t blocks, const struct rows *rows, int R,
-                      __m256 sums[PAIR][MOST])
+INLINE void tile_8bit(const unsigned char *strip, const unsigned char *corrections, size_t blocks,
+                      const struct rows *rows, int R, __m256 sums[PAIR][MOST])
 {
     const __m256i ones = _mm256_set1_epi16(1);
     for (size_t b = 0; b < blocks; b++, strip += 32 + 512, corrections += CORRECTION_BYTES) {
@@ -219,7 +227,8 @@ INLINE void tile_8bit(const unsigned char *strip, const unsigned char *correctio
             UNROLL for (int r = 0; r < R; r++) {
                 __m256i a = broadcast4(row_of(rows, r)->blocks[b].q + 4 * j);
                 UNROLL for (int s = 0; s < PAIR; s++) {
-                    __m256i both = _mm256_maddubs_epi16(magnitude[s], R == 1 ? _mm256_sign_epi8(a, w[s]) : _mm256_xor_si256(a, w[s]));
+                    __m256i signed_a = R == 1 ? _mm256_sign_epi8(a, w[s]) : _mm256_xor_si256(a, w[s]);
+                    __m256i both = _mm256_maddubs_epi16(magnitude[s], signed_a);
                     totals[s][r] = _mm256_add_epi32(totals[s][r], _mm256_madd_epi16(both, ones));
                     IN_ORDER(totals[s][r]);
                 }
@@ -234,6 +243,8 @@ INLINE void tile_8bit(const unsigned char *strip, const unsigned char *correctio
         }
     }
 }
+
+/* clang-format on */
 
 /* Where a tile's outputs go: y[r * stride + n] for n in [0, count), count at most 16. */
 struct outputs {
@@ -266,12 +277,13 @@ INLINE void tile(const struct strip *strip, int bits, const struct rows *rows, i
             if (lanes >= 8) /* masked stores are slow on some machines */
                 _mm256_storeu_ps(to, out->accumulate ? _mm256_add_ps(_mm256_loadu_ps(to), y) : y);
             else
-                _mm256_maskstore_ps(to, lanes8(lanes), out->accumulate ? _mm256_add_ps(_mm256_maskload_ps(to, lanes8(lanes)), y) : y);
+                _mm256_maskstore_ps(to, lanes8(lanes),
+                                    out->accumulate ? _mm256_add_ps(_mm256_maskload_ps(to, lanes8(lanes)), y) : y);
         }
 }
 
-/* A strip against rows of any number. Five and six rows are 3 + 2 and 3 + 3: a tile of one row unpacks weights for itself
- * alone. */
+/* A strip against rows of any number. Five and six rows are 3 + 2 and 3 + 3: a tile of one row unpacks weights for
+ * itself alone. */
 INLINE void tiles(const struct strip *strip, int bits, struct rows rows, int count, struct outputs out)
 {
     for (int left = count, R; left > 0; left -= R) {
@@ -289,14 +301,16 @@ INLINE void tiles(const struct strip *strip, int bits, struct rows rows, int cou
     }
 }
 
-/* How much is gone over again and again: weights by all rows, in the second cache; rows by those weights, in the first. */
+/* How much is gone over again and again: weights by all rows, in the second cache; rows by those weights, in the first.
+ */
 enum { WEIGHTS_AT_ONCE = 256 << 10, ROWS_AT_ONCE = 16 << 10 };
 
-static void matmul_quantized(const struct kernel_matrix *m, const unsigned char *prepared, int rows, float *y, int y_stride,
-                             int first, int last, int accumulate)
+static void matmul_quantized(const struct kernel_matrix *m, const unsigned char *prepared, int rows, float *y,
+                             int y_stride, int first, int last, int accumulate)
 {
     const struct layout l = layout_of(m);
-    const size_t stride = kernel_avx2_prepared_bytes(m->cols), row_bytes = kernel_avx2_row_bytes(m->cols), strip_bytes = l.blocks * l.block_bytes;
+    const size_t stride = kernel_avx2_prepared_bytes(m->cols), row_bytes = kernel_avx2_row_bytes(m->cols),
+                 strip_bytes = l.blocks * l.block_bytes;
     const int strips = (int)(WEIGHTS_AT_ONCE / strip_bytes), fit = (int)(ROWS_AT_ONCE / (m->fine ? stride : row_bytes));
     const int wide = (strips > 1 ? strips : 1) * KERNEL_STRIP;
     const int pieces = (rows + (fit > MOST ? fit : MOST) - 1) / (fit > MOST ? fit : MOST);
@@ -305,11 +319,13 @@ static void matmul_quantized(const struct kernel_matrix *m, const unsigned char 
         for (int r = 0; r < rows; r += tall)
             for (int n = from; n < last && n < from + wide; n += KERNEL_STRIP) {
                 const size_t s = (size_t)n / KERNEL_STRIP;
-                const struct strip strip = {(unsigned char *)m->packed + s * strip_bytes,
-                                            (unsigned char *)m->packed + l.corrections + s * l.blocks * CORRECTION_BYTES, l.blocks, m->type};
+                const struct strip strip = {
+                    (unsigned char *)m->packed + s * strip_bytes,
+                    (unsigned char *)m->packed + l.corrections + s * l.blocks * CORRECTION_BYTES, l.blocks, m->type};
                 for (int part = 0; part <= m->fine; part++) { /* the rows as rounded, then what that left */
                     const struct rows some = {prepared + (size_t)r * stride + (size_t)part * row_bytes, stride};
-                    const struct outputs out = {y + (size_t)r * (size_t)y_stride + n, y_stride, last - n, accumulate || part};
+                    const struct outputs out = {y + (size_t)r * (size_t)y_stride + n, y_stride, last - n,
+                                                accumulate || part};
                     if (m->type == KERNEL_Q8_0)
                         tiles(&strip, 8, some, rows - r < tall ? rows - r : tall, out);
                     else
@@ -330,10 +346,10 @@ INLINE __m256 load_weights(enum kernel_type type, const unsigned char *row, int 
     return _mm256_maskload_ps((const float *)(const void *)(row + 4 * (size_t)k), lanes8(n));
 }
 
-/* N rows of weights against R rows of activations. As many bytes of weights as are used at each step are asked for where the
- * next tile's lie, `ahead` rows further. */
-INLINE void tile_plain(const struct kernel_matrix *m, enum kernel_type type, int n, int N, int ahead, const float *x, int R, float *y,
-                       int y_stride, int accumulate)
+/* N rows of weights against R rows of activations. As many bytes of weights as are used at each step are asked for
+ * where the next tile's lie, `ahead` rows further. */
+INLINE void tile_plain(const struct kernel_matrix *m, enum kernel_type type, int n, int N, int ahead, const float *x,
+                       int R, float *y, int y_stride, int accumulate)
 {
     size_t row_bytes = (size_t)m->cols * (type == KERNEL_F16 ? 2 : 4);
     const unsigned char *weights = (const unsigned char *)m->data + (size_t)n * row_bytes;
@@ -358,8 +374,9 @@ INLINE void tile_plain(const struct kernel_matrix *m, enum kernel_type type, int
     if (k < m->cols)
         for (int i = 0; i < N; i++)
             for (int r = 0; r < R; r++)
-                sums[i][r] = _mm256_fmadd_ps(load_weights(type, weights + (size_t)i * row_bytes, k, m->cols - k),
-                                             _mm256_maskload_ps(x + (size_t)r * (size_t)m->cols + k, lanes8(m->cols - k)), sums[i][r]);
+                sums[i][r] = _mm256_fmadd_ps(
+                    load_weights(type, weights + (size_t)i * row_bytes, k, m->cols - k),
+                    _mm256_maskload_ps(x + (size_t)r * (size_t)m->cols + k, lanes8(m->cols - k)), sums[i][r]);
     for (int i = 0; i < N; i++)
         for (int r = 0; r < R; r++) {
             float *to = y + (size_t)r * (size_t)y_stride + n + i;
@@ -387,8 +404,8 @@ INLINE void matmul_plain(const struct kernel_matrix *m, enum kernel_type type, c
     }
 }
 
-void kernel_avx2_matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y, int y_stride,
-                        int first, int last, int accumulate)
+void kernel_avx2_matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y,
+                        int y_stride, int first, int last, int accumulate)
 {
     switch (m->type) {
     case KERNEL_F32:

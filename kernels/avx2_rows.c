@@ -1,4 +1,5 @@
-/* The AVX2 set (with FMA and F16C): its table, the rounding of activations, and all that works on one row of numbers. */
+/* The AVX2 set (with FMA and F16C): its table, the rounding of activations, and all that works on one row of numbers.
+ */
 #include "avx2.h"
 #include "sets.h"
 
@@ -177,10 +178,14 @@ static void store(const float *k, const float *v, int kv_heads, int head_dim, un
         for (int d = 0; d < head_dim; d += 8) {
             uint16_t key[8], value[8];
             int n = head_dim - d < 8 ? head_dim - d : 8;
-            _mm_storeu_si128((__m128i *)(void *)key, _mm256_cvtps_ph(load_some(k, h * head_dim + d, (h + 1) * head_dim), _MM_FROUND_TO_NEAREST_INT));
-            _mm_storeu_si128((__m128i *)(void *)value, _mm256_cvtps_ph(load_some(v, h * head_dim + d, (h + 1) * head_dim), _MM_FROUND_TO_NEAREST_INT));
+            _mm_storeu_si128((__m128i *)(void *)key, _mm256_cvtps_ph(load_some(k, h * head_dim + d, (h + 1) * head_dim),
+                                                                     _MM_FROUND_TO_NEAREST_INT));
+            _mm_storeu_si128(
+                (__m128i *)(void *)value,
+                _mm256_cvtps_ph(load_some(v, h * head_dim + d, (h + 1) * head_dim), _MM_FROUND_TO_NEAREST_INT));
             uint16_t *key_to = (uint16_t *)(void *)(block + keys) + (size_t)(h * head_dim + d) * KERNEL_CELLS + cell;
-            uint16_t *value_to = (uint16_t *)(void *)(block + values) + (size_t)(h * KERNEL_CELLS + cell) * (size_t)head_dim + d;
+            uint16_t *value_to =
+                (uint16_t *)(void *)(block + values) + (size_t)(h * KERNEL_CELLS + cell) * (size_t)head_dim + d;
             for (int i = 0; i < n; i++)
                 key_to[i * KERNEL_CELLS] = key[i];
             memcpy(value_to, value, (size_t)n * sizeof *value);

@@ -73,7 +73,8 @@ static double sgemm(int threads)
         openblas_set_num_threads(threads);
         for (int run = 0; run < 2 * RUNS; run++) { /* the first ones start OpenBLAS's threads */
             double start = clock_seconds();
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, SGEMM_M, SGEMM_N, SGEMM_K, 1, a, SGEMM_K, b, SGEMM_K, 0, c, SGEMM_N);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, SGEMM_M, SGEMM_N, SGEMM_K, 1, a, SGEMM_K, b, SGEMM_K,
+                        0, c, SGEMM_N);
             double seconds = clock_seconds() - start;
             best = run == 0 || seconds < best ? seconds : best;
         }

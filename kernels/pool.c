@@ -15,8 +15,8 @@
 #define SPIN_SECONDS 60e-6 /* longer than what lies between two jobs of a step, shorter than anyone would notice */
 
 /* Invariants. ticket = generation << 32 | tasks not yet taken. task, argument and tasks change only while the ticket
- * says that none is left and `unfinished` is 0; so a thread that takes a task (swaps a ticket with something left) reads
- * those of that job, however late it comes. `unfinished` reaches 0 after the last task has returned. */
+ * says that none is left and `unfinished` is 0; so a thread that takes a task (swaps a ticket with something left)
+ * reads those of that job, however late it comes. `unfinished` reaches 0 after the last task has returned. */
 struct kernel_pool {
     _Atomic uint64_t ticket;
     void (*_Atomic task)(void *argument, int i);
@@ -27,7 +27,7 @@ struct kernel_pool {
 
     pthread_mutex_t lock; /* around the two conditions */
     pthread_cond_t work, finished;
-    _Atomic int asleep;      /* workers waiting for `work` */
+    _Atomic int asleep;       /* workers waiting for `work` */
     _Atomic int caller_waits; /* the caller waits for `finished` */
     _Atomic int closing;
 
@@ -148,8 +148,7 @@ struct kernel_pool *kernel_pool_create(int threads)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pool->threads = 1;
     /* A system that refuses a thread gives a smaller pool, not a failure: results do not depend on its size. */
-    while (pool->threads < threads &&
-           pthread_create(&pool->workers[pool->threads - 1], NULL, worker, pool) == 0)
+    while (pool->threads < threads && pthread_create(&pool->workers[pool->threads - 1], NULL, worker, pool) == 0)
         pool->threads++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return pool;

@@ -1,8 +1,8 @@
 /* The reference set: plain C, every product on the exactly dequantized weights with fp32 activations and an fp32 cache.
  *
  * It is what the other sets are held to, so it is written to be read. The one concession to speed is that a long sum is
- * taken in LANES interleaved partial sums, which a compiler turns into vectors without being allowed to reorder anything
- * (and which round less than one running sum would).
+ * taken in LANES interleaved partial sums, which a compiler turns into vectors without being allowed to reorder
+ * anything (and which round less than one running sum would).
  */
 #include "sets.h"
 
@@ -66,8 +66,8 @@ static void prepare(const float *x, int cols, int fine, void *prepared)
     (void)x, (void)cols, (void)fine, (void)prepared;
 }
 
-static void matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y, int y_stride,
-                   int first, int last, int accumulate)
+static void matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y,
+                   int y_stride, int first, int last, int accumulate)
 {
     (void)prepared;
     const struct kernel_format *format = kernel_format(m->type);

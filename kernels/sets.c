@@ -36,7 +36,8 @@ int kernel_set_find(const char *name, const struct kernel_set **set, struct erro
         }
         string_addf(&built, "%s%s%s", built.length ? ", " : "", (*s)->name, runs ? "" : " (not on this machine)");
     }
-    int code = error_set(e, ERROR_INPUT, "kernels %s: no such set runs here; there are auto, %s", name, string_text(&built));
+    int code =
+        error_set(e, ERROR_INPUT, "kernels %s: no such set runs here; there are auto, %s", name, string_text(&built));
     string_free(&built);
     return code;
 }

@@ -1,5 +1,5 @@
-/* The kernels: formats by hand-worked blocks, halves exhaustively, every set against the reference within stated bounds,
- * and, bit for bit, the contract that a row's numbers are a function of that row alone. */
+/* The kernels: formats by hand-worked blocks, halves exhaustively, every set against the reference within stated
+ * bounds, and, bit for bit, the contract that a row's numbers are a function of that row alone. */
 #include "kernels/kernels.h"
 
 #include <math.h>
@@ -209,7 +209,11 @@ static void test_formats(void **state)
     kernel_format(KERNEL_F16)->dequantize(block, out, 2);
     assert_true(out[0] == -0.375f && out[1] == 1024);
 
-    const struct { enum kernel_type type; const char *name; int block, bytes; } known[] = {
+    const struct {
+        enum kernel_type type;
+        const char *name;
+        int block, bytes;
+    } known[] = {
         {KERNEL_F32, "F32", 1, 4},     {KERNEL_F16, "F16", 1, 2},     {KERNEL_Q4_0, "Q4_0", 32, 18},
         {KERNEL_Q4_1, "Q4_1", 32, 20}, {KERNEL_Q8_0, "Q8_0", 32, 34},
     };
@@ -309,7 +313,8 @@ static double rounding_bound(const float *w, const float *x, int cols)
 
 /* Every set's product against one in double precision; the reference within fp32 rounding, the others within that of
  * rounding every activation the worst way, and a tenth of it in the mean. */
-static void check_product(const struct kernel_set *set, enum kernel_type type, int rows, int cols, int tokens, const float *x, int fine)
+static void check_product(const struct kernel_set *set, enum kernel_type type, int rows, int cols, int tokens,
+                          const float *x, int fine)
 {
     struct matrix w = matrix_make(type, rows, cols);
     w.m.fine = fine;
@@ -334,8 +339,8 @@ static void check_product(const struct kernel_set *set, enum kernel_type type, i
             double off = fabs((double)y[r * rows + n] - sum);
             error += off, bounds += bound;
             if (!(off <= bound))
-                fail_msg("%s %s %dx%d, row %d of %d, output %d: %g, not %g (bound %g)", set->name, kernel_format(type)->name,
-                         rows, cols, r, tokens, n, (double)y[r * rows + n], sum, bound);
+                fail_msg("%s %s %dx%d, row %d of %d, output %d: %g, not %g (bound %g)", set->name,
+                         kernel_format(type)->name, rows, cols, r, tokens, n, (double)y[r * rows + n], sum, bound);
         }
     assert_true(error <= bounds * (cols >= 256 ? 0.1 : 1));
     free(y);
@@ -351,15 +356,15 @@ static void test_matmul_values(void **state)
     (void)state;
     draws = 0;
     FOR_EACH_SET(set)
-        for (int type = 0; type < KERNEL_TYPES; type++)
-            for (int i = 0; i < WIDTHS + 3; i++) {
-                int cols = i < WIDTHS ? widths[i] : kernel_format(type)->block * (1 + below(40));
-                int rows = 1 + below(70), tokens = 1 + below(9);
-                float *x = activations((size_t)tokens * (size_t)cols);
-                check_product(set, type, rows, cols, tokens, x, 0);
-                check_product(set, type, rows, cols, tokens, x, 1);
-                free(x);
-            }
+    for (int type = 0; type < KERNEL_TYPES; type++)
+        for (int i = 0; i < WIDTHS + 3; i++) {
+            int cols = i < WIDTHS ? widths[i] : kernel_format(type)->block * (1 + below(40));
+            int rows = 1 + below(70), tokens = 1 + below(9);
+            float *x = activations((size_t)tokens * (size_t)cols);
+            check_product(set, type, rows, cols, tokens, x, 0);
+            check_product(set, type, rows, cols, tokens, x, 1);
+            free(x);
+        }
 }
 
 static void test_matmul_extremes(void **state)
@@ -368,49 +373,50 @@ static void test_matmul_extremes(void **state)
     draws = 1 << 20;
     const int cols = 96, tokens = 6;
     FOR_EACH_SET(set)
-        for (int type = 0; type < KERNEL_TYPES; type++) {
-            float *x = normals((size_t)tokens * (size_t)cols, 1);
-            for (int k = 0; k < cols; k++) {
-                x[k] = 0;                                 /* a row of zeros */
-                x[cols + k] *= k / 32 == 1 ? 0 : 1e30f;   /* huge, with a block of zeros */
-                x[2 * cols + k] *= 1e-25f;                /* tiny */
-                x[3 * cols + k] *= k == 5 ? 1e6f : 1e-6f; /* one far above all others */
-                x[4 * cols + k] = k % 2 ? 1.0f : -1.0f;   /* every one the largest */
-            }
-            check_product(set, type, 13, cols, tokens, x, 0);
-            check_product(set, type, 13, cols, tokens, x, 1);
-
-            /* What is not a number stays visible and stays in its row. */
-            x[cols + 40] = INFINITY;
-            x[2 * cols + 41] = NAN;
-            struct matrix w = matrix_make(type, 9, cols);
-            struct kernel_pool *pool = kernel_pool_create(1);
-            assert_int_equal(set->pack(&w.m, pool, NULL), OK);
-            void *prepared = prepare_rows(set, x, tokens, cols);
-            float y[6 * 9] = {0};
-            set->matmul(&w.m, x, prepared, tokens, y, 9, 0, 9, 0);
-            for (int n = 0; n < 9; n++) {
-                assert_true(y[n] == 0);
-                assert_false(isfinite(y[9 + n]));
-                assert_true(isnan(y[2 * 9 + n]));
-                assert_true(isfinite(y[3 * 9 + n]));
-            }
-            /* Weights of a broken file: anything may come out, but from their own row alone. */
-            if (type != KERNEL_F32) {
-                const uint16_t infinity = 0x7c00;
-                memcpy((unsigned char *)w.memory + 1, &infinity, sizeof infinity);
-                kernel_matrix_free(&w.m);
-                assert_int_equal(set->pack(&w.m, pool, NULL), OK);
-                float z[9] = {0};
-                set->matmul(&w.m, x + 3 * cols, (unsigned char *)prepared + 3 * set->prepared_bytes(cols), 1, z, 9, 0, 9, 0);
-                assert_false(isfinite(z[0]));
-                assert_same(z + 1, y + 3 * 9 + 1, 8);
-            }
-            kernel_pool_free(pool);
-            free(prepared);
-            matrix_drop(&w);
-            free(x);
+    for (int type = 0; type < KERNEL_TYPES; type++) {
+        float *x = normals((size_t)tokens * (size_t)cols, 1);
+        for (int k = 0; k < cols; k++) {
+            x[k] = 0;                                 /* a row of zeros */
+            x[cols + k] *= k / 32 == 1 ? 0 : 1e30f;   /* huge, with a block of zeros */
+            x[2 * cols + k] *= 1e-25f;                /* tiny */
+            x[3 * cols + k] *= k == 5 ? 1e6f : 1e-6f; /* one far above all others */
+            x[4 * cols + k] = k % 2 ? 1.0f : -1.0f;   /* every one the largest */
         }
+        check_product(set, type, 13, cols, tokens, x, 0);
+        check_product(set, type, 13, cols, tokens, x, 1);
+
+        /* What is not a number stays visible and stays in its row. */
+        x[cols + 40] = INFINITY;
+        x[2 * cols + 41] = NAN;
+        struct matrix w = matrix_make(type, 9, cols);
+        struct kernel_pool *pool = kernel_pool_create(1);
+        assert_int_equal(set->pack(&w.m, pool, NULL), OK);
+        void *prepared = prepare_rows(set, x, tokens, cols);
+        float y[6 * 9] = {0};
+        set->matmul(&w.m, x, prepared, tokens, y, 9, 0, 9, 0);
+        for (int n = 0; n < 9; n++) {
+            assert_true(y[n] == 0);
+            assert_false(isfinite(y[9 + n]));
+            assert_true(isnan(y[2 * 9 + n]));
+            assert_true(isfinite(y[3 * 9 + n]));
+        }
+        /* Weights of a broken file: anything may come out, but from their own row alone. */
+        if (type != KERNEL_F32) {
+            const uint16_t infinity = 0x7c00;
+            memcpy((unsigned char *)w.memory + 1, &infinity, sizeof infinity);
+            kernel_matrix_free(&w.m);
+            assert_int_equal(set->pack(&w.m, pool, NULL), OK);
+            float z[9] = {0};
+            set->matmul(&w.m, x + 3 * cols, (unsigned char *)prepared + 3 * set->prepared_bytes(cols), 1, z, 9, 0, 9,
+                        0);
+            assert_false(isfinite(z[0]));
+            assert_same(z + 1, y + 3 * 9 + 1, 8);
+        }
+        kernel_pool_free(pool);
+        free(prepared);
+        matrix_drop(&w);
+        free(x);
+    }
 }
 
 /* The contract: each row alone, whole, gives the bits that any number of rows in any ranges give. */
@@ -421,47 +427,49 @@ static void test_matmul_bits(void **state)
     enum { MOST = 40 };
     struct kernel_pool *pool = kernel_pool_create(2);
     FOR_EACH_SET(set)
-        for (int type = 0; type < KERNEL_TYPES; type++)
-            for (int i = 0; i < WIDTHS; i++) {
-                int cols = widths[i], rows = 8 * (1 + below(6)) + below(8);
-                struct matrix w = matrix_make(type, rows, cols);
-                w.m.fine = i % 2;
-                assert_int_equal(set->pack(&w.m, pool, NULL), OK);
-                float *x = activations((size_t)MOST * (size_t)cols);
-                unsigned char *prepared = prepare_rows(set, x, MOST, cols);
-                size_t each = set->prepared_bytes(cols), all = (size_t)MOST * (size_t)rows;
-                float *alone = xcalloc(all, sizeof *alone), *before = normals(all, 1), *added = xmalloc(all * sizeof *added);
-                memcpy(added, before, all * sizeof *added);
-                for (int r = 0; r < MOST; r++) {
-                    set->matmul(&w.m, x + r * cols, prepared + (size_t)r * each, 1, alone + r * rows, rows, 0, rows, 0);
-                    set->matmul(&w.m, x + r * cols, prepared + (size_t)r * each, 1, added + r * rows, rows, 0, rows, 1);
-                }
-                for (int tokens = 1; tokens <= MOST; tokens++) {
-                    int start = below(MOST - tokens + 1), stride = rows + below(5), accumulate = tokens % 2;
-                    float *y = xcalloc((size_t)tokens * (size_t)stride, sizeof *y);
-                    for (int r = 0; r < tokens; r++)
-                        for (int n = 0; n < stride; n++)
-                            y[r * stride + n] = n < rows ? before[(start + r) * rows + n] : 77;
-                    for (int first = 0; first < rows;) {
-                        int last = first + KERNEL_STRIP * (1 + below(4));
-                        last = last < rows ? last : rows;
-                        set->matmul(&w.m, x + start * cols, prepared + (size_t)start * each, tokens, y, stride, first, last, accumulate);
-                        first = last;
-                    }
-                    for (int r = 0; r < tokens; r++) {
-                        assert_same(y + r * stride, (accumulate ? added : alone) + (start + r) * rows, (size_t)rows);
-                        for (int n = rows; n < stride; n++)
-                            assert_true(y[r * stride + n] == 77);
-                    }
-                    free(y);
-                }
-                free(alone);
-                free(before);
-                free(added);
-                free(prepared);
-                free(x);
-                matrix_drop(&w);
+    for (int type = 0; type < KERNEL_TYPES; type++)
+        for (int i = 0; i < WIDTHS; i++) {
+            int cols = widths[i], rows = 8 * (1 + below(6)) + below(8);
+            struct matrix w = matrix_make(type, rows, cols);
+            w.m.fine = i % 2;
+            assert_int_equal(set->pack(&w.m, pool, NULL), OK);
+            float *x = activations((size_t)MOST * (size_t)cols);
+            unsigned char *prepared = prepare_rows(set, x, MOST, cols);
+            size_t each = set->prepared_bytes(cols), all = (size_t)MOST * (size_t)rows;
+            float *alone = xcalloc(all, sizeof *alone), *before = normals(all, 1),
+                  *added = xmalloc(all * sizeof *added);
+            memcpy(added, before, all * sizeof *added);
+            for (int r = 0; r < MOST; r++) {
+                set->matmul(&w.m, x + r * cols, prepared + (size_t)r * each, 1, alone + r * rows, rows, 0, rows, 0);
+                set->matmul(&w.m, x + r * cols, prepared + (size_t)r * each, 1, added + r * rows, rows, 0, rows, 1);
             }
+            for (int tokens = 1; tokens <= MOST; tokens++) {
+                int start = below(MOST - tokens + 1), stride = rows + below(5), accumulate = tokens % 2;
+                float *y = xcalloc((size_t)tokens * (size_t)stride, sizeof *y);
+                for (int r = 0; r < tokens; r++)
+                    for (int n = 0; n < stride; n++)
+                        y[r * stride + n] = n < rows ? before[(start + r) * rows + n] : 77;
+                for (int first = 0; first < rows;) {
+                    int last = first + KERNEL_STRIP * (1 + below(4));
+                    last = last < rows ? last : rows;
+                    set->matmul(&w.m, x + start * cols, prepared + (size_t)start * each, tokens, y, stride, first, last,
+                                accumulate);
+                    first = last;
+                }
+                for (int r = 0; r < tokens; r++) {
+                    assert_same(y + r * stride, (accumulate ? added : alone) + (start + r) * rows, (size_t)rows);
+                    for (int n = rows; n < stride; n++)
+                        assert_true(y[r * stride + n] == 77);
+                }
+                free(y);
+            }
+            free(alone);
+            free(before);
+            free(added);
+            free(prepared);
+            free(x);
+            matrix_drop(&w);
+        }
     kernel_pool_free(pool);
 }
 
@@ -472,37 +480,37 @@ static void test_rows(void **state)
     (void)state;
     draws = 3 << 20;
     FOR_EACH_SET(set)
-        for (int round = 0; round < 200; round++) {
-            int n = round < 70 ? round + 1 : 1 + below(1700);
-            float scale = round % 5 == 0 ? 1e-6f : round % 5 == 1 ? 1e6f : 1;
-            float *x = normals((size_t)n, scale), *weight = normals((size_t)n, 1), *out = xcalloc((size_t)n, sizeof *out);
-            double square = 0;
-            for (int c = 0; c < n; c++)
-                square += (double)x[c] * (double)x[c];
-            set->rms_norm(x, weight, 1e-5f, n, out);
-            for (int c = 0; c < n; c++) {
-                double expected = (double)weight[c] * (double)x[c] / sqrt(square / n + 1e-5);
-                assert_true(fabs((double)out[c] - expected) <= 2e-6 * fabs(expected));
-            }
-
-            float *gate = normals((size_t)n, round % 3 ? 3.0f : 60.0f), *in_place = xmalloc((size_t)n * sizeof *in_place);
-            memcpy(in_place, gate, (size_t)n * sizeof *gate);
-            set->swiglu(gate, weight, n, out);
-            set->swiglu(in_place, weight, n, in_place);
-            assert_same(in_place, out, (size_t)n);
-            for (int c = 0; c < n; c++) {
-                double expected = (double)gate[c] / (1 + exp(-(double)gate[c])) * (double)weight[c];
-                assert_true(fabs((double)out[c] - expected) <= 1e-6 * fabs(expected) + 1e-35);
-                float one; /* a lane is as good as another */
-                set->swiglu(&gate[c], &weight[c], 1, &one);
-                assert_same(&one, &out[c], 1);
-            }
-            free(x);
-            free(weight);
-            free(out);
-            free(gate);
-            free(in_place);
+    for (int round = 0; round < 200; round++) {
+        int n = round < 70 ? round + 1 : 1 + below(1700);
+        float scale = round % 5 == 0 ? 1e-6f : round % 5 == 1 ? 1e6f : 1;
+        float *x = normals((size_t)n, scale), *weight = normals((size_t)n, 1), *out = xcalloc((size_t)n, sizeof *out);
+        double square = 0;
+        for (int c = 0; c < n; c++)
+            square += (double)x[c] * (double)x[c];
+        set->rms_norm(x, weight, 1e-5f, n, out);
+        for (int c = 0; c < n; c++) {
+            double expected = (double)weight[c] * (double)x[c] / sqrt(square / n + 1e-5);
+            assert_true(fabs((double)out[c] - expected) <= 2e-6 * fabs(expected));
         }
+
+        float *gate = normals((size_t)n, round % 3 ? 3.0f : 60.0f), *in_place = xmalloc((size_t)n * sizeof *in_place);
+        memcpy(in_place, gate, (size_t)n * sizeof *gate);
+        set->swiglu(gate, weight, n, out);
+        set->swiglu(in_place, weight, n, in_place);
+        assert_same(in_place, out, (size_t)n);
+        for (int c = 0; c < n; c++) {
+            double expected = (double)gate[c] / (1 + exp(-(double)gate[c])) * (double)weight[c];
+            assert_true(fabs((double)out[c] - expected) <= 1e-6 * fabs(expected) + 1e-35);
+            float one; /* a lane is as good as another */
+            set->swiglu(&gate[c], &weight[c], 1, &one);
+            assert_same(&one, &out[c], 1);
+        }
+        free(x);
+        free(weight);
+        free(out);
+        free(gate);
+        free(in_place);
+    }
     FOR_EACH_SET(set)
     {
         float gate[5] = {-200, 200, NAN, INFINITY, 0}, up[5] = {1, 1, 1, 1, 1}, out[5];
@@ -523,29 +531,29 @@ static void test_rope(void **state)
     draws = 4 << 20;
     const int dims[] = {2, 8, 10, 16, 20, 36, 64, 80, 96, 128};
     FOR_EACH_SET(set)
-        for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
-            for (int neox = 0; neox < 2; neox++) {
-                int dim = dims[i], heads = 1 + below(4);
-                float *x = normals((size_t)(heads * dim), 1), *y = xmalloc((size_t)(heads * dim) * sizeof *y);
-                float *cos_sin = xmalloc((size_t)dim * sizeof *cos_sin);
-                for (int p = 0; p < dim / 2; p++) {
-                    double angle = uniform() * 700;
-                    cos_sin[2 * p] = (float)cos(angle);
-                    cos_sin[2 * p + 1] = (float)sin(angle);
-                }
-                memcpy(y, x, (size_t)(heads * dim) * sizeof *y);
-                set->rope(y, heads, dim, cos_sin, neox);
-                for (int h = 0; h < heads; h++)
-                    for (int p = 0; p < dim / 2; p++) {
-                        int a = h * dim + (neox ? p : 2 * p), b = h * dim + (neox ? p + dim / 2 : 2 * p + 1);
-                        double c = (double)cos_sin[2 * p], s = (double)cos_sin[2 * p + 1];
-                        assert_true(fabs((double)y[a] - ((double)x[a] * c - (double)x[b] * s)) < 2e-6);
-                        assert_true(fabs((double)y[b] - ((double)x[a] * s + (double)x[b] * c)) < 2e-6);
-                    }
-                free(x);
-                free(y);
-                free(cos_sin);
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
+        for (int neox = 0; neox < 2; neox++) {
+            int dim = dims[i], heads = 1 + below(4);
+            float *x = normals((size_t)(heads * dim), 1), *y = xmalloc((size_t)(heads * dim) * sizeof *y);
+            float *cos_sin = xmalloc((size_t)dim * sizeof *cos_sin);
+            for (int p = 0; p < dim / 2; p++) {
+                double angle = uniform() * 700;
+                cos_sin[2 * p] = (float)cos(angle);
+                cos_sin[2 * p + 1] = (float)sin(angle);
             }
+            memcpy(y, x, (size_t)(heads * dim) * sizeof *y);
+            set->rope(y, heads, dim, cos_sin, neox);
+            for (int h = 0; h < heads; h++)
+                for (int p = 0; p < dim / 2; p++) {
+                    int a = h * dim + (neox ? p : 2 * p), b = h * dim + (neox ? p + dim / 2 : 2 * p + 1);
+                    double c = (double)cos_sin[2 * p], s = (double)cos_sin[2 * p + 1];
+                    assert_true(fabs((double)y[a] - ((double)x[a] * c - (double)x[b] * s)) < 2e-6);
+                    assert_true(fabs((double)y[b] - ((double)x[a] * s + (double)x[b] * c)) < 2e-6);
+                }
+            free(x);
+            free(y);
+            free(cos_sin);
+        }
 }
 
 /* --- attention --------------------------------------------------------------------------------------------------- */
@@ -560,7 +568,8 @@ struct cache {
 
 /* Positions [0, n) of k and v ([n][kv_heads * dim]) stored so that runs end at random with chance 1/`often` at each
  * position, and at the end of each block. Unused cells hold NaN, which nothing may read into a sum. */
-static struct cache cache_make(const struct kernel_set *set, const float *k, const float *v, int n, int kv_heads, int dim, int often)
+static struct cache cache_make(const struct kernel_set *set, const float *k, const float *v, int n, int kv_heads,
+                               int dim, int often)
 {
     size_t bytes = (size_t)kv_heads * KERNEL_CELLS * (size_t)dim * (set->cache == KERNEL_F16 ? 2 : 4);
     struct cache c = {.keys = 64, .values = 64 + bytes};
@@ -575,7 +584,8 @@ static struct cache cache_make(const struct kernel_set *set, const float *k, con
             c.blocks[c.blocks_count++] = block;
             c.runs[++run] = (struct kernel_run){block, p % KERNEL_CELLS, 0};
         }
-        set->store(k + p * kv_heads * dim, v + p * kv_heads * dim, kv_heads, dim, c.runs[run].block, c.keys, c.values, p % KERNEL_CELLS);
+        set->store(k + p * kv_heads * dim, v + p * kv_heads * dim, kv_heads, dim, c.runs[run].block, c.keys, c.values,
+                   p % KERNEL_CELLS);
         c.runs[run].count++;
     }
     return c;
@@ -590,8 +600,8 @@ static void cache_drop(struct cache *c)
 }
 
 /* Softmax attention in double precision, on keys and values as the cache rounds them. */
-static void attend_exactly(const struct kernel_set *set, const float *q, const float *k, const float *v, int position, int heads,
-                           int kv_heads, int dim, float scale, double *out, double *bound)
+static void attend_exactly(const struct kernel_set *set, const float *q, const float *k, const float *v, int position,
+                           int heads, int kv_heads, int dim, float scale, double *out, double *bound)
 {
     double *weights = xmalloc((size_t)(position + 1) * sizeof *weights);
     for (int h = 0; h < heads; h++) {
@@ -630,72 +640,93 @@ static void test_attention(void **state)
 {
     (void)state;
     draws = 5 << 20;
-    const struct { int heads, kv_heads, dim; } shapes[] = {
-        {9, 3, 64}, {14, 2, 64}, {4, 4, 32}, {8, 1, 16}, {2, 1, 128}, {5, 1, 80}, {3, 3, 20}, {4, 2, 4}, {6, 3, 96}, {50, 1, 8},
+    const struct {
+        int heads, kv_heads, dim;
+    } shapes[] = {
+        {9, 3, 64}, {14, 2, 64}, {4, 4, 32}, {8, 1, 16}, {2, 1, 128},
+        {5, 1, 80}, {3, 3, 20},  {4, 2, 4},  {6, 3, 96}, {50, 1, 8},
     };
     const int positions[] = {0, 1, 7, 8, 15, 16, 62, 63, 64, 65, 127, 128, 200};
     FOR_EACH_SET(set)
-        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-            enum { N = 201 };
-            int heads = shapes[i].heads, kv_heads = shapes[i].kv_heads, dim = shapes[i].dim, wide = heads * dim;
-            float *k = normals((size_t)(N * kv_heads * dim), 1), *v = normals((size_t)(N * kv_heads * dim), 1);
-            struct cache whole = cache_make(set, k, v, N, kv_heads, dim, 1 << 30);
-            for (int often = 1; often <= 27; often *= 3) { /* once with a run for every position */
-                struct cache spread = cache_make(set, k, v, N, kv_heads, dim, often);
-                enum { ROWS = sizeof positions / sizeof *positions };
-                struct kernel_row rows[ROWS], alone;
-                float *q = normals((size_t)(ROWS * wide), often == 3 ? 12.0f : 1.0f);
-                float *out = xmalloc((size_t)(ROWS * wide) * sizeof *out), *one = xmalloc((size_t)wide * sizeof *one);
-                for (int r = 0; r < ROWS; r++)
-                    rows[r] = (struct kernel_row){spread.runs, positions[r]};
-                struct kernel_attention a = {.q = q, .out = out, .heads = heads, .kv_heads = kv_heads, .head_dim = dim,
-                                             .scale = 1 / sqrtf((float)dim), .keys = spread.keys, .values = spread.values, .rows = rows};
-                memset(out, 0xff, (size_t)(ROWS * wide) * sizeof *out);
-                for (int h = kv_heads - 1; h >= 0; h--)
-                    for (int first = 0, last; first < ROWS; first = last) {
-                        last = first + 1 + below(ROWS - first);
-                        set->attention_rows(&a, first, last, h);
-                    }
-                for (int r = 0; r < ROWS; r++) {
-                    /* Bit for bit what the row gives alone with its positions in as few runs as there can be. */
-                    alone = (struct kernel_row){whole.runs, positions[r]};
-                    struct kernel_attention b = a;
-                    b.q = q + r * wide, b.out = one, b.rows = &alone;
-                    for (int h = 0; h < kv_heads; h++)
-                        set->attention(&b, 0, h);
-                    assert_same(out + r * wide, one, (size_t)wide);
-                    double *expected = xmalloc((size_t)wide * sizeof *expected), *bound = xmalloc((size_t)wide * sizeof *bound);
-                    attend_exactly(set, b.q, k, v, positions[r], heads, kv_heads, dim, a.scale, expected, bound);
-                    for (int d = 0; d < wide; d++)
-                        if (!(fabs((double)one[d] - expected[d]) <= bound[d]))
-                            fail_msg("%s, %d heads on %d of %d, position %d, number %d: %g, not %g (bound %g)", set->name, heads,
-                                     kv_heads, dim, positions[r], d, (double)one[d], expected[d], bound[d]);
-                    free(expected);
-                    free(bound);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        enum { N = 201 };
+        int heads = shapes[i].heads, kv_heads = shapes[i].kv_heads, dim = shapes[i].dim, wide = heads * dim;
+        float *k = normals((size_t)(N * kv_heads * dim), 1), *v = normals((size_t)(N * kv_heads * dim), 1);
+        struct cache whole = cache_make(set, k, v, N, kv_heads, dim, 1 << 30);
+        for (int often = 1; often <= 27; often *= 3) { /* once with a run for every position */
+            struct cache spread = cache_make(set, k, v, N, kv_heads, dim, often);
+            enum { ROWS = sizeof positions / sizeof *positions };
+            struct kernel_row rows[ROWS], alone;
+            float *q = normals((size_t)(ROWS * wide), often == 3 ? 12.0f : 1.0f);
+            float *out = xmalloc((size_t)(ROWS * wide) * sizeof *out), *one = xmalloc((size_t)wide * sizeof *one);
+            for (int r = 0; r < ROWS; r++)
+                rows[r] = (struct kernel_row){spread.runs, positions[r]};
+            struct kernel_attention a = {.q = q,
+                                         .out = out,
+                                         .heads = heads,
+                                         .kv_heads = kv_heads,
+                                         .head_dim = dim,
+                                         .scale = 1 / sqrtf((float)dim),
+                                         .keys = spread.keys,
+                                         .values = spread.values,
+                                         .rows = rows};
+            memset(out, 0xff, (size_t)(ROWS * wide) * sizeof *out);
+            for (int h = kv_heads - 1; h >= 0; h--)
+                for (int first = 0, last; first < ROWS; first = last) {
+                    last = first + 1 + below(ROWS - first);
+                    set->attention_rows(&a, first, last, h);
                 }
-                free(q);
-                free(out);
-                free(one);
-                cache_drop(&spread);
+            for (int r = 0; r < ROWS; r++) {
+                /* Bit for bit what the row gives alone with its positions in as few runs as there can be. */
+                alone = (struct kernel_row){whole.runs, positions[r]};
+                struct kernel_attention b = a;
+                b.q = q + r * wide, b.out = one, b.rows = &alone;
+                for (int h = 0; h < kv_heads; h++)
+                    set->attention(&b, 0, h);
+                assert_same(out + r * wide, one, (size_t)wide);
+                double *expected = xmalloc((size_t)wide * sizeof *expected),
+                       *bound = xmalloc((size_t)wide * sizeof *bound);
+                attend_exactly(set, b.q, k, v, positions[r], heads, kv_heads, dim, a.scale, expected, bound);
+                for (int d = 0; d < wide; d++)
+                    if (!(fabs((double)one[d] - expected[d]) <= bound[d]))
+                        fail_msg("%s, %d heads on %d of %d, position %d, number %d: %g, not %g (bound %g)", set->name,
+                                 heads, kv_heads, dim, positions[r], d, (double)one[d], expected[d], bound[d]);
+                free(expected);
+                free(bound);
             }
-            cache_drop(&whole);
-            free(k);
-            free(v);
+            free(q);
+            free(out);
+            free(one);
+            cache_drop(&spread);
         }
+        cache_drop(&whole);
+        free(k);
+        free(v);
+    }
 }
 
-/* A tree: branches that leave a common prefix at different places, also within a block, and rows of them in any order give
- * together what each gives alone. */
+/* A tree: branches that leave a common prefix at different places, also within a block, and rows of them in any order
+ * give together what each gives alone. */
 static void test_attention_tree(void **state)
 {
     (void)state;
     draws = 6 << 20;
-    enum { N = 150, BRANCHES = 7, HEADS = 6, KV_HEADS = 2, DIM = 24, WIDE = HEADS * DIM, KV = KV_HEADS * DIM, ROWS = 40 };
+    enum {
+        N = 150,
+        BRANCHES = 7,
+        HEADS = 6,
+        KV_HEADS = 2,
+        DIM = 24,
+        WIDE = HEADS * DIM,
+        KV = KV_HEADS * DIM,
+        ROWS = 40
+    };
     FOR_EACH_SET(set)
     {
         struct cache caches[BRANCHES];
         float *k = normals(N * KV, 1), *v = normals(N * KV, 1);
-        for (int b = 0; b < BRANCHES; b++) { /* branch b shares the runs of branch b - 1 before `fork`, and its keys and values */
+        for (int b = 0; b < BRANCHES;
+             b++) { /* branch b shares the runs of branch b - 1 before `fork`, and its keys and values */
             int fork = b ? below(N) : 0, shared = 0;
             float *own_k = normals(N * KV, 1), *own_v = normals(N * KV, 1);
             memcpy(own_k, k, (size_t)(fork * KV) * sizeof *k);
@@ -722,11 +753,20 @@ static void test_attention_tree(void **state)
             k = own_k, v = own_v;
         }
         struct kernel_row rows[ROWS];
-        float *q = normals(ROWS * WIDE, 1), *together = xcalloc(ROWS * WIDE, sizeof *q), *alone = xcalloc(ROWS * WIDE, sizeof *q);
+        float *q = normals(ROWS * WIDE, 1), *together = xcalloc(ROWS * WIDE, sizeof *q),
+              *alone = xcalloc(ROWS * WIDE, sizeof *q);
         for (int r = 0; r < ROWS; r++)
-            rows[r] = (struct kernel_row){caches[r < 20 ? r % BRANCHES : below(BRANCHES)].runs, r < 20 ? N - 1 - r / 10 : below(N)};
-        struct kernel_attention a = {.q = q, .out = together, .heads = HEADS, .kv_heads = KV_HEADS, .head_dim = DIM, .scale = 0.2f,
-                                     .keys = caches[0].keys, .values = caches[0].values, .rows = rows};
+            rows[r] = (struct kernel_row){caches[r < 20 ? r % BRANCHES : below(BRANCHES)].runs,
+                                          r < 20 ? N - 1 - r / 10 : below(N)};
+        struct kernel_attention a = {.q = q,
+                                     .out = together,
+                                     .heads = HEADS,
+                                     .kv_heads = KV_HEADS,
+                                     .head_dim = DIM,
+                                     .scale = 0.2f,
+                                     .keys = caches[0].keys,
+                                     .values = caches[0].values,
+                                     .rows = rows};
         for (int h = 0; h < KV_HEADS; h++)
             set->attention_rows(&a, 0, ROWS, h);
         a.out = alone;
@@ -759,8 +799,15 @@ static void test_attention_by_hand(void **state)
             q[d] = 1;
         struct cache c = cache_make(set, k, v, N, 1, DIM, 5);
         struct kernel_row row = {c.runs, N - 1};
-        struct kernel_attention a = {.q = q, .out = out, .heads = 1, .kv_heads = 1, .head_dim = DIM, .scale = 1,
-                                     .keys = c.keys, .values = c.values, .rows = &row};
+        struct kernel_attention a = {.q = q,
+                                     .out = out,
+                                     .heads = 1,
+                                     .kv_heads = 1,
+                                     .head_dim = DIM,
+                                     .scale = 1,
+                                     .keys = c.keys,
+                                     .values = c.values,
+                                     .rows = &row};
         set->attention(&a, 0, 0);
         for (int d = 0; d < DIM; d++)
             assert_true(fabsf(out[d] - ((N - 1) / 2.0f + (float)d)) < 1e-4f);

@@ -3,7 +3,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { TASKS_A_THREAD = 4 }; /* enough that a thread held up elsewhere does not hold up a phase */
+enum {
+    TASKS_A_THREAD = 4, /* enough that a thread held up elsewhere does not hold up a phase */
+    ROWS_TOGETHER = 4,  /* that attend in one task */
+};
 
 /* Scratch is one allocation; the pointers are [rows][...] into it, contiguous by row. */
 struct engine_forward {
@@ -163,26 +166,38 @@ static void prepare_mixed_row(struct engine_forward *f, int r)
     prepare(f, f->mixed + (size_t)r * (size_t)cols, cols, 0, r);
 }
 
-static void attend_row(struct engine_forward *f, int r)
+/* Rows beside each other have much of their past in common, and what is common is read once for those of a task. */
+static int attend_last(const struct engine_forward *f, int group)
 {
+    int last = (group + 1) * ROWS_TOGETHER;
+    return last < f->n ? last : f->n;
+}
+
+static void attend_group(void *argument, int group)
+{
+    struct engine_forward *f = argument;
+    int first = group * ROWS_TOGETHER, last = attend_last(f, group);
     for (int h = 0; h < f->model->kv_heads; h++)
-        f->set->attention(&f->attention, r, h);
-    prepare_mixed_row(f, r);
+        f->set->attention_rows(&f->attention, first, last, h);
+    for (int r = first; r < last; r++)
+        prepare_mixed_row(f, r);
 }
 
 static void attend_head(void *argument, int i)
 {
     struct engine_forward *f = argument;
-    f->set->attention(&f->attention, i / f->model->kv_heads, i % f->model->kv_heads);
+    int group = i / f->model->kv_heads;
+    f->set->attention_rows(&f->attention, group * ROWS_TOGETHER, attend_last(f, group), i % f->model->kv_heads);
 }
 
-/* With rows for everybody a row is a task and is prepared where it is still warm; with few of them their heads are. */
+/* With rows for everybody a group of rows is a task and is prepared where it is still warm; with few of them its heads are. */
 static void attend(struct engine_forward *f)
 {
-    if (f->threads == 1 || f->n >= f->threads * TASKS_A_THREAD) {
-        run_rows(f, attend_row, f->n, 1);
+    int groups = (f->n + ROWS_TOGETHER - 1) / ROWS_TOGETHER;
+    if (f->threads == 1 || groups >= f->threads * TASKS_A_THREAD) {
+        kernel_pool_run(f->pool, groups, attend_group, f);
     } else {
-        kernel_pool_run(f->pool, f->n * f->model->kv_heads, attend_head, f);
+        kernel_pool_run(f->pool, groups * f->model->kv_heads, attend_head, f);
         run_rows(f, prepare_mixed_row, f->n, 8);
     }
 }

@@ -1,8 +1,9 @@
 /* Puzzles of knights and knaves, solved by looking at all four cases.
  *
  * A step judges one case: `Ann knight, Bob knave: impossible, Ann would lie`, `...: impossible, Bob would tell the truth`, or `...:
- * possible`. It is legal when that case is not judged yet, the judgement is right, and the reason holds in that case. The state is the
- * list of cases left. The path ends at the case that is possible, or at an answer line, `Answer: Ann knight, Bob knave`.
+ * possible`. It is legal when that case is not judged yet, the judgement is right, and the reason, where one is given, holds in that
+ * case. The state is the list of cases left. The path ends at the case that is possible, or at an answer line, `Answer: Ann knight, Bob
+ * knave`.
  */
 #include "search/knights.h"
 #include "search/schema.h"
@@ -187,6 +188,8 @@ static int read_sentence(const char **p, const char *end, struct search_knights 
         return 0;
     *speaker = person_of(k, name, n, 1);
     *from = colon + 1;
+    while (*from < end && isspace((unsigned char)**from))
+        ++*from;
     *to = memchr(*from, '.', (size_t)(end - *from));
     *to = *to ? *to : end;
     *p = *to < end ? *to + 1 : end;
@@ -275,12 +278,20 @@ static int read_case(struct search_knights *k, const char *p, const char *end)
     return kind[0] < 0 || kind[1] < 0 ? -1 : kind[0] << 1 | kind[1];
 }
 
-/* "Ann would lie", "Bob would tell the truth": who, and whether he lies; -1: neither. */
-static int read_reason(struct search_knights *k, const char *p, const char *end, int *lies)
+/* "Ann would lie", "Bob, a knave, would tell the truth": who, and whether he lies; -1: neither. *kind: what he is called, 1 for a knave;
+ * -1 where that is not said. */
+static int read_reason(struct search_knights *k, const char *p, const char *end, int *lies, int *kind)
 {
     size_t n = next_word(&p, end);
     int person = n ? person_of(k, p, n, 0) : -1;
     p += n;
+    *kind = -1;
+    if ((n = next_word(&p, end)) && is_word(p, n, "a"))
+        p += n, n = next_word(&p, end);
+    if (is_word(p, n, "knight") || is_word(p, n, "knave")) {
+        *kind = is_word(p, n, "knave");
+        p += n;
+    }
     *lies = same_words(p, end, "would lie");
     return *lies || same_words(p, end, "would tell the truth") ? person : -1;
 }
@@ -291,7 +302,7 @@ static char *contradiction(const struct search_knights *k, int which, int person
                      is_knight(which, person) ? "lie" : "tell the truth");
 }
 
-/* What is wrong with "possible" or "impossible, and why" said of a case; or NULL, with *possible. */
+/* What is wrong with "possible", "impossible" or "impossible, and why" said of a case; or NULL, with *possible. */
 static char *wrong_judgement(struct search_knights *k, int which, const char *p, const char *end, int *possible)
 {
     size_t n = next_word(&p, end);
@@ -307,12 +318,12 @@ static char *wrong_judgement(struct search_knights *k, int which, const char *p,
     if (search_knights_solve(k) >> which & 1)
         return xstrdup("it is possible: what both say fits");
     if (is_over(p, end))
-        return xstrdup("it is not said who would lie or tell the truth");
-    int lies, person = read_reason(k, p, end, &lies);
+        return NULL;
+    int lies, kind, person = read_reason(k, p, end, &lies, &kind);
     if (person < 0)
         return xasprintf("not a reason such as %s would lie", k->names[0]);
-    if (is_knight(which, person) != lies)
-        return xasprintf("%s is a %s in this case", k->names[person], lies ? "knave" : "knight");
+    if (is_knight(which, person) != lies || is_knight(which, person) == kind)
+        return xasprintf("%s is a %s in this case", k->names[person], is_knight(which, person) ? "knight" : "knave");
     return is_contradicted(k, which, person) ? NULL : xasprintf("%s would not %s", k->names[person], lies ? "lie" : "tell the truth");
 }
 

@@ -35,7 +35,7 @@ gives() {
 # --- usage ---
 gives 'espalier 0' "$espalier" --version
 gives 'self-consistency' "$espalier" --help
-for c in run complete score tokenize detokenize info speed; do gives "usage: espalier $c" "$espalier" $c --help; done
+for c in run complete score tokenize detokenize info speed task; do gives "usage: espalier $c" "$espalier" $c --help; done
 refuses 2 'unknown option --wrong' "$espalier" run --wrong
 refuses 2 'needs a value' "$espalier" run -m
 refuses 2 'whole number from 1' "$espalier" run -j 0 x
@@ -76,6 +76,21 @@ refuses 3 'context' "$espalier" complete -m $tiny "$(head -c 60000 /dev/zero | t
 refuses 3 'nothing to score' "$espalier" score -m $tiny
 refuses 3 'line 1' "$espalier" detokenize -m $tiny 'seven'
 refuses 3 'no token' "$espalier" detokenize -m $tiny '99999999'
+
+# --- tasks: listed, checked, made ---
+gives 'arithmetic-chain' "$espalier" task list
+for t in game24 countdown sorting knights arithmetic-chain math-word ask; do gives "$t: fine" "$espalier" task check $t; done
+cp examples/game24.yaml examples/game24.csv "$work"
+gives "$work/game24.yaml: fine" "$espalier" task check "$work/game24.yaml"
+refuses 3 "typo.yaml:$line:1: " "$espalier" task check "$work/typo.yaml"
+refuses 2 'task list' "$espalier" task
+refuses 2 'train or test' "$espalier" task make sorting --split dev
+refuses 3 'names no generator' "$espalier" task make ask
+refuses 3 'only 220 different' "$espalier" task make game24 -n 5000
+gives 'numbers,target' "$espalier" task make countdown --seed 7 -n 100
+cp "$work/out" "$work/x.csv"
+"$espalier" run -m $tiny -t countdown --data "$work/x.csv" -s greedy --json @100 >"$work/out" 2>"$work/err"
+if grep -qF "$(tail -1 "$work/x.csv" | sed 's/\(.*\),\(.*\)/"problem":"\2: \1"/')" "$work/out"; then ok; else bad 'a problem that was made is not the one that is run'; fi
 
 # --- no terminal ---
 refuses 3 'terminal' "$espalier" -m $tiny 'What is 8 * 7?'

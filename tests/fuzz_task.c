@@ -8,12 +8,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
-enum { TASKS = 4 };
+enum { TASKS = 7 };
 static struct search_task *tasks[TASKS];
 
 static void open_tasks(void)
 {
-    static const char *const names[TASKS] = {"examples/game24.yaml", "examples/countdown.yaml", "examples/math-word.yaml", "examples/ask.yaml"};
+    static const char *const names[TASKS] = {"examples/game24.yaml", "examples/countdown.yaml", "examples/math-word.yaml", "examples/ask.yaml",
+                                             "examples/sorting.yaml", "examples/knights.yaml", "examples/arithmetic-chain.yaml"};
     for (int i = 0; i < TASKS; i++) {
         struct error e;
         if (search_task_open(&tasks[i], names[i], &e)) {
@@ -25,8 +26,9 @@ static void open_tasks(void)
 
 static void judge(const struct search_task *task, const char *state, const char *thought)
 {
-    static const char *const problems[] = {"4 5 6 10", "24: 4 4 10", "How many?"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const problems[] = {"4 5 6 10", "24: 4 4 10", "How many?", "7 2 9", "7 +5 *3",
+                                           "A says: we are both knaves. B says: A is a knave."};
+    for (int i = 0; i < 6; i++) {
         struct search_problem problem;
         struct search_path path = {.problem = &problem, .ended = 1};
         struct search_verdict v;
@@ -44,7 +46,7 @@ static void judge(const struct search_task *task, const char *state, const char 
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
-    static const char *const states[] = {"4 5 6 10", "-1 2/3 7", "24", "1/3 8"};
+    static const char *const states[] = {"4 5 6 10", "-1 2/3 7", "24", "1/3 8", "7 2 9", "7/2 *3 -1", "A knave, B knight; A knave, B knave", ""};
     if (!tasks[0])
         open_tasks();
     if (n < 2)
@@ -71,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
         search_problem_free(&problem);
         break;
     case 2:
-        judge(task, states[bytes[0] / 4 % 4], text);
+        judge(task, states[bytes[0] / 4 % 8], text);
         break;
     default:
         for (enum search_purpose purpose = SEARCH_SAMPLE; purpose <= SEARCH_PROPOSE; purpose++) {

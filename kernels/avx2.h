@@ -35,7 +35,6 @@ size_t kernel_avx2_row_bytes(int cols); /* of one of the two */
 void kernel_avx2_matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y,
                         int y_stride, int first, int last, int accumulate);
 void kernel_avx2_attention_rows(const struct kernel_attention *a, int first, int last, int h);
-void kernel_avx2_attention(const struct kernel_attention *a, int r, int h);
 
 /* --- vectors ----------------------------------------------------------------------------------------------------- */
 

@@ -293,8 +293,3 @@ void kernel_avx2_attention_rows(const struct kernel_attention *a, int first, int
             attend_rows(a, r, r + most < last ? r + most : last, h, head, heads);
     }
 }
-
-void kernel_avx2_attention(const struct kernel_attention *a, int r, int h)
-{
-    kernel_avx2_attention_rows(a, r, r + 1, h);
-}

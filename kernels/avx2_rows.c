@@ -242,7 +242,6 @@ const struct kernel_set kernel_set_avx2 = {
     .rope = rope,
     .store = store,
     .attention_rows = kernel_avx2_attention_rows,
-    .attention = kernel_avx2_attention,
     .swiglu = swiglu,
     .int8_products = int8_products,
 };

@@ -118,8 +118,6 @@ struct kernel_set {
      * KERNEL_CHUNK says. Rows beside each other that have chunks in common (the branches of a tree, the tokens of a prompt)
      * go over those together, which is faster and gives the same numbers; 4 rows at a time have most of the gain. */
     void (*attention_rows)(const struct kernel_attention *a, int first, int last, int h);
-    /* attention_rows(a, r, r + 1, h) */
-    void (*attention)(const struct kernel_attention *a, int r, int h);
     /* out[c] = silu(gate[c]) * up[c] (SwiGLU: Shazeer 2020); out may be gate. */
     void (*swiglu)(const float *gate, const float *up, int n, float *out);
 

@@ -168,19 +168,14 @@ static void attend(const struct kernel_attention *a, const struct kernel_row *ro
         out[d] /= length;
 }
 
-static void attention(const struct kernel_attention *a, int r, int h)
-{
-    int group = a->heads / a->kv_heads;
-    for (int g = h * group; g < (h + 1) * group; g++) {
-        size_t at = ((size_t)r * (size_t)a->heads + (size_t)g) * (size_t)a->head_dim;
-        attend(a, &a->rows[r], a->q + at, h, a->out + at);
-    }
-}
-
 static void attention_rows(const struct kernel_attention *a, int first, int last, int h)
 {
+    int group = a->heads / a->kv_heads;
     for (int r = first; r < last; r++)
-        attention(a, r, h);
+        for (int g = h * group; g < (h + 1) * group; g++) {
+            size_t at = ((size_t)r * (size_t)a->heads + (size_t)g) * (size_t)a->head_dim;
+            attend(a, &a->rows[r], a->q + at, h, a->out + at);
+        }
 }
 
 static void swiglu(const float *gate, const float *up, int n, float *out)
@@ -202,6 +197,5 @@ const struct kernel_set kernel_set_reference = {
     .rope = rope,
     .store = store,
     .attention_rows = attention_rows,
-    .attention = attention,
     .swiglu = swiglu,
 };

@@ -682,7 +682,7 @@ static void test_attention(void **state)
                 struct kernel_attention b = a;
                 b.q = q + r * wide, b.out = one, b.rows = &alone;
                 for (int h = 0; h < kv_heads; h++)
-                    set->attention(&b, 0, h);
+                    set->attention_rows(&b, 0, 1, h);
                 assert_same(out + r * wide, one, (size_t)wide);
                 double *expected = xmalloc((size_t)wide * sizeof *expected),
                        *bound = xmalloc((size_t)wide * sizeof *bound);
@@ -772,7 +772,7 @@ static void test_attention_tree(void **state)
         a.out = alone;
         for (int r = 0; r < ROWS; r++)
             for (int h = 0; h < KV_HEADS; h++)
-                set->attention(&a, r, h);
+                set->attention_rows(&a, r, r + 1, h);
         assert_same(together, alone, ROWS * WIDE);
         for (int b = 0; b < BRANCHES; b++)
             cache_drop(&caches[b]);
@@ -808,7 +808,7 @@ static void test_attention_by_hand(void **state)
                                      .keys = c.keys,
                                      .values = c.values,
                                      .rows = &row};
-        set->attention(&a, 0, 0);
+        set->attention_rows(&a, 0, 1, 0);
         for (int d = 0; d < DIM; d++)
             assert_true(fabsf(out[d] - ((N - 1) / 2.0f + (float)d)) < 1e-4f);
         cache_drop(&c);
@@ -816,7 +816,7 @@ static void test_attention_by_hand(void **state)
             k[70 * DIM + d] = 100;
         c = cache_make(set, k, v, N, 1, DIM, 5);
         row.runs = c.runs;
-        set->attention(&a, 0, 0);
+        set->attention_rows(&a, 0, 1, 0);
         for (int d = 0; d < DIM; d++)
             assert_true(out[d] == (float)(70 + d));
         cache_drop(&c);

@@ -1,12 +1,11 @@
-/* Greedy: one path, thought by thought, always the most probable token. */
+/* One path, thought by thought. greedy takes the most probable token each time; sample draws at the temperature asked
+ * for. */
 #include "search/strategy.h"
 
 static void next(const struct search_tree *tree, const struct search_parameters *p, int spent, struct search_plan *plan)
 {
     (void)p;
-    int node = 0;
-    for (int child; (child = search_next_child(tree, node, -1)) >= 0;)
-        node = child;
+    int node = search_leaf_of(tree, 0);
     const struct search_node *n = &tree->nodes[node];
     if (n->state == SEARCH_FRONTIER && !spent) {
         plan->why = xasprintf("write thought %d", n->depth + 1);
@@ -25,3 +24,4 @@ static void next(const struct search_tree *tree, const struct search_parameters 
 }
 
 const struct search_strategy search_greedy = {.name = "greedy", .samples = 1, .temperature = 0, .next = next};
+const struct search_strategy search_sample = {.name = "sample", .samples = 1, .temperature = -1, .next = next};

@@ -1,129 +1,139 @@
 /* Self-consistency (Wang et al. 2022): m paths, each sampled on its own, and the answer that most of them come to.
  *
- * Each path is a chain of nodes from the root; a plan makes every chain one thought longer, so that the m chains grow
- * side by side, and no chain sees another. */
+ * Each path is a chain of nodes from the root; a plan makes every chain one thought longer, so that the chains grow
+ * side by side, and no chain sees another. Adaptive: the paths are begun a round at a time, and no more are begun once
+ * it is likely enough that the leading answer would stay ahead of the next. */
 #include "search/strategy.h"
 
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { M };
-static const struct search_parameter parameters[] = {[M] = {.name = "m", .standard = 16, .least = 1, .most = 10000}};
-
-static int leaf_of(const struct search_tree *tree, int node)
-{
-    for (int child; (child = search_next_child(tree, node, -1)) >= 0;)
-        node = child;
-    return node;
-}
-
-/* Log-probability of the whole path for each of its tokens: what Wang et al. call normalised by length. */
-static double path_logprob(const struct search_tree *tree, int node)
-{
-    double sum = 0;
-    int tokens = 0;
-    for (; node > 0; node = tree->nodes[node].parent) {
-        sum += tree->nodes[node].logprob;
-        tokens += tree->nodes[node].tokens;
-    }
-    return tokens ? sum / tokens : 0;
-}
-
-/* --- the tally --------------------------------------------------------------------------------------------------- */
-
-struct tally {
-    struct search_tally
-        *list; /* by votes, then summed log-probability, then the earliest node; answers are the tree's */
-    int count, capacity;
-    int chains; /* that were looked at, with or without an answer */
+enum { M, WEIGHT, ADAPTIVE, THRESHOLD, ROUND };
+enum { PLURALITY, NORMALISED }; /* weight */
+static const struct search_parameter parameters[] = {
+    [M] = {.name = "m", .standard = 16, .least = 1, .most = 10000},
+    [WEIGHT] = {.name = "weight", .choices = "plurality|normalised", .most = 1, .quiet = 1},
+    [ADAPTIVE] = {.name = "adaptive", .choices = "0|1", .most = 1, .quiet = 1},
+    [THRESHOLD] = {.name = "threshold", .real = {.95, .5, 1}, .quiet = 1},
+    [ROUND] = {.name = "round", .standard = 1, .least = 1, .most = 10000, .quiet = 1},
 };
 
-static int by_votes(const void *a, const void *b)
-{
-    const struct search_tally *x = a, *y = b;
-    if (x->votes != y->votes)
-        return x->votes > y->votes ? -1 : 1;
-    if (x->logprob != y->logprob)
-        return x->logprob > y->logprob ? -1 : 1;
-    return x->node < y->node ? -1 : x->node > y->node;
-}
+/* --- votes ------------------------------------------------------------------------------------------------------- */
 
-static void add_vote(struct tally *tally, const struct search_tree *tree, int leaf)
-{
-    char *answer = tree->nodes[leaf].thought->thought.answer;
-    for (int i = 0; i < tally->count; i++)
-        if (!strcmp(tally->list[i].answer, answer)) {
-            tally->list[i].votes++;
-            tally->list[i].logprob += path_logprob(tree, leaf);
-            return;
-        }
-    ARRAY_RESERVE(tally->list, tally->count, tally->capacity);
-    tally->list[tally->count++] =
-        (struct search_tally){.answer = answer, .votes = 1, .logprob = path_logprob(tree, leaf), .node = leaf};
-}
+struct votes {
+    struct search_ballots ballots;
+    struct search_nodes leaves; /* that hold an answer */
+    int chains;                 /* that were looked at, with or without an answer */
+};
 
-static struct tally count_votes(const struct search_tree *tree)
+static struct votes count_votes(const struct search_tree *tree, const struct search_parameters *p)
 {
-    struct tally tally = {0};
+    struct votes votes = {0};
     for (int chain = search_next_child(tree, 0, -1); chain >= 0; chain = search_next_child(tree, 0, chain)) {
-        int leaf = leaf_of(tree, chain);
-        tally.chains++;
-        if (search_has_answer(tree, leaf))
-            add_vote(&tally, tree, leaf);
+        int leaf = search_leaf_of(tree, chain);
+        votes.chains++;
+        if (!search_has_answer(tree, leaf))
+            continue;
+        search_nodes_add(&votes.leaves, leaf);
+        search_ballots_add(&votes.ballots, tree, leaf,
+                           p->value[WEIGHT] == NORMALISED ? exp(search_path_logprob(tree, leaf)) : 1);
     }
-    if (tally.count)
-        qsort(tally.list, (size_t)tally.count, sizeof *tally.list, by_votes);
-    return tally;
+    search_ballots_sort(&votes.ballots);
+    return votes;
 }
 
-static int is_tie(const struct tally *tally)
+/* --- when to stop ------------------------------------------------------------------------------------------------ */
+
+/* The probability that p > 1/2 where p is distributed as Beta(first + 1, second + 1). For whole numbers it is that of
+ * at most `first` heads in first + second + 1 throws. The terms are summed from the middle, the greatest, outward, each
+ * in proportion to it: so none overflows, and what underflows is nothing beside it. */
+static double beta_posterior(int first, int second)
 {
-    return tally->count > 1 && tally->list[0].votes == tally->list[1].votes;
+    int n = first + second + 1, middle = n / 2;
+    double all = 0, below = 0, term = 1;
+    for (int j = middle; j >= 0; term *= (double)j / (n - j + 1), j--) {
+        all += term;
+        below += j <= first ? term : 0;
+    }
+    term = (double)(n - middle) / (middle + 1);
+    for (int j = middle + 1; j <= n; term *= (double)(n - j) / (j + 1), j++) {
+        all += term;
+        below += j <= first ? term : 0;
+    }
+    return below / all;
 }
 
-/* Has this very tally been decided on? Not when chains were pruned or restored since. */
-static int decided(const struct search_tree *tree, const struct tally *tally)
+/* Of the answer in front against the one that most others come to, by counts. */
+static double posterior_of(const struct votes *votes)
 {
-    const struct search_event *decision = tree->latest_decision;
-    if (!decision || decision->decision.tally_count != tally->count)
-        return 0;
-    for (int i = 0; i < tally->count; i++)
-        if (decision->decision.tally[i].node != tally->list[i].node ||
-            decision->decision.tally[i].votes != tally->list[i].votes)
-            return 0;
-    return 1;
+    int next = 0;
+    for (int i = 1; i < votes->ballots.count; i++)
+        if (votes->ballots.list[i].tally.votes > next)
+            next = votes->ballots.list[i].tally.votes;
+    return beta_posterior(votes->ballots.count ? votes->ballots.list[0].tally.votes : 0, next);
 }
 
-/* The chains that voted for the winner are kept, the first of them in front. */
-static void decide(const struct search_tree *tree, const struct tally *tally, struct search_plan *plan)
+/* Paths that were ever begun: a pruned one is not replaced. */
+static int paths_begun(const struct search_tree *tree)
 {
-    for (int chain = search_next_child(tree, 0, -1); chain >= 0; chain = search_next_child(tree, 0, chain)) {
-        int leaf = leaf_of(tree, chain);
-        if (search_has_answer(tree, leaf) && !strcmp(tree->nodes[leaf].thought->thought.answer, tally->list[0].answer))
-            search_plan_keep(plan, leaf);
-    }
-    plan->tally = xmalloc((size_t)tally->count * sizeof *plan->tally);
-    for (int i = 0; i < tally->count; i++) {
-        plan->tally[i] = tally->list[i];
-        plan->tally[i].answer = xstrdup(tally->list[i].answer);
-    }
-    plan->tally_count = tally->count;
-    plan->tie = is_tie(tally);
-    plan->why = xasprintf("plurality %d of %d%s: %s", tally->list[0].votes, tally->chains,
-                          plan->tie ? ", a tie broken by log-probability" : "", tally->list[0].answer);
+    int begun = 0;
+    for (int64_t i = 0; i < tree->event_count; i++)
+        for (int k = 0; tree->events[i]->kind == SEARCH_EVENT_PLAN && k < tree->events[i]->plan.count; k++)
+            if (tree->events[i]->plan.items[k].nodes[0] == 0)
+                begun += tree->events[i]->plan.items[k].samples;
+    return begun;
 }
 
 /* --- what is next ------------------------------------------------------------------------------------------------ */
 
+static void begin(const struct search_parameters *p, int begun, struct search_plan *plan)
+{
+    int left = p->value[M] - begun, count = p->value[ADAPTIVE] && p->value[ROUND] < left ? p->value[ROUND] : left;
+    search_plan_item(plan, SEARCH_SAMPLE, (int[]){0}, 1, count);
+    if (!begun)
+        plan->why = xasprintf("begin %d path%s", count, count == 1 ? "" : "s");
+}
+
+static char *counted(const struct votes *votes, const struct search_parameters *p)
+{
+    const struct search_ballots *b = &votes->ballots;
+    struct string out = {0};
+    if (p->value[WEIGHT] == NORMALISED)
+        string_addf(&out, "weight %.4g of %.4g (%d of %d paths)", b->list[0].weight, b->weight, b->list[0].tally.votes,
+                    votes->chains);
+    else
+        string_addf(&out, "plurality %d of %d", b->list[0].tally.votes, votes->chains);
+    if (search_ballots_tie(b))
+        string_add(&out, ", a tie broken by log-probability");
+    if (p->value[ADAPTIVE])
+        string_addf(&out, ", posterior %.4f", posterior_of(votes));
+    return out.text;
+}
+
+/* The chains that voted for the winner are kept, the first of them in front. */
+static void conclude(const struct search_tree *tree, const struct search_parameters *p, const struct votes *votes,
+                     struct search_plan *plan)
+{
+    const struct search_tally *winner = &votes->ballots.list[0].tally;
+    char *why = counted(votes, p);
+    search_ballots_decide(&votes->ballots, tree, &votes->leaves, plan);
+    if (search_decided(tree, plan)) {
+        search_plan_free(plan);
+        search_plan_done(plan, winner->node, why);
+        return;
+    }
+    plan->why = xasprintf("%s: %s", why, winner->answer);
+    free(why);
+}
+
 static void next(const struct search_tree *tree, const struct search_parameters *p, int spent, struct search_plan *plan)
 {
     if (tree->nodes[0].state == SEARCH_FRONTIER && !spent) {
-        plan->why = xasprintf("begin %d paths", p->value[M]);
-        search_plan_item(plan, SEARCH_SAMPLE, (int[]){0}, 1, p->value[M]);
+        begin(p, 0, plan);
         return;
     }
     for (int chain = search_next_child(tree, 0, -1); chain >= 0 && !spent; chain = search_next_child(tree, 0, chain)) {
-        int leaf = leaf_of(tree, chain);
+        int leaf = search_leaf_of(tree, chain);
         if (tree->nodes[leaf].state == SEARCH_FRONTIER)
             search_plan_item(plan, SEARCH_SAMPLE, &leaf, 1, 1);
     }
@@ -131,21 +141,24 @@ static void next(const struct search_tree *tree, const struct search_parameters 
         plan->why = xasprintf("go on with %d path%s", plan->count, plan->count == 1 ? "" : "s");
         return;
     }
-    struct tally tally = count_votes(tree);
-    if (!tally.count)
-        search_plan_done(plan, -1, xasprintf("none of %d paths came to an answer", tally.chains));
-    else if (!decided(tree, &tally))
-        decide(tree, &tally, plan);
-    else
-        search_plan_done(plan, tally.list[0].node,
-                         xasprintf("plurality %d of %d%s", tally.list[0].votes, tally.chains,
-                                   is_tie(&tally) ? ", a tie broken by log-probability" : ""));
-    free(tally.list);
+    struct votes votes = count_votes(tree, p);
+    int begun = p->value[ADAPTIVE] ? paths_begun(tree) : 0;
+    if (p->value[ADAPTIVE] && !spent && begun < p->value[M] && posterior_of(&votes) < p->real[THRESHOLD]) {
+        begin(p, begun, plan);
+        plan->why = xasprintf("posterior %.4f, below %g, after %d path%s: begin %d more", posterior_of(&votes),
+                              p->real[THRESHOLD], begun, begun == 1 ? "" : "s", plan->items[0].samples);
+    } else if (!votes.ballots.count) {
+        search_plan_done(plan, -1, xasprintf("none of %d paths came to an answer", votes.chains));
+    } else {
+        conclude(tree, p, &votes, plan);
+    }
+    free(votes.ballots.list);
+    free(votes.leaves.list);
 }
 
 const struct search_strategy search_self_consistency = {.name = "self-consistency",
                                                         .parameters = parameters,
-                                                        .parameter_count = 1,
+                                                        .parameter_count = sizeof parameters / sizeof *parameters,
                                                         .samples = 1,
                                                         .temperature = -1,
                                                         .next = next};

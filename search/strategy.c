@@ -9,11 +9,14 @@
 /* What a person is told of each, in the same order as the strategies below it. */
 static const struct search_strategy_about abouts[] = {
     {"greedy", "one path, always the most probable token", ""},
-    {"self-consistency", "m paths, the answer most of them come to (Wang et al. 2022)", "m=16"},
+    {"sample", "one path, at the temperature asked for", ""},
+    {"self-consistency", "m paths, the answer most of them come to (Wang et al. 2022)",
+     "m=16 weight=plurality|normalised adaptive=0|1 threshold=0.95 round=1"},
     {"tot", "tree of thoughts, breadth first: generate, evaluate, keep b (Yao et al. 2023)",
      "b=5 generate=propose|sample evaluate=value|vote select=greedy|sample n_generate_sample=5 n_evaluate_sample=3"},
 };
-static const struct search_strategy *const strategies[] = {&search_greedy, &search_self_consistency, &search_tot};
+static const struct search_strategy *const strategies[] = {&search_greedy, &search_sample, &search_self_consistency,
+                                                           &search_tot};
 enum { STRATEGIES = sizeof strategies / sizeof *strategies };
 _Static_assert(sizeof abouts / sizeof *abouts == STRATEGIES, "every strategy has its line of help");
 
@@ -86,6 +89,20 @@ static int read_number(const struct search_strategy *s, const struct search_para
     return OK;
 }
 
+static int read_real(const struct search_strategy *s, const struct search_parameter *p, const char *text, size_t n,
+                     double *out, struct error *e)
+{
+    char *copy = xstrndup(text, n), *end;
+    double value = strtod(copy, &end);
+    int good = end != copy && !*end && value >= p->real.least && value <= p->real.most; /* not so for NaN */
+    free(copy);
+    if (!good)
+        return error_set(e, ERROR_USAGE, "%s: %s=%.*s: expected a number from %g to %g", s->name, p->name, (int)n, text,
+                         p->real.least, p->real.most);
+    *out = value;
+    return OK;
+}
+
 static int read_parameter(struct search_parameters *out, unsigned *given, const char *text, size_t n, struct error *e)
 {
     const struct search_strategy *s = out->strategy;
@@ -100,6 +117,8 @@ static int read_parameter(struct search_parameters *out, unsigned *given, const 
         *given |= 1u << i;
         const char *value = equals ? equals + 1 : text + n;
         size_t length = (size_t)(text + n - value);
+        if (p->real.most > 0)
+            return read_real(s, p, value, length, &out->real[i], e);
         if (!p->choices)
             return read_number(s, p, value, length, &out->value[i], e);
         out->value[i] = word_index(p->choices, '|', value, length);
@@ -170,8 +189,10 @@ int search_parameters_parse(struct search_parameters *out, const char *spec, con
     free(name);
     if (!out->strategy)
         return unknown_strategy(spec, n, e);
-    for (int i = 0; i < out->strategy->parameter_count; i++)
+    for (int i = 0; i < out->strategy->parameter_count; i++) {
         out->value[i] = out->strategy->parameters[i].standard;
+        out->real[i] = out->strategy->parameters[i].real.standard;
+    }
     for (spec += n; *spec == ','; spec += n) {
         n = strcspn(++spec, ",");
         int code = read_parameter(out, &given, spec, n, e);
@@ -187,13 +208,30 @@ int search_strategy_check(const char *spec, struct error *e)
     return search_parameters_parse(&p, spec, NULL, e);
 }
 
+/* In as few digits as read back as the same number. */
+static void add_real(struct string *out, double value)
+{
+    char text[32];
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    string_add(out, text);
+}
+
 char *search_parameters_text(const struct search_parameters *p)
 {
     struct string out = {0};
     string_add(&out, p->strategy->name);
     for (int i = 0; i < p->strategy->parameter_count; i++) {
         const struct search_parameter *parameter = &p->strategy->parameters[i];
-        if (parameter->choices) {
+        if (parameter->quiet && p->value[i] == parameter->standard && p->real[i] == parameter->real.standard)
+            continue;
+        if (parameter->real.most > 0) {
+            string_addf(&out, ",%s=", parameter->name);
+            add_real(&out, p->real[i]);
+        } else if (parameter->choices) {
             char *choice = choice_at(parameter->choices, p->value[i]);
             string_addf(&out, ",%s=%s", parameter->name, choice);
             free(choice);
@@ -243,12 +281,58 @@ void search_plan_free(struct search_plan *plan)
 
 /* --- what several strategies ask of a tree ------------------------------------------------------------------------ */
 
+void search_nodes_add(struct search_nodes *nodes, int node)
+{
+    ARRAY_RESERVE(nodes->list, nodes->count, nodes->capacity);
+    nodes->list[nodes->count++] = node;
+}
+
+int search_nodes_hold(const struct search_nodes *nodes, int node)
+{
+    for (int i = 0; i < nodes->count; i++)
+        if (nodes->list[i] == node)
+            return 1;
+    return 0;
+}
+
 int search_next_child(const struct search_tree *tree, int node, int after)
 {
     int child = after < 0 ? tree->nodes[node].first_child : tree->nodes[after].next_sibling;
     while (child >= 0 && tree->nodes[child].pruned)
         child = tree->nodes[child].next_sibling;
     return child;
+}
+
+int search_leaf_of(const struct search_tree *tree, int node)
+{
+    for (int child; (child = search_next_child(tree, node, -1)) >= 0;)
+        node = child;
+    return node;
+}
+
+double search_path_logprob(const struct search_tree *tree, int node)
+{
+    double sum = 0;
+    int tokens = 0;
+    for (; node > 0; node = tree->nodes[node].parent) {
+        sum += tree->nodes[node].logprob;
+        tokens += tree->nodes[node].tokens;
+    }
+    return tokens ? sum / tokens : 0;
+}
+
+int search_decided(const struct search_tree *tree, const struct search_plan *plan)
+{
+    const struct search_event *d = tree->latest_decision;
+    if (!d || d->decision.tally_count != plan->tally_count || d->decision.kept_count != plan->kept_count)
+        return 0;
+    for (int i = 0; i < plan->kept_count; i++)
+        if (d->decision.kept[i] != plan->kept[i])
+            return 0;
+    for (int i = 0; i < plan->tally_count; i++)
+        if (d->decision.tally[i].node != plan->tally[i].node || d->decision.tally[i].votes != plan->tally[i].votes)
+            return 0;
+    return 1;
 }
 
 int search_has_answer(const struct search_tree *tree, int node)

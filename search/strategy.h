@@ -1,4 +1,4 @@
-/* What a strategy is. Private to search/: the runner asks, greedy.c, self_consistency.c and tot.c answer.
+/* What a strategy is. Private to search/: the runner asks, each strategy's file answers.
  *
  * A strategy is one function from a tree to what is to be done next. It keeps nothing: called twice with the same tree
  * it says the same twice, and a tree that was pruned, restored or read from a log is a tree like any other.
@@ -18,13 +18,18 @@ struct search_parameter {
     const char *aliases; /* other names, with a blank between: "n_generate k"; or NULL */
     const char *choices; /* "propose|sample": the value is the index of one; NULL: a whole number */
     int standard, least, most;
+    struct search_real {
+        double standard, least, most;
+    } real;      /* where most > 0: a number with decimals, in `real` of the parameters */
     int prompts; /* the choices name prompts; unless given, the first that the task has is meant */
+    int quiet;   /* spelled out only where it is not the standard: so what was there before it still reads as it did */
 };
 
 struct search_strategy;
 struct search_parameters {
     const struct search_strategy *strategy;
     int value[SEARCH_PARAMETERS]; /* in the order of the strategy's table */
+    double real[SEARCH_PARAMETERS];
 };
 
 /* Read "tot,b=5,generate=propose". With a task, prompts it does not have are refused, or stood in for where nothing was
@@ -68,15 +73,46 @@ struct search_strategy {
 };
 /* The strategy of that name, or NULL. */
 const struct search_strategy *search_strategy_find(const char *name);
-extern const struct search_strategy search_greedy, search_self_consistency, search_tot;
+extern const struct search_strategy search_greedy, search_sample, search_self_consistency, search_tot;
 
 /* --- what several of them ask of a tree -------------------------------------------------------------------------- */
 
+struct search_nodes {
+    int *list;
+    int count, capacity;
+};
+void search_nodes_add(struct search_nodes *nodes, int node);
+int search_nodes_hold(const struct search_nodes *nodes, int node);
+
 /* The first child of a node after `after` (-1: of all) that no tombstone stands on, or -1. */
 int search_next_child(const struct search_tree *tree, int node, int after);
+/* Where the path ends that begins with this node and goes on with each one's first child. */
+int search_leaf_of(const struct search_tree *tree, int node);
+/* Log-probability of the whole path for each of its tokens: what Wang et al. call normalised by length. */
+double search_path_logprob(const struct search_tree *tree, int node);
+/* The latest decision kept these nodes in this order, and counted the same votes. */
+int search_decided(const struct search_tree *tree, const struct search_plan *decision);
 /* The node holds an answer and is not pruned. */
 int search_has_answer(const struct search_tree *tree, int node);
 /* The paths to the two nodes read the same, word for word. */
 int search_same_path(const struct search_tree *tree, int a, int b);
+
+/* --- votes by answer (ballots.c) --------------------------------------------------------------------------------- */
+
+struct search_ballots {
+    struct search_ballot {
+        struct search_tally tally; /* its answer is the tree's; logprob is summed, node is the first */
+        double weight;
+    } * list;
+    int count, capacity;
+    double weight; /* of all */
+};
+void search_ballots_add(struct search_ballots *ballots, const struct search_tree *tree, int leaf, double weight);
+/* By weight, then log-probability, then the earliest node. */
+void search_ballots_sort(struct search_ballots *ballots);
+int search_ballots_tie(const struct search_ballots *ballots);
+/* The tally of a decision, and in it the leaves among `leaves` that hold the winner's answer, in their order. */
+void search_ballots_decide(const struct search_ballots *ballots, const struct search_tree *tree,
+                           const struct search_nodes *leaves, struct search_plan *plan);
 
 #endif

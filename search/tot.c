@@ -30,25 +30,6 @@ static const struct search_parameter parameters[] = {
 
 /* --- nodes ------------------------------------------------------------------------------------------------------- */
 
-struct nodes {
-    int *list;
-    int count, capacity;
-};
-
-static void add(struct nodes *nodes, int node)
-{
-    ARRAY_RESERVE(nodes->list, nodes->count, nodes->capacity);
-    nodes->list[nodes->count++] = node;
-}
-
-static int holds(const struct nodes *nodes, int node)
-{
-    for (int i = 0; i < nodes->count; i++)
-        if (nodes->list[i] == node)
-            return 1;
-    return 0;
-}
-
 static double value_of(const struct search_tree *tree, int node)
 {
     return isnan(tree->nodes[node].value) ? 0 : tree->nodes[node].value;
@@ -60,33 +41,33 @@ static int is_final(const struct search_tree *tree, int node)
 }
 
 /* The nodes kept that are not pruned, each once. */
-static struct nodes kept_nodes(const struct search_tree *tree)
+static struct search_nodes kept_nodes(const struct search_tree *tree)
 {
-    struct nodes kept = {0};
+    struct search_nodes kept = {0};
     for (int i = 0; i < tree->kept_count; i++)
-        if (!holds(&kept, tree->kept[i]) && !search_tree_is_pruned(tree, tree->kept[i]))
-            add(&kept, tree->kept[i]);
+        if (!search_nodes_hold(&kept, tree->kept[i]) && !search_tree_is_pruned(tree, tree->kept[i]))
+            search_nodes_add(&kept, tree->kept[i]);
     return kept;
 }
 
 /* What the next decision is among: the legal children of what is kept, and what is kept and final. */
-static struct nodes candidates_of(const struct search_tree *tree, const struct nodes *kept)
+static struct search_nodes candidates_of(const struct search_tree *tree, const struct search_nodes *kept)
 {
-    struct nodes candidates = {0};
+    struct search_nodes candidates = {0};
     for (int i = 0; i < kept->count; i++) {
         int node = kept->list[i];
         if (is_final(tree, node))
-            add(&candidates, node);
+            search_nodes_add(&candidates, node);
         for (int child = search_next_child(tree, node, -1); child >= 0; child = search_next_child(tree, node, child))
             if (tree->nodes[child].state != SEARCH_ILLEGAL)
-                add(&candidates, child);
+                search_nodes_add(&candidates, child);
     }
     return candidates;
 }
 
 /* --- generate ---------------------------------------------------------------------------------------------------- */
 
-static int generate(const struct search_tree *tree, const struct search_parameters *p, const struct nodes *kept,
+static int generate(const struct search_tree *tree, const struct search_parameters *p, const struct search_nodes *kept,
                     struct search_plan *plan)
 {
     int propose = p->value[GENERATE] == PROPOSE;
@@ -108,8 +89,8 @@ static int generate(const struct search_tree *tree, const struct search_paramete
 
 /* --- evaluate ---------------------------------------------------------------------------------------------------- */
 
-static int value(const struct search_tree *tree, const struct search_parameters *p, const struct nodes *candidates,
-                 struct search_plan *plan)
+static int value(const struct search_tree *tree, const struct search_parameters *p,
+                 const struct search_nodes *candidates, struct search_plan *plan)
 {
     for (int i = 0; i < candidates->count; i++)
         if (isnan(tree->nodes[candidates->list[i]].value))
@@ -121,17 +102,17 @@ static int value(const struct search_tree *tree, const struct search_parameters 
 }
 
 /* One vote over all candidates, copies left out. It holds as long as every candidate was in it. */
-static int vote(const struct search_tree *tree, const struct search_parameters *p, const struct nodes *candidates,
-                struct search_plan *plan)
+static int vote(const struct search_tree *tree, const struct search_parameters *p,
+                const struct search_nodes *candidates, struct search_plan *plan)
 {
-    struct nodes distinct = {0};
+    struct search_nodes distinct = {0};
     int voted = 1;
     for (int i = 0; i < candidates->count; i++) {
         int copy = 0;
         for (int k = 0; k < distinct.count && !copy; k++)
             copy = search_same_path(tree, distinct.list[k], candidates->list[i]);
         if (!copy)
-            add(&distinct, candidates->list[i]);
+            search_nodes_add(&distinct, candidates->list[i]);
     }
     for (int i = 0; i < distinct.count; i++) {
         const struct search_event *judgement = tree->nodes[distinct.list[i]].judgement;
@@ -149,7 +130,7 @@ static int vote(const struct search_tree *tree, const struct search_parameters *
 /* --- select ------------------------------------------------------------------------------------------------------ */
 
 /* A candidate drawn in proportion to value; all alike when none has any. */
-static int draw(const struct search_tree *tree, const struct nodes *candidates, int index)
+static int draw(const struct search_tree *tree, const struct search_nodes *candidates, int index)
 {
     double sum = 0;
     for (int i = 0; i < candidates->count; i++)
@@ -174,11 +155,12 @@ static int draw(const struct search_tree *tree, const struct nodes *candidates, 
 }
 
 /* The b of greatest value, the earlier first among equals. */
-static void keep_best(const struct search_tree *tree, const struct nodes *candidates, int b, struct search_plan *plan)
+static void keep_best(const struct search_tree *tree, const struct search_nodes *candidates, int b,
+                      struct search_plan *plan)
 {
-    struct nodes left = {0};
+    struct search_nodes left = {0};
     for (int i = 0; i < candidates->count; i++)
-        add(&left, candidates->list[i]);
+        search_nodes_add(&left, candidates->list[i]);
     while (plan->kept_count < b && left.count) {
         int best = 0;
         for (int i = 1; i < left.count; i++)
@@ -191,7 +173,7 @@ static void keep_best(const struct search_tree *tree, const struct nodes *candid
 }
 
 static void select_nodes(const struct search_tree *tree, const struct search_parameters *p,
-                         const struct nodes *candidates, struct search_plan *plan)
+                         const struct search_nodes *candidates, struct search_plan *plan)
 {
     if (p->value[SELECT] == GREEDY)
         keep_best(tree, candidates, p->value[B], plan);
@@ -214,7 +196,7 @@ static void select_nodes(const struct search_tree *tree, const struct search_par
 /* --- done -------------------------------------------------------------------------------------------------------- */
 
 /* The answer of greatest value among these; beside it, how many of all answers are right, where that is known. */
-static void finish(const struct search_tree *tree, const struct search_parameters *p, const struct nodes *among,
+static void finish(const struct search_tree *tree, const struct search_parameters *p, const struct search_nodes *among,
                    struct search_plan *plan)
 {
     int best = -1, answers = 0, known = 0, right = 0;
@@ -244,9 +226,9 @@ static void finish(const struct search_tree *tree, const struct search_parameter
 
 static void finish_with_all(const struct search_tree *tree, const struct search_parameters *p, struct search_plan *plan)
 {
-    struct nodes all = {0};
+    struct search_nodes all = {0};
     for (int i = 1; i < tree->count; i++)
-        add(&all, i);
+        search_nodes_add(&all, i);
     finish(tree, p, &all, plan);
     free(all.list);
 }
@@ -254,14 +236,14 @@ static void finish_with_all(const struct search_tree *tree, const struct search_
 /* --- what is next ------------------------------------------------------------------------------------------------ */
 
 /* Everything that was kept has been pruned: keep others of the same level, if there are any, rather than end. */
-static struct nodes level_again(const struct search_tree *tree)
+static struct search_nodes level_again(const struct search_tree *tree)
 {
-    struct nodes others = {0};
+    struct search_nodes others = {0};
     for (int i = 1; i < tree->count && tree->kept_count; i++) {
         const struct search_node *n = &tree->nodes[i];
         if (n->depth == tree->nodes[tree->kept[0]].depth && n->state != SEARCH_ILLEGAL && n->judgement &&
             !search_tree_is_pruned(tree, i))
-            add(&others, i);
+            search_nodes_add(&others, i);
     }
     return others;
 }
@@ -272,8 +254,8 @@ static void next(const struct search_tree *tree, const struct search_parameters 
         finish_with_all(tree, p, plan);
         return;
     }
-    struct nodes kept = kept_nodes(tree);
-    struct nodes candidates = kept.count ? candidates_of(tree, &kept) : level_again(tree);
+    struct search_nodes kept = kept_nodes(tree);
+    struct search_nodes candidates = kept.count ? candidates_of(tree, &kept) : level_again(tree);
     int open = 0;
     for (int i = 0; i < kept.count; i++)
         open += !is_final(tree, kept.list[i]);

@@ -123,6 +123,8 @@ same $tiny -t ask -s self-consistency,m=5 'hello'
 same $tiny -t tests/tiny.yaml -s tot,b=2,evaluate=vote 'ab'
 same $tiny -t tests/tiny.yaml -s tot,b=3,evaluate=value,select=sample 'ab'
 same $tiny -t tests/tiny.yaml -s greedy 'ab'
+same $tiny -t tests/tiny.yaml -s sample 'ab'
+same $tiny -t tests/tiny.yaml -s self-consistency,m=7,weight=normalised,adaptive=1,round=3 'ab'
 same $tiny -t countdown -s greedy '24: 4 4 10'
 if [ -r "$real" ]; then
     same "$real" -t ask -s self-consistency,m=8 'What is 8 * 7?'

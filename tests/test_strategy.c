@@ -1,75 +1,7 @@
 /* Strategies on trees made by hand: what each says is next, with the numbers worked out. */
-#include "search/strategy.h"
-#include "tests/made_events.h"
+#include "tests/said.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
-
-#define GROW(node, n)                                                                                                  \
-    {                                                                                                                  \
-        .purpose = SEARCH_SAMPLE, .nodes = (int[]){node}, .count = 1, .samples = n                                     \
-    }
-
-/* What a strategy says is next, as text: "propose 0 x1; propose 3 x2", "keep 4 2", "done 4". */
-static char *say(const struct search_tree *tree, const char *spec, int spent, struct search_plan *plan)
-{
-    struct search_parameters p;
-    struct error e;
-    struct string out = {0};
-    assert_int_equal(search_parameters_parse(&p, spec, NULL, &e), OK);
-    *plan = (struct search_plan){0};
-    p.strategy->next(tree, &p, spent, plan);
-    assert_non_null(plan->why);
-    if (plan->kind == SEARCH_PLAN_DONE)
-        string_addf(&out, "done %d", plan->node);
-    if (plan->kind == SEARCH_PLAN_DECISION)
-        string_add(&out, "keep");
-    for (int i = 0; i < plan->kept_count; i++)
-        string_addf(&out, " %d", plan->kept[i]);
-    for (int i = 0; i < plan->count; i++) {
-        string_addf(&out, "%s%s", i ? "; " : "", search_purpose_name(plan->items[i].purpose));
-        for (int k = 0; k < plan->items[i].count; k++)
-            string_addf(&out, " %d", plan->items[i].nodes[k]);
-        string_addf(&out, " x%d", plan->items[i].samples);
-    }
-    return out.text;
-}
-
-static void expect(const struct search_tree *tree, const char *spec, const char *expected, const char *why)
-{
-    struct search_plan plan, again;
-    char *said = say(tree, spec, 0, &plan), *twice = say(tree, spec, 0, &again);
-    assert_string_equal(said, expected);
-    assert_string_equal(said, twice); /* it keeps nothing */
-    if (why)
-        assert_string_equal(plan.why, why);
-    search_plan_free(&plan);
-    search_plan_free(&again);
-    free(said);
-    free(twice);
-}
-
-/* Record a plan that grows `parent`, with these thoughts; "!" in front is illegal, "=" an answer. */
-static void grow(struct search_tree *tree, int parent, int count, const char *const *texts)
-{
-    made_plan(tree, (struct search_item[]){GROW(parent, 1)}, 1);
-    int64_t c = made_completion(tree, 0, 0, 1, -1);
-    for (int i = 0; i < count; i++) {
-        const char *t = texts[i];
-        made_thought(tree, parent, c, t, 0, t[0] == '=' ? t + 1 : NULL, t[0] == '!' ? "wrong" : NULL);
-    }
-}
-#define GROWN(tree, parent, ...)                                                                                       \
-    grow(tree, parent, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), (const char *[]){__VA_ARGS__})
-
-static void judge(struct search_tree *tree, int node, double value)
-{
-    made_plan(tree, (struct search_item[]){{.purpose = SEARCH_VALUE, .nodes = &node, .count = 1, .samples = 1}}, 1);
-    made_completion(tree, 0, 0, 1, -1);
-    made_value(tree, 0, node, value);
-}
 
 /* --- parameters -------------------------------------------------------------------------------------------------- */
 
@@ -80,21 +12,26 @@ static void test_parameters(void **state)
         {"greedy", "greedy"},
         {"self-consistency", "self-consistency,m=16"},
         {"self-consistency,m=3", "self-consistency,m=3"},
+        {"self-consistency,weight=normalised", "self-consistency,m=16,weight=normalised"},
+        {"self-consistency,adaptive=1,threshold=0.950,round=4", "self-consistency,m=16,adaptive=1,round=4"},
+        {"self-consistency,threshold=.9", "self-consistency,m=16,threshold=0.9"},
         {"tot", "tot,b=5,generate=propose,evaluate=value,select=greedy,n_generate_sample=5,n_evaluate_sample=3"},
         {"tot,n_select_sample=2,k=4,n_evaluate=1,evaluate=vote,select=sample,generate=sample",
          "tot,b=2,generate=sample,evaluate=vote,select=sample,n_generate_sample=4,n_evaluate_sample=1"},
     };
     static const char *const bad[][2] = {
-        {"", "unknown strategy ''; there are: greedy, self-consistency, tot"},
-        {"tott", "unknown strategy 'tott'; there are: greedy, self-consistency, tot"},
+        {"", "unknown strategy ''; there are: greedy, sample, self-consistency, tot"},
+        {"tott", "unknown strategy 'tott'; there are: greedy, sample, self-consistency, tot"},
         {"greedy,m=3", "greedy: unknown parameter 'm'; there are: none"},
-        {"self-consistency,b=3", "self-consistency: unknown parameter 'b'; there are: m=16"},
+        {"self-consistency,b=3", "self-consistency: unknown parameter 'b'; there are: m=16 weight=plurality|normalised adaptive=0|1 threshold=0.95 round=1"},
         {"self-consistency,m=0", "self-consistency: m=0: expected a whole number from 1 to 10000"},
         {"self-consistency,m=3x", "self-consistency: m=3x: expected a whole number from 1 to 10000"},
         {"self-consistency,m=99999999999999999999",
          "self-consistency: m=99999999999999999999: expected a whole number from 1 to 10000"},
+        {"self-consistency,threshold=0.4", "self-consistency: threshold=0.4: expected a number from 0.5 to 1"},
+        {"self-consistency,threshold=nan", "self-consistency: threshold=nan: expected a number from 0.5 to 1"},
         {"self-consistency,m", "self-consistency: m=: expected a whole number from 1 to 10000"},
-        {"self-consistency,", "self-consistency: unknown parameter ''; there are: m=16"},
+        {"self-consistency,", "self-consistency: unknown parameter ''; there are: m=16 weight=plurality|normalised adaptive=0|1 threshold=0.95 round=1"},
         {"tot,generate=both", "tot: generate=both: expected one of propose|sample"},
         {"tot,b=2,n_select_sample=3", "tot: b is given twice"},
     };
@@ -125,7 +62,9 @@ static void test_help(void **state)
         struct string text = {0};
         for (int k = 0; k < s->parameter_count; k++) {
             string_addf(&text, "%s%s=", k ? " " : "", s->parameters[k].name);
-            if (s->parameters[k].choices)
+            if (s->parameters[k].real.most > 0)
+                string_addf(&text, "%g", s->parameters[k].real.standard);
+            else if (s->parameters[k].choices)
                 string_add(&text, s->parameters[k].choices);
             else
                 string_addf(&text, "%d", s->parameters[k].standard);
@@ -196,23 +135,6 @@ static void test_self_consistency(void **state)
     search_plan_free(&plan);
     expect(&tree, "self-consistency,m=3", "keep 4 5", NULL);
     search_tree_free(&tree);
-}
-
-static void record_decision(struct search_tree *tree, const char *spec)
-{
-    struct search_plan plan;
-    free(say(tree, spec, 0, &plan));
-    struct search_event *event = made(tree, SEARCH_EVENT_DECISION);
-    event->decision.kept = plan.kept;
-    event->decision.kept_count = plan.kept_count;
-    event->decision.tally = plan.tally;
-    event->decision.tally_count = plan.tally_count;
-    event->decision.tie = plan.tie;
-    plan.kept = NULL;
-    plan.tally = NULL;
-    plan.tally_count = 0;
-    search_plan_free(&plan);
-    fold(tree, event);
 }
 
 static void test_plurality_with_a_tie(void **state)

@@ -86,12 +86,11 @@ static int paths_begun(const struct search_tree *tree)
 
 /* --- what is next ------------------------------------------------------------------------------------------------ */
 
-static void begin(const struct search_parameters *p, int begun, struct search_plan *plan)
+/* How many paths to begin when so many were. */
+static int next_round(const struct search_parameters *p, int begun)
 {
-    int left = p->value[M] - begun, count = p->value[ADAPTIVE] && p->value[ROUND] < left ? p->value[ROUND] : left;
-    search_plan_item(plan, SEARCH_SAMPLE, (int[]){0}, 1, count);
-    if (!begun)
-        plan->why = xasprintf("begin %d path%s", count, count == 1 ? "" : "s");
+    int left = p->value[M] - begun;
+    return p->value[ADAPTIVE] && p->value[ROUND] < left ? p->value[ROUND] : left;
 }
 
 static char *counted(const struct votes *votes, const struct search_parameters *p)
@@ -128,23 +127,12 @@ static void conclude(const struct search_tree *tree, const struct search_paramet
 
 static void next(const struct search_tree *tree, const struct search_parameters *p, int spent, struct search_plan *plan)
 {
-    if (tree->nodes[0].state == SEARCH_FRONTIER && !spent) {
-        begin(p, 0, plan);
+    if (!spent && search_grow_paths(tree, next_round(p, 0), plan))
         return;
-    }
-    for (int chain = search_next_child(tree, 0, -1); chain >= 0 && !spent; chain = search_next_child(tree, 0, chain)) {
-        int leaf = search_leaf_of(tree, chain);
-        if (tree->nodes[leaf].state == SEARCH_FRONTIER)
-            search_plan_item(plan, SEARCH_SAMPLE, &leaf, 1, 1);
-    }
-    if (plan->count) {
-        plan->why = xasprintf("go on with %d path%s", plan->count, plan->count == 1 ? "" : "s");
-        return;
-    }
     struct votes votes = count_votes(tree, p);
     int begun = p->value[ADAPTIVE] ? paths_begun(tree) : 0;
     if (p->value[ADAPTIVE] && !spent && begun < p->value[M] && posterior_of(&votes) < p->real[THRESHOLD]) {
-        begin(p, begun, plan);
+        search_plan_item(plan, SEARCH_SAMPLE, (int[]){0}, 1, next_round(p, begun));
         plan->why = xasprintf("posterior %.4f, below %g, after %d path%s: begin %d more", posterior_of(&votes),
                               p->real[THRESHOLD], begun, begun == 1 ? "" : "s", plan->items[0].samples);
     } else if (!votes.ballots.count) {

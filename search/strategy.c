@@ -12,11 +12,13 @@ static const struct search_strategy_about abouts[] = {
     {"sample", "one path, at the temperature asked for", ""},
     {"self-consistency", "m paths, the answer most of them come to (Wang et al. 2022)",
      "m=16 weight=plurality|normalised adaptive=0|1 threshold=0.95 round=1"},
+    {"best-of-n", "n paths, the one whose answer is judged best",
+     "n=16 evaluate=value|vote judge=final|steps aggregate=last|min|prod weighted=0|1 n_evaluate_sample=3"},
     {"tot", "tree of thoughts, breadth first: generate, evaluate, keep b (Yao et al. 2023)",
      "b=5 generate=propose|sample evaluate=value|vote select=greedy|sample n_generate_sample=5 n_evaluate_sample=3"},
 };
 static const struct search_strategy *const strategies[] = {&search_greedy, &search_sample, &search_self_consistency,
-                                                           &search_tot};
+                                                           &search_best_of_n, &search_tot};
 enum { STRATEGIES = sizeof strategies / sizeof *strategies };
 _Static_assert(sizeof abouts / sizeof *abouts == STRATEGIES, "every strategy has its line of help");
 
@@ -308,6 +310,23 @@ int search_leaf_of(const struct search_tree *tree, int node)
     for (int child; (child = search_next_child(tree, node, -1)) >= 0;)
         node = child;
     return node;
+}
+
+int search_grow_paths(const struct search_tree *tree, int count, struct search_plan *plan)
+{
+    if (tree->nodes[0].state == SEARCH_FRONTIER) {
+        search_plan_item(plan, SEARCH_SAMPLE, (int[]){0}, 1, count);
+        plan->why = xasprintf("begin %d path%s", count, count == 1 ? "" : "s");
+        return 1;
+    }
+    for (int path = search_next_child(tree, 0, -1); path >= 0; path = search_next_child(tree, 0, path)) {
+        int leaf = search_leaf_of(tree, path);
+        if (tree->nodes[leaf].state == SEARCH_FRONTIER)
+            search_plan_item(plan, SEARCH_SAMPLE, &leaf, 1, 1);
+    }
+    if (plan->count)
+        plan->why = xasprintf("go on with %d path%s", plan->count, plan->count == 1 ? "" : "s");
+    return plan->count;
 }
 
 double search_path_logprob(const struct search_tree *tree, int node)

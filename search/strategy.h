@@ -73,7 +73,7 @@ struct search_strategy {
 };
 /* The strategy of that name, or NULL. */
 const struct search_strategy *search_strategy_find(const char *name);
-extern const struct search_strategy search_greedy, search_sample, search_self_consistency, search_tot;
+extern const struct search_strategy search_greedy, search_sample, search_self_consistency, search_best_of_n, search_tot;
 
 /* --- what several of them ask of a tree -------------------------------------------------------------------------- */
 
@@ -88,6 +88,8 @@ int search_nodes_hold(const struct search_nodes *nodes, int node);
 int search_next_child(const struct search_tree *tree, int node, int after);
 /* Where the path ends that begins with this node and goes on with each one's first child. */
 int search_leaf_of(const struct search_tree *tree, int node);
+/* Items that begin `count` paths, or make those there are one thought longer, and why; how many. */
+int search_grow_paths(const struct search_tree *tree, int count, struct search_plan *plan);
 /* Log-probability of the whole path for each of its tokens: what Wang et al. call normalised by length. */
 double search_path_logprob(const struct search_tree *tree, int node);
 /* The latest decision kept these nodes in this order, and counted the same votes. */
@@ -114,5 +116,29 @@ int search_ballots_tie(const struct search_ballots *ballots);
 /* The tally of a decision, and in it the leaves among `leaves` that hold the winner's answer, in their order. */
 void search_ballots_decide(const struct search_ballots *ballots, const struct search_tree *tree,
                            const struct search_nodes *leaves, struct search_plan *plan);
+
+/* --- scores (scores.c) ------------------------------------------------------------------------------------------- */
+
+enum { SEARCH_LAST, SEARCH_MIN, SEARCH_PROD }; /* "last|min|prod": of the values along a path */
+#define SEARCH_AGGREGATES "last|min|prod"
+const char *search_aggregate_name(int aggregate);
+
+/* The first node, of those not pruned, whose path reads like this one's, most often itself. It is judged for all of
+ * them: the runner would give the others 0. */
+int search_original(const struct search_tree *tree, int node);
+/* Items that value those of the nodes that are not, and why; how many. */
+int search_value(const struct search_tree *tree, const struct search_nodes *nodes, int samples,
+                 struct search_plan *plan);
+/* An item for one vote over all candidates, copies left out, and why; 0: none is needed. */
+int search_vote(const struct search_tree *tree, const struct search_nodes *candidates, int samples,
+                struct search_plan *plan);
+/* Of the path to a node; what was not judged on it has no part. NAN: nothing was. */
+double search_path_score(const struct search_tree *tree, int node, int aggregate);
+int search_is_better(double a, double b); /* NAN is below every score */
+/* Among leaves, at least one, that hold answers: the one of greatest score, the earlier of equals; or weighted, the
+ * first that holds the answer of greatest summed score. The plan becomes the decision for it, without a why: that is in
+ * *why, malloc'ed. */
+int search_choose(const struct search_tree *tree, const struct search_nodes *leaves, int aggregate, int weighted,
+                  struct search_plan *plan, char **why);
 
 #endif

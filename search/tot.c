@@ -101,32 +101,6 @@ static int value(const struct search_tree *tree, const struct search_parameters 
     return plan->count;
 }
 
-/* One vote over all candidates, copies left out. It holds as long as every candidate was in it. */
-static int vote(const struct search_tree *tree, const struct search_parameters *p,
-                const struct search_nodes *candidates, struct search_plan *plan)
-{
-    struct search_nodes distinct = {0};
-    int voted = 1;
-    for (int i = 0; i < candidates->count; i++) {
-        int copy = 0;
-        for (int k = 0; k < distinct.count && !copy; k++)
-            copy = search_same_path(tree, distinct.list[k], candidates->list[i]);
-        if (!copy)
-            search_nodes_add(&distinct, candidates->list[i]);
-    }
-    for (int i = 0; i < distinct.count; i++) {
-        const struct search_event *judgement = tree->nodes[distinct.list[i]].judgement;
-        voted = voted && judgement && judgement == tree->nodes[distinct.list[0]].judgement;
-    }
-    if (!voted && distinct.count > 1) {
-        search_plan_item(plan, SEARCH_VOTE, distinct.list, distinct.count, p->value[N_EVALUATE]);
-        plan->why = xasprintf("vote among %d thoughts, %d sample%s", distinct.count, p->value[N_EVALUATE],
-                              p->value[N_EVALUATE] == 1 ? "" : "s");
-    }
-    free(distinct.list);
-    return plan->count;
-}
-
 /* --- select ------------------------------------------------------------------------------------------------------ */
 
 /* A candidate drawn in proportion to value; all alike when none has any. */
@@ -266,8 +240,8 @@ static void next(const struct search_tree *tree, const struct search_parameters 
     else if (!candidates.count)
         search_plan_done(
             plan, -1, xasprintf("no thought was left to go on from after step %d", tree->nodes[tree->kept[0]].depth));
-    else if (kept.count &&
-             (p->value[EVALUATE] == VALUE ? value(tree, p, &candidates, plan) : vote(tree, p, &candidates, plan)))
+    else if (kept.count && (p->value[EVALUATE] == VALUE ? value(tree, p, &candidates, plan)
+                                                        : search_vote(tree, &candidates, p->value[N_EVALUATE], plan)))
         ;
     else
         select_nodes(tree, p, &candidates, plan);

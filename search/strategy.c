@@ -14,11 +14,16 @@ static const struct search_strategy_about abouts[] = {
      "m=16 weight=plurality|normalised adaptive=0|1 threshold=0.95 round=1"},
     {"best-of-n", "n paths, the one whose answer is judged best",
      "n=16 evaluate=value|vote judge=final|steps aggregate=last|min|prod weighted=0|1 n_evaluate_sample=3"},
+    {"beam", "n thoughts a step, the best n/m of them go on m times each (Snell et al. 2024)",
+     "n=16 m=4 evaluate=value aggregate=last|min|prod n_evaluate_sample=3"},
+    {"dvts", "n/m trees side by side, each going on with the best of its m; their answers pooled",
+     "n=16 m=4 evaluate=value aggregate=last|min|prod weighted=0|1 n_evaluate_sample=3"},
     {"tot", "tree of thoughts, breadth first: generate, evaluate, keep b (Yao et al. 2023)",
      "b=5 generate=propose|sample evaluate=value|vote select=greedy|sample n_generate_sample=5 n_evaluate_sample=3"},
 };
-static const struct search_strategy *const strategies[] = {&search_greedy, &search_sample, &search_self_consistency,
-                                                           &search_best_of_n, &search_tot};
+static const struct search_strategy *const strategies[] = {&search_greedy,    &search_sample, &search_self_consistency,
+                                                           &search_best_of_n, &search_beam,   &search_dvts,
+                                                           &search_tot};
 enum { STRATEGIES = sizeof strategies / sizeof *strategies };
 _Static_assert(sizeof abouts / sizeof *abouts == STRATEGIES, "every strategy has its line of help");
 

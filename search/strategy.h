@@ -73,7 +73,8 @@ struct search_strategy {
 };
 /* The strategy of that name, or NULL. */
 const struct search_strategy *search_strategy_find(const char *name);
-extern const struct search_strategy search_greedy, search_sample, search_self_consistency, search_best_of_n, search_tot;
+extern const struct search_strategy search_greedy, search_sample, search_self_consistency, search_best_of_n,
+    search_beam, search_dvts, search_tot;
 
 /* --- what several of them ask of a tree -------------------------------------------------------------------------- */
 
@@ -140,5 +141,16 @@ int search_is_better(double a, double b); /* NAN is below every score */
  * *why, malloc'ed. */
 int search_choose(const struct search_tree *tree, const struct search_nodes *leaves, int aggregate, int weighted,
                   struct search_plan *plan, char **why);
+
+/* --- step by step, side by side (levels.c) ----------------------------------------------------------------------- */
+
+/* What beam and dvts differ in. The thoughts of a level are in `groups` of their own, each keeping its `keep` best. */
+struct search_levels {
+    int groups, keep;
+    int first, more; /* samples at the root, which the groups share, and at each state kept */
+    int aggregate, judges, weighted;
+};
+void search_levels_next(const struct search_tree *tree, const struct search_levels *levels, int spent,
+                        struct search_plan *plan);
 
 #endif

@@ -128,6 +128,8 @@ same $tiny -t tests/tiny.yaml -s self-consistency,m=7,weight=normalised,adaptive
 same $tiny -t tests/tiny.yaml -s best-of-n,n=4 'ab'
 same $tiny -t tests/tiny.yaml -s best-of-n,n=6,judge=steps,aggregate=min,weighted=1 'ab'
 same $tiny -t tests/tiny.yaml -s best-of-n,n=5,evaluate=vote 'ab'
+same $tiny -t tests/tiny.yaml -s beam,n=4,m=2 'ab'
+same $tiny -t tests/tiny.yaml -s dvts,n=6,m=3,weighted=1 'ab'
 same $tiny -t countdown -s greedy '24: 4 4 10'
 if [ -r "$real" ]; then
     same "$real" -t ask -s self-consistency,m=8 'What is 8 * 7?'

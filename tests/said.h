@@ -73,10 +73,10 @@ static inline void judge(struct search_tree *tree, int node, double value)
     made_value(tree, 0, node, value);
 }
 
-static inline void record_decision(struct search_tree *tree, const char *spec)
+static inline void record_decision(struct search_tree *tree, const char *spec, int spent)
 {
     struct search_plan plan;
-    free(say(tree, spec, 0, &plan));
+    free(say(tree, spec, spent, &plan));
     struct search_event *event = made(tree, SEARCH_EVENT_DECISION);
     event->decision.kept = plan.kept;
     event->decision.kept_count = plan.kept_count;

@@ -20,8 +20,8 @@ static void test_parameters(void **state)
          "tot,b=2,generate=sample,evaluate=vote,select=sample,n_generate_sample=4,n_evaluate_sample=1"},
     };
     static const char *const bad[][2] = {
-        {"", "unknown strategy ''; there are: greedy, sample, self-consistency, best-of-n, tot"},
-        {"tott", "unknown strategy 'tott'; there are: greedy, sample, self-consistency, best-of-n, tot"},
+        {"", "unknown strategy ''; there are: greedy, sample, self-consistency, best-of-n, beam, dvts, tot"},
+        {"tott", "unknown strategy 'tott'; there are: greedy, sample, self-consistency, best-of-n, beam, dvts, tot"},
         {"greedy,m=3", "greedy: unknown parameter 'm'; there are: none"},
         {"self-consistency,b=3", "self-consistency: unknown parameter 'b'; there are: m=16 weight=plurality|normalised adaptive=0|1 threshold=0.95 round=1"},
         {"self-consistency,m=0", "self-consistency: m=0: expected a whole number from 1 to 10000"},
@@ -146,7 +146,7 @@ static void test_plurality_with_a_tie(void **state)
      */
     chains(&tree, 6, (const char *[]){"9", "5", "9", NULL, "5", "3"}, (float[]){-2, -0.5f, -1, 0, -2, 0});
     expect(&tree, "self-consistency", "keep 2 5", "plurality 2 of 6, a tie broken by log-probability: 5");
-    record_decision(&tree, "self-consistency");
+    record_decision(&tree, "self-consistency", 0);
     assert_true(tree.latest_decision->decision.tie);
     assert_string_equal(tree.latest_decision->decision.tally[1].answer, "9");
     assert_string_equal(tree.latest_decision->decision.tally[2].answer, "3");
@@ -154,7 +154,7 @@ static void test_plurality_with_a_tie(void **state)
     /* A vote less, and it is decided anew; restored, and again. */
     made_prune(&tree, 5);
     expect(&tree, "self-consistency", "keep 1 3", "plurality 2 of 5: 9");
-    record_decision(&tree, "self-consistency");
+    record_decision(&tree, "self-consistency", 0);
     expect(&tree, "self-consistency", "done 1", "plurality 2 of 5");
     made_undo(&tree);
     expect(&tree, "self-consistency", "keep 2 5", NULL);

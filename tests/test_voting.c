@@ -38,7 +38,7 @@ static void test_normalised(void **state)
            (float[]){logf(.1f), logf(.5f), -1, logf(.1f)}); /* 1 2 3 4 */
     expect(&tree, "self-consistency", "keep 1 4", "plurality 2 of 4: 7");
     expect(&tree, spec, "keep 2", "weight 0.5 of 0.7 (1 of 4 paths): 8");
-    record_decision(&tree, spec);
+    record_decision(&tree, spec, 0);
     assert_int_equal(tree.latest_decision->decision.tally_count, 2);
     assert_string_equal(tree.latest_decision->decision.tally[0].answer, "8");
     assert_int_equal(tree.latest_decision->decision.tally[0].votes, 1);
@@ -89,7 +89,7 @@ static void test_adaptive(void **state)
     expect(&tree, "self-consistency,m=9,adaptive=1,round=4", "sample 0 x3", NULL); /* the cap cuts a round */
     chains(&tree, 1, answers, (float[]){-1});
     expect(&tree, spec, "keep 1 3 4 5 6 7", "plurality 6 of 7, posterior 0.9648: 7");
-    record_decision(&tree, spec);
+    record_decision(&tree, spec, 0);
     expect(&tree, spec, "done 1", "plurality 6 of 7, posterior 0.9648");
     /* Without the one that voted otherwise it is 6:0, (128 - 1) / 128; without one for the winner 5:1, not enough. */
     made_prune(&tree, 2);

@@ -11,7 +11,8 @@ enum { BATCH = 32, MAX_BATCH = 1024, MAX_THREADS = 256 };
 static int check_options(const struct engine_options *o, struct error *e)
 {
     if (o->threads < 0 || o->threads > MAX_THREADS)
-        return error_set(e, ERROR_USAGE, "--threads %d: expected 1 to %d, or 0 for all there are", o->threads, MAX_THREADS);
+        return error_set(e, ERROR_USAGE, "--threads %d: expected 1 to %d, or 0 for all there are", o->threads,
+                         MAX_THREADS);
     if (o->batch < 0 || o->batch > MAX_BATCH)
         return error_set(e, ERROR_USAGE, "--batch %d: expected 1 to %d, or 0 for %d", o->batch, MAX_BATCH, BATCH);
     if (o->context < 0)
@@ -104,14 +105,15 @@ static int open_model(struct engine *engine, const struct engine_options *o, str
     describe_model(engine);
     info->batch = o->batch ? o->batch : BATCH;
     info->kv_memory = o->kv_memory ? o->kv_memory : default_kv_memory();
-    code = engine_forward_create(&engine->forward, engine->model, engine->set, engine->pool, ENGINE_PROMPT_ROWS + info->batch,
-                                 ENGINE_LOGITS, e);
+    code = engine_forward_create(&engine->forward, engine->model, engine->set, engine->pool,
+                                 ENGINE_PROMPT_ROWS + info->batch, ENGINE_LOGITS, e);
     if (code)
         return code;
     size_t block_bytes = engine_forward_block_bytes(engine->model, engine->set);
     if (info->kv_memory < block_bytes)
-        return error_set(e, ERROR_USAGE, "--kv-memory: %zu bytes; expected at least %zu, what %d tokens of this model take", info->kv_memory,
-                         block_bytes, KERNEL_CELLS);
+        return error_set(e, ERROR_USAGE,
+                         "--kv-memory: %zu bytes; expected at least %zu, what %d tokens of this model take",
+                         info->kv_memory, block_bytes, KERNEL_CELLS);
     engine->kv = engine_kv_create(block_bytes, info->kv_memory);
     engine->schedule = engine_schedule_create(engine);
     return OK;
@@ -169,7 +171,8 @@ double engine_flops(const struct engine *engine, int64_t past, int64_t tokens, i
     double width = i->width, heads = (double)i->heads * i->head_dim, kv = (double)i->kv_heads * i->head_dim;
     double layer = 2 * width * heads + 2 * width * kv + 3 * width * i->ff_width;
     double keys = (double)tokens * (double)past + 0.5 * (double)tokens * ((double)tokens + 1);
-    return 2 * i->layers * layer * (double)tokens + 4 * i->layers * heads * keys + 2 * width * i->vocabulary * (double)logits;
+    return 2 * i->layers * layer * (double)tokens + 4 * i->layers * heads * keys +
+           2 * width * i->vocabulary * (double)logits;
 }
 
 void engine_limits(struct engine *engine, struct kernel_limits *out)

@@ -14,23 +14,23 @@ struct engine_forward {
     const struct kernel_set *set;
     struct kernel_pool *pool;
     int threads, most_rows, most_logits;
-    size_t layer_bytes;       /* keys and values of one layer in a block */
+    size_t layer_bytes; /* keys and values of one layer in a block */
     unsigned char *scratch;
-    float *x;                 /* [rows][width]: the residual stream */
-    float *normed;            /* [rows][width] */
-    float *q;                 /* [rows][heads * head_dim] */
-    float *k, *v;             /* [rows][kv_heads * head_dim] */
-    float *mixed;             /* [rows][heads * head_dim]: what attention gives */
-    float *gate, *up;         /* [rows][ff_width] */
-    float *logits;            /* [most_logits][vocabulary] */
-    unsigned char *prepared;  /* [rows][the widest prepared row] */
+    float *x;                   /* [rows][width]: the residual stream */
+    float *normed;              /* [rows][width] */
+    float *q;                   /* [rows][heads * head_dim] */
+    float *k, *v;               /* [rows][kv_heads * head_dim] */
+    float *mixed;               /* [rows][heads * head_dim]: what attention gives */
+    float *gate, *up;           /* [rows][ff_width] */
+    float *logits;              /* [most_logits][vocabulary] */
+    unsigned char *prepared;    /* [rows][the widest prepared row] */
     struct kernel_row *attends; /* [rows] */
 
     /* The pass under way. */
     const struct engine_row *rows;
     int n, layer_index;
     const struct engine_layer *layer;
-    const int *chosen;        /* rows whose logits are wanted */
+    const int *chosen; /* rows whose logits are wanted */
     struct kernel_attention attention;
 };
 
@@ -152,12 +152,13 @@ static void rope_and_store_row(struct engine_forward *f, int r)
     const float *rope = m->rope + (size_t)row->position * (size_t)m->head_dim;
     size_t kv_width = (size_t)m->kv_heads * (size_t)m->head_dim;
     float *k = f->k + (size_t)r * kv_width;
-    f->set->rope(f->q + (size_t)r * (size_t)m->heads * (size_t)m->head_dim, m->heads, m->head_dim, rope, m->architecture->neox);
+    f->set->rope(f->q + (size_t)r * (size_t)m->heads * (size_t)m->head_dim, m->heads, m->head_dim, rope,
+                 m->architecture->neox);
     if (!row->block)
         return;
     f->set->rope(k, m->kv_heads, m->head_dim, rope, m->architecture->neox);
-    f->set->store(k, f->v + (size_t)r * kv_width, m->kv_heads, m->head_dim, row->block, f->attention.keys, f->attention.values,
-                  row->position % KERNEL_CELLS);
+    f->set->store(k, f->v + (size_t)r * kv_width, m->kv_heads, m->head_dim, row->block, f->attention.keys,
+                  f->attention.values, row->position % KERNEL_CELLS);
 }
 
 static void prepare_mixed_row(struct engine_forward *f, int r)
@@ -190,7 +191,8 @@ static void attend_head(void *argument, int i)
     f->set->attention_rows(&f->attention, group * ROWS_TOGETHER, attend_last(f, group), i % f->model->kv_heads);
 }
 
-/* With rows for everybody a group of rows is a task and is prepared where it is still warm; with few of them its heads are. */
+/* With rows for everybody a group of rows is a task and is prepared where it is still warm; with few of them its heads
+ * are. */
 static void attend(struct engine_forward *f)
 {
     int groups = (f->n + ROWS_TOGETHER - 1) / ROWS_TOGETHER;
@@ -218,17 +220,31 @@ static void run_layer(struct engine_forward *f, int i)
     f->attention.values = f->attention.keys + f->layer_bytes / 2;
 
     run_rows(f, attention_norm_row, f->n, 4);
-    run_products(f, &(struct product_phase){.x = f->normed, .prepared = f->prepared, .n = f->n, .count = 3,
+    run_products(f, &(struct product_phase){.x = f->normed,
+                                            .prepared = f->prepared,
+                                            .n = f->n,
+                                            .count = 3,
                                             .products = {{&layer->q, f->q}, {&layer->k, f->k}, {&layer->v, f->v}}});
     run_rows(f, rope_and_store_row, f->n, 8);
     attend(f);
-    run_products(f, &(struct product_phase){.x = f->mixed, .prepared = f->prepared, .n = f->n, .count = 1, .accumulate = 1,
+    run_products(f, &(struct product_phase){.x = f->mixed,
+                                            .prepared = f->prepared,
+                                            .n = f->n,
+                                            .count = 1,
+                                            .accumulate = 1,
                                             .products = {{&layer->o, f->x}}});
     run_rows(f, ff_norm_row, f->n, 4);
-    run_products(f, &(struct product_phase){.x = f->normed, .prepared = f->prepared, .n = f->n, .count = 2,
+    run_products(f, &(struct product_phase){.x = f->normed,
+                                            .prepared = f->prepared,
+                                            .n = f->n,
+                                            .count = 2,
                                             .products = {{&layer->gate, f->gate}, {&layer->up, f->up}}});
     run_rows(f, swiglu_row, f->n, 2);
-    run_products(f, &(struct product_phase){.x = f->gate, .prepared = f->prepared, .n = f->n, .count = 1, .accumulate = 1,
+    run_products(f, &(struct product_phase){.x = f->gate,
+                                            .prepared = f->prepared,
+                                            .n = f->n,
+                                            .count = 1,
+                                            .accumulate = 1,
                                             .products = {{&layer->down, f->x}}});
 }
 
@@ -247,8 +263,10 @@ float *engine_forward_logits(struct engine_forward *f, const int *rows, int n)
 {
     f->chosen = rows;
     run_rows(f, output_norm_row, n, 4);
-    run_products(f, &(struct product_phase){.x = f->normed, .prepared = f->prepared, .n = n, .count = 1,
-                                            .products = {{&f->model->head, f->logits}}});
+    run_products(
+        f,
+        &(struct product_phase){
+            .x = f->normed, .prepared = f->prepared, .n = n, .count = 1, .products = {{&f->model->head, f->logits}}});
     return f->logits;
 }
 
@@ -291,22 +309,33 @@ static size_t lay_out(struct engine_forward *f)
     return at;
 }
 
-int engine_forward_create(struct engine_forward **out, const struct engine_model *m, const struct kernel_set *set, struct kernel_pool *pool,
-                          int rows, int logits, struct error *e)
+int engine_forward_create(struct engine_forward **out, const struct engine_model *m, const struct kernel_set *set,
+                          struct kernel_pool *pool, int rows, int logits, struct error *e)
 {
     struct engine_forward *f = xcalloc(1, sizeof *f);
-    *f = (struct engine_forward){.model = m, .set = set, .pool = pool, .threads = kernel_pool_threads(pool), .most_rows = rows,
+    *f = (struct engine_forward){.model = m,
+                                 .set = set,
+                                 .pool = pool,
+                                 .threads = kernel_pool_threads(pool),
+                                 .most_rows = rows,
                                  .most_logits = logits};
-    f->layer_bytes = (size_t)kernel_format(set->cache)->bytes * (size_t)m->head_dim * (size_t)m->kv_heads * 2 * KERNEL_CELLS;
+    f->layer_bytes =
+        (size_t)kernel_format(set->cache)->bytes * (size_t)m->head_dim * (size_t)m->kv_heads * 2 * KERNEL_CELLS;
     size_t bytes = lay_out(f);
     f->scratch = aligned_alloc(64, bytes);
     if (!f->scratch) {
         free(f);
-        return error_set(e, ERROR_ENGINE, "not enough memory for %zu MiB of scratch; use a smaller --batch", bytes >> 20);
+        return error_set(e, ERROR_ENGINE, "not enough memory for %zu MiB of scratch; use a smaller --batch",
+                         bytes >> 20);
     }
     lay_out(f);
-    f->attention = (struct kernel_attention){.q = f->q, .out = f->mixed, .heads = m->heads, .kv_heads = m->kv_heads,
-                                             .head_dim = m->head_dim, .scale = (float)(1 / sqrt(m->head_dim)), .rows = f->attends};
+    f->attention = (struct kernel_attention){.q = f->q,
+                                             .out = f->mixed,
+                                             .heads = m->heads,
+                                             .kv_heads = m->kv_heads,
+                                             .head_dim = m->head_dim,
+                                             .scale = (float)(1 / sqrt(m->head_dim)),
+                                             .rows = f->attends};
     *out = f;
     return OK;
 }

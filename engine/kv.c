@@ -6,10 +6,10 @@
 enum { ROOT = 0, NONE = -1, SLAB_BYTES = 16 << 20 };
 
 /* One stretch of a path. Invariants, outside the functions that change them:
- *  - a child leaves its parent after the parent's first own position (start < child.start <= start + count), except that
- *    children of the root, which owns no position, leave at 0;
- *  - blocks[i] holds positions of [start, start + count) with p / KERNEL_CELLS == start / KERNEL_CELLS + i; without a writer
- *    there are no more blocks than that needs;
+ *  - a child leaves its parent after the parent's first own position (start < child.start <= start + count), except
+ * that children of the root, which owns no position, leave at 0;
+ *  - blocks[i] holds positions of [start, start + count) with p / KERNEL_CELLS == start / KERNEL_CELLS + i; without a
+ * writer there are no more blocks than that needs;
  *  - without a writer count > 0: an empty segment is removed, never kept;
  *  - runs is there only with a writer, and then covers positions 0 .. start + count - 1 of the whole path. */
 struct segment {
@@ -26,15 +26,15 @@ struct segment {
 
 struct engine_kv {
     size_t block_bytes;
-    int64_t limit, used;     /* blocks */
+    int64_t limit, used; /* blocks */
     int slab_blocks;
-    unsigned char **slabs;   /* owned; never given back before the end */
+    unsigned char **slabs; /* owned; never given back before the end */
     int slab_count, slab_capacity;
-    unsigned char **free;    /* a stack of blocks that belong to nobody */
+    unsigned char **free; /* a stack of blocks that belong to nobody */
     int free_count, free_capacity;
     struct segment *segments; /* [0] is the root */
     int count, capacity, alive;
-    int *spare;               /* ids of dead segments */
+    int *spare; /* ids of dead segments */
     int spare_count, spare_capacity;
     uint64_t clock;
     int64_t evicted;
@@ -93,8 +93,8 @@ static int make_segment(struct engine_kv *kv, int parent, int start)
         ARRAY_RESERVE(kv->segments, kv->count, kv->capacity);
         id = kv->count++;
     }
-    kv->segments[id] = (struct segment){.parent = parent, .first = NONE, .last = NONE, .previous = NONE, .next = NONE,
-                                        .start = start, .alive = 1};
+    kv->segments[id] = (struct segment){
+        .parent = parent, .first = NONE, .last = NONE, .previous = NONE, .next = NONE, .start = start, .alive = 1};
     kv->alive++;
     if (parent != NONE) {
         struct segment *p = &kv->segments[parent];
@@ -213,8 +213,8 @@ struct place {
     int segment, position;
 };
 
-/* Longest match among the segment and everything below it. The first found of equal ones stays: parents before children,
- * elder siblings before younger. */
+/* Longest match among the segment and everything below it. The first found of equal ones stays: parents before
+ * children, elder siblings before younger. */
 static void find_below(const struct engine_kv *kv, int id, const int *tokens, int n, struct place *best)
 {
     const struct segment *s = &kv->segments[id];
@@ -283,7 +283,8 @@ int engine_kv_open(struct engine_kv *kv, const int *tokens, int n, int *found)
     struct place at = find(kv, tokens, n);
     int id = at.segment;
     const struct segment *s = &kv->segments[id];
-    /* Going on where somebody stopped needs no new segment: a path written a token at a time is one segment, not many. */
+    /* Going on where somebody stopped needs no new segment: a path written a token at a time is one segment, not many.
+     */
     if (id == ROOT || s->writer || at.position < end_of(s))
         id = make_segment(kv, at.segment, at.position);
     kv->segments[id].writer = 1;
@@ -405,7 +406,10 @@ static int64_t pinned_blocks(const struct engine_kv *kv)
 
 void engine_kv_usage(const struct engine_kv *kv, struct engine_kv_usage *out)
 {
-    *out = (struct engine_kv_usage){.block_bytes = kv->block_bytes, .blocks = kv->used, .limit = kv->limit,
-                                    .available = kv->limit - pinned_blocks(kv), .evicted = kv->evicted,
+    *out = (struct engine_kv_usage){.block_bytes = kv->block_bytes,
+                                    .blocks = kv->used,
+                                    .limit = kv->limit,
+                                    .available = kv->limit - pinned_blocks(kv),
+                                    .evicted = kv->evicted,
                                     .segments = kv->alive - 1};
 }

@@ -1,11 +1,11 @@
 /* The cache of keys and values: a tree of segments that requests fork, extend, leave and find again.
  *
- * A segment is (parent, the position where it leaves the parent, its own tokens, its own blocks). Position p lives in cell
- * p % KERNEL_CELLS of a block whoever owns it, so a fork at any position shares everything before it and copies nothing: the
- * first block of a child leaves the cells before the fork empty, and the parent's block serves them.
+ * A segment is (parent, the position where it leaves the parent, its own tokens, its own blocks). Position p lives in
+ * cell p % KERNEL_CELLS of a block whoever owns it, so a fork at any position shares everything before it and copies
+ * nothing: the first block of a child leaves the cells before the fork empty, and the parent's block serves them.
  *
- * A branch is a segment with a writer. What a writer leaves stays in the tree until its memory is needed: then the segment
- * left longest ago loses positions from its end, down to where a child or a writer still stands on it.
+ * A branch is a segment with a writer. What a writer leaves stays in the tree until its memory is needed: then the
+ * segment left longest ago loses positions from its end, down to where a child or a writer still stands on it.
  *
  * Keys and values are a function of the tokens before them, so it never matters to a result what is found here.
  */
@@ -22,17 +22,18 @@ void engine_kv_free(struct engine_kv *kv);
 
 /* How many of the n tokens the longest cached path has. */
 int engine_kv_find(const struct engine_kv *kv, const int *tokens, int n);
-/* Begin a branch at the end of the longest cached prefix of the n tokens; *found is its length. Copies nothing and takes no
- * memory; what was found cannot be evicted before engine_kv_close. */
+/* Begin a branch at the end of the longest cached prefix of the n tokens; *found is its length. Copies nothing and
+ * takes no memory; what was found cannot be evicted before engine_kv_close. */
 int engine_kv_open(struct engine_kv *kv, const int *tokens, int n, int *found);
 /* The writer leaves. What it wrote stays cached, and is the last to be evicted of what is there now. */
 void engine_kv_close(struct engine_kv *kv, int branch);
 
 int engine_kv_length(const struct engine_kv *kv, int branch);
-/* Take blocks until the branch has room for this many positions, evicting what nobody uses; 0 when that is not enough. */
+/* Take blocks until the branch has room for this many positions, evicting what nobody uses; 0 when that is not enough.
+ */
 int engine_kv_reserve(struct engine_kv *kv, int branch, int positions);
-/* The branch goes on with these tokens (reserved before). Whoever calls stores their keys and values before anything else
- * looks at the tree. */
+/* The branch goes on with these tokens (reserved before). Whoever calls stores their keys and values before anything
+ * else looks at the tree. */
 void engine_kv_append(struct engine_kv *kv, int branch, const int *tokens, int n);
 /* Where positions 0, 1, ... length - 1 are, in order; valid until the branch is appended to or closed. */
 const struct kernel_run *engine_kv_runs(const struct engine_kv *kv, int branch, int *count);
@@ -46,9 +47,9 @@ void engine_kv_clear(struct engine_kv *kv);
 
 struct engine_kv_usage {
     size_t block_bytes;
-    int64_t blocks, limit;     /* in use; at most */
-    int64_t available;         /* blocks that are free or can be made so */
-    int64_t evicted;           /* segments cut short for lack of memory, ever */
+    int64_t blocks, limit; /* in use; at most */
+    int64_t available;     /* blocks that are free or can be made so */
+    int64_t evicted;       /* segments cut short for lack of memory, ever */
     int segments;
 };
 void engine_kv_usage(const struct engine_kv *kv, struct engine_kv_usage *out);

@@ -33,11 +33,11 @@ static int read_integer(struct reader *r, const char *name, int64_t most, int fa
 {
     int64_t value = fallback;
     if (!engine_file_integer(r->file, key_of(r, name), &value) && !fallback)
-        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: missing; expected a whole number from 1 to %lld", r->path, r->key,
-                         (long long)most);
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: missing; expected a whole number from 1 to %lld", r->path,
+                         r->key, (long long)most);
     if (value < 1 || value > most)
-        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %lld; expected a whole number from 1 to %lld", r->path, r->key,
-                         (long long)value, (long long)most);
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %lld; expected a whole number from 1 to %lld", r->path,
+                         r->key, (long long)value, (long long)most);
     *out = (int)value;
     return OK;
 }
@@ -46,9 +46,11 @@ static int read_number(struct reader *r, const char *name, double least, double 
 {
     double value = fallback;
     if (!engine_file_number(r->file, key_of(r, name), &value) && fallback <= 0)
-        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: missing; expected a number from %g to %g", r->path, r->key, least, most);
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: missing; expected a number from %g to %g", r->path,
+                         r->key, least, most);
     if (!(value >= least && value <= most))
-        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %g; expected a number from %g to %g", r->path, r->key, value, least, most);
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %g; expected a number from %g to %g", r->path, r->key,
+                         value, least, most);
     *out = (float)value;
     return OK;
 }
@@ -57,7 +59,8 @@ static int read_architecture(struct reader *r, const struct engine_architecture 
 {
     struct engine_text name;
     if (!engine_file_text(r->file, "general.architecture", &name))
-        return error_set(r->e, ERROR_INPUT, "%s: metadata general.architecture: missing; is this the file of a language model?", r->path);
+        return error_set(r->e, ERROR_INPUT,
+                         "%s: metadata general.architecture: missing; is this the file of a language model?", r->path);
     for (int i = 0; i < ARCHITECTURES; i++)
         if (name.length == strlen(architectures[i].name) && !memcmp(name.bytes, architectures[i].name, name.length)) {
             *out = &architectures[i];
@@ -67,8 +70,8 @@ static int read_architecture(struct reader *r, const struct engine_architecture 
     struct string known = {0};
     for (int i = 0; i < ARCHITECTURES; i++)
         string_addf(&known, "%s%s", i ? ", " : "", architectures[i].name);
-    int code = error_set(r->e, ERROR_INPUT, "%s: metadata general.architecture: \"%.*s\" is not known; known are: %s", r->path,
-                         (int)(name.length < 64 ? name.length : 64), name.bytes, string_text(&known));
+    int code = error_set(r->e, ERROR_INPUT, "%s: metadata general.architecture: \"%.*s\" is not known; known are: %s",
+                         r->path, (int)(name.length < 64 ? name.length : 64), name.bytes, string_text(&known));
     string_free(&known);
     return code;
 }
@@ -79,16 +82,18 @@ static int refuse_unknown(struct reader *r, const struct engine_model *m)
     struct engine_text scaling;
     if (engine_file_text(r->file, key_of(r, "rope.scaling.type"), &scaling) &&
         !(scaling.length == 4 && !memcmp(scaling.bytes, "none", 4)))
-        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: \"%.*s\" is not supported; expected none", r->path, r->key,
-                         (int)(scaling.length < 64 ? scaling.length : 64), scaling.bytes);
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: \"%.*s\" is not supported; expected none", r->path,
+                         r->key, (int)(scaling.length < 64 ? scaling.length : 64), scaling.bytes);
     int64_t value;
     if (engine_file_integer(r->file, key_of(r, "expert_count"), &value) && value > 0)
-        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %lld: mixtures of experts are not supported; use a dense model", r->path,
+        return error_set(r->e, ERROR_INPUT,
+                         "%s: metadata %s: %lld: mixtures of experts are not supported; use a dense model", r->path,
                          r->key, (long long)value);
     static const char *const head_keys[] = {"attention.value_length", "rope.dimension_count"};
     for (int i = 0; i < 2; i++)
         if (engine_file_integer(r->file, key_of(r, head_keys[i]), &value) && value != m->head_dim)
-            return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %lld is not supported; expected the width of a head, %d", r->path,
+            return error_set(r->e, ERROR_INPUT,
+                             "%s: metadata %s: %lld is not supported; expected the width of a head, %d", r->path,
                              r->key, (long long)value, m->head_dim);
     return OK;
 }
@@ -110,8 +115,8 @@ static int read_shape(struct reader *r, struct engine_model *m, int context)
         return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %d does not divide the %d heads", r->path,
                          key_of(r, "attention.head_count_kv"), m->kv_heads, m->heads);
     if ((int64_t)m->heads * m->head_dim > MAX_WIDTH)
-        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %d heads of width %d; expected at most %d in all", r->path,
-                         key_of(r, "attention.key_length"), m->heads, m->head_dim, MAX_WIDTH);
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %d heads of width %d; expected at most %d in all",
+                         r->path, key_of(r, "attention.key_length"), m->heads, m->head_dim, MAX_WIDTH);
     if (m->head_dim % 2)
         return error_set(r->e, ERROR_INPUT, "%s: metadata %s: heads of width %d; expected an even number", r->path,
                          key_of(r, "attention.key_length"), m->head_dim);
@@ -145,7 +150,8 @@ static const struct layer_matrix {
     const char *name; /* blk.N.name.weight */
     size_t offset;    /* in struct engine_layer */
     enum size rows, cols;
-    int fine; /* keys and values are a twentieth of the work, and what they are off by stays in the cache for all that follows */
+    int fine; /* keys and values are a twentieth of the work, and what they are off by stays in the cache for all that
+                 follows */
 } layer_matrices[] = {
     {"attn_q", offsetof(struct engine_layer, q), HEADS, WIDTH, 0},
     {"attn_k", offsetof(struct engine_layer, k), KV_HEADS, WIDTH, 1},
@@ -163,23 +169,26 @@ static struct kernel_matrix *layer_matrix(struct engine_layer *layer, int i)
 }
 
 /* A tensor with rows == 0 is a vector. */
-static int read_tensor(struct reader *r, struct engine_model *m, const char *name, int rows, int cols, const struct engine_tensor **out)
+static int read_tensor(struct reader *r, struct engine_model *m, const char *name, int rows, int cols,
+                       const struct engine_tensor **out)
 {
     const struct engine_tensor *t = engine_file_tensor(r->file, name);
     if (!t)
-        return error_set(r->e, ERROR_INPUT, "%s: tensor %s: missing; an architecture \"%s\" with these metadata needs it", r->path, name,
+        return error_set(r->e, ERROR_INPUT,
+                         "%s: tensor %s: missing; an architecture \"%s\" with these metadata needs it", r->path, name,
                          r->architecture);
     int64_t expected_rows = rows ? rows : 1;
     if (t->size[0] != cols || t->size[1] != expected_rows || t->size[2] != 1 || t->size[3] != 1)
-        return error_set(r->e, ERROR_INPUT, "%s: tensor %s: shape %lld x %lld x %lld x %lld; expected %d x %lld by the metadata", r->path,
-                         name, (long long)t->size[0], (long long)t->size[1], (long long)t->size[2], (long long)t->size[3], cols,
-                         (long long)expected_rows);
+        return error_set(r->e, ERROR_INPUT,
+                         "%s: tensor %s: shape %lld x %lld x %lld x %lld; expected %d x %lld by the metadata", r->path,
+                         name, (long long)t->size[0], (long long)t->size[1], (long long)t->size[2],
+                         (long long)t->size[3], cols, (long long)expected_rows);
     if (!rows && t->type != KERNEL_F32)
-        return error_set(r->e, ERROR_INPUT, "%s: tensor %s: type %s; expected F32 for the weights of a norm", r->path, name,
-                         kernel_format(t->type)->name);
+        return error_set(r->e, ERROR_INPUT, "%s: tensor %s: type %s; expected F32 for the weights of a norm", r->path,
+                         name, kernel_format(t->type)->name);
     if (cols % kernel_format(t->type)->block)
-        return error_set(r->e, ERROR_INPUT, "%s: tensor %s: rows of %d; expected a multiple of the %d of a %s block", r->path, name, cols,
-                         kernel_format(t->type)->block, kernel_format(t->type)->name);
+        return error_set(r->e, ERROR_INPUT, "%s: tensor %s: rows of %d; expected a multiple of the %d of a %s block",
+                         r->path, name, cols, kernel_format(t->type)->block, kernel_format(t->type)->name);
     m->tensors_by_type[t->type]++;
     m->bytes_by_type[t->type] += (int64_t)t->bytes;
     m->parameters += (int64_t)cols * expected_rows;
@@ -187,7 +196,8 @@ static int read_tensor(struct reader *r, struct engine_model *m, const char *nam
     return OK;
 }
 
-static int read_matrix(struct reader *r, struct engine_model *m, const char *name, int rows, int cols, struct kernel_matrix *out)
+static int read_matrix(struct reader *r, struct engine_model *m, const char *name, int rows, int cols,
+                       struct kernel_matrix *out)
 {
     const struct engine_tensor *t;
     int code = read_tensor(r, m, name, rows, cols, &t);
@@ -213,7 +223,8 @@ static int read_layer(struct reader *r, struct engine_model *m, int i)
     int code = OK;
     for (int j = 0; j < LAYER_MATRICES && !code; j++) {
         snprintf(name, sizeof name, "blk.%d.%s.weight", i, layer_matrices[j].name);
-        code = read_matrix(r, m, name, size_of(m, layer_matrices[j].rows), size_of(m, layer_matrices[j].cols), layer_matrix(layer, j));
+        code = read_matrix(r, m, name, size_of(m, layer_matrices[j].rows), size_of(m, layer_matrices[j].cols),
+                           layer_matrix(layer, j));
         layer_matrix(layer, j)->fine = layer_matrices[j].fine;
     }
     static const char *const norm_names[LAYER_NORMS] = {"attn_norm", "ffn_norm"};
@@ -230,13 +241,15 @@ static int read_tensors(struct reader *r, struct engine_model *m, int tokens)
 {
     const struct engine_tensor *embedding = engine_file_tensor(r->file, "token_embd.weight");
     if (embedding && embedding->size[1] != tokens)
-        return error_set(r->e, ERROR_INPUT, "%s: tensor token_embd.weight: %lld rows; expected %d, one for each token of the tokenizer",
+        return error_set(r->e, ERROR_INPUT,
+                         "%s: tensor token_embd.weight: %lld rows; expected %d, one for each token of the tokenizer",
                          r->path, (long long)embedding->size[1], tokens);
     m->vocabulary = tokens;
     m->layers = input_alloc((size_t)m->layers_count, sizeof *m->layers);
     m->norms = input_alloc(((size_t)m->layers_count * LAYER_NORMS + 1) * (size_t)m->width, sizeof *m->norms);
     if (!m->layers || !m->norms)
-        return error_set(r->e, ERROR_ENGINE, "%s: not enough memory for %d layers of width %d", r->path, m->layers_count, m->width);
+        return error_set(r->e, ERROR_ENGINE, "%s: not enough memory for %d layers of width %d", r->path,
+                         m->layers_count, m->width);
     int code = read_matrix(r, m, "token_embd.weight", tokens, m->width, &m->embedding);
     for (int i = 0; i < m->layers_count && !code; i++)
         code = read_layer(r, m, i);
@@ -267,9 +280,12 @@ static int refuse_unused(struct reader *r, const struct engine_model *m)
                 known = !strncmp(rest, layer_matrices[j].name, n) && !strcmp(rest + n, ".weight");
             }
         }
-        if (!known && strcmp(copy, "token_embd.weight") && strcmp(copy, "output_norm.weight") && strcmp(copy, "output.weight"))
-            return error_set(r->e, ERROR_INPUT, "%s: tensor %s: not one that architecture \"%s\" has here; a model with it is not supported",
-                             r->path, copy, r->architecture);
+        if (!known && strcmp(copy, "token_embd.weight") && strcmp(copy, "output_norm.weight") &&
+            strcmp(copy, "output.weight"))
+            return error_set(
+                r->e, ERROR_INPUT,
+                "%s: tensor %s: not one that architecture \"%s\" has here; a model with it is not supported", r->path,
+                copy, r->architecture);
     }
     return OK;
 }
@@ -305,8 +321,8 @@ static int pack(struct engine_model *m, const struct kernel_set *set, struct ker
     return code;
 }
 
-int engine_model_open(struct engine_model **out, const struct engine_file *file, int tokens, int context, const struct kernel_set *set,
-                      struct kernel_pool *pool, struct error *e)
+int engine_model_open(struct engine_model **out, const struct engine_file *file, int tokens, int context,
+                      const struct kernel_set *set, struct kernel_pool *pool, struct error *e)
 {
     struct engine_model *m = xcalloc(1, sizeof *m);
     struct reader r = {.file = file, .path = engine_file_path(file), .e = e};

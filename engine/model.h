@@ -1,7 +1,7 @@
 /* The weights of a model and what its metadata says of its shape, checked by name.
  *
- * An architecture is a row in a table: the key prefix in the file, and where its pass differs from the others'. Its forward
- * pass is the one in forward.c.
+ * An architecture is a row in a table: the key prefix in the file, and where its pass differs from the others'. Its
+ * forward pass is the one in forward.c.
  */
 #ifndef ESPALIER_ENGINE_MODEL_H
 #define ESPALIER_ENGINE_MODEL_H
@@ -23,30 +23,31 @@ struct engine_layer {
     struct kernel_matrix down;             /* [width][ff_width] */
 };
 
-/* Immutable once open. Invariants: heads is a multiple of kv_heads, head_dim is even, every matrix has the shape above. */
+/* Immutable once open. Invariants: heads is a multiple of kv_heads, head_dim is even, every matrix has the shape above.
+ */
 struct engine_model {
     const struct engine_architecture *architecture;
     int layers_count, width, heads, kv_heads, head_dim, ff_width, vocabulary;
     int context_trained, context; /* context: rows of rope */
     float rope_base, norm_epsilon;
-    int tied;                     /* the file has no head of its own */
-    struct engine_layer *layers;  /* [layers_count] */
+    int tied;                       /* the file has no head of its own */
+    struct engine_layer *layers;    /* [layers_count] */
     struct kernel_matrix embedding; /* [vocabulary][width]; never packed: rows are looked up in the file's own format */
-    struct kernel_matrix head;    /* [vocabulary][width]; the embedding's data when tied */
-    float *norms;                 /* all norm weights: owned */
-    const float *output_norm;     /* [width] */
-    float *rope;                  /* [context][head_dim / 2][cos, sin] */
+    struct kernel_matrix head;      /* [vocabulary][width]; the embedding's data when tied */
+    float *norms;                   /* all norm weights: owned */
+    const float *output_norm;       /* [width] */
+    float *rope;                    /* [context][head_dim / 2][cos, sin] */
     size_t packed_bytes;
     int64_t parameters;
     int tensors_by_type[KERNEL_TYPES];
     int64_t bytes_by_type[KERNEL_TYPES];
 };
 
-/* Reads the model of the file and lays its weights out for the set. context: positions wanted, 0: the model's own, at most
- * 8,192. tokens: how many the tokenizer has. The file must stay open as long as the model. ERROR_INPUT names what is missing,
- * misshapen, unknown or beyond what can be computed. */
-int engine_model_open(struct engine_model **out, const struct engine_file *file, int tokens, int context, const struct kernel_set *set,
-                      struct kernel_pool *pool, struct error *e);
+/* Reads the model of the file and lays its weights out for the set. context: positions wanted, 0: the model's own, at
+ * most 8,192. tokens: how many the tokenizer has. The file must stay open as long as the model. ERROR_INPUT names what
+ * is missing, misshapen, unknown or beyond what can be computed. */
+int engine_model_open(struct engine_model **out, const struct engine_file *file, int tokens, int context,
+                      const struct kernel_set *set, struct kernel_pool *pool, struct error *e);
 void engine_model_close(struct engine_model *m);
 
 /* out[width] = the embedding of token `id`. */

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Eight lanes whatever the machine's registers hold: the compiler cuts them up, the numbers are the same everywhere. They are
- * passed by address, because how a vector is passed by value depends on the machine compiled for. */
+/* Eight lanes whatever the machine's registers hold: the compiler cuts them up, the numbers are the same everywhere.
+ * They are passed by address, because how a vector is passed by value depends on the machine compiled for. */
 typedef float lanes __attribute__((vector_size(32)));
 typedef int32_t ilanes __attribute__((vector_size(32)));
 enum { LANES = 8 };
@@ -17,8 +17,8 @@ static inline void load(lanes *v, const float *x)
     memcpy(v, x, sizeof *v);
 }
 
-/* 2^t for t <= 0, within a few units in the last place, and never below 2^-126. t = k + r with |r| <= 1/2; 2^r by the first terms of
- * its series, sum of (r ln 2)^i / i!. */
+/* 2^t for t <= 0, within a few units in the last place, and never below 2^-126. t = k + r with |r| <= 1/2; 2^r by the
+ * first terms of its series, sum of (r ln 2)^i / i!. */
 static inline void exp2_lanes(lanes *x)
 {
     lanes t = *x;
@@ -141,7 +141,8 @@ static int raw_softmax(const float *logits, int n, struct engine_choice top[ENGI
     int count = has_bad(logits, n) ? 0 : find_top(logits, n, top);
     if (!count || top[0].logprob == -INFINITY) {
         error_set(e, ERROR_ENGINE,
-                  "the model produced NaN or infinite logits where numbers were expected; the model file may be damaged: get it again, or "
+                  "the model produced NaN or infinite logits where numbers were expected; the model file may be "
+                  "damaged: get it again, or "
                   "try --kernels reference");
         return ERROR_ENGINE;
     }
@@ -166,9 +167,9 @@ static int measure(const float *logits, int n, int id, struct engine_token *out,
 
 /* --- descending order, as far as it is asked for ----------------------------------------------------------------- */
 
-/* The tokens in descending logit, ties by ascending id, without sorting a vocabulary of which a draw needs a handful: a heap of
- * those within `reach` of the greatest, widened when it runs dry. Invariant: order[0..ordered) is the beginning of the sorted
- * vocabulary; with the heap it is all tokens with logit >= floor. */
+/* The tokens in descending logit, ties by ascending id, without sorting a vocabulary of which a draw needs a handful: a
+ * heap of those within `reach` of the greatest, widened when it runs dry. Invariant: order[0..ordered) is the beginning
+ * of the sorted vocabulary; with the heap it is all tokens with logit >= floor. */
 struct descent {
     const float *logits;
     int n;
@@ -260,10 +261,11 @@ static void penalise(float *logits, float penalty, const int *recent, int count,
     }
 }
 
-/* How many of the most probable the filters keep, and the sum of their weights. Without a filter all are kept: `all` is theirs. */
+/* How many of the most probable the filters keep, and the sum of their weights. Without a filter all are kept: `all` is
+ * theirs. */
 static int filter(struct descent *d, const struct engine_sampling *s, double all, float scale, double *kept)
 {
-    int by_k = s->top_k > 0 && s->top_k < d->n, by_p = s->top_p < 1, by_min = s->min_p > 0;
+    int by_k = s->top_k > 0 && s->top_k < d->n, by_p = s->top_p<1, by_min = s->min_p> 0;
     *kept = all;
     if (!by_k && !by_p && !by_min)
         return d->n;
@@ -291,7 +293,12 @@ static int draw_token(const float *logits, int n, float max, const struct engine
 {
     float scale = 1.0f / s->temperature;
     /* A first guess of how far a draw goes: e^-6 of the greatest. */
-    struct descent d = {.logits = logits, .n = n, .max = max, .reach = 6 * s->temperature, .floor = INFINITY, .heap = scratch,
+    struct descent d = {.logits = logits,
+                        .n = n,
+                        .max = max,
+                        .reach = 6 * s->temperature,
+                        .floor = INFINITY,
+                        .heap = scratch,
                         .order = scratch + n};
     if (!isfinite(scale)) /* temperature 0, or so low that it leaves the greatest alone */
         return nth(&d, 0);
@@ -309,8 +316,8 @@ static int draw_token(const float *logits, int n, float max, const struct engine
     return chosen;
 }
 
-static int sample(float *logits, int n, const struct engine_sampling *sampling, const int *recent, int recent_count, double draw,
-                  int *scratch, struct engine_token *out, struct error *e)
+static int sample(float *logits, int n, const struct engine_sampling *sampling, const int *recent, int recent_count,
+                  double draw, int *scratch, struct engine_token *out, struct error *e)
 {
     double shift;
     int code = raw_softmax(logits, n, out->top, &shift, e);
@@ -329,17 +336,19 @@ static int sample(float *logits, int n, const struct engine_sampling *sampling, 
 
 /* --- the same, compiled for wider registers ---------------------------------------------------------------------- */
 
-/* A vocabulary is gone through several times for each token; with 8 lanes to a register that takes half the time. Nothing is fused or
- * reordered: the numbers do not change. */
+/* A vocabulary is gone through several times for each token; with 8 lanes to a register that takes half the time.
+ * Nothing is fused or reordered: the numbers do not change. */
 #ifdef __x86_64__
-__attribute__((target("avx2"), flatten)) static int measure_wide(const float *logits, int n, int id, struct engine_token *out, struct error *e)
+__attribute__((target("avx2"), flatten)) static int measure_wide(const float *logits, int n, int id,
+                                                                 struct engine_token *out, struct error *e)
 {
     return measure(logits, n, id, out, e);
 }
 
-__attribute__((target("avx2"), flatten)) static int sample_wide(float *logits, int n, const struct engine_sampling *sampling,
-                                                                const int *recent, int recent_count, double draw, int *scratch,
-                                                                struct engine_token *out, struct error *e)
+__attribute__((target("avx2"), flatten)) static int sample_wide(float *logits, int n,
+                                                                const struct engine_sampling *sampling,
+                                                                const int *recent, int recent_count, double draw,
+                                                                int *scratch, struct engine_token *out, struct error *e)
 {
     return sample(logits, n, sampling, recent, recent_count, draw, scratch, out, e);
 }
@@ -363,8 +372,8 @@ int engine_measure(const float *logits, int n, int id, struct engine_token *out,
     return (has_wide() ? measure_wide : measure)(logits, n, id, out, e);
 }
 
-int engine_sample(float *logits, int n, const struct engine_sampling *sampling, const int *recent, int recent_count, double draw,
-                  int *scratch, struct engine_token *out, struct error *e)
+int engine_sample(float *logits, int n, const struct engine_sampling *sampling, const int *recent, int recent_count,
+                  double draw, int *scratch, struct engine_token *out, struct error *e)
 {
     return (has_wide() ? sample_wide : sample)(logits, n, sampling, recent, recent_count, draw, scratch, out, e);
 }

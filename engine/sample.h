@@ -1,7 +1,7 @@
 /* From logits to a token: pure functions, the same on every machine with the same logits.
  *
- * Probabilities are exp by a polynomial and sums in a fixed order (eight lanes of float, folded into double every 256 terms),
- * never the C library's, whose last bit differs from one processor to the next.
+ * Probabilities are exp by a polynomial and sums in a fixed order (eight lanes of float, folded into double every 256
+ * terms), never the C library's, whose last bit differs from one processor to the next.
  */
 #ifndef ESPALIER_ENGINE_SAMPLE_H
 #define ESPALIER_ENGINE_SAMPLE_H
@@ -10,22 +10,21 @@
 
 enum { ENGINE_RECENT = 64 }; /* tokens the repetition penalty looks back on */
 
-/* All of these fail with ERROR_ENGINE when the logits are not numbers to draw from: one is NaN or +infinity, or none is finite.
- * -infinity is a token that cannot come. Logits have n >= 1 entries. */
+/* All of these fail with ERROR_ENGINE when the logits are not numbers to draw from: one is NaN or +infinity, or none is
+ * finite. -infinity is a token that cannot come. Logits have n >= 1 entries. */
 
 /* out->top and, for token `id`, its logprob, both of the raw softmax. */
 int engine_measure(const float *logits, int n, int id, struct engine_token *out, struct error *e);
 
 /* Choose a token. In this order:
- *   repetition penalty: of each token in recent[0..recent_count), once, a positive logit is divided by it, a negative multiplied
- *   temperature:        logits are divided by it; at 0 the greatest penalised logit is taken, ties to the lower id, and that is all
- *   top-k:              the k most probable stay
- *   top-p:              of these the fewest most probable whose sum reaches p of theirs stay
- *   min-p:              of these those stay that have at least min_p of the greatest probability
- * then what stays is renormalised and the token is where the cumulative sum first exceeds draw in [0, 1), counted in descending
- * probability, ties by ascending id. logprob and top are of the raw softmax. At most ENGINE_RECENT recent tokens; logits are
- * as before when it returns; scratch is 2 n ints. */
-int engine_sample(float *logits, int n, const struct engine_sampling *sampling, const int *recent, int recent_count, double draw,
-                  int *scratch, struct engine_token *out, struct error *e);
+ *   repetition penalty: of each token in recent[0..recent_count), once, a positive logit is divided by it, a negative
+ * multiplied temperature:        logits are divided by it; at 0 the greatest penalised logit is taken, ties to the
+ * lower id, and that is all top-k:              the k most probable stay top-p:              of these the fewest most
+ * probable whose sum reaches p of theirs stay min-p:              of these those stay that have at least min_p of the
+ * greatest probability then what stays is renormalised and the token is where the cumulative sum first exceeds draw in
+ * [0, 1), counted in descending probability, ties by ascending id. logprob and top are of the raw softmax. At most
+ * ENGINE_RECENT recent tokens; logits are as before when it returns; scratch is 2 n ints. */
+int engine_sample(float *logits, int n, const struct engine_sampling *sampling, const int *recent, int recent_count,
+                  double draw, int *scratch, struct engine_token *out, struct error *e);
 
 #endif

@@ -7,9 +7,10 @@
 
 enum { NO_BRANCH = -1 };
 
-/* One request that has not ended. Invariants between steps: tokens is the prompt and then the ids of out; with a branch, the
- * branch's path is a beginning of tokens and positions below done have been computed (by this request or by another that had
- * the same tokens); without one, done says nothing: what is cached is looked up again when it begins. */
+/* One request that has not ended. Invariants between steps: tokens is the prompt and then the ids of out; with a
+ * branch, the branch's path is a beginning of tokens and positions below done have been computed (by this request or by
+ * another that had the same tokens); without one, done says nothing: what is cached is looked up again when it begins.
+ */
 struct request {
     int id, prompt_count, max_tokens, ignore_end, score;
     struct engine_sampling sampling;
@@ -22,9 +23,9 @@ struct request {
     int out_count, out_capacity;
     struct string text; /* of out; kept only to look for stops */
     int branch, done, cached;
-    int begun;          /* cached is known */
-    int rows;           /* in the pass under way */
-    int ended;          /* its result is queued; removed before the call returns */
+    int begun; /* cached is known */
+    int rows;  /* in the pass under way */
+    int ended; /* its result is queued; removed before the call returns */
 };
 
 struct choice { /* a row of the pass whose logits are wanted, and what comes of them */
@@ -104,7 +105,8 @@ void engine_result_free(struct engine_result *result)
     *result = (struct engine_result){0};
 }
 
-/* Positions that have to be computed for all that is known of the request. Of a scored prompt the last token predicts nothing. */
+/* Positions that have to be computed for all that is known of the request. Of a scored prompt the last token predicts
+ * nothing. */
 static int target(const struct request *r)
 {
     return r->score ? r->prompt_count - 1 : r->tokens.count;
@@ -126,8 +128,12 @@ static void finish(struct engine *engine, struct request *r, enum engine_ending 
     struct engine_schedule *s = engine->schedule;
     leave(engine, r);
     ARRAY_RESERVE(s->results, s->result_count, s->result_capacity);
-    s->results[s->result_count++] = (struct engine_result){.id = r->id, .ending = ending, .tokens = r->out, .count = r->out_count,
-                                                           .prompt_count = r->prompt_count, .cached = r->cached};
+    s->results[s->result_count++] = (struct engine_result){.id = r->id,
+                                                           .ending = ending,
+                                                           .tokens = r->out,
+                                                           .count = r->out_count,
+                                                           .prompt_count = r->prompt_count,
+                                                           .cached = r->cached};
     r->out = NULL;
     r->ended = 1;
 }
@@ -164,11 +170,13 @@ static int check_sampling(const struct engine_sampling *s, struct error *e)
     if (s->top_k < 0)
         return error_set(e, ERROR_INPUT, "top-k %d: expected 1 or more, or 0 for off", s->top_k);
     if (!(s->top_p > 0 && s->top_p <= 1))
-        return error_set(e, ERROR_INPUT, "top-p %g: expected more than 0 and at most 1, which is off", (double)s->top_p);
+        return error_set(e, ERROR_INPUT, "top-p %g: expected more than 0 and at most 1, which is off",
+                         (double)s->top_p);
     if (!(s->min_p >= 0 && s->min_p <= 1))
         return error_set(e, ERROR_INPUT, "min-p %g: expected 0 (off) to 1", (double)s->min_p);
     if (!(s->repetition_penalty > 0 && isfinite(s->repetition_penalty)))
-        return error_set(e, ERROR_INPUT, "repetition penalty %g: expected more than 0; 1 is off", (double)s->repetition_penalty);
+        return error_set(e, ERROR_INPUT, "repetition penalty %g: expected more than 0; 1 is off",
+                         (double)s->repetition_penalty);
     return OK;
 }
 
@@ -180,12 +188,14 @@ static int check_request(const struct engine *engine, const struct engine_reques
         return error_set(e, ERROR_INPUT, "the prompt is empty; expected at least one token");
     int most = engine->info.context - !q->score; /* at least one place to write in */
     if (q->prompt_count > most)
-        return error_set(e, ERROR_INPUT, "the prompt has %d tokens, the context %d; shorten the prompt or set --context higher (the model's own: %d)",
+        return error_set(e, ERROR_INPUT,
+                         "the prompt has %d tokens, the context %d; shorten the prompt or set --context higher (the "
+                         "model's own: %d)",
                          q->prompt_count, engine->info.context, engine->info.context_trained);
     for (int i = 0; i < q->prompt_count; i++)
         if (q->prompt[i] < 0 || q->prompt[i] >= engine->info.vocabulary)
-            return error_set(e, ERROR_INPUT, "token %d of the prompt is %d; expected 0 to %d, the vocabulary of %s", i, q->prompt[i],
-                             engine->info.vocabulary - 1, engine->path);
+            return error_set(e, ERROR_INPUT, "token %d of the prompt is %d; expected 0 to %d, the vocabulary of %s", i,
+                             q->prompt[i], engine->info.vocabulary - 1, engine->path);
     if (q->max_tokens < 0)
         return error_set(e, ERROR_INPUT, "at most %d tokens asked for; expected 0 or more", q->max_tokens);
     for (int i = 0; i < q->stop_count; i++)
@@ -201,8 +211,15 @@ int engine_submit(struct engine *engine, const struct engine_request *q, int *id
         return code;
     struct engine_schedule *s = engine->schedule;
     struct request *r = xcalloc(1, sizeof *r);
-    *r = (struct request){.id = s->next_id++, .prompt_count = q->prompt_count, .max_tokens = q->max_tokens, .ignore_end = q->ignore_end,
-                          .score = q->score, .sampling = q->sampling, .seed = q->seed, .stream = q->stream, .branch = NO_BRANCH};
+    *r = (struct request){.id = s->next_id++,
+                          .prompt_count = q->prompt_count,
+                          .max_tokens = q->max_tokens,
+                          .ignore_end = q->ignore_end,
+                          .score = q->score,
+                          .sampling = q->sampling,
+                          .seed = q->seed,
+                          .stream = q->stream,
+                          .branch = NO_BRANCH};
     engine_tokens_append(&r->tokens, q->prompt, q->prompt_count);
     if (q->stop_count && !q->score) {
         r->stops = xcalloc((size_t)q->stop_count, sizeof *r->stops);
@@ -298,14 +315,16 @@ static int too_large(struct engine *engine, struct request *r, struct error *e)
         most = engine->info.context;
     size_t block = engine_forward_block_bytes(engine->model, engine->set);
     size_t need = (size_t)((most + KERNEL_CELLS - 1) / KERNEL_CELLS) * block, mib = (size_t)1 << 20;
-    int code = error_set(e, ERROR_ENGINE, "a branch of %d tokens does not fit %zu MiB of keys and values; set --kv-memory to at least %zu MiB", most,
-                         engine->info.kv_memory / mib, (need + mib - 1) / mib);
+    int code =
+        error_set(e, ERROR_ENGINE,
+                  "a branch of %d tokens does not fit %zu MiB of keys and values; set --kv-memory to at least %zu MiB",
+                  most, engine->info.kv_memory / mib, (need + mib - 1) / mib);
     finish(engine, r, ENGINE_END_CANCELLED);
     return code;
 }
 
-/* Give a waiting request its branch, with memory for all that is known of it. While others are active it also leaves each of
- * them a block to go on with: who is let in only to be put out again is computed twice. */
+/* Give a waiting request its branch, with memory for all that is known of it. While others are active it also leaves
+ * each of them a block to go on with: who is let in only to be put out again is computed twice. */
 static int begin(struct engine *engine, struct request *r)
 {
     struct engine_schedule *s = engine->schedule;
@@ -332,7 +351,8 @@ static int begin(struct engine *engine, struct request *r)
     return 1;
 }
 
-/* Let requests in, in order of submission, as long as there is room. Whoever waits for a prefix holds a place already. */
+/* Let requests in, in order of submission, as long as there is room. Whoever waits for a prefix holds a place already.
+ */
 static int admit(struct engine *engine, struct error *e)
 {
     struct engine_schedule *s = engine->schedule;
@@ -362,8 +382,8 @@ static struct request *last_active(const struct engine_schedule *s)
     return NULL;
 }
 
-/* Every active branch gets room for its next rows, the earliest first; where memory ends, the latest go back to waiting. They
- * find again what is left of theirs in the cache and compute the rest, with the same numbers. */
+/* Every active branch gets room for its next rows, the earliest first; where memory ends, the latest go back to
+ * waiting. They find again what is left of theirs in the cache and compute the rest, with the same numbers. */
 static void make_room(struct engine *engine)
 {
     struct engine_schedule *s = engine->schedule;
@@ -387,9 +407,11 @@ static void add_rows(struct engine *engine, struct request *r, int n)
             s->chosen[s->choice_count] = s->row_count;
             s->choices[s->choice_count++] = (struct choice){.request = r, .next = r->score ? r->tokens.ids[p + 1] : -1};
         }
-        s->rows[s->row_count++] = (struct engine_row){
-            .token = r->tokens.ids[p], .position = p, .runs = engine_kv_runs(engine->kv, r->branch, &runs),
-            .block = p >= length ? engine_kv_block(engine->kv, r->branch, p) : NULL};
+        s->rows[s->row_count++] =
+            (struct engine_row){.token = r->tokens.ids[p],
+                                .position = p,
+                                .runs = engine_kv_runs(engine->kv, r->branch, &runs),
+                                .block = p >= length ? engine_kv_block(engine->kv, r->branch, p) : NULL};
     }
     r->rows = n;
 }
@@ -538,8 +560,14 @@ void engine_statistics(const struct engine *engine, struct engine_statistics *ou
         return;
     struct engine_kv_usage usage;
     engine_kv_usage(engine->kv, &usage);
-    *out = (struct engine_statistics){.prompt_rows = s->prompt_rows, .decode_rows = s->decode_rows, .passes = s->passes,
-                                      .evicted = usage.evicted, .busy_seconds = s->busy_seconds, .live = s->active,
-                                      .waiting = s->count - s->active, .kv_used = (size_t)usage.blocks * usage.block_bytes,
-                                      .kv_limit = (size_t)usage.limit * usage.block_bytes, .kv_segments = usage.segments};
+    *out = (struct engine_statistics){.prompt_rows = s->prompt_rows,
+                                      .decode_rows = s->decode_rows,
+                                      .passes = s->passes,
+                                      .evicted = usage.evicted,
+                                      .busy_seconds = s->busy_seconds,
+                                      .live = s->active,
+                                      .waiting = s->count - s->active,
+                                      .kv_used = (size_t)usage.blocks * usage.block_bytes,
+                                      .kv_limit = (size_t)usage.limit * usage.block_bytes,
+                                      .kv_segments = usage.segments};
 }

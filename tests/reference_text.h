@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One record. A text has logprobs[count] (the first NAN), top and margins; a continuation next[next_count] and, for each, how
- * far the runner-up is below it. */
+/* One record. A text has logprobs[count] (the first NAN), top and margins; a continuation next[next_count] and, for
+ * each, how far the runner-up is below it. */
 struct reference_text {
     char *name;
     int *ids, *top, *next;

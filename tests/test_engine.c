@@ -1,5 +1,6 @@
-/* The engine on tiny models: log-probabilities against an independent implementation; the same results, bit for bit, whatever
- * the threads, the batch, the order, the memory, and who joins or leaves; sharing counted; endings; and what must be refused. */
+/* The engine on tiny models: log-probabilities against an independent implementation; the same results, bit for bit,
+ * whatever the threads, the batch, the order, the memory, and who joins or leaves; sharing counted; endings; and what
+ * must be refused. */
 #include "engine/engine.h"
 #include "reference_text.h"
 
@@ -82,15 +83,19 @@ static int prompt[512]; /* ids of no meaning: what a model makes of them is as g
 
 static struct engine_request request(const int *ids, int n, int max_tokens)
 {
-    return (struct engine_request){.prompt = ids, .prompt_count = n, .max_tokens = max_tokens, .ignore_end = 1,
-                                   .sampling = {.temperature = 1, .top_p = 1, .repetition_penalty = 1}, .seed = 3};
+    return (struct engine_request){.prompt = ids,
+                                   .prompt_count = n,
+                                   .max_tokens = max_tokens,
+                                   .ignore_end = 1,
+                                   .sampling = {.temperature = 1, .top_p = 1, .repetition_penalty = 1},
+                                   .seed = 3};
 }
 
 /* --- numbers ----------------------------------------------------------------------------------------------------- */
 
-/* How far log-probabilities may be from exact activations, mean of a text and most in a token; the first row that fits counts.
- * Sets other than the reference keep keys in 16 bits and round activations to 8 where the weights are quantized; random weights
- * show that more than a trained model's do. */
+/* How far log-probabilities may be from exact activations, mean of a text and most in a token; the first row that fits
+ * counts. Sets other than the reference keep keys in 16 bits and round activations to 8 where the weights are
+ * quantized; random weights show that more than a trained model's do. */
 static const struct bound {
     const char *set, *model; /* parts of their names */
     double mean, most;
@@ -125,7 +130,8 @@ static void test_logprobs(void **state)
             snprintf(type, sizeof type, "%.*s", length, t->name);
             snprintf(path, sizeof path, TINY "%s.gguf", type);
             const struct bound *bound = bound_of((*set)->name, type);
-            struct engine *engine = open_with((struct engine_options){.model = path, .kernels = (*set)->name, .threads = 2});
+            struct engine *engine =
+                open_with((struct engine_options){.model = path, .kernels = (*set)->name, .threads = 2});
             struct engine_request q = request(t->ids, t->count, 0);
             q.score = 1;
             struct engine_result r = result_of(engine, &q);
@@ -145,14 +151,16 @@ static void test_logprobs(void **state)
             engine_result_free(&r);
             engine_close(engine);
         }
-        print_message("%s: log-probabilities off by %.2g in the mean of a text and %.2g in a token at most\n", (*set)->name, worst[0], worst[1]);
+        print_message("%s: log-probabilities off by %.2g in the mean of a text and %.2g in a token at most\n",
+                      (*set)->name, worst[0], worst[1]);
     }
     reference_free(&file);
 }
 
 /* --- the same bits ----------------------------------------------------------------------------------------------- */
 
-/* Requests of every kind: one prompt many times, prompts that share a beginning, short and long ones, scores, stops, filters. */
+/* Requests of every kind: one prompt many times, prompts that share a beginning, short and long ones, scores, stops,
+ * filters. */
 static int make_requests(struct engine_request *q)
 {
     static const char *const stops[] = {"e", "zz"};
@@ -179,7 +187,8 @@ static int make_requests(struct engine_request *q)
 }
 
 /* Run them in the order of a permutation; out[i] is the result of q[i]. */
-static void run_in_order(struct engine *engine, const struct engine_request *q, int n, int stride, struct engine_result *out)
+static void run_in_order(struct engine *engine, const struct engine_request *q, int n, int stride,
+                         struct engine_result *out)
 {
     int of_id[MANY];
     struct engine_result r;
@@ -229,7 +238,8 @@ static void same_bits(const char *kernels, int all)
     for (int c = 0; c < 3 * 3 * 2; c++) {
         if (!all && c % 4 != 1)
             continue;
-        struct engine_options o = {.kernels = kernels, .threads = threads[c % 3], .batch = batches[c / 3 % 3], .kv_memory = c / 9 ? small : 0};
+        struct engine_options o = {
+            .kernels = kernels, .threads = threads[c % 3], .batch = batches[c / 3 % 3], .kv_memory = c / 9 ? small : 0};
         struct engine *engine = open_with(o);
         for (int round = 0; round < 2; round++) { /* once cold, once with what the first left */
             run_in_order(engine, q, n, strides[(c + round) % 3], r);
@@ -295,7 +305,8 @@ static void test_decoding_is_prefill(void **state)
     }
 }
 
-/* Token i of a completion is drawn with random_uniform(seed, stream, i): with top-k 8 the reported top says which it is. */
+/* Token i of a completion is drawn with random_uniform(seed, stream, i): with top-k 8 the reported top says which it
+ * is. */
 static void test_draws(void **state)
 {
     (void)state;
@@ -375,8 +386,8 @@ static void test_limits_of_a_pass(void **state)
     engine_close(engine);
 }
 
-/* Two branches fit when they begin and not when they end: the later gives way, though it is the earlier that asks for the block that
- * is not there, and comes back. */
+/* Two branches fit when they begin and not when they end: the later gives way, though it is the earlier that asks for
+ * the block that is not there, and comes back. */
 static void test_preemption(void **state)
 {
     (void)state;
@@ -440,7 +451,8 @@ static void test_join_and_leave(void **state)
         alone[i] = result_of(engine, &q[i]);
     engine_close(engine);
     for (uint64_t seed = 0; seed < 4; seed++) {
-        engine = open_with((struct engine_options){.threads = 2, .batch = 5, .kv_memory = seed % 2 ? memory_for(NULL, 480) : 0});
+        engine = open_with(
+            (struct engine_options){.threads = 2, .batch = 5, .kv_memory = seed % 2 ? memory_for(NULL, 480) : 0});
         int of_id[512], submitted = 0, ended = 0, cancelled = 0;
         for (uint64_t i = 0; submitted < 3 * n || ended < submitted; i++) {
             double u = random_uniform(seed, 9, i);
@@ -537,7 +549,8 @@ static void test_endings(void **state)
     assert_int_equal(s.count, 34);
     engine_result_free(&s);
 
-    /* Every stretch of the text that tokens 3 to 6 touch stops it at the token that completes it, wherever it begins. */
+    /* Every stretch of the text that tokens 3 to 6 touch stops it at the token that completes it, wherever it begins.
+     */
     struct string text = text_of(engine, &r);
     size_t begins[40] = {0};
     for (int i = 0; i < r.count; i++) {
@@ -672,8 +685,10 @@ static void test_memory_too_small(void **state)
 {
     (void)state;
     struct engine *engine = open_with((struct engine_options){.threads = 1, .kv_memory = memory_for(NULL, 64)});
-    struct engine_request large = request(prompt, 100, 50), growing = request(prompt, 20, 100), small = request(prompt, 20, 20);
-    int ids[3] = {submit(engine, &large), submit(engine, &growing), submit(engine, &small)}, live = 1, errors = 0, results = 0;
+    struct engine_request large = request(prompt, 100, 50), growing = request(prompt, 20, 100),
+                          small = request(prompt, 20, 20);
+    int ids[3] = {submit(engine, &large), submit(engine, &growing), submit(engine, &small)}, live = 1, errors = 0,
+        results = 0;
     while (live) {
         struct error e = {0};
         int code = engine_step(engine, &live, &e);
@@ -775,26 +790,48 @@ static void test_bad_models(void **state)
         size_t size;
         const char *says[3];
     } cases[] = {
-        {"tiny-f32", CHANGE("\5\0\0\0\0\0\0\0llama", "\5\0\0\0\0\0\0\0llamb"), {"general.architecture", "llamb", "known are: llama"}},
+        {"tiny-f32",
+         CHANGE("\5\0\0\0\0\0\0\0llama", "\5\0\0\0\0\0\0\0llamb"),
+         {"general.architecture", "llamb", "known are: llama"}},
         {"tiny-f32", CHANGE("blk.1.attn_v.weight", "blk.1.attn_w.weight"), {"blk.1.attn_v.weight", "missing", NULL}},
-        {"tiny-f32", CHANGE("blk.1.ffn_norm.weight", "blk.1.fff_norm.weight"), {"blk.1.ffn_norm.weight", "missing", NULL}},
+        {"tiny-f32",
+         CHANGE("blk.1.ffn_norm.weight", "blk.1.fff_norm.weight"),
+         {"blk.1.ffn_norm.weight", "missing", NULL}},
         {"tiny-f32", CHANGE("token_embd.weight", "token_emld.weight"), {"token_embd.weight", "missing", NULL}},
-        {"tiny-untied-f32", CHANGE("\15\0\0\0\0\0\0\0output.weight", "\15\0\0\0\0\0\0\0outpot.weight"), {"outpot.weight", "not one", "not supported"}},
+        {"tiny-untied-f32",
+         CHANGE("\15\0\0\0\0\0\0\0output.weight", "\15\0\0\0\0\0\0\0outpot.weight"),
+         {"outpot.weight", "not one", "not supported"}},
         {"tiny-f32", CHANGE("llama.block_count", "llama.block_coumt"), {"llama.block_count", "missing", NULL}},
-        {"tiny-f32", CHANGE("feed_forward_length\4\0\0\0\100", "feed_forward_length\4\0\0\0\101"), {"ffn_", "shape", "65"}},
-        {"tiny-f32", CHANGE("head_count_kv\4\0\0\0\1", "head_count_kv\4\0\0\0\3"), {"attention.head_count_kv", "3", "from 1 to 2"}},
-        {"tiny-f32", CHANGE("embedding_length\4\0\0\0\40\0\0\0", "embedding_length\4\0\0\0\40\0\0\377"), {"llama.embedding_length", "expected", NULL}},
-        {"tiny-f32", CHANGE("dimension_count\4\0\0\0\20", "dimension_count\4\0\0\0\10"), {"rope.dimension_count", "8", "16"}},
+        {"tiny-f32",
+         CHANGE("feed_forward_length\4\0\0\0\100", "feed_forward_length\4\0\0\0\101"),
+         {"ffn_", "shape", "65"}},
+        {"tiny-f32",
+         CHANGE("head_count_kv\4\0\0\0\1", "head_count_kv\4\0\0\0\3"),
+         {"attention.head_count_kv", "3", "from 1 to 2"}},
+        {"tiny-f32",
+         CHANGE("embedding_length\4\0\0\0\40\0\0\0", "embedding_length\4\0\0\0\40\0\0\377"),
+         {"llama.embedding_length", "expected", NULL}},
+        {"tiny-f32",
+         CHANGE("dimension_count\4\0\0\0\20", "dimension_count\4\0\0\0\10"),
+         {"rope.dimension_count", "8", "16"}},
         {"tiny-f32", CHANGE("general.architecture", "general.architexture"), {"general.architecture", "missing", NULL}},
-        {"tiny-keylength-f32", CHANGE("head_count\4\0\0\0\4", "head_count\4\0\0\0\3"), {"attention.head_count_kv", "2", "3 heads"}},
+        {"tiny-keylength-f32",
+         CHANGE("head_count\4\0\0\0\4", "head_count\4\0\0\0\3"),
+         {"attention.head_count_kv", "2", "3 heads"}},
         {"tiny-f32", CHANGE("key_length\4\0\0\0\20", "key_length\4\0\0\0\17"), {"attention.key_length", "15", "even"}},
-        {"tiny-f32", CHANGE("rms_epsilon\6\0\0\0\254\305\47\67", "rms_epsilon\6\0\0\0\0\0\300\177"), {"rms_epsilon", "nan", "expected"}},
+        {"tiny-f32",
+         CHANGE("rms_epsilon\6\0\0\0\254\305\47\67", "rms_epsilon\6\0\0\0\0\0\300\177"),
+         {"rms_epsilon", "nan", "expected"}},
         {"tiny-f32", CHANGE("rms_epsilon", "rmx_epsilon"), {"rms_epsilon", "missing", NULL}},
-        {"tiny-f32", CHANGE("token_embd.weight\2\0\0\0\40\0\0\0\0\0\0\0\53\1", "token_embd.weight\2\0\0\0\40\0\0\0\0\0\0\0\52\1"),
+        {"tiny-f32",
+         CHANGE("token_embd.weight\2\0\0\0\40\0\0\0\0\0\0\0\53\1", "token_embd.weight\2\0\0\0\40\0\0\0\0\0\0\0\52\1"),
          {"token_embd.weight", "298", "299"}},
-        {"tiny-f32", CHANGE("output_norm.weight\1\0\0\0\40\0\0\0\0\0\0\0\0", "output_norm.weight\1\0\0\0\40\0\0\0\0\0\0\0\1"),
+        {"tiny-f32",
+         CHANGE("output_norm.weight\1\0\0\0\40\0\0\0\0\0\0\0\0", "output_norm.weight\1\0\0\0\40\0\0\0\0\0\0\0\1"),
          {"output_norm.weight", "F16", "F32"}},
-        {"tiny-f32", CHANGE("attention.key_length", "attention.kex_length"), {NULL, NULL, NULL}}, /* falls back to width / heads */
+        {"tiny-f32",
+         CHANGE("attention.key_length", "attention.kex_length"),
+         {NULL, NULL, NULL}}, /* falls back to width / heads */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char path[256];
@@ -825,8 +862,11 @@ static void test_bad_models(void **state)
     }
     struct engine *engine;
     struct error e = {0};
-    struct engine_options options[] = {{.model = MODEL, .kernels = "quantum"}, {.model = MODEL, .kv_memory = 100},
-                                       {.model = MODEL, .threads = -1}, {.model = MODEL, .batch = 5000}, {.model = TINY "none.gguf"}};
+    struct engine_options options[] = {{.model = MODEL, .kernels = "quantum"},
+                                       {.model = MODEL, .kv_memory = 100},
+                                       {.model = MODEL, .threads = -1},
+                                       {.model = MODEL, .batch = 5000},
+                                       {.model = TINY "none.gguf"}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         assert_int_not_equal(engine_open(&engine, &options[i], &e), OK);
         assert_true(e.message[0]);
@@ -872,7 +912,8 @@ static void test_nan(void **state)
 static void test_info(void **state)
 {
     (void)state;
-    struct engine *engine = open_with((struct engine_options){.model = TINY "tiny-keylength-f32.gguf", .kernels = "reference", .threads = 2});
+    struct engine *engine = open_with(
+        (struct engine_options){.model = TINY "tiny-keylength-f32.gguf", .kernels = "reference", .threads = 2});
     const struct engine_info *i = engine_info(engine);
     assert_string_equal(i->name, "tiny-keylength-f32");
     assert_string_equal(i->architecture, "llama");
@@ -905,12 +946,22 @@ int main(void)
     for (int i = 0; i < 512; i++)
         prompt[i] = 3 + (int)(random_uniform(1, 2, (uint64_t)i) * 290);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_logprobs),        cmocka_unit_test(test_same_bits),       cmocka_unit_test(test_decoding_is_prefill),
+        cmocka_unit_test(test_logprobs),
+        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_decoding_is_prefill),
         cmocka_unit_test(test_draws),
-        cmocka_unit_test(test_sharing),         cmocka_unit_test(test_limits_of_a_pass), cmocka_unit_test(test_preemption),
-        cmocka_unit_test(test_scattered_path),  cmocka_unit_test(test_join_and_leave),  cmocka_unit_test(test_forget),
-        cmocka_unit_test(test_endings),         cmocka_unit_test(test_bad_requests),    cmocka_unit_test(test_memory_too_small),
-        cmocka_unit_test(test_bad_models),      cmocka_unit_test(test_nan),             cmocka_unit_test(test_info),
+        cmocka_unit_test(test_sharing),
+        cmocka_unit_test(test_limits_of_a_pass),
+        cmocka_unit_test(test_preemption),
+        cmocka_unit_test(test_scattered_path),
+        cmocka_unit_test(test_join_and_leave),
+        cmocka_unit_test(test_forget),
+        cmocka_unit_test(test_endings),
+        cmocka_unit_test(test_bad_requests),
+        cmocka_unit_test(test_memory_too_small),
+        cmocka_unit_test(test_bad_models),
+        cmocka_unit_test(test_nan),
+        cmocka_unit_test(test_info),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

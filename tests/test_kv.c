@@ -1,5 +1,5 @@
-/* The cache: random forks, appends, departures, forgetting and eviction against a model that copies whole paths; what is
- * shared, what is freed, and who is evicted first, by hand. */
+/* The cache: random forks, appends, departures, forgetting and eviction against a model that copies whole paths; what
+ * is shared, what is freed, and who is evicted first, by hand. */
 #include "engine/kv.h"
 
 #include <setjmp.h>
@@ -70,7 +70,8 @@ static int append(struct engine_kv *kv, struct path *p, const int *ids, int n)
     for (int i = 0; i < n; i++) {
         p->ids[p->count] = ids[i];
         uint64_t hash = prefix_hash(p, p->count);
-        memcpy(engine_kv_block(kv, p->branch, p->count) + (size_t)(p->count % KERNEL_CELLS) * sizeof hash, &hash, sizeof hash);
+        memcpy(engine_kv_block(kv, p->branch, p->count) + (size_t)(p->count % KERNEL_CELLS) * sizeof hash, &hash,
+               sizeof hash);
         p->count++;
     }
     return 1;

@@ -1,5 +1,6 @@
-/* A real model against an independent implementation in fp32: log-probabilities of eight texts by every kernel set, and greedy
- * continuations by the exact one, decoded token by token over the cache. Skipped where the model or a reference is not there. */
+/* A real model against an independent implementation in fp32: log-probabilities of eight texts by every kernel set, and
+ * greedy continuations by the exact one, decoded token by token over the cache. Skipped where the model or a reference
+ * is not there. */
 #include "engine/engine.h"
 #include "reference_text.h"
 
@@ -93,16 +94,16 @@ static void test_logprobs(void **state)
             continue;
         engine = open_model((*set)->name);
         struct difference d = compare(engine, &file);
-        print_message("%s: mean |difference| of a log-probability %.3g, most %.3g, same top token %.1f %% of %d\n", (*set)->name, d.mean, d.most,
-                      100.0 * d.same_top / d.tokens, d.tokens);
+        print_message("%s: mean |difference| of a log-probability %.3g, most %.3g, same top token %.1f %% of %d\n",
+                      (*set)->name, d.mean, d.most, 100.0 * d.same_top / d.tokens, d.tokens);
         assert_true(d.mean <= (strcmp((*set)->name, "reference") ? FAST_BOUND : EXACT_BOUND));
         engine_close(engine);
     }
     reference_free(&file);
 }
 
-/* Each token of each continuation is asked for by itself, after those of the reference: a request extends the path that the one
- * before it left in the cache by one position. */
+/* Each token of each continuation is asked for by itself, after those of the reference: a request extends the path that
+ * the one before it left in the cache by one position. */
 static void test_continuations(void **state)
 {
     (void)state;
@@ -122,7 +123,10 @@ static void test_continuations(void **state)
         struct engine_result r;
         int first = 0, id;
         for (int i = 0; i < file.count; i++) {
-            struct engine_request q = {.prompt = paths[i].ids, .prompt_count = paths[i].count, .max_tokens = 1, .ignore_end = 1,
+            struct engine_request q = {.prompt = paths[i].ids,
+                                       .prompt_count = paths[i].count,
+                                       .max_tokens = 1,
+                                       .ignore_end = 1,
                                        .sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1}};
             assert_int_equal(engine_submit(engine, &q, &id, NULL), OK);
             first = i ? first : id;
@@ -139,15 +143,17 @@ static void test_continuations(void **state)
             } else if (t->margins[step] < NEAR_TIE) {
                 near++;
             } else {
-                fail_msg("prompt %s, token %d: %d, expected %d (margin %g)", t->name, step, r.tokens[0].id, t->next[step], (double)t->margins[step]);
+                fail_msg("prompt %s, token %d: %d, expected %d (margin %g)", t->name, step, r.tokens[0].id,
+                         t->next[step], (double)t->margins[step]);
             }
             engine_tokens_add(&paths[i], t->next[step]);
             total++;
             engine_result_free(&r);
         }
     }
-    print_message("reference: %d of %d greedy tokens, %d near ties chosen otherwise; mean |difference| of a log-probability %.2g\n", agree, total,
-                  near, sum / agree);
+    print_message("reference: %d of %d greedy tokens, %d near ties chosen otherwise; mean |difference| of a "
+                  "log-probability %.2g\n",
+                  agree, total, near, sum / agree);
     assert_true(sum / agree < EXACT_BOUND);
     for (int i = 0; i < file.count; i++)
         engine_tokens_free(&paths[i]);

@@ -1,5 +1,5 @@
-/* From logits to tokens: each filter on a distribution worked by hand, all of them against a plain sort in double precision,
- * frequencies by chi-square, and what must be refused. */
+/* From logits to tokens: each filter on a distribution worked by hand, all of them against a plain sort in double
+ * precision, frequencies by chi-square, and what must be refused. */
 #include "engine/sample.h"
 
 #include <math.h>
@@ -57,7 +57,8 @@ static double log_sum(const float *logits, int n)
 }
 
 /* The token, or -1 when the draw or a filter falls so near a boundary that rounding may decide. */
-static int sample_by_sorting(const float *logits, int n, const struct engine_sampling *s, const int *recent, int recent_count, double draw)
+static int sample_by_sorting(const float *logits, int n, const struct engine_sampling *s, const int *recent,
+                             int recent_count, double draw)
 {
     float *copy = xmalloc((size_t)n * sizeof *copy);
     memcpy(copy, logits, (size_t)n * sizeof *copy);
@@ -107,7 +108,8 @@ static int sample_by_sorting(const float *logits, int n, const struct engine_sam
     return chosen;
 }
 
-static struct engine_token sample(float *logits, int n, const struct engine_sampling *s, const int *recent, int recent_count, double draw)
+static struct engine_token sample(float *logits, int n, const struct engine_sampling *s, const int *recent,
+                                  int recent_count, double draw)
 {
     struct engine_token out;
     struct error e;
@@ -124,7 +126,12 @@ static float *random_logits(int n)
     int kind = below(6);
     for (int i = 0; i < n; i++) {
         double u = uniform() + uniform() + uniform() + uniform() - 2;
-        x[i] = (float)(kind == 0 ? 8 * u : kind == 1 ? below(5) : kind == 2 ? 4 * u : kind == 3 ? 1e37 * u : kind == 4 ? 0.01 * u : 30 * u);
+        x[i] = (float)(kind == 0   ? 8 * u
+                       : kind == 1 ? below(5)
+                       : kind == 2 ? 4 * u
+                       : kind == 3 ? 1e37 * u
+                       : kind == 4 ? 0.01 * u
+                                   : 30 * u);
         if (kind == 2 && below(10))
             x[i] = -INFINITY;
     }
@@ -201,9 +208,10 @@ static void test_against_sorting(void **state)
 
 /* --- by hand ----------------------------------------------------------------------------------------------------- */
 
-/* The token as the draw goes through [0, 1): expected probabilities in the order in which tokens come, and their ids. */
-static void check_distribution(float *logits, int n, const struct engine_sampling *s, const int *recent, int recent_count,
-                               const double *p, const int *ids, int kept)
+/* The token as the draw goes through [0, 1): expected probabilities in the order in which tokens come, and their ids.
+ */
+static void check_distribution(float *logits, int n, const struct engine_sampling *s, const int *recent,
+                               int recent_count, const double *p, const int *ids, int kept)
 {
     double sum = 0;
     for (int i = 0; i < kept; i++) {
@@ -216,7 +224,7 @@ static void check_distribution(float *logits, int n, const struct engine_samplin
     assert_int_equal(sample(logits, n, s, recent, recent_count, 1 - 0x1p-53).id, ids[kept - 1]);
 }
 
-#define CHECK(sampling, recent, count, kept, ...) \
+#define CHECK(sampling, recent, count, kept, ...)                                                                      \
     check_distribution(x, 5, &(sampling), recent, count, (const double[]){__VA_ARGS__}, ids, kept)
 
 static void test_filters(void **state)
@@ -258,7 +266,8 @@ static void test_filters(void **state)
     const int recent[] = {0, 3, 0, 0}, order[] = {1, 0, 2, 4, 3};
     double e[5] = {exp(3), exp(2), exp(0), exp(-1), exp(-2)}, sum = e[0] + e[1] + e[2] + e[3] + e[4];
     s = plain, s.repetition_penalty = 2;
-    check_distribution(y, 5, &s, recent, 4, (const double[]){e[0] / sum, e[1] / sum, e[2] / sum, e[3] / sum, e[4] / sum}, order, 5);
+    check_distribution(y, 5, &s, recent, 4,
+                       (const double[]){e[0] / sum, e[1] / sum, e[2] / sum, e[3] / sum, e[4] / sum}, order, 5);
     s.temperature = 0;
     assert_int_equal(sample(y, 5, &s, recent, 4, 0.9).id, 1);
     assert_true(fabs((double)sample(y, 5, &s, recent, 4, 0.9).logprob - (3 - log_sum(y, 5))) < 1e-6);

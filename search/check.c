@@ -6,7 +6,6 @@
 
 static void describe(const struct search_task *task, const char *strategy, int rows, struct string *about)
 {
-    static const char *const verifiers[] = {"none", "text", "numeric", "arithmetic", "sorting", "knights", "chain"};
     string_addf(about, "%s: %s\n", task->name, task->about);
     string_addf(about, "  problem    %s\n", task->form);
     string_addf(about, "  strategy   %s\n", strategy);
@@ -15,7 +14,7 @@ static void describe(const struct search_task *task, const char *strategy, int r
         if (search_task_has(task, (enum search_purpose)purpose))
             string_addf(about, " %s", search_purpose_name((enum search_purpose)purpose));
     string_addf(about, "\n  steps      %d at most, %s\n", task->steps, task->continues ? "one growing answer" : "each asked anew");
-    string_addf(about, "  verifier   %s\n", verifiers[task->verifier]);
+    string_addf(about, "  verifier   %s\n", search_verifiers[task->verifier]);
     if (task->data_file)
         string_addf(about, "  data       %s, %d row%s\n", task->data_file, rows, rows == 1 ? "" : "s");
     if (task->generator)

@@ -40,6 +40,7 @@ enum search_verifier {
     SEARCH_VERIFIER_NONE, SEARCH_VERIFIER_TEXT, SEARCH_VERIFIER_NUMERIC, /* answers alone */
     SEARCH_VERIFIER_ARITHMETIC, SEARCH_VERIFIER_SORTING, SEARCH_VERIFIER_KNIGHTS, SEARCH_VERIFIER_CHAIN, /* each step, exactly */
 };
+extern const char *const search_verifiers[]; /* their names, NULL at the end */
 enum search_otherwise { SEARCH_OTHERWISE_NONE, SEARCH_OTHERWISE_NUMBER, SEARCH_OTHERWISE_TEXT };
 
 struct search_task {

@@ -312,15 +312,16 @@ static int read_thought(struct search_task *task, const struct search_yaml *root
     return optional_patterns(map, "pattern", &task->thought, e);
 }
 
+const char *const search_verifiers[] = {"none", "text", "numeric", "arithmetic", "sorting", "knights", "chain", NULL};
+
 static int read_verifier(struct search_task *task, const struct search_yaml *root, struct error *e)
 {
-    static const char *const kinds[] = {"none", "text", "numeric", "arithmetic", "sorting", "knights", "chain", NULL};
     static const char *const ends[] = {"answer", "number", NULL};
     static const char *const known[] = {"kind", "ends", NULL};
     const struct search_yaml *map, *node;
     int kind, status = search_yaml_need(root, "verifier", &map, e);
     if (status || (status = search_yaml_known(map, known, e)) || (status = search_yaml_need(map, "kind", &node, e)) ||
-        (status = search_yaml_choice(node, kinds, &kind, e)))
+        (status = search_yaml_choice(node, search_verifiers, &kind, e)))
         return status;
     task->verifier = (enum search_verifier)kind;
     if (task->verifier != SEARCH_VERIFIER_ARITHMETIC)

@@ -147,6 +147,17 @@ const char *search_task_value(const struct search_task *task, const char *comple
     return label < 0 ? NULL : task->labels[label];
 }
 
+const char *search_task_worst(const struct search_task *task)
+{
+    int least = 0, equals = 0;
+    for (int i = 1; i < task->label_count; i++)
+        if (task->weights[i] < task->weights[least])
+            least = i;
+    for (int i = 0; i < task->label_count; i++)
+        equals += task->weights[i] == task->weights[least];
+    return task->label_count > 1 && equals == 1 ? task->labels[least] : NULL;
+}
+
 int search_task_vote(const struct search_task *task, const char *completion, int candidates)
 {
     struct search_cut cut;

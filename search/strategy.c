@@ -20,10 +20,12 @@ static const struct search_strategy_about abouts[] = {
      "n=16 m=4 evaluate=value aggregate=last|min|prod weighted=0|1 n_evaluate_sample=3"},
     {"tot", "tree of thoughts, breadth first: generate, evaluate, keep b (Yao et al. 2023)",
      "b=5 generate=propose|sample evaluate=value|vote select=greedy|sample n_generate_sample=5 n_evaluate_sample=3"},
+    {"tot-dfs", "tree of thoughts, depth first: the best thought first, back from what is judged impossible",
+     "children=3 limit=100 generate=propose|sample evaluate=value first=1|0 n_generate_sample=5 n_evaluate_sample=3"},
 };
 static const struct search_strategy *const strategies[] = {&search_greedy,    &search_sample, &search_self_consistency,
                                                            &search_best_of_n, &search_beam,   &search_dvts,
-                                                           &search_tot};
+                                                           &search_tot,       &search_tot_dfs};
 enum { STRATEGIES = sizeof strategies / sizeof *strategies };
 _Static_assert(sizeof abouts / sizeof *abouts == STRATEGIES, "every strategy has its line of help");
 
@@ -163,6 +165,7 @@ static int no_prompt(const struct search_parameters *p, const struct search_task
 
 static int match_task(struct search_parameters *out, unsigned given, const struct search_task *task, struct error *e)
 {
+    out->worst = search_task_worst(task);
     if (out->strategy->samples && !search_task_has(task, SEARCH_SAMPLE))
         return no_prompt(out, task, "sample", e);
     for (int i = 0; i < out->strategy->parameter_count; i++) {

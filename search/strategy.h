@@ -30,6 +30,7 @@ struct search_parameters {
     const struct search_strategy *strategy;
     int value[SEARCH_PARAMETERS]; /* in the order of the strategy's table */
     double real[SEARCH_PARAMETERS];
+    const char *worst; /* the task's value label of least weight, the task's own (search_task_worst) */
 };
 
 /* Read "tot,b=5,generate=propose". With a task, prompts it does not have are refused, or stood in for where nothing was
@@ -74,7 +75,7 @@ struct search_strategy {
 /* The strategy of that name, or NULL. */
 const struct search_strategy *search_strategy_find(const char *name);
 extern const struct search_strategy search_greedy, search_sample, search_self_consistency, search_best_of_n,
-    search_beam, search_dvts, search_tot;
+    search_beam, search_dvts, search_tot, search_tot_dfs;
 
 /* --- what several of them ask of a tree -------------------------------------------------------------------------- */
 

@@ -66,6 +66,8 @@ char *search_step_meant(const char *state, const char *thought);
 /* Value: the label of a completion (owned by the task) and its weight, or NULL: unreadable (weight: what the task says for it).
  * Vote: the candidate's number 1..candidates, or 0: unreadable. */
 const char *search_task_value(const struct search_task *task, const char *completion, double *weight);
+/* The one value label of least weight, owned by the task: "impossible". NULL: no label weighs less than all others. */
+const char *search_task_worst(const struct search_task *task);
 int search_task_vote(const struct search_task *task, const char *completion, int candidates);
 
 #endif

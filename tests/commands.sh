@@ -130,6 +130,7 @@ same $tiny -t tests/tiny.yaml -s best-of-n,n=6,judge=steps,aggregate=min,weighte
 same $tiny -t tests/tiny.yaml -s best-of-n,n=5,evaluate=vote 'ab'
 same $tiny -t tests/tiny.yaml -s beam,n=4,m=2 'ab'
 same $tiny -t tests/tiny.yaml -s dvts,n=6,m=3,weighted=1 'ab'
+same $tiny -t tests/tiny.yaml -s tot-dfs,generate=sample,limit=6,first=0 'ab'
 same $tiny -t countdown -s greedy '24: 4 4 10'
 if [ -r "$real" ]; then
     same "$real" -t ask -s self-consistency,m=8 'What is 8 * 7?'

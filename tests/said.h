@@ -22,6 +22,7 @@ static inline char *say(const struct search_tree *tree, const char *spec, int sp
     struct string out = {0};
     assert_int_equal(search_parameters_parse(&p, spec, NULL, &e), OK);
     *plan = (struct search_plan){0};
+    p.worst = "impossible"; /* as a task with this label would have it */
     p.strategy->next(tree, &p, spent, plan);
     assert_non_null(plan->why);
     if (plan->kind == SEARCH_PLAN_DONE)

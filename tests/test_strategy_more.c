@@ -354,6 +354,8 @@ static void test_at_random(void **state)
         "dvts,n=6,m=2,weighted=1",
         "dvts,n=9,m=3,aggregate=prod",
         "tot,b=2",
+        "tot-dfs",
+        "tot-dfs,children=2,limit=9,generate=sample,k=3,first=0",
     };
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++)
         for (uint64_t seed = 0; seed < 200; seed++)

@@ -191,6 +191,10 @@ static const char *const strategies[] = {
     "tot,b=2,generate=sample,k=4,n_evaluate=2",
     "tot,b=3,generate=propose,n_evaluate=1,select=sample",
     "tot,b=2,generate=sample,k=3,evaluate=vote,n_evaluate=5",
+    "self-consistency,m=5,weight=normalised,adaptive=1,round=2",
+    "best-of-n,n=3,judge=steps,aggregate=prod,weighted=1,n_evaluate=1",
+    "beam,n=4,m=2,n_evaluate=1",
+    "tot-dfs,limit=4,generate=sample,k=2,n_evaluate=1",
 };
 enum { STRATEGIES = sizeof strategies / sizeof *strategies };
 

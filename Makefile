@@ -57,8 +57,8 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(FLAGS) $(CFLAGS) $(EXTRA) -c -o $@ $<
 
 # Files named for an instruction set are compiled for it; which runs is chosen at run time.
-$(BUILD)/kernels/avx2%.o: EXTRA := -mavx2 -mfma -mf16c -O3
-$(BUILD)/kernels/reference%.o: EXTRA := -O3
+$(BUILD)/kernels/avx2%o: EXTRA := -mavx2 -mfma -mf16c -O3
+$(BUILD)/kernels/reference%o: EXTRA := -O3
 
 $(BUILD)/tests/%: tests/%.c $(ARCHIVE)
 	@mkdir -p $(@D)

@@ -5,9 +5,12 @@
 #include <string.h>
 
 #ifdef __x86_64__
+#include <cpuid.h>
+
 int kernel_machine_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    unsigned a, b, c, d; /* not every compiler's builtin knows the name f16c: bit 29 of leaf 1 */
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
 }
 #endif
 

@@ -10,6 +10,8 @@ enum { BATCH = 32, MAX_BATCH = 1024, MAX_THREADS = 256 };
 
 static int check_options(const struct engine_options *o, struct error *e)
 {
+    if (!o->model)
+        return error_set(e, ERROR_USAGE, "no model given; expected the path of a GGUF file");
     if (o->threads < 0 || o->threads > MAX_THREADS)
         return error_set(e, ERROR_USAGE, "--threads %d: expected 1 to %d, or 0 for all there are", o->threads,
                          MAX_THREADS);

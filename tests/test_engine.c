@@ -862,11 +862,9 @@ static void test_bad_models(void **state)
     }
     struct engine *engine;
     struct error e = {0};
-    struct engine_options options[] = {{.model = MODEL, .kernels = "quantum"},
-                                       {.model = MODEL, .kv_memory = 100},
-                                       {.model = MODEL, .threads = -1},
-                                       {.model = MODEL, .batch = 5000},
-                                       {.model = TINY "none.gguf"}};
+    struct engine_options options[] = {
+        {.model = MODEL, .kernels = "quantum"}, {.model = MODEL, .kv_memory = 100}, {.model = MODEL, .threads = -1},
+        {.model = MODEL, .batch = 5000},        {.model = TINY "none.gguf"},        {.model = NULL}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         assert_int_not_equal(engine_open(&engine, &options[i], &e), OK);
         assert_true(e.message[0]);

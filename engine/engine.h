@@ -92,6 +92,17 @@ struct engine_sampling {
     float repetition_penalty; /* 1: off; over the last 64 tokens, prompt included (Keskar et al. 2019) */
 };
 #define ENGINE_SAMPLING_DEFAULT ((struct engine_sampling){.temperature = 0.7f, .top_p = 1.0f, .repetition_penalty = 1.0f})
+/* `chosen` where it says something, `otherwise` for its fields below 0. */
+static inline struct engine_sampling engine_sampling_choose(struct engine_sampling chosen, struct engine_sampling otherwise)
+{
+    return (struct engine_sampling){
+        .temperature = chosen.temperature >= 0 ? chosen.temperature : otherwise.temperature,
+        .top_k = chosen.top_k >= 0 ? chosen.top_k : otherwise.top_k,
+        .top_p = chosen.top_p >= 0 ? chosen.top_p : otherwise.top_p,
+        .min_p = chosen.min_p >= 0 ? chosen.min_p : otherwise.min_p,
+        .repetition_penalty = chosen.repetition_penalty >= 0 ? chosen.repetition_penalty : otherwise.repetition_penalty,
+    };
+}
 
 enum { ENGINE_TOP = 8 };
 struct engine_choice {

@@ -250,17 +250,7 @@ static int open_problem(struct search *s, const struct search_options *o, struct
 
 static struct engine_sampling choose_sampling(const struct search_options *o, const struct search_strategy *strategy)
 {
-    struct engine_sampling sampling = search_task_sampling(o->task);
-    if (o->sampling.temperature >= 0)
-        sampling.temperature = o->sampling.temperature;
-    if (o->sampling.top_k >= 0)
-        sampling.top_k = o->sampling.top_k;
-    if (o->sampling.top_p >= 0)
-        sampling.top_p = o->sampling.top_p;
-    if (o->sampling.min_p >= 0)
-        sampling.min_p = o->sampling.min_p;
-    if (o->sampling.repetition_penalty >= 0)
-        sampling.repetition_penalty = o->sampling.repetition_penalty;
+    struct engine_sampling sampling = engine_sampling_choose(o->sampling, search_task_sampling(o->task));
     if (strategy->temperature >= 0)
         sampling.temperature = (float)strategy->temperature;
     return sampling;

@@ -115,6 +115,16 @@ json_t *tui_json_text(const char *bytes, size_t n)
     return value;
 }
 
+char *tui_token_quoted(const struct engine *engine, int id)
+{
+    size_t n;
+    const char *text = engine_token_text(engine, id, &n);
+    json_t *value = tui_json_text(text, n);
+    char *quoted = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    json_decref(value);
+    return quoted;
+}
+
 int tui_complete(struct engine *engine, const struct engine_request *request, struct engine_result *out, struct error *e)
 {
     int id, live, code = engine_submit(engine, request, &id, e);

@@ -16,6 +16,8 @@ int tui_read_text(const struct tui_options *o, struct string *out, struct error 
 void tui_print_json(json_t *value);
 /* Bytes as a JSON string: what is not UTF-8 becomes U+FFFD, everything else stays. */
 json_t *tui_json_text(const char *bytes, size_t n);
+/* The text of a token as a quoted string of ASCII, for a person to tell blanks apart; malloc'ed. */
+char *tui_token_quoted(const struct engine *engine, int id);
 /* Run one request to its end. */
 int tui_complete(struct engine *engine, const struct engine_request *request, struct engine_result *out, struct error *e);
 

@@ -100,14 +100,8 @@ static int run(const struct tui_options *o)
             code = error_set(&e, ERROR_INPUT, "nothing to continue: give a prompt, or pipe one to standard input");
     }
     if (!code) {
-        struct engine_sampling sampling = ENGINE_SAMPLING_DEFAULT;
-        sampling.temperature = o->sampling.temperature >= 0 ? o->sampling.temperature : sampling.temperature;
-        sampling.top_k = o->sampling.top_k >= 0 ? o->sampling.top_k : sampling.top_k;
-        sampling.top_p = o->sampling.top_p >= 0 ? o->sampling.top_p : sampling.top_p;
-        sampling.min_p = o->sampling.min_p >= 0 ? o->sampling.min_p : sampling.min_p;
-        sampling.repetition_penalty = o->sampling.repetition_penalty >= 0 ? o->sampling.repetition_penalty : sampling.repetition_penalty;
         struct engine_request request = {
-            .prompt = tokens.ids, .prompt_count = tokens.count, .max_tokens = o->n ? o->n : 64, .sampling = sampling, .seed = o->seed,
+            .prompt = tokens.ids, .prompt_count = tokens.count, .max_tokens = o->n ? o->n : 64, .sampling = engine_sampling_choose(o->sampling, ENGINE_SAMPLING_DEFAULT), .seed = o->seed,
         };
         code = stream(o, engine, &request, &result, &e);
     }

@@ -26,16 +26,12 @@ static void print_score(const struct tui_options *o, struct engine *engine, cons
         return;
     }
     for (int i = 0; i < tokens->count; i++) {
-        size_t n;
-        const char *text = engine_token_text(engine, tokens->ids[i], &n);
-        json_t *quoted = tui_json_text(text, n);
-        char *shown = json_dumps(quoted, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+        char *shown = tui_token_quoted(engine, tokens->ids[i]);
         if (i)
             printf("%10.4f %6d  %s\n", (double)r->tokens[i - 1].logprob, tokens->ids[i], shown);
         else
             printf("%10s %6d  %s\n", "-", tokens->ids[i], shown);
         free(shown);
-        json_decref(quoted);
     }
     printf("%d tokens, perplexity %.4f\n", tokens->count, perplexity);
 }

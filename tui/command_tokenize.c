@@ -24,13 +24,9 @@ static int tokenize(const struct tui_options *o)
         } else {
             struct string shown = {0};
             for (int i = 0; i < tokens.count; i++) {
-                size_t n;
-                const char *piece = engine_token_text(engine, tokens.ids[i], &n);
-                json_t *quoted = tui_json_text(piece, n);
-                char *line = json_dumps(quoted, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+                char *line = tui_token_quoted(engine, tokens.ids[i]);
                 string_addf(&shown, "%6d  %s\n", tokens.ids[i], line);
                 free(line);
-                json_decref(quoted);
             }
             fputs(string_text(&shown), stdout);
             string_free(&shown);

@@ -10,7 +10,7 @@ static void describe(const struct search_task *task, const char *strategy, int r
     string_addf(about, "  problem    %s\n", task->form);
     string_addf(about, "  strategy   %s\n", strategy);
     string_add(about, "  prompts   ");
-    for (int purpose = 0; purpose < SEARCH_PURPOSES; purpose++)
+    for (int purpose = 0; purpose < SEARCH_SECTIONS; purpose++)
         if (search_task_has(task, (enum search_purpose)purpose))
             string_addf(about, " %s", search_purpose_name((enum search_purpose)purpose));
     string_addf(about, "\n  steps      %d at most, %s\n", task->steps, task->continues ? "one growing answer" : "each asked anew");

@@ -1,5 +1,6 @@
 #include "search/event.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,8 @@ static void free_content(struct search_event *event)
 {
     switch (event->kind) {
     case SEARCH_EVENT_SESSION:
+    case SEARCH_EVENT_SETTING:
+        free(event->session.judge_model);
         free(event->session.task);
         free(event->session.problem);
         free(event->session.expected);
@@ -57,6 +60,11 @@ static void free_content(struct search_event *event)
         for (int i = 0; i < event->decision.tally_count; i++)
             free(event->decision.tally[i].answer);
         free(event->decision.tally);
+        free(event->decision.backups);
+        break;
+    case SEARCH_EVENT_REVOTE:
+        free(event->revote.excluded);
+        free(event->revote.weight);
         break;
     case SEARCH_EVENT_RESULT:
         free(event->result.strategy);
@@ -66,6 +74,9 @@ static void free_content(struct search_event *event)
     case SEARCH_EVENT_PRUNE:
     case SEARCH_EVENT_UNDO:
     case SEARCH_EVENT_REDO:
+    case SEARCH_EVENT_KEEP:
+    case SEARCH_EVENT_BACK:
+    case SEARCH_EVENT_KINDS:
         break;
     }
 }
@@ -122,6 +133,46 @@ char *search_text(const char *bytes, size_t n, size_t *starts, int count)
 
 const char *search_purpose_name(enum search_purpose purpose)
 {
-    static const char *const names[] = {"sample", "propose", "value", "vote"};
+    static const char *const names[SEARCH_PURPOSES] = {"sample",          "propose",        "value",      "vote",
+                                                       "self-evaluation", "process-reward", "likelihood", "agreement",
+                                                       "verifier",        "oracle"};
     return names[purpose];
+}
+
+static void round_number(double *x)
+{
+    char digits[32];
+    snprintf(digits, sizeof digits, "%.9g", *x);
+    if (isfinite(*x))
+        *x = strtod(digits, NULL);
+}
+
+void search_event_round(struct search_event *event)
+{
+    switch (event->kind) {
+    case SEARCH_EVENT_SESSION:
+    case SEARCH_EVENT_SETTING:
+        round_number(&event->session.budget_flops);
+        round_number(&event->session.budget_time);
+        break;
+    case SEARCH_EVENT_COMPLETION:
+        round_number(&event->completion.usage.flops);
+        break;
+    case SEARCH_EVENT_JUDGEMENT:
+        round_number(&event->judgement.most);
+        for (int i = 0; i < event->judgement.count; i++)
+            round_number(&event->judgement.scores[i]);
+        break;
+    case SEARCH_EVENT_DECISION:
+        for (int i = 0; i < event->decision.tally_count; i++)
+            round_number(&event->decision.tally[i].logprob);
+        for (int i = 0; i < event->decision.backup_count; i++)
+            round_number(&event->decision.backups[i].reward);
+        break;
+    case SEARCH_EVENT_RESULT:
+        round_number(&event->result.usage.flops);
+        break;
+    default:
+        break;
+    }
 }

@@ -8,6 +8,8 @@
  * with it. */
 struct search_event *search_event_make(enum search_event_kind kind, int64_t number, int step);
 
+extern const char *const search_event_names[]; /* as in the JSON, by kind */
+
 /* A copy of items with its own lists of nodes, and the end of such a list. */
 struct search_item *search_items_copy(const struct search_item *items, int count);
 void search_items_free(struct search_item *items, int count);
@@ -18,6 +20,10 @@ void search_items_free(struct search_item *items, int count);
 char *search_text(const char *bytes, size_t n, size_t *starts, int count);
 
 int search_item_grows(const struct search_item *item); /* sample or propose: it makes thoughts */
+
+/* Round the numbers of an event to the nine digits that its line of JSON has, so that a log read back is the same log,
+ * and what follows from it too. (Log-probabilities of tokens are floats: nine digits are all they have.) */
+void search_event_round(struct search_event *event);
 /* Item i of the plan in progress is neither complete nor pruned (tree.c). */
 int search_item_open(const struct search_tree *tree, int i);
 

@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const search_event_names[SEARCH_EVENT_KINDS] = {"session", "plan",  "completion", "thought", "judgement",
+                                                            "decision", "prune", "undo",       "redo",    "result",
+                                                            "keep",    "revote", "setting",    "back"};
+
 /* Text in events is UTF-8 already, except where it did not come from the model (a path, a problem): that is made so
  * here. */
 static json_t *text(const char *s)
@@ -80,6 +84,16 @@ static void add_session(json_t *o, const struct search_event *event)
     set(o, "sampling", sampling);
     set(o, "budget_tokens",
         event->session.budget_tokens > 0 ? json_integer(event->session.budget_tokens) : json_null());
+    if (event->session.budget_flops > 0)
+        set(o, "budget_flops", real(event->session.budget_flops));
+    if (event->session.budget_nodes > 0)
+        set(o, "budget_nodes", json_integer(event->session.budget_nodes));
+    if (event->session.budget_time > 0)
+        set(o, "budget_time", real(event->session.budget_time));
+    if (event->session.judge_model)
+        set(o, "judge_model", text(event->session.judge_model));
+    if (event->session.grammar)
+        set(o, "grammar", json_true());
 }
 
 static void add_plan(json_t *o, const struct search_event *event)
@@ -91,10 +105,15 @@ static void add_plan(json_t *o, const struct search_event *event)
         set(one, "purpose", json_string(search_purpose_name(item->purpose)));
         set(one, "nodes", integers(item->nodes, item->count));
         set(one, "samples", json_integer(item->samples));
+        if (item->fork)
+            set(one, "fork",
+                json_pack("{s:I, s:i, s:i}", "completion", (json_int_t)item->fork, "token", item->token, "id", item->id));
         json_array_append_new(items, one);
     }
     set(o, "why", text(event->plan.why));
     set(o, "items", items);
+    if (event->plan.by_user)
+        set(o, "by", json_string("user"));
 }
 
 static json_t *token(const struct engine_token *t, const struct engine *engine)
@@ -130,7 +149,9 @@ static void add_completion(json_t *o, const struct search_event *event, const st
     set(o, "prompt",
         event->completion.prompt ? integers(event->completion.prompt, event->completion.prompt_count) : json_null());
     set(o, "text", text(event->completion.text));
-    set(o, "ending", json_string(ending_name(event->completion.ending)));
+    set(o, "ending", json_string(event->completion.clipped ? "budget" : ending_name(event->completion.ending)));
+    if (event->completion.judge)
+        set(o, "judge", json_true());
     struct search_usage usage = event->completion.usage;
     json_t *sums = json_object();
     set_usage(sums, &usage);
@@ -152,6 +173,10 @@ static void add_thought(json_t *o, const struct search_event *event)
     set(o, "final", json_boolean(event->thought.final));
     set(o, "answer", text(event->thought.answer));
     set(o, "correct", verdict(event->thought.correct));
+    if (event->thought.by_user) {
+        set(o, "by", json_string("user"));
+        set(o, "replaces", event->thought.replaces > 0 ? json_integer(event->thought.replaces) : json_null());
+    }
 }
 
 static void add_judgement(json_t *o, const struct search_event *event)
@@ -165,6 +190,8 @@ static void add_judgement(json_t *o, const struct search_event *event)
     set(o, "purpose", json_string(search_purpose_name(event->judgement.purpose)));
     set(o, "nodes", integers(event->judgement.nodes, event->judgement.count));
     set(o, "scores", scores);
+    if (event->judgement.most > 0)
+        set(o, "most", real(event->judgement.most));
     set(o, "labels", labels);
     set(o, "cached", json_boolean(event->judgement.cached));
 }
@@ -185,6 +212,21 @@ static void add_decision(json_t *o, const struct search_event *event)
     set(o, "why", text(event->decision.why));
     set(o, "tally", tally);
     set(o, "tie", json_boolean(event->decision.tie));
+    json_t *backups = json_array();
+    for (int i = 0; i < event->decision.backup_count; i++)
+        json_array_append_new(backups, json_pack("[i, f]", event->decision.backups[i].node, event->decision.backups[i].reward));
+    if (event->decision.backup_count)
+        set(o, "backups", backups);
+    else
+        json_decref(backups);
+    if (event->decision.spent)
+        set(o, "spent", json_true());
+}
+
+static void add_revote(json_t *o, const struct search_event *event)
+{
+    set(o, "excluded", integers(event->revote.excluded, event->revote.count));
+    set(o, "weight", text(event->revote.weight));
 }
 
 static void add_result(json_t *o, const struct search_event *event)
@@ -197,6 +239,8 @@ static void add_result(json_t *o, const struct search_event *event)
     set(o, "why", text(event->result.why));
     set(o, "nodes", json_integer(event->result.nodes));
     set(o, "illegal", json_integer(event->result.illegal));
+    if (event->result.spent)
+        set(o, "spent", json_true());
 }
 
 /* A log may be looked at in a terminal: no control character, nor one that turns text around, may stand in it as such.
@@ -213,14 +257,13 @@ static int append(const char *bytes, size_t n, void *out)
 
 void search_event_json(const struct search_event *event, const struct engine *engine, struct string *out)
 {
-    static const char *const names[] = {"session",  "plan",  "completion", "thought", "judgement",
-                                        "decision", "prune", "undo",       "redo",    "result"};
     json_t *o = json_object();
-    set(o, "event", json_string(names[event->kind]));
+    set(o, "event", json_string(search_event_names[event->kind]));
     set(o, "number", json_integer(event->number));
     set(o, "step", json_integer(event->step));
     switch (event->kind) {
     case SEARCH_EVENT_SESSION:
+    case SEARCH_EVENT_SETTING:
         add_session(o, event);
         break;
     case SEARCH_EVENT_PLAN:
@@ -241,12 +284,24 @@ void search_event_json(const struct search_event *event, const struct engine *en
     case SEARCH_EVENT_PRUNE:
         set(o, "node", json_integer(event->prune.node));
         break;
+    case SEARCH_EVENT_KEEP:
+        set(o, "node", json_integer(event->keep.node));
+        set(o, "on", json_boolean(event->keep.on));
+        break;
+    case SEARCH_EVENT_REVOTE:
+        add_revote(o, event);
+        break;
     case SEARCH_EVENT_UNDO:
     case SEARCH_EVENT_REDO:
         set(o, "target", json_integer(event->undo.target));
         break;
+    case SEARCH_EVENT_BACK:
+        set(o, "target", json_integer(event->back.target));
+        break;
     case SEARCH_EVENT_RESULT:
         add_result(o, event);
+        break;
+    case SEARCH_EVENT_KINDS:
         break;
     }
     /* Nine digits are enough to read a float back as it was. */

@@ -166,10 +166,30 @@ static struct search_usage get_usage(struct reader *r, const json_t *o)
 
 static enum search_purpose get_purpose(struct reader *r, const json_t *o)
 {
-    const char *names[SEARCH_VOTE + 1];
-    for (int i = SEARCH_SAMPLE; i <= SEARCH_VOTE; i++)
+    const char *names[SEARCH_PURPOSES];
+    for (int i = 0; i < SEARCH_PURPOSES; i++)
         names[i] = search_purpose_name((enum search_purpose)i);
-    return (enum search_purpose)get_name(r, o, "purpose", names, SEARCH_VOTE + 1);
+    return (enum search_purpose)get_name(r, o, "purpose", names, SEARCH_PURPOSES);
+}
+
+/* What is only written where it says something. */
+static int has(const json_t *o, const char *key)
+{
+    const json_t *value = json_object_get(o, key);
+    return value && !json_is_null(value);
+}
+
+static int get_mark(struct reader *r, const json_t *o, const char *key)
+{
+    return has(o, key) && get_flag(r, o, key);
+}
+
+static int get_by_user(struct reader *r, const json_t *o)
+{
+    static const char *const names[] = {"user"};
+    if (has(o, "by"))
+        get_name(r, o, "by", names, 1);
+    return has(o, "by");
 }
 
 /* --- kinds of events --------------------------------------------------------------------------------------------- */
@@ -210,6 +230,15 @@ static void read_session(struct reader *r, const json_t *o, struct search_event 
     };
     if (!json_is_null(json_object_get(o, "budget_tokens")))
         event->session.budget_tokens = get_whole(r, o, "budget_tokens", 1, INT64_MAX);
+    if (has(o, "budget_flops"))
+        event->session.budget_flops = get_real(r, o, "budget_flops");
+    if (has(o, "budget_nodes"))
+        event->session.budget_nodes = get_int(r, o, "budget_nodes", 1);
+    if (has(o, "budget_time"))
+        event->session.budget_time = get_real(r, o, "budget_time");
+    if (has(o, "judge_model"))
+        event->session.judge_model = get_text(r, o, "judge_model");
+    event->session.grammar = get_mark(r, o, "grammar");
 }
 
 static void read_plan(struct reader *r, const json_t *o, struct search_event *event)
@@ -226,7 +255,14 @@ static void read_plan(struct reader *r, const json_t *o, struct search_event *ev
         item->samples = get_int(r, one, "samples", 0);
         if (!item->count)
             fail(r, "nodes", "a list of at least one node", json_object_get(one, "nodes"));
+        if (has(one, "fork")) {
+            const json_t *fork = get_object(r, one, "fork");
+            item->fork = get_whole(r, fork, "completion", 1, INT64_MAX);
+            item->token = get_int(r, fork, "token", 0);
+            item->id = get_int(r, fork, "id", 0);
+        }
     }
+    event->plan.by_user = get_by_user(r, o);
 }
 
 static struct engine_token get_token(struct reader *r, const json_t *o)
@@ -250,14 +286,18 @@ static struct engine_token get_token(struct reader *r, const json_t *o)
 
 static void read_completion(struct reader *r, const json_t *o, struct search_event *event)
 {
-    static const char *const endings[] = {"token", "stop", "length", "context", "scored", "cancelled"};
+    static const char *const endings[] = {"token", "stop", "length", "context", "scored", "cancelled", "budget"};
+    enum { BUDGET = sizeof endings / sizeof *endings - 1 };
     int count;
     event->completion.item = get_int(r, o, "item", 0);
     event->completion.sample = (int)get_whole(r, o, "sample", 0, INT_MAX - 1); /* one more counts it */
     if (!json_is_null(json_object_get(o, "prompt")))
         event->completion.prompt = get_ints(r, o, "prompt", &event->completion.prompt_count);
     event->completion.text = get_text(r, o, "text");
-    event->completion.ending = (enum engine_ending)get_name(r, o, "ending", endings, sizeof endings / sizeof *endings);
+    int ending = get_name(r, o, "ending", endings, BUDGET + 1);
+    event->completion.clipped = ending == BUDGET;
+    event->completion.ending = ending == BUDGET ? ENGINE_END_LENGTH : (enum engine_ending)ending;
+    event->completion.judge = get_mark(r, o, "judge");
     event->completion.usage = get_usage(r, get_object(r, o, "usage"));
     const json_t *tokens = get_list(r, o, "tokens", &count);
     event->completion.tokens = xcalloc((size_t)count + 1, sizeof *event->completion.tokens);
@@ -280,6 +320,8 @@ static void read_thought(struct reader *r, const json_t *o, struct search_event 
     event->thought.final = get_flag(r, o, "final");
     event->thought.answer = get_text_or_null(r, o, "answer");
     event->thought.correct = get_verdict(r, o, "correct");
+    event->thought.by_user = get_by_user(r, o);
+    event->thought.replaces = has(o, "replaces") ? get_int(r, o, "replaces", 1) : -1;
 }
 
 static void read_judgement(struct reader *r, const json_t *o, struct search_event *event)
@@ -294,12 +336,28 @@ static void read_judgement(struct reader *r, const json_t *o, struct search_even
     event->judgement.scores = xcalloc((size_t)scores + 1, sizeof *event->judgement.scores);
     for (int i = 0; i < scores; i++)
         event->judgement.scores[i] = real(r, json_array_get(list, (size_t)i), "scores");
+    event->judgement.most = has(o, "most") ? get_real(r, o, "most") : 0;
     list = get_list(r, o, "labels", &labels);
     event->judgement.labels = xcalloc((size_t)labels + 1, sizeof *event->judgement.labels);
     for (int i = 0; i < labels; i++)
         event->judgement.labels[i] = text_or_null(r, json_array_get(list, (size_t)i), "labels");
     event->judgement.samples = labels;
     event->judgement.cached = get_flag(r, o, "cached");
+}
+
+static void read_backups(struct reader *r, const json_t *o, struct search_event *event)
+{
+    int count;
+    const json_t *list = get_list(r, o, "backups", &count);
+    event->decision.backups = xcalloc((size_t)count + 1, sizeof *event->decision.backups);
+    for (int i = 0; i < count; i++) {
+        const json_t *one = json_array_get(list, (size_t)i);
+        if (json_array_size(one) != 2)
+            fail(r, "backups", "pairs of a node and a reward", one);
+        event->decision.backups[i].node = (int)whole(r, json_array_get(one, 0), "backups", 0, INT_MAX);
+        event->decision.backups[i].reward = real(r, json_array_get(one, 1), "backups");
+    }
+    event->decision.backup_count = count;
 }
 
 static void read_decision(struct reader *r, const json_t *o, struct search_event *event)
@@ -318,6 +376,15 @@ static void read_decision(struct reader *r, const json_t *o, struct search_event
     }
     event->decision.tally_count = count;
     event->decision.tie = get_flag(r, o, "tie");
+    event->decision.spent = get_mark(r, o, "spent");
+    if (has(o, "backups"))
+        read_backups(r, o, event);
+}
+
+static void read_revote(struct reader *r, const json_t *o, struct search_event *event)
+{
+    event->revote.excluded = get_ints(r, o, "excluded", &event->revote.count);
+    event->revote.weight = get_text_or_null(r, o, "weight");
 }
 
 static void read_result(struct reader *r, const json_t *o, struct search_event *event)
@@ -330,13 +397,12 @@ static void read_result(struct reader *r, const json_t *o, struct search_event *
     event->result.why = get_text(r, o, "why");
     event->result.nodes = get_int(r, o, "nodes", 0);
     event->result.illegal = get_int(r, o, "illegal", 0);
+    event->result.spent = get_mark(r, o, "spent");
 }
 
 static struct search_event *read_event(struct reader *r, const json_t *o)
 {
-    static const char *const names[] = {"session",  "plan",  "completion", "thought", "judgement",
-                                        "decision", "prune", "undo",       "redo",    "result"};
-    enum search_event_kind kind = (enum search_event_kind)get_name(r, o, "event", names, sizeof names / sizeof *names);
+    enum search_event_kind kind = (enum search_event_kind)get_name(r, o, "event", search_event_names, SEARCH_EVENT_KINDS);
     int64_t number = get_whole(r, o, "number", 0, INT64_MAX);
     int step = get_int(r, o, "step", -1);
     if (r->wrong)
@@ -344,6 +410,7 @@ static struct search_event *read_event(struct reader *r, const json_t *o)
     struct search_event *event = search_event_make(kind, number, step);
     switch (kind) {
     case SEARCH_EVENT_SESSION:
+    case SEARCH_EVENT_SETTING:
         read_session(r, o, event);
         break;
     case SEARCH_EVENT_PLAN:
@@ -361,6 +428,16 @@ static struct search_event *read_event(struct reader *r, const json_t *o)
     case SEARCH_EVENT_DECISION:
         read_decision(r, o, event);
         break;
+    case SEARCH_EVENT_KEEP:
+        event->keep.node = get_int(r, o, "node", 1);
+        event->keep.on = get_flag(r, o, "on");
+        break;
+    case SEARCH_EVENT_REVOTE:
+        read_revote(r, o, event);
+        break;
+    case SEARCH_EVENT_BACK:
+        event->back.target = get_whole(r, o, "target", 0, INT64_MAX);
+        break;
     case SEARCH_EVENT_PRUNE:
         event->prune.node = get_int(r, o, "node", 1);
         break;
@@ -370,6 +447,8 @@ static struct search_event *read_event(struct reader *r, const json_t *o)
         break;
     case SEARCH_EVENT_RESULT:
         read_result(r, o, event);
+        break;
+    case SEARCH_EVENT_KINDS:
         break;
     }
     return event;

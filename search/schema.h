@@ -9,7 +9,7 @@
 #include "search/task.h"
 
 enum {
-    SEARCH_PURPOSES = 4,
+    SEARCH_SECTIONS = SEARCH_PROCESS_REWARD + 1, /* purposes that have a prompt */
     SEARCH_MAX_NUMBERS = 8,             /* that a problem of numbers may have */
     SEARCH_MAX_PROBLEM_BYTES = 1 << 16,
 };
@@ -54,7 +54,7 @@ struct search_task {
 
     int continues, steps;
     struct engine_sampling sampling;
-    struct search_section sections[SEARCH_PURPOSES];
+    struct search_section sections[SEARCH_SECTIONS];
     struct search_patterns thought, answer, value, vote;
     enum search_otherwise otherwise;     /* what is read as the answer when the last step holds none */
     char *candidate;                     /* how one is listed in a vote */

@@ -8,11 +8,11 @@
 
 int search_original(const struct search_tree *tree, int node)
 {
-    for (int other = 1; other < node; other++)
-        if (tree->nodes[other].depth == tree->nodes[node].depth && tree->nodes[other].state != SEARCH_ILLEGAL &&
-            !search_tree_is_pruned(tree, other) && search_same_path(tree, other, node))
-            return other;
-    return node;
+    int first = node;
+    for (int other = tree->nodes[node].same; other > 0; other = tree->nodes[other].same)
+        if (tree->nodes[other].state != SEARCH_ILLEGAL && !search_tree_is_pruned(tree, other))
+            first = other;
+    return first;
 }
 
 int search_value(const struct search_tree *tree, const struct search_nodes *nodes, int samples,

@@ -48,8 +48,20 @@ int search_task_make(const struct search_task *task, enum search_split split, ui
 
 /* --- events ------------------------------------------------------------------------------------------------------ */
 
-enum search_purpose { SEARCH_SAMPLE, SEARCH_PROPOSE, SEARCH_VALUE, SEARCH_VOTE };
-const char *search_purpose_name(enum search_purpose purpose); /* "sample", "propose", "value", "vote" */
+/* What an item is for: two ways to grow a node, then the judges. */
+enum search_purpose {
+    SEARCH_SAMPLE, SEARCH_PROPOSE,
+    SEARCH_VALUE,           /* completions that end in a label; the sum of the labels' weights */
+    SEARCH_VOTE,            /* completions that name one of several candidates */
+    SEARCH_SELF_EVALUATION, /* the probability of the word for yes against that for no, asked after the thought */
+    SEARCH_PROCESS_REWARD,  /* the same of a reward model's good token against its bad one */
+    SEARCH_LIKELIHOOD,      /* exp of the thought's mean log-probability a token */
+    SEARCH_AGREEMENT,       /* the share of the other paths that come to the same: answer, state or text */
+    SEARCH_VERIFIER,        /* the task's own exact verdict, or a command of the user's */
+    SEARCH_ORACLE,          /* 1: the exact solver says it can still be solved; only ever asked when the user says so */
+    SEARCH_PURPOSES,
+};
+const char *search_purpose_name(enum search_purpose purpose); /* "sample", "propose", "value", "vote", "self-evaluation", ... */
 
 struct search_usage {      /* tokens, by what a search with an unlimited cache of its own would compute: the same on every run */
     int64_t prompt;        /* all tokens of all prompts */
@@ -60,14 +72,18 @@ struct search_usage {      /* tokens, by what a search with an unlimited cache o
 
 struct search_item {       /* one prompt, sampled `samples` times */
     enum search_purpose purpose;
-    int *nodes;            /* sample, propose: the node to grow; value: the node judged; vote: the candidates, in order */
+    int *nodes;            /* sample, propose: the node to grow; vote: the candidates, in order; other judges: the node judged */
     int count;
     int samples;
+    int64_t fork;          /* 0, or the number of a completion event whose beginning this one shares: its first `token` tokens, */
+    int token, id;         /* then this token instead of the one that came */
 };
 
 enum search_event_kind {
     SEARCH_EVENT_SESSION, SEARCH_EVENT_PLAN, SEARCH_EVENT_COMPLETION, SEARCH_EVENT_THOUGHT, SEARCH_EVENT_JUDGEMENT,
     SEARCH_EVENT_DECISION, SEARCH_EVENT_PRUNE, SEARCH_EVENT_UNDO, SEARCH_EVENT_REDO, SEARCH_EVENT_RESULT,
+    SEARCH_EVENT_KEEP, SEARCH_EVENT_REVOTE, SEARCH_EVENT_SETTING, SEARCH_EVENT_BACK,
+    SEARCH_EVENT_KINDS,
 };
 
 /* Immutable once made; shared by counting references (search_event_keep / _release, from any thread). Strings are UTF-8,
@@ -78,18 +94,23 @@ struct search_event {
     int references;        /* atomic */
     int step;              /* number of the plan this belongs to; -1 before the first */
     union {
-        struct {           /* the first event; everything needed to do the search again */
+        struct search_setting { /* session: the first event, everything needed to do the search again; setting: what holds from here on */
             char *task, *problem, *expected; /* expected: the known answer, or NULL */
             char *strategy;                  /* with every parameter spelled out: "tot,b=5,generate=propose,..." */
             char *model;                     /* name */
             uint64_t seed;
             struct engine_sampling sampling;
-            int64_t budget_tokens;           /* 0: none */
+            int64_t budget_tokens;           /* 0: none; so the others */
+            double budget_flops, budget_time; /* time in seconds of work, the one budget that does not repeat */
+            int budget_nodes;
+            char *judge_model;               /* the name of a second model that judges, or NULL */
+            int grammar;                     /* the task's grammars hold */
         } session;
         struct {           /* the strategy's next step: items to be done in this order */
             char *why;     /* "propose from 5 states", for a person */
             struct search_item *items;
             int count;
+            int by_user;   /* asked for by the user, not by the strategy */
         } plan;
         struct {           /* one sample of one item: what the model was asked and what it wrote */
             int item, sample;
@@ -99,6 +120,8 @@ struct search_event {
             int count;
             char *text;
             enum engine_ending ending;
+            int clipped;   /* it ended because the budget did: nothing more can be asked for */
+            int judge;     /* of the judge's model, not of the one that grows the tree */
             struct search_usage usage;
         } completion;
         struct {           /* a new node */
@@ -112,12 +135,15 @@ struct search_event {
             int final;             /* nothing can follow: it holds an answer, or the last step was reached */
             char *answer;          /* canonical; or NULL */
             int correct;           /* 1, 0, or -1 not known */
+            int by_user;           /* written by the user */
+            int replaces;          /* by_user: the node it stands in for, which is pruned by it; -1: none */
         } thought;
         struct {           /* the parse of one judge item, all its samples together */
             int item;
-            enum search_purpose purpose; /* value or vote */
+            enum search_purpose purpose;
             int *nodes;            /* judged nodes, in the item's order */
-            double *scores;        /* [count]: value: the sum of the weights; vote: votes for each */
+            double *scores;        /* [count]: value: the sum of the weights; vote: votes for each; others: from 0 to 1 */
+            double most;           /* the greatest score there could be; 0: not known */
             int count;
             char **labels;         /* [samples]: what each completion was read as: "sure", "3"; NULL: could not be read */
             int samples;
@@ -130,16 +156,22 @@ struct search_event {
             struct search_tally { char *answer; int votes; double logprob; int node; } *tally; /* self-consistency: by answer, winner first */
             int tally_count;
             int tie;
+            struct search_backup { int node; double reward; } *backups; /* tree search: one visit, from the leaf up to the root */
+            int backup_count;
+            int spent;             /* the budget was: so in the result */
         } decision;
         struct { int node; } prune;          /* tombstone on the node and so on all below it */
-        struct { int64_t target; } undo;     /* number of the prune event undone, or done again */
+        struct { int node, on; } keep;       /* the path to the node is to be learned from, or no longer */
+        struct { int *excluded, count; char *weight; } revote; /* answers at or below these nodes count no more; weight: of self-consistency, or NULL */
+        struct { int64_t target; } back;     /* number of a plan or decision: the search is again where it was before it */
+        struct { int64_t target; } undo;     /* number of the act undone, or done again */
         struct {
             char *strategy, *answer;         /* answer NULL: none */
             int node;                        /* where it stands, or -1 */
             int correct;                     /* 1, 0, -1 not known */
             char *why;                       /* "plurality 6 of 16", "budget spent" */
             struct search_usage usage;
-            int nodes, illegal;
+            int nodes, illegal, spent;
         } result;
     };
 };
@@ -164,18 +196,30 @@ struct search_node {
     int parent, first_child, last_child, next_sibling; /* -1: none */
     int children, descendants, depth;
     enum search_state state;
-    int pruned;                   /* a tombstone stands on this very node; see search_tree_is_pruned */
+    int pruned;                   /* tombstones on this very node; see search_tree_is_pruned */
+    int gone;                     /* what made it was undone: it has no place in the tree, only its number */
     int kept;                     /* step of the decision that last kept it, -1: never */
+    int training;                 /* the user keeps the path to it, to learn from */
+    int excluded;                 /* its answer, and those below it, have no vote */
+    int visits;                   /* N: backups that passed through it; what was backed up from pruned leaves does not count */
+    double reward_sum, reward_squares, reward_best; /* of these */
     int on_best_path;             /* lies on the path of the result's answer */
     const struct search_event *thought;    /* NULL for the root */
     const struct search_event *completion; /* its tokens; NULL where there are none */
     const struct search_event *judgement;  /* the latest one about it, or NULL */
     double value;                 /* the latest score; NAN: not judged */
+    double reward;                /* the same from 0 to 1 (value over the most there could be); NAN: not judged */
     double logprob;               /* sum over its own tokens */
     int tokens;
+    int sampled;                  /* samples that plans in force asked for here, to grow it */
+    uint64_t path_hash;           /* of the texts of its path */
+    int same;                     /* the latest node before it whose path reads the same, -1: none */
 };
 
-/* Invariant: equal to folding, from nothing, all events so far of which none is an undone prune. Events folded are kept alive. */
+/* The acts of the user (prune, keep, vote again, setting, a thought or a plan of their own, back) stand on one stack that undo and redo move along.
+ * An event is in force unless it is an act that is undone, belongs to a plan that is, or stands between a `back` in force and its target.
+ * Invariant: equal to folding, from nothing, the events in force; but for what is counted over all events: tokens, steps, numbers of nodes.
+ * Events folded are kept alive. */
 struct search_tree {
     struct search_node *nodes;
     int count, capacity;
@@ -183,19 +227,29 @@ struct search_tree {
     int64_t event_count, event_capacity;
     int *kept;                    /* nodes kept by the latest decision; the root before the first */
     int kept_count;
-    int steps;                    /* number of plans so far */
+    int steps;                    /* number of plans so far, undone ones too */
     int step_open;                /* the latest plan is not done: some item of it is not complete and not pruned */
     int *done, done_count, done_capacity; /* of each item of the plan in progress (none: count 0): samples recorded, and one more once judged */
     int items_open;               /* of these items, how many are neither complete nor pruned */
-    int64_t *undo;                /* stack of prune events that u would undo, and U would redo: their numbers */
+    int64_t *undo;                /* stack of the acts that u would undo, and U would redo: their numbers */
     int undo_count, redo_count, undo_capacity; /* undo[0..undo_count) done, undo[undo_count..undo_count+redo_count) undone */
+    unsigned char *out;           /* of each event: it is not in force */
+    int64_t out_capacity;
     struct search_usage usage;
     int illegal;
-    const struct search_event *session, *latest_plan, *latest_decision, *result; /* or NULL */
+    int spent;                    /* the budget is: nothing more can be asked for */
+    int visits;                   /* backups in force */
+    int grown;                    /* items so far that were to grow a node, undone ones too */
+    int *paths, paths_capacity;   /* hash table: of each path the latest node, -1: empty; a power of two, at most half full */
+    const struct search_event *session, *latest_plan, *latest_decision, *result, *revote; /* session: the latest setting. Or NULL */
 };
 void search_tree_fold(struct search_tree *tree, struct search_event *event); /* keeps the event; {0} is the empty tree */
 void search_tree_free(struct search_tree *tree);
-int search_tree_is_pruned(const struct search_tree *tree, int node); /* a tombstone on it or above it */
+int search_tree_is_pruned(const struct search_tree *tree, int node); /* a tombstone on it or above it, or gone */
+/* The tree as it was after the first `count` events of this one; *out is {0} or an earlier such tree, to be freed. */
+void search_tree_at(const struct search_tree *tree, int64_t count, struct search_tree *out);
+/* The latest plan or decision in force, which `back` would take back; -1: none. */
+int64_t search_tree_latest_step(const struct search_tree *tree);
 const char *search_node_text(const struct search_tree *tree, int node); /* never NULL */
 
 /* --- strategies -------------------------------------------------------------------------------------------------- */

@@ -73,17 +73,6 @@ static double posterior_of(const struct votes *votes)
     return beta_posterior(votes->ballots.count ? votes->ballots.list[0].tally.votes : 0, next);
 }
 
-/* Paths that were ever begun: a pruned one is not replaced. */
-static int paths_begun(const struct search_tree *tree)
-{
-    int begun = 0;
-    for (int64_t i = 0; i < tree->event_count; i++)
-        for (int k = 0; tree->events[i]->kind == SEARCH_EVENT_PLAN && k < tree->events[i]->plan.count; k++)
-            if (tree->events[i]->plan.items[k].nodes[0] == 0)
-                begun += tree->events[i]->plan.items[k].samples;
-    return begun;
-}
-
 /* --- what is next ------------------------------------------------------------------------------------------------ */
 
 /* How many paths to begin when so many were. */
@@ -130,7 +119,7 @@ static void next(const struct search_tree *tree, const struct search_parameters 
     if (!spent && search_grow_paths(tree, next_round(p, 0), plan))
         return;
     struct votes votes = count_votes(tree, p);
-    int begun = p->value[ADAPTIVE] ? paths_begun(tree) : 0;
+    int begun = tree->nodes[0].sampled; /* a pruned path is not replaced */
     if (p->value[ADAPTIVE] && !spent && begun < p->value[M] && posterior_of(&votes) < p->real[THRESHOLD]) {
         search_plan_item(plan, SEARCH_SAMPLE, (int[]){0}, 1, next_round(p, begun));
         plan->why = xasprintf("posterior %.4f, below %g, after %d path%s: begin %d more", posterior_of(&votes),

@@ -43,8 +43,14 @@ static const char *check_nodes(const struct search_tree *tree, const int *nodes,
 static const char *check_plan(const struct search_tree *tree, const struct search_event *event)
 {
     const char *wrong = NULL;
-    for (int i = 0; i < event->plan.count && !wrong; i++)
-        wrong = check_nodes(tree, event->plan.items[i].nodes, event->plan.items[i].count);
+    for (int i = 0; i < event->plan.count && !wrong; i++) {
+        const struct search_item *item = &event->plan.items[i];
+        wrong = check_nodes(tree, item->nodes, item->count);
+        if (item->fork >= tree->event_count || (item->fork && tree->events[item->fork]->kind != SEARCH_EVENT_COMPLETION))
+            wrong = "the completion it is a fork of is not one";
+        else if (item->fork && item->token >= tree->events[item->fork]->completion.count)
+            wrong = "it is a fork at a token that is not there";
+    }
     return wrong;
 }
 
@@ -56,6 +62,8 @@ static const char *check_thought(const struct search_tree *tree, const struct se
         return "its parent is not there";
     if (tree->nodes[event->thought.parent].depth >= MAX_DEPTH)
         return "it stands more than 1,000 deep";
+    if (event->thought.replaces >= tree->count)
+        return "what it replaces is not there";
     if (event->thought.completion < 0)
         return NULL;
     if (event->thought.completion >= tree->event_count || tree->events[event->thought.completion]->kind != SEARCH_EVENT_COMPLETION)
@@ -67,8 +75,8 @@ static const char *check_thought(const struct search_tree *tree, const struct se
 
 static const char *check_judgement(const struct search_tree *tree, const struct search_event *event)
 {
-    if (event->judgement.purpose != SEARCH_VALUE && event->judgement.purpose != SEARCH_VOTE)
-        return "its purpose is neither value nor vote";
+    if (event->judgement.purpose < SEARCH_VALUE)
+        return "its purpose is not a judge's";
     return check_nodes(tree, event->judgement.nodes, event->judgement.count);
 }
 
@@ -77,7 +85,20 @@ static const char *check_decision(const struct search_tree *tree, const struct s
     for (int i = 0; i < event->decision.tally_count; i++)
         if (event->decision.tally[i].node >= tree->count)
             return "its tally names a node that is not there";
+    for (int i = 0; i < event->decision.backup_count; i++)
+        if (event->decision.backups[i].node >= tree->count)
+            return "it backs up through a node that is not there";
     return check_nodes(tree, event->decision.kept, event->decision.kept_count);
+}
+
+static const char *check_back(const struct search_tree *tree, const struct search_event *event)
+{
+    int64_t to = event->back.target;
+    if (to >= tree->event_count || tree->out[to])
+        return "its target is not there";
+    return tree->events[to]->kind == SEARCH_EVENT_PLAN || tree->events[to]->kind == SEARCH_EVENT_DECISION
+               ? NULL
+               : "its target is neither a plan nor a decision";
 }
 
 /* Folding trusts its events; so a file's are looked at first. NULL: it fits. */
@@ -89,6 +110,8 @@ static const char *check_event(const struct search_tree *tree, const struct sear
         return "a session event, with number 0, comes first";
     switch (event->kind) {
     case SEARCH_EVENT_SESSION:
+    case SEARCH_EVENT_SETTING:
+    case SEARCH_EVENT_KINDS:
         return NULL;
     case SEARCH_EVENT_PLAN:
         return check_plan(tree, event);
@@ -103,9 +126,15 @@ static const char *check_event(const struct search_tree *tree, const struct sear
     case SEARCH_EVENT_PRUNE:
         return check_nodes(tree, &event->prune.node, 1);
     case SEARCH_EVENT_UNDO:
-        return tree->undo_count && tree->undo[tree->undo_count - 1] == event->undo.target ? NULL : "its target is not the latest prune";
+        return tree->undo_count && tree->undo[tree->undo_count - 1] == event->undo.target ? NULL : "its target is not the latest act";
     case SEARCH_EVENT_REDO:
-        return tree->redo_count && tree->undo[tree->undo_count] == event->undo.target ? NULL : "its target is not the prune undone last";
+        return tree->redo_count && tree->undo[tree->undo_count] == event->undo.target ? NULL : "its target is not the act undone last";
+    case SEARCH_EVENT_KEEP:
+        return check_nodes(tree, &event->keep.node, 1);
+    case SEARCH_EVENT_REVOTE:
+        return check_nodes(tree, event->revote.excluded, event->revote.count);
+    case SEARCH_EVENT_BACK:
+        return check_back(tree, event);
     case SEARCH_EVENT_RESULT:
         return event->result.node < tree->count ? NULL : "its node is not there";
     }

@@ -144,7 +144,7 @@ static int read_parameter(struct search_parameters *out, unsigned *given, const 
 
 static int has_prompt(const struct search_task *task, const char *name)
 {
-    for (int purpose = SEARCH_SAMPLE; purpose <= SEARCH_VOTE; purpose++)
+    for (int purpose = SEARCH_SAMPLE; purpose <= SEARCH_PROCESS_REWARD; purpose++)
         if (!strcmp(search_purpose_name(purpose), name))
             return search_task_has(task, purpose);
     return 0;
@@ -154,7 +154,7 @@ static int no_prompt(const struct search_parameters *p, const struct search_task
                      struct error *e)
 {
     struct string have = {0};
-    for (int purpose = SEARCH_SAMPLE; purpose <= SEARCH_VOTE; purpose++)
+    for (int purpose = SEARCH_SAMPLE; purpose <= SEARCH_PROCESS_REWARD; purpose++)
         if (search_task_has(task, purpose))
             string_addf(&have, "%s%s", have.length ? ", " : "", search_purpose_name(purpose));
     int code = error_set(e, ERROR_USAGE, "%s needs the prompt '%s', which task %s does not have; it has: %s",

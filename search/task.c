@@ -391,7 +391,7 @@ static int read_task(struct search_task *task, const struct search_yaml *root, s
         return status;
     if (continues && (status = search_yaml_boolean(continues, &task->continues, e)))
         return status;
-    for (int i = 0; i < SEARCH_PURPOSES; i++)
+    for (int i = 0; i < SEARCH_SECTIONS; i++)
         if ((status = read_section(task, (enum search_purpose)i, root, e)))
             return status;
     if (!search_task_has(task, SEARCH_SAMPLE) && !search_task_has(task, SEARCH_PROPOSE))
@@ -468,7 +468,7 @@ void search_task_close(struct search_task *task)
 {
     if (!task)
         return;
-    for (int i = 0; i < SEARCH_PURPOSES; i++) {
+    for (int i = 0; i < SEARCH_SECTIONS; i++) {
         struct search_section *s = &task->sections[i];
         free_prompt(&s->messages);
         free_prompt(&s->finish);

@@ -30,15 +30,6 @@ struct walk {
     struct search_nodes answers; /* come to, in this order */
 };
 
-static int states_grown(const struct search_tree *tree)
-{
-    int grown = 0;
-    for (int64_t i = 0; i < tree->event_count; i++)
-        for (int k = 0; tree->events[i]->kind == SEARCH_EVENT_PLAN && k < tree->events[i]->plan.count; k++)
-            grown += tree->events[i]->plan.items[k].purpose != SEARCH_VALUE;
-    return grown;
-}
-
 /* --- the thoughts of a state ------------------------------------------------------------------------------------- */
 
 static double value_of(const struct search_tree *tree, int node)
@@ -178,7 +169,7 @@ static void finish(struct walk *w)
 
 static void next(const struct search_tree *tree, const struct search_parameters *p, int spent, struct search_plan *plan)
 {
-    struct walk w = {.tree = tree, .p = p, .plan = plan, .spent = spent, .grown = states_grown(tree)};
+    struct walk w = {.tree = tree, .p = p, .plan = plan, .spent = spent, .grown = tree->grown};
     if (tree->nodes[0].state == SEARCH_FRONTIER && !spent)
         grow(&w, 0);
     else

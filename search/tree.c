@@ -1,9 +1,12 @@
 /* The tree as the fold of its events. Every event is folded in constant time, but for the counts of ancestors (a walk
- * to the root) and tombstones (the items of the plan in progress are looked at again). */
+ * to the root), tombstones (the items of the plan in progress are looked at again) and what changes the past: `back`,
+ * and the undoing of anything but a tombstone or a mark, fold the log anew. */
+#include "search/strategy.h"
 #include "search/event.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int in_tree(const struct search_tree *tree, int node)
 {
@@ -13,7 +16,7 @@ static int in_tree(const struct search_tree *tree, int node)
 int search_tree_is_pruned(const struct search_tree *tree, int node)
 {
     for (; in_tree(tree, node); node = tree->nodes[node].parent)
-        if (tree->nodes[node].pruned)
+        if (tree->nodes[node].pruned || tree->nodes[node].gone)
             return 1;
     return 0;
 }
@@ -29,13 +32,19 @@ const char *search_node_text(const struct search_tree *tree, int node)
 }
 
 /* Numbers are indexes unless events were left out (a fold without the undone): then the event stands a little before.
- */
-static struct search_event *find_event(const struct search_tree *tree, int64_t number)
+ * -1: it is not there. */
+static int64_t find_index(const struct search_tree *tree, int64_t number)
 {
     int64_t i = number < tree->event_count ? number : tree->event_count - 1;
     while (i >= 0 && tree->events[i]->number > number)
         i--;
-    return i >= 0 && tree->events[i]->number == number ? tree->events[i] : NULL;
+    return i >= 0 && tree->events[i]->number == number ? i : -1;
+}
+
+static struct search_event *find_event(const struct search_tree *tree, int64_t number)
+{
+    int64_t i = find_index(tree, number);
+    return i < 0 ? NULL : tree->events[i];
 }
 
 /* --- the items of the plan in progress --------------------------------------------------------------------------- */
@@ -111,8 +120,11 @@ static void open_plan(struct search_tree *tree, const struct search_event *event
         const struct search_item *item = &event->plan.items[i];
         ARRAY_RESERVE(tree->done, i, tree->done_capacity);
         tree->done[i] = 0;
-        if (search_item_grows(item))
-            tree->nodes[item->nodes[0]].state = SEARCH_EXPANDING;
+        if (!search_item_grows(item))
+            continue;
+        tree->nodes[item->nodes[0]].state = SEARCH_EXPANDING;
+        tree->nodes[item->nodes[0]].sampled += item->samples;
+        tree->grown++;
     }
     tree->done_count = event->plan.count;
     count_open(tree);
@@ -120,9 +132,8 @@ static void open_plan(struct search_tree *tree, const struct search_event *event
 
 /* --- nodes ------------------------------------------------------------------------------------------------------- */
 
-static void add_node(struct search_tree *tree, int parent, const struct search_event *thought)
+static struct search_node *new_node(struct search_tree *tree, int parent)
 {
-    int id = tree->count;
     ARRAY_RESERVE(tree->nodes, tree->count, tree->capacity);
     struct search_node *node = &tree->nodes[tree->count++];
     *node = (struct search_node){
@@ -132,12 +143,70 @@ static void add_node(struct search_tree *tree, int parent, const struct search_e
         .next_sibling = -1,
         .kept = -1,
         .value = NAN,
-        .thought = thought,
+        .reward = NAN,
+        .same = -1,
     };
+    return node;
+}
+
+/* --- paths that read the same */
+
+/* The entry of a path in the table: that of the latest node with it, or an empty one. */
+static int *path_entry(const struct search_tree *tree, int node)
+{
+    unsigned mask = (unsigned)tree->paths_capacity - 1;
+    unsigned at = (unsigned)tree->nodes[node].path_hash & mask;
+    while (tree->paths[at] >= 0 && (tree->nodes[tree->paths[at]].path_hash != tree->nodes[node].path_hash ||
+                                    !search_same_path(tree, tree->paths[at], node)))
+        at = (at + 1) & mask;
+    return &tree->paths[at];
+}
+
+static void widen_paths(struct search_tree *tree)
+{
+    int capacity = tree->paths_capacity ? 2 * tree->paths_capacity : 64;
+    free(tree->paths);
+    tree->paths = xmalloc((size_t)capacity * sizeof *tree->paths);
+    tree->paths_capacity = capacity;
+    for (int i = 0; i < capacity; i++)
+        tree->paths[i] = -1;
+    for (int i = 1; i < tree->count - 1; i++) /* all but the one that is being added */
+        if (!tree->nodes[i].gone)
+            *path_entry(tree, i) = i;
+}
+
+static void add_path(struct search_tree *tree, int node)
+{
+    const char *text = search_node_text(tree, node);
+    uint64_t parts[2] = {tree->nodes[tree->nodes[node].parent].path_hash, hash_bytes(text, strlen(text))};
+    tree->nodes[node].path_hash = hash_bytes(parts, sizeof parts);
+    if (tree->count > tree->paths_capacity / 2)
+        widen_paths(tree);
+    int *entry = path_entry(tree, node);
+    tree->nodes[node].same = *entry;
+    *entry = node;
+}
+
+/* Nodes whose thoughts are not in force keep their numbers. */
+static void add_gone(struct search_tree *tree, int count)
+{
+    while (tree->count < count) {
+        struct search_node *node = new_node(tree, -1);
+        node->state = SEARCH_ILLEGAL;
+        node->gone = 1;
+    }
+}
+
+static void add_node(struct search_tree *tree, int parent, const struct search_event *thought)
+{
+    int id = tree->count;
+    struct search_node *node = new_node(tree, parent);
+    node->thought = thought;
+    node->depth = parent < 0 ? 0 : tree->nodes[parent].depth + 1;
     if (parent < 0)
         return;
+    add_path(tree, id);
     struct search_node *above = &tree->nodes[parent];
-    node->depth = above->depth + 1;
     if (above->last_child < 0)
         above->first_child = id;
     else
@@ -150,8 +219,9 @@ static void add_node(struct search_tree *tree, int parent, const struct search_e
 
 static void add_thought(struct search_tree *tree, const struct search_event *event)
 {
-    if (!in_tree(tree, event->thought.parent) || event->thought.node != tree->count)
+    if (!in_tree(tree, event->thought.parent) || event->thought.node < tree->count)
         return;
+    add_gone(tree, event->thought.node);
     add_node(tree, event->thought.parent, event);
     struct search_node *node = &tree->nodes[event->thought.node];
     node->state = event->thought.illegal ? SEARCH_ILLEGAL : event->thought.final ? SEARCH_FINAL : SEARCH_FRONTIER;
@@ -162,6 +232,19 @@ static void add_thought(struct search_tree *tree, const struct search_event *eve
     node->tokens = event->thought.count;
     for (int i = event->thought.first; i < event->thought.first + event->thought.count; i++)
         node->logprob += node->completion->completion.tokens[i].logprob;
+}
+
+/* A judgement of other nodes than one's own prompt was about is not looked at: scores are by node, as the event says. */
+static void judge(struct search_tree *tree, const struct search_event *event)
+{
+    for (int i = 0; i < event->judgement.count; i++) {
+        struct search_node *node = &tree->nodes[event->judgement.nodes[i]];
+        node->judgement = event;
+        node->value = event->judgement.scores[i];
+        node->reward = event->judgement.most > 0 ? node->value / event->judgement.most : NAN;
+    }
+    if (event->judgement.item >= 0 && event->judgement.item < tree->done_count)
+        set_done(tree, event->judgement.item, tree->latest_plan->plan.items[event->judgement.item].samples + 1);
 }
 
 static void keep_nodes(struct search_tree *tree, const int *nodes, int count, int step)
@@ -184,21 +267,90 @@ static void set_result(struct search_tree *tree, const struct search_event *even
     tree->result = event;
 }
 
-/* --- tombstones -------------------------------------------------------------------------------------------------- */
+/* --- visits ------------------------------------------------------------------------------------------------------ */
 
-static void prune(struct search_tree *tree, const struct search_event *event)
+static void back_up(struct search_tree *tree, const struct search_event *decision)
 {
-    ARRAY_RESERVE(tree->undo, tree->undo_count, tree->undo_capacity);
-    tree->undo[tree->undo_count++] = event->number;
-    tree->redo_count = 0;
-    tree->nodes[event->prune.node].pruned = 1;
+    if (!decision->decision.backup_count || search_tree_is_pruned(tree, decision->decision.backups[0].node))
+        return;
+    tree->visits++;
+    for (int i = 0; i < decision->decision.backup_count; i++) {
+        const struct search_backup *b = &decision->decision.backups[i];
+        struct search_node *node = &tree->nodes[b->node];
+        node->reward_best = node->visits && node->reward_best > b->reward ? node->reward_best : b->reward;
+        node->reward_sum += b->reward;
+        node->reward_squares += b->reward * b->reward;
+        node->visits++;
+    }
 }
 
-static void set_tombstone(struct search_tree *tree, int64_t target, int standing)
+/* What was backed up from a leaf that is pruned now is as if it had never been. */
+static void recount_visits(struct search_tree *tree)
 {
-    tree->nodes[find_event(tree, target)->prune.node].pruned = standing;
-    tree->undo_count += standing ? 1 : -1;
-    tree->redo_count += standing ? -1 : 1;
+    for (int i = 0; i < tree->count; i++) {
+        struct search_node *node = &tree->nodes[i];
+        node->visits = 0;
+        node->reward_sum = node->reward_squares = node->reward_best = 0;
+    }
+    tree->visits = 0;
+    for (int64_t i = 0; i < tree->event_count; i++)
+        if (tree->events[i]->kind == SEARCH_EVENT_DECISION && !tree->out[i])
+            back_up(tree, tree->events[i]);
+}
+
+/* --- acts of the user -------------------------------------------------------------------------------------------- */
+
+static int is_act(const struct search_event *event)
+{
+    switch (event->kind) {
+    case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_KEEP:
+    case SEARCH_EVENT_REVOTE:
+    case SEARCH_EVENT_SETTING:
+    case SEARCH_EVENT_BACK:
+        return 1;
+    case SEARCH_EVENT_PLAN:
+        return event->plan.by_user;
+    case SEARCH_EVENT_THOUGHT:
+        return event->thought.by_user;
+    default:
+        return 0;
+    }
+}
+
+static void push_act(struct search_tree *tree, int64_t number)
+{
+    ARRAY_RESERVE(tree->undo, tree->undo_count, tree->undo_capacity);
+    tree->undo[tree->undo_count++] = number;
+    tree->redo_count = 0;
+}
+
+static void move_along(struct search_tree *tree, enum search_event_kind kind)
+{
+    tree->undo_count += kind == SEARCH_EVENT_REDO ? 1 : -1;
+    tree->redo_count += kind == SEARCH_EVENT_REDO ? -1 : 1;
+}
+
+static void prune(struct search_tree *tree, int node, int by)
+{
+    tree->nodes[node].pruned += by;
+    count_open(tree);
+}
+
+static void exclude(struct search_tree *tree, const struct search_event *event, int on)
+{
+    for (int i = 0; event && i < event->revote.count; i++)
+        tree->nodes[event->revote.excluded[i]].excluded = on;
+}
+
+/* What the user wrote is gone on with: from what is kept it is one candidate more; from elsewhere it is kept itself. */
+static void add_own_thought(struct search_tree *tree, const struct search_event *event)
+{
+    for (int i = 0; i < tree->kept_count; i++)
+        if (tree->kept[i] == event->thought.parent)
+            return;
+    tree->kept = xrealloc(tree->kept, (size_t)(tree->kept_count + 1) * sizeof *tree->kept);
+    tree->kept[tree->kept_count++] = event->thought.node;
 }
 
 /* --- folding ----------------------------------------------------------------------------------------------------- */
@@ -211,10 +363,9 @@ static void add_usage(struct search_usage *sum, const struct search_usage *u)
     sum->flops += u->flops;
 }
 
-void search_tree_fold(struct search_tree *tree, struct search_event *event)
+/* What an event in force does. */
+static void apply(struct search_tree *tree, const struct search_event *event)
 {
-    ARRAY_RESERVE(tree->events, tree->event_count, tree->event_capacity);
-    tree->events[tree->event_count++] = search_event_keep(event);
     switch (event->kind) {
     case SEARCH_EVENT_SESSION:
         tree->session = event;
@@ -225,39 +376,209 @@ void search_tree_fold(struct search_tree *tree, struct search_event *event)
         open_plan(tree, event);
         break;
     case SEARCH_EVENT_COMPLETION:
-        add_usage(&tree->usage, &event->completion.usage);
+        tree->spent = event->completion.clipped;
         set_done(tree, event->completion.item, event->completion.sample + 1);
         break;
     case SEARCH_EVENT_THOUGHT:
         add_thought(tree, event);
+        if (event->thought.by_user)
+            add_own_thought(tree, event);
+        if (event->thought.by_user && event->thought.replaces > 0)
+            prune(tree, event->thought.replaces, 1);
         break;
     case SEARCH_EVENT_JUDGEMENT:
-        for (int i = 0; i < event->judgement.count; i++) {
-            tree->nodes[event->judgement.nodes[i]].judgement = event;
-            tree->nodes[event->judgement.nodes[i]].value = event->judgement.scores[i];
-        }
-        if (event->judgement.item >= 0 && event->judgement.item < tree->done_count)
-            set_done(tree, event->judgement.item, tree->latest_plan->plan.items[event->judgement.item].samples + 1);
+        judge(tree, event);
         break;
     case SEARCH_EVENT_DECISION:
         close_plan(tree);
         tree->latest_decision = event;
+        tree->spent = event->decision.spent;
         keep_nodes(tree, event->decision.kept, event->decision.kept_count, event->step);
         break;
     case SEARCH_EVENT_PRUNE:
-        prune(tree, event);
-        count_open(tree);
+        prune(tree, event->prune.node, 1);
         break;
-    case SEARCH_EVENT_UNDO:
-    case SEARCH_EVENT_REDO:
-        set_tombstone(tree, event->undo.target, event->kind == SEARCH_EVENT_REDO);
-        count_open(tree);
+    case SEARCH_EVENT_KEEP:
+        tree->nodes[event->keep.node].training = event->keep.on;
+        break;
+    case SEARCH_EVENT_REVOTE:
+        exclude(tree, tree->revote, 0);
+        exclude(tree, event, 1);
+        tree->revote = event;
+        break;
+    case SEARCH_EVENT_SETTING:
+        tree->session = event;
+        tree->spent = 0;
         break;
     case SEARCH_EVENT_RESULT:
         close_plan(tree);
+        tree->spent = event->result.spent;
         set_result(tree, event);
         break;
+    case SEARCH_EVENT_BACK:
+    case SEARCH_EVENT_UNDO:
+    case SEARCH_EVENT_REDO:
+    case SEARCH_EVENT_KINDS:
+        break;
     }
+}
+
+/* --- the past changed -------------------------------------------------------------------------------------------- */
+
+static struct search_event *undone_by(const struct search_tree *tree, int64_t i)
+{
+    return find_event(tree, tree->events[i]->undo.target);
+}
+
+/* The latest event before i that undid the same: where its `redo` goes back to. */
+static int64_t undo_before(const struct search_tree *tree, int64_t i)
+{
+    int64_t target = tree->events[i]->undo.target;
+    do
+        i--;
+    while (i >= 0 && (tree->events[i]->kind != SEARCH_EVENT_UNDO || tree->events[i]->undo.target != target));
+    return i;
+}
+
+/* From the end to the beginning, leaping over what a `back` left behind. */
+static void find_out_by_back(struct search_tree *tree)
+{
+    for (int64_t i = tree->event_count - 1; i >= 0; i--) {
+        const struct search_event *event = tree->events[i];
+        int64_t to = i;
+        if (event->kind == SEARCH_EVENT_BACK)
+            to = find_index(tree, event->back.target);
+        else if (event->kind == SEARCH_EVENT_UNDO && undone_by(tree, i)->kind == SEARCH_EVENT_BACK)
+            to = find_index(tree, event->undo.target);
+        else if (event->kind == SEARCH_EVENT_REDO && undone_by(tree, i)->kind == SEARCH_EVENT_BACK)
+            to = undo_before(tree, i);
+        for (tree->out[i] = 0; i > to && to >= 0;)
+            tree->out[--i] = 1;
+    }
+}
+
+/* The stack of acts along what is left, and which of them are undone at its end. */
+static void find_out_by_undo(struct search_tree *tree)
+{
+    tree->undo_count = tree->redo_count = 0;
+    for (int64_t i = 0; i < tree->event_count; i++) {
+        const struct search_event *event = tree->events[i];
+        int undo = event->kind == SEARCH_EVENT_UNDO, redo = event->kind == SEARCH_EVENT_REDO;
+        if (tree->out[i])
+            continue;
+        if (undo && undone_by(tree, i)->kind == SEARCH_EVENT_BACK) {
+            push_act(tree, event->undo.target);
+            move_along(tree, SEARCH_EVENT_UNDO);
+        } else if ((undo || redo) && undone_by(tree, i)->kind != SEARCH_EVENT_BACK) {
+            move_along(tree, event->kind);
+            tree->out[find_index(tree, event->undo.target)] = (unsigned char)undo;
+        } else if (is_act(event)) {
+            push_act(tree, event->number);
+        }
+    }
+}
+
+static void find_out_by_plan(struct search_tree *tree)
+{
+    int out = 0;
+    for (int64_t i = 0; i < tree->event_count; i++) {
+        enum search_event_kind kind = tree->events[i]->kind;
+        if (kind == SEARCH_EVENT_PLAN)
+            out = tree->out[i] && tree->events[i]->plan.by_user;
+        if (out && (kind == SEARCH_EVENT_COMPLETION || kind == SEARCH_EVENT_JUDGEMENT ||
+                    (kind == SEARCH_EVENT_THOUGHT && !tree->events[i]->thought.by_user)))
+            tree->out[i] = 1;
+    }
+}
+
+/* A plan that is not in force was asked for all the same. */
+static void count_plan(struct search_tree *tree, const struct search_event *event)
+{
+    tree->steps++;
+    for (int i = 0; i < event->plan.count; i++)
+        tree->grown += search_item_grows(&event->plan.items[i]);
+}
+
+static void fold_anew(struct search_tree *tree)
+{
+    find_out_by_back(tree);
+    find_out_by_undo(tree);
+    find_out_by_plan(tree);
+    tree->count = tree->kept_count = tree->step_open = tree->done_count = tree->items_open = 0;
+    tree->illegal = tree->spent = tree->visits = tree->steps = tree->grown = tree->paths_capacity = 0;
+    tree->session = tree->latest_plan = tree->latest_decision = tree->result = tree->revote = NULL;
+    for (int64_t i = 0; i < tree->event_count; i++) {
+        const struct search_event *event = tree->events[i];
+        if (!tree->out[i])
+            apply(tree, event);
+        else if (event->kind == SEARCH_EVENT_THOUGHT)
+            add_gone(tree, event->thought.node + 1);
+        else if (event->kind == SEARCH_EVENT_PLAN)
+            count_plan(tree, event);
+    }
+    recount_visits(tree);
+}
+
+/* A tombstone or a mark is taken off, or set again, in its place; anything else is undone from the beginning. */
+static void undo_or_redo(struct search_tree *tree, const struct search_event *event)
+{
+    const struct search_event *target = find_event(tree, event->undo.target);
+    int undo = event->kind == SEARCH_EVENT_UNDO;
+    if (target->kind != SEARCH_EVENT_PRUNE && target->kind != SEARCH_EVENT_KEEP) {
+        fold_anew(tree);
+        return;
+    }
+    move_along(tree, event->kind);
+    tree->out[find_index(tree, target->number)] = (unsigned char)undo;
+    if (target->kind == SEARCH_EVENT_PRUNE) {
+        prune(tree, target->prune.node, undo ? -1 : 1);
+        recount_visits(tree);
+    } else {
+        tree->nodes[target->keep.node].training = undo ? !target->keep.on : target->keep.on;
+    }
+}
+
+/* --- the fold ---------------------------------------------------------------------------------------------------- */
+
+void search_tree_fold(struct search_tree *tree, struct search_event *event)
+{
+    ARRAY_RESERVE(tree->out, tree->event_count, tree->out_capacity);
+    ARRAY_RESERVE(tree->events, tree->event_count, tree->event_capacity);
+    tree->out[tree->event_count] = 0;
+    tree->events[tree->event_count++] = search_event_keep(event);
+    if (event->kind == SEARCH_EVENT_COMPLETION)
+        add_usage(&tree->usage, &event->completion.usage);
+    if (event->kind == SEARCH_EVENT_BACK) {
+        fold_anew(tree);
+    } else if (event->kind == SEARCH_EVENT_UNDO || event->kind == SEARCH_EVENT_REDO) {
+        undo_or_redo(tree, event);
+    } else {
+        if (is_act(event))
+            push_act(tree, event->number);
+        apply(tree, event);
+        if (event->kind == SEARCH_EVENT_DECISION)
+            back_up(tree, event);
+        else if (tree->visits && is_act(event))
+            recount_visits(tree);
+    }
+}
+
+void search_tree_at(const struct search_tree *tree, int64_t count, struct search_tree *out)
+{
+    if (out->event_count > count)
+        search_tree_free(out);
+    for (int64_t i = out->event_count; i < count && i < tree->event_count; i++)
+        search_tree_fold(out, tree->events[i]);
+}
+
+int64_t search_tree_latest_step(const struct search_tree *tree)
+{
+    for (int64_t i = tree->event_count - 1; i >= 0; i--) {
+        const struct search_event *event = tree->events[i];
+        if (!tree->out[i] && ((event->kind == SEARCH_EVENT_PLAN && !event->plan.by_user) || event->kind == SEARCH_EVENT_DECISION))
+            return event->number;
+    }
+    return -1;
 }
 
 void search_tree_free(struct search_tree *tree)
@@ -269,5 +590,7 @@ void search_tree_free(struct search_tree *tree)
     free(tree->kept);
     free(tree->undo);
     free(tree->done);
+    free(tree->out);
+    free(tree->paths);
     *tree = (struct search_tree){0};
 }

@@ -133,6 +133,72 @@ static struct search_event *full_result(int correct)
     return event;
 }
 
+/* The acts of a user, and what stands in an event only where it says something. */
+static void check_new_kinds(void)
+{
+    struct search_event *event = search_event_make(SEARCH_EVENT_KEEP, 9, 2);
+    event->keep.node = 4;
+    event->keep.on = 1;
+    check_round_trip(event);
+    event = search_event_make(SEARCH_EVENT_BACK, 9, 2);
+    event->back.target = 7;
+    check_round_trip(event);
+    event = search_event_make(SEARCH_EVENT_REVOTE, 9, 2);
+    event->revote.excluded = xcalloc(2, sizeof(int));
+    event->revote.excluded[1] = 5;
+    event->revote.count = 2;
+    event->revote.weight = xstrdup("normalised");
+    check_round_trip(event);
+    event = full_session(3);
+    event->kind = SEARCH_EVENT_SETTING;
+    event->number = 9;
+    event->session.budget_flops = 1.5e12;
+    event->session.budget_time = 2.25;
+    event->session.budget_nodes = 100;
+    event->session.judge_model = xstrdup("judge");
+    event->session.grammar = 1;
+    check_round_trip(event);
+    event = search_event_make(SEARCH_EVENT_DECISION, 9, 2);
+    event->decision.why = xstrdup("w");
+    event->decision.backups = xcalloc(2, sizeof *event->decision.backups);
+    event->decision.backups[0] = (struct search_backup){7, .123456789};
+    event->decision.backups[1] = (struct search_backup){0, 1};
+    event->decision.backup_count = 2;
+    event->decision.spent = 1;
+    check_round_trip(event);
+    event = search_event_make(SEARCH_EVENT_THOUGHT, 9, 2);
+    event->thought.node = 3;
+    event->thought.completion = -1;
+    event->thought.text = xstrdup("mine");
+    event->thought.correct = -1;
+    event->thought.by_user = 1;
+    event->thought.replaces = 2;
+    check_round_trip(event);
+}
+
+/* Nine digits are what an event keeps: a number that was rounded to them is read back as it was. */
+static void test_rounding(void **state)
+{
+    (void)state;
+    struct search_event *event = search_event_make(SEARCH_EVENT_JUDGEMENT, 1, 0), *back;
+    struct error e;
+    event->judgement.purpose = SEARCH_VALUE;
+    event->judgement.nodes = xcalloc(1, sizeof(int));
+    event->judgement.scores = xcalloc(1, sizeof(double));
+    event->judgement.scores[0] = 1.0 / 3;
+    event->judgement.most = 200.0 / 3;
+    event->judgement.count = 1;
+    search_event_round(event);
+    assert_true(event->judgement.scores[0] == .333333333 && event->judgement.most == 66.6666667);
+    struct string line = {0};
+    search_event_json(event, NULL, &line);
+    assert_int_equal(search_event_parse(line.text, line.length, "f", 1, &back, &e), OK);
+    assert_true(back->judgement.scores[0] == event->judgement.scores[0] && back->judgement.most == event->judgement.most);
+    string_free(&line);
+    search_event_release(event);
+    search_event_release(back);
+}
+
 static void test_round_trip(void **state)
 {
     (void)state;
@@ -142,10 +208,12 @@ static void test_round_trip(void **state)
     check_round_trip(full_session((uint64_t)INT64_MAX));
     event = search_event_make(SEARCH_EVENT_PLAN, 1, 0);
     event->plan.why = xstrdup("sample");
-    event->plan.items = search_items_copy((struct search_item[]){{SEARCH_SAMPLE, (int[]){0}, 1, 16}, {SEARCH_VOTE, (int[]){3, 1, 2}, 3, 5},
-                                                                 {SEARCH_VALUE, (int[]){7}, 1, 0}, {SEARCH_PROPOSE, (int[]){7}, 1, 1}}, 4);
+    event->plan.items = search_items_copy((struct search_item[]){{SEARCH_SAMPLE, (int[]){0}, 1, 16, 0, 0, 0}, {SEARCH_VOTE, (int[]){3, 1, 2}, 3, 5, 0, 0, 0},
+                                                                 {SEARCH_VALUE, (int[]){7}, 1, 0, 0, 0, 0}, {SEARCH_PROPOSE, (int[]){7}, 1, 1, 12, 3, 99}}, 4);
     event->plan.count = 4;
+    event->plan.by_user = 1;
     check_round_trip(event);
+    check_new_kinds();
     event = search_event_make(SEARCH_EVENT_PLAN, 1, 0);
     event->plan.why = xstrdup("nothing");
     check_round_trip(event);
@@ -278,7 +346,7 @@ static void test_wrong_lines(void **state)
         {"\"completion\":2,", "\"completion\":3,", "line 4: event 3: the completion it names is not one"},
         {"\"first\":0", "\"first\":1", "line 4: event 3: its tokens are not in its completion"},
         {"\"count\":1", "\"count\":2147483647", "line 4: event 3: its tokens are not in its completion"},
-        {"\"purpose\":\"value\"", "\"purpose\":\"sample\"", "line 5: event 4: its purpose is neither value nor vote"},
+        {"\"purpose\":\"value\"", "\"purpose\":\"sample\"", "line 5: event 4: its purpose is not a judge's"},
         {"\"nodes\":[1]", "\"nodes\":[2]", "line 5: event 4: it names a node"},
         {"\"kept\":[1]", "\"kept\":[2]", "line 6: event 5: it names a node"},
         {"\"tally\":[]", "\"tally\":[{\"answer\":null,\"votes\":1,\"logprob\":0,\"node\":2}]", "line 6: event 5: its tally names a node"},
@@ -543,7 +611,7 @@ static struct search_tree new_tree(const char *problem)
 
 static void grow(struct search_tree *tree, int node)
 {
-    made_plan(tree, (struct search_item[]){{SEARCH_PROPOSE, &node, 1, 1}}, 1);
+    made_plan(tree, (struct search_item[]){{.purpose = SEARCH_PROPOSE, .nodes = &node, .count = 1, .samples = 1}}, 1);
     made_completion(tree, 0, 0, 1, -1);
 }
 
@@ -682,7 +750,7 @@ static void test_audits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_wrong_lines), cmocka_unit_test(test_damaged_logs),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_rounding),      cmocka_unit_test(test_wrong_lines), cmocka_unit_test(test_damaged_logs),
         cmocka_unit_test(test_whole_log),       cmocka_unit_test(test_excerpt),     cmocka_unit_test(test_wrong_published),
         cmocka_unit_test(test_samples),         cmocka_unit_test(test_published_log),
         cmocka_unit_test(test_audits),

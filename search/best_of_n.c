@@ -5,11 +5,10 @@
 #include <stdlib.h>
 
 enum { N, EVALUATE, JUDGE, AGGREGATE, WEIGHTED, N_EVALUATE };
-enum { VALUE, VOTE };  /* evaluate */
 enum { FINAL, STEPS }; /* judge */
 static const struct search_parameter parameters[] = {
     [N] = {.name = "n", .standard = 16, .least = 1, .most = 1000},
-    [EVALUATE] = {.name = "evaluate", .choices = "value|vote", .most = 1, .prompts = 1},
+    [EVALUATE] = SEARCH_EVALUATE,
     [JUDGE] = {.name = "judge", .choices = "final|steps", .most = 1},
     [AGGREGATE] = {.name = "aggregate", .choices = SEARCH_AGGREGATES, .most = 2},
     [WEIGHTED] = {.name = "weighted", .choices = "0|1", .most = 1},
@@ -20,15 +19,13 @@ static const struct search_parameter parameters[] = {
 static int judge(const struct search_tree *tree, const struct search_parameters *p, const struct search_nodes *leaves,
                  struct search_plan *plan)
 {
-    if (p->value[EVALUATE] == VOTE)
-        return search_vote(tree, leaves, p->value[N_EVALUATE], plan);
-    if (p->value[JUDGE] == FINAL)
-        return search_value(tree, leaves, p->value[N_EVALUATE], plan);
+    if (p->value[JUDGE] == FINAL || p->value[EVALUATE] == SEARCH_VOTE - SEARCH_VALUE)
+        return search_judge(tree, p->value[EVALUATE], leaves, p->value[N_EVALUATE], plan);
     struct search_nodes steps = {0};
     for (int i = 0; i < leaves->count; i++)
         for (int node = leaves->list[i]; node > 0; node = tree->nodes[node].parent)
             search_nodes_add(&steps, node);
-    int items = search_value(tree, &steps, p->value[N_EVALUATE], plan);
+    int items = search_judge(tree, p->value[EVALUATE], &steps, p->value[N_EVALUATE], plan);
     free(steps.list);
     return items;
 }

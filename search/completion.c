@@ -147,6 +147,14 @@ const char *search_task_value(const struct search_task *task, const char *comple
     return label < 0 ? NULL : task->labels[label];
 }
 
+double search_task_most(const struct search_task *task)
+{
+    double most = task->unreadable;
+    for (int i = 0; i < task->label_count; i++)
+        most = task->weights[i] > most ? task->weights[i] : most;
+    return most;
+}
+
 const char *search_task_worst(const struct search_task *task)
 {
     int least = 0, equals = 0;

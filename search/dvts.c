@@ -6,7 +6,7 @@ enum { N, BRANCHES, EVALUATE, AGGREGATE, WEIGHTED, N_EVALUATE };
 static const struct search_parameter parameters[] = {
     [N] = {.name = "n", .standard = 16, .least = 1, .most = 1000},
     [BRANCHES] = {.name = "m", .standard = 4, .least = 1, .most = 1000},
-    [EVALUATE] = {.name = "evaluate", .choices = "value", .prompts = 1},
+    [EVALUATE] = SEARCH_EVALUATE,
     [AGGREGATE] = {.name = "aggregate", .choices = SEARCH_AGGREGATES, .most = 2},
     [WEIGHTED] = {.name = "weighted", .choices = "0|1", .most = 1},
     [N_EVALUATE] = {.name = "n_evaluate_sample", .aliases = "n_evaluate", .standard = 3, .least = 1, .most = 1000},
@@ -19,6 +19,7 @@ static void next(const struct search_tree *tree, const struct search_parameters 
                                    .keep = 1,
                                    .more = p->value[BRANCHES],
                                    .aggregate = p->value[AGGREGATE],
+                                   .judge = p->value[EVALUATE],
                                    .judges = p->value[N_EVALUATE],
                                    .weighted = p->value[WEIGHTED]};
     levels.first = levels.groups * levels.more;

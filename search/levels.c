@@ -186,7 +186,7 @@ void search_levels_next(const struct search_tree *tree, const struct search_leve
             finish_early(tree, levels, plan);
             break;
         }
-        if (search_value(tree, &level.nodes, levels->judges, plan))
+        if (search_judge(tree, levels->judge, &level.nodes, levels->judges, plan))
             break;
         int tie, growing = 0, final = 0;
         struct level kept = keep_best(tree, levels, &level, &tie);

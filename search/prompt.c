@@ -179,5 +179,20 @@ void search_messages_free(struct search_messages *m)
 
 int search_task_has(const struct search_task *task, enum search_purpose purpose)
 {
-    return task->sections[purpose].messages.count > 0;
+    switch (purpose) {
+    case SEARCH_LIKELIHOOD:
+    case SEARCH_AGREEMENT:
+        return 1;
+    case SEARCH_VERIFIER:
+        return task->verifier != SEARCH_VERIFIER_NONE;
+    case SEARCH_ORACLE:
+        return task->numbers;
+    default:
+        return task->sections[purpose].messages.count > 0;
+    }
+}
+
+const char *const *search_task_words(const struct search_task *task, enum search_purpose purpose)
+{
+    return (const char *const *)task->sections[purpose].words;
 }

@@ -124,10 +124,13 @@ static void record_decision(struct search *s, struct search_plan *plan)
     event->decision.tally = plan->tally;
     event->decision.tally_count = plan->tally_count;
     event->decision.tie = plan->tie;
+    event->decision.backups = plan->backups;
+    event->decision.backup_count = plan->backup_count;
     plan->kept = NULL;
     plan->why = NULL;
     plan->tally = NULL;
     plan->tally_count = 0;
+    plan->backups = NULL;
     search_work_drop(s);
     search_emit(s, event);
 }

@@ -29,11 +29,12 @@ struct search_prompt {
     int count; /* 0: there is no such prompt */
 };
 
-struct search_section { /* sample, propose, value or vote */
+struct search_section { /* a purpose that has a prompt */
     struct search_prompt messages, finish; /* finish: instead, once one number is left */
     char **stops;
     int stop_count;
     int max_tokens;
+    char *words[2]; /* self-evaluation, process-reward: the good one and the bad one */
 };
 
 enum search_verifier {

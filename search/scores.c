@@ -15,27 +15,34 @@ int search_original(const struct search_tree *tree, int node)
     return first;
 }
 
-int search_value(const struct search_tree *tree, const struct search_nodes *nodes, int samples,
-                 struct search_plan *plan)
+static const char *judged_by(enum search_purpose judge)
 {
-    struct search_nodes asked = {0};
-    for (int i = 0; i < nodes->count; i++) {
-        int node = search_original(tree, nodes->list[i]);
-        if (!isnan(tree->nodes[node].value) || search_nodes_hold(&asked, node))
-            continue;
-        search_nodes_add(&asked, node);
-        search_plan_item(plan, SEARCH_VALUE, &node, 1, samples);
-    }
-    free(asked.list);
-    if (plan->count)
-        plan->why = xasprintf("value %d thought%s, %d sample%s each", plan->count, plan->count == 1 ? "" : "s", samples,
-                              samples == 1 ? "" : "s");
-    return plan->count;
+    return judge == SEARCH_PROCESS_REWARD ? "process reward" : search_purpose_name(judge);
 }
 
-/* One vote over all candidates, copies left out. It holds as long as every candidate was in it. */
-int search_vote(const struct search_tree *tree, const struct search_nodes *candidates, int samples,
-                struct search_plan *plan)
+static void judge_each(const struct search_tree *tree, enum search_purpose judge, const struct search_nodes *nodes,
+                       int samples, int copies, struct search_plan *plan)
+{
+    struct search_nodes asked = {0};
+    samples = judge == SEARCH_VALUE ? samples : judge <= SEARCH_PROCESS_REWARD ? 2 : 1;
+    for (int i = 0; i < nodes->count; i++) {
+        int node = copies ? nodes->list[i] : search_original(tree, nodes->list[i]);
+        if (!isnan(tree->nodes[node].value) || (!copies && search_nodes_hold(&asked, node)))
+            continue;
+        if (!copies)
+            search_nodes_add(&asked, node);
+        search_plan_item(plan, judge, &node, 1, samples);
+    }
+    free(asked.list);
+    const char *s = plan->count == 1 ? "" : "s";
+    if (plan->count && judge == SEARCH_VALUE)
+        plan->why = xasprintf("value %d thought%s, %d sample%s each", plan->count, s, samples, samples == 1 ? "" : "s");
+    else if (plan->count)
+        plan->why = xasprintf("judge %d thought%s by %s", plan->count, s, judged_by(judge));
+}
+
+static void judge_all(const struct search_tree *tree, const struct search_nodes *candidates, int samples,
+                      struct search_plan *plan)
 {
     struct search_nodes distinct = {0};
     int voted = 1;
@@ -55,6 +62,25 @@ int search_vote(const struct search_tree *tree, const struct search_nodes *candi
         plan->why = xasprintf("vote among %d thoughts, %d sample%s", distinct.count, samples, samples == 1 ? "" : "s");
     }
     free(distinct.list);
+}
+
+int search_judge(const struct search_tree *tree, int judge, const struct search_nodes *nodes, int samples,
+                 struct search_plan *plan)
+{
+    enum search_purpose purpose = (enum search_purpose)(SEARCH_VALUE + judge);
+    if (purpose == SEARCH_VOTE)
+        judge_all(tree, nodes, samples, plan);
+    else
+        judge_each(tree, purpose, nodes, samples, 0, plan);
+    return plan->count;
+}
+
+int search_judge_copies(const struct search_tree *tree, int judge, const struct search_nodes *nodes, int samples,
+                        struct search_plan *plan)
+{
+    if (SEARCH_VALUE + judge == SEARCH_VOTE)
+        return search_judge(tree, judge, nodes, samples, plan);
+    judge_each(tree, (enum search_purpose)(SEARCH_VALUE + judge), nodes, samples, 1, plan);
     return plan->count;
 }
 
@@ -114,7 +140,9 @@ static int choose_one(const struct search_tree *tree, const struct search_nodes 
         string_add(why, ", not judged");
         return best;
     }
-    string_addf(why, ", %s %.4g", search_aggregate_name(aggregate), score);
+    const struct search_event *judgement = tree->nodes[search_original(tree, best)].judgement;
+    int votes = aggregate == SEARCH_LAST && judgement && judgement->judgement.purpose == SEARCH_VOTE;
+    string_addf(why, ", %s %.4g", votes ? "votes" : search_aggregate_name(aggregate), score);
     if (next >= 0 && search_path_score(tree, next, aggregate) == score) {
         plan->tie = 1;
         string_add(why, ", a tie: the earlier is taken");

@@ -13,15 +13,15 @@ static const struct search_strategy_about abouts[] = {
     {"self-consistency", "m paths, the answer most of them come to (Wang et al. 2022)",
      "m=16 weight=plurality|normalised adaptive=0|1 threshold=0.95 round=1"},
     {"best-of-n", "n paths, the one whose answer is judged best",
-     "n=16 evaluate=value|vote judge=final|steps aggregate=last|min|prod weighted=0|1 n_evaluate_sample=3"},
+     "n=16 evaluate=" SEARCH_JUDGES " judge=final|steps aggregate=last|min|prod weighted=0|1 n_evaluate_sample=3"},
     {"beam", "n thoughts a step, the best n/m of them go on m times each (Snell et al. 2024)",
-     "n=16 m=4 evaluate=value aggregate=last|min|prod n_evaluate_sample=3"},
+     "n=16 m=4 evaluate=" SEARCH_JUDGES " aggregate=last|min|prod n_evaluate_sample=3"},
     {"dvts", "n/m trees side by side, each going on with the best of its m; their answers pooled",
-     "n=16 m=4 evaluate=value aggregate=last|min|prod weighted=0|1 n_evaluate_sample=3"},
+     "n=16 m=4 evaluate=" SEARCH_JUDGES " aggregate=last|min|prod weighted=0|1 n_evaluate_sample=3"},
     {"tot", "tree of thoughts, breadth first: generate, evaluate, keep b (Yao et al. 2023)",
-     "b=5 generate=propose|sample evaluate=value|vote select=greedy|sample n_generate_sample=5 n_evaluate_sample=3"},
+     "b=5 generate=propose|sample evaluate=" SEARCH_JUDGES " select=greedy|sample n_generate_sample=5 n_evaluate_sample=3"},
     {"tot-dfs", "tree of thoughts, depth first: the best thought first, back from what is judged impossible",
-     "children=3 limit=100 generate=propose|sample evaluate=value first=1|0 n_generate_sample=5 n_evaluate_sample=3"},
+     "children=3 limit=100 generate=propose|sample evaluate=" SEARCH_JUDGES " first=1|0 n_generate_sample=5 n_evaluate_sample=3"},
 };
 static const struct search_strategy *const strategies[] = {&search_greedy,    &search_sample, &search_self_consistency,
                                                            &search_best_of_n, &search_beam,   &search_dvts,
@@ -144,7 +144,7 @@ static int read_parameter(struct search_parameters *out, unsigned *given, const 
 
 static int has_prompt(const struct search_task *task, const char *name)
 {
-    for (int purpose = SEARCH_SAMPLE; purpose <= SEARCH_PROCESS_REWARD; purpose++)
+    for (int purpose = SEARCH_SAMPLE; purpose < SEARCH_PURPOSES; purpose++)
         if (!strcmp(search_purpose_name(purpose), name))
             return search_task_has(task, purpose);
     return 0;
@@ -154,11 +154,12 @@ static int no_prompt(const struct search_parameters *p, const struct search_task
                      struct error *e)
 {
     struct string have = {0};
-    for (int purpose = SEARCH_SAMPLE; purpose <= SEARCH_PROCESS_REWARD; purpose++)
+    for (int purpose = SEARCH_SAMPLE; purpose < SEARCH_PURPOSES; purpose++)
         if (search_task_has(task, purpose))
             string_addf(&have, "%s%s", have.length ? ", " : "", search_purpose_name(purpose));
-    int code = error_set(e, ERROR_USAGE, "%s needs the prompt '%s', which task %s does not have; it has: %s",
-                         p->strategy->name, wanted, search_task_name(task), have.length ? have.text : "none");
+    int asked = strcmp(wanted, search_purpose_name(SEARCH_VERIFIER)) && strcmp(wanted, search_purpose_name(SEARCH_ORACLE));
+    int code = error_set(e, ERROR_USAGE, "%s needs %s '%s', which task %s does not have; it has: %s", p->strategy->name,
+                         asked ? "the prompt" : "the judge", wanted, search_task_name(task), have.length ? have.text : "none");
     string_free(&have);
     return code;
 }
@@ -173,7 +174,7 @@ static int match_task(struct search_parameters *out, unsigned given, const struc
         if (!p->prompts)
             continue;
         int found = 0, first = given & 1u << i ? out->value[i] : 0;
-        for (int c = first; !found && c <= (given & 1u << i ? first : p->most); c++) {
+        for (int c = first; !found && c <= (given & 1u << i ? first : p->prompts - 1); c++) {
             char *name = choice_at(p->choices, c);
             found = has_prompt(task, name);
             out->value[i] = found ? c : out->value[i];
@@ -271,6 +272,13 @@ void search_plan_keep(struct search_plan *plan, int node)
     plan->kind = SEARCH_PLAN_DECISION;
 }
 
+void search_plan_back_up(struct search_plan *plan, int node, double reward)
+{
+    ARRAY_RESERVE(plan->backups, plan->backup_count, plan->backup_capacity);
+    plan->backups[plan->backup_count++] = (struct search_backup){node, reward};
+    plan->kind = SEARCH_PLAN_DECISION;
+}
+
 void search_plan_done(struct search_plan *plan, int node, char *why)
 {
     plan->kind = SEARCH_PLAN_DONE;
@@ -284,6 +292,7 @@ void search_plan_free(struct search_plan *plan)
     for (int i = 0; i < plan->tally_count; i++)
         free(plan->tally[i].answer);
     free(plan->tally);
+    free(plan->backups);
     free(plan->kept);
     free(plan->why);
     *plan = (struct search_plan){0};

@@ -11,7 +11,7 @@
 
 /* --- parameters -------------------------------------------------------------------------------------------------- */
 
-enum { SEARCH_PARAMETERS = 8 }; /* of one strategy, at most */
+enum { SEARCH_PARAMETERS = 12 }; /* of one strategy, at most */
 
 struct search_parameter {
     const char *name;
@@ -21,7 +21,7 @@ struct search_parameter {
     struct search_real {
         double standard, least, most;
     } real;      /* where most > 0: a number with decimals, in `real` of the parameters */
-    int prompts; /* the choices name prompts; unless given, the first that the task has is meant */
+    int prompts; /* the choices name prompts, or judges; unless given, the first of so many that the task has is meant */
     int quiet;   /* spelled out only where it is not the standard: so what was there before it still reads as it did */
 };
 
@@ -52,10 +52,13 @@ struct search_plan {
     int kept_count, kept_capacity;
     struct search_tally *tally;
     int tally_count, tie;
+    struct search_backup *backups; /* DECISION: of one visit, the leaf first */
+    int backup_count, backup_capacity;
     int node; /* DONE: whose answer is the result's, or -1 */
 };
 void search_plan_item(struct search_plan *plan, enum search_purpose purpose, const int *nodes, int count, int samples);
 void search_plan_keep(struct search_plan *plan, int node);
+void search_plan_back_up(struct search_plan *plan, int node, double reward);
 void search_plan_done(struct search_plan *plan, int node, char *why); /* takes why */
 void search_plan_free(struct search_plan *plan);
 
@@ -125,15 +128,23 @@ enum { SEARCH_LAST, SEARCH_MIN, SEARCH_PROD }; /* "last|min|prod": of the values
 #define SEARCH_AGGREGATES "last|min|prod"
 const char *search_aggregate_name(int aggregate);
 
+/* The judges a strategy may ask, as `evaluate=` names them: choice i is the purpose SEARCH_VALUE + i. The first
+ * SEARCH_JUDGES_ASKED have prompts of the task, and may be meant where none was named. */
+#define SEARCH_JUDGES "value|vote|self-evaluation|process-reward|likelihood|agreement|verifier|oracle"
+enum { SEARCH_JUDGES_ASKED = 2 };
+#define SEARCH_EVALUATE                                                                                                    {                                                                                                                          .name = "evaluate", .choices = SEARCH_JUDGES, .most = SEARCH_ORACLE - SEARCH_VALUE,                                    .prompts = SEARCH_JUDGES_ASKED                                                                                     }
+
 /* The first node, of those not pruned, whose path reads like this one's, most often itself. It is judged for all of
  * them: the runner would give the others 0. */
 int search_original(const struct search_tree *tree, int node);
-/* Items that value those of the nodes that are not, and why; how many. */
-int search_value(const struct search_tree *tree, const struct search_nodes *nodes, int samples,
+/* Items by which the judge (the index in SEARCH_JUDGES) judges those of the nodes that are not judged, copies left out,
+ * and why; how many. A vote is one item over all of them, and holds as long as every one was in it. Samples count for
+ * value and vote. */
+int search_judge(const struct search_tree *tree, int judge, const struct search_nodes *nodes, int samples,
                  struct search_plan *plan);
-/* An item for one vote over all candidates, copies left out, and why; 0: none is needed. */
-int search_vote(const struct search_tree *tree, const struct search_nodes *candidates, int samples,
-                struct search_plan *plan);
+/* The same where copies are worth 0 by themselves: each is told so by a judgement of its own. */
+int search_judge_copies(const struct search_tree *tree, int judge, const struct search_nodes *nodes, int samples,
+                        struct search_plan *plan);
 /* Of the path to a node; what was not judged on it has no part. NAN: nothing was. */
 double search_path_score(const struct search_tree *tree, int node, int aggregate);
 int search_is_better(double a, double b); /* NAN is below every score */
@@ -149,7 +160,7 @@ int search_choose(const struct search_tree *tree, const struct search_nodes *lea
 struct search_levels {
     int groups, keep;
     int first, more; /* samples at the root, which the groups share, and at each state kept */
-    int aggregate, judges, weighted;
+    int aggregate, judge, judges, weighted;
 };
 void search_levels_next(const struct search_tree *tree, const struct search_levels *levels, int spent,
                         struct search_plan *plan);

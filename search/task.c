@@ -195,20 +195,40 @@ static int read_labels(const struct search_yaml *node, struct search_task *task,
     return status;
 }
 
+/* words: [yes, no] */
+static int read_words(const struct search_yaml *map, struct search_section *out, struct error *e)
+{
+    const struct search_yaml *node;
+    const char *text;
+    int status = search_yaml_need(map, "words", &node, e);
+    if (!status && (node->kind != SEARCH_YAML_LIST || node->count != 2))
+        return search_yaml_error(node, e, "expected two words, the good one first, as in [yes, no]");
+    for (int i = 0; i < 2 && !status; i++) {
+        if ((status = search_yaml_string(node->values[i], &text, e)))
+            break;
+        if (!*text || (i && !strcmp(text, out->words[0])))
+            return search_yaml_error(node->values[i], e, "expected another word; their probabilities are compared");
+        out->words[i] = xstrdup(text);
+    }
+    return status;
+}
+
 static int read_section(struct search_task *task, enum search_purpose purpose, const struct search_yaml *root, struct error *e)
 {
     static const char *const grow[] = {"messages", "finish", "stops", "max_tokens", NULL};
     static const char *const value[] = {"messages", "finish", "stops", "max_tokens", "labels", "unreadable", "pattern", NULL};
     static const char *const vote[] = {"messages", "stops", "max_tokens", "candidate", "pattern", NULL};
+    static const char *const words[] = {"messages", "finish", "words", NULL};
     const struct search_yaml *map = search_yaml_get(root, search_purpose_name(purpose)), *node;
     if (!map)
         return OK;
     struct search_section *section = &task->sections[purpose];
     enum search_place place = purpose == SEARCH_VOTE ? SEARCH_PLACE_VOTE : SEARCH_PLACE_GROW;
-    int status = search_yaml_known(map, purpose == SEARCH_VALUE ? value : purpose == SEARCH_VOTE ? vote : grow, e);
+    const char *const *known = purpose == SEARCH_VALUE ? value : purpose == SEARCH_VOTE ? vote : purpose > SEARCH_VOTE ? words : grow;
+    int status = search_yaml_known(map, known, e);
     if (status || (status = search_yaml_need(map, "messages", &node, e)) ||
         (status = read_prompt(task, place, node, &section->messages, e)) ||
-        (status = need_integer(map, "max_tokens", 1, 4096, &section->max_tokens, e)))
+        (status = known == words ? read_words(map, section, e) : need_integer(map, "max_tokens", 1, 4096, &section->max_tokens, e)))
         return status;
     if (!task->numbers && (status = refuse(map, "finish", "is for problems of numbers; take it out", e)))
         return status;
@@ -381,8 +401,9 @@ static int read_strategy(struct search_task *task, const struct search_yaml *roo
 
 static int read_task(struct search_task *task, const struct search_yaml *root, struct error *e)
 {
-    static const char *const known[] = {"name",    "about", "strategy", "problem", "continues", "steps",    "sampling", "sample",
-                                        "propose", "value", "vote",     "thought", "answer",    "verifier", "data",     NULL};
+    static const char *const known[] = {"name",           "about",          "strategy", "problem", "continues", "steps",    "sampling",
+                                        "sample",         "propose",        "value",    "vote",    "thought",   "answer",   "verifier",
+                                        "data",           "self-evaluation", "process-reward", NULL};
     const struct search_yaml *continues = search_yaml_get(root, "continues");
     int status = search_yaml_known(root, known, e);
     if (status || (status = need_text(root, "name", &task->name, e)) || (status = need_text(root, "about", &task->about, e)) ||
@@ -475,6 +496,8 @@ void search_task_close(struct search_task *task)
         for (int k = 0; k < s->stop_count; k++)
             free(s->stops[k]);
         free(s->stops);
+        free(s->words[0]);
+        free(s->words[1]);
     }
     free_patterns(&task->thought);
     free_patterns(&task->answer);

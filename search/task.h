@@ -34,7 +34,11 @@ struct search_messages {
 int search_task_messages(const struct search_task *task, enum search_purpose purpose, const struct search_path *path,
                          const struct search_path *candidates, int candidate_count, struct search_messages *out, struct error *e);
 void search_messages_free(struct search_messages *m);
-int search_task_has(const struct search_task *task, enum search_purpose purpose); /* does the task have such a prompt */
+int search_task_has(const struct search_task *task, enum search_purpose purpose); /* does the task have such a prompt, or judge */
+/* The words whose probabilities are compared where a thought is judged by self-evaluation or process reward: the good one, the bad one. */
+const char *const *search_task_words(const struct search_task *task, enum search_purpose purpose);
+/* The greatest weight of a value label. */
+double search_task_most(const struct search_task *task);
 /* 1: thoughts are appended to one growing assistant turn (ask, math-word); 0: each prompt is made anew from the state (game24) */
 int search_task_continues(const struct search_task *task);
 

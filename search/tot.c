@@ -17,12 +17,11 @@
 
 enum { B, GENERATE, EVALUATE, SELECT, N_GENERATE, N_EVALUATE };
 enum { PROPOSE, SAMPLE }; /* generate */
-enum { VALUE, VOTE };     /* evaluate */
 enum { GREEDY, DRAW };    /* select */
 static const struct search_parameter parameters[] = {
     [B] = {.name = "b", .aliases = "n_select_sample", .standard = 5, .least = 1, .most = 1000},
-    [GENERATE] = {.name = "generate", .choices = "propose|sample", .most = 1, .prompts = 1},
-    [EVALUATE] = {.name = "evaluate", .choices = "value|vote", .most = 1, .prompts = 1},
+    [GENERATE] = {.name = "generate", .choices = "propose|sample", .most = 1, .prompts = 2},
+    [EVALUATE] = SEARCH_EVALUATE,
     [SELECT] = {.name = "select", .choices = "greedy|sample", .most = 1},
     [N_GENERATE] = {.name = "n_generate_sample", .aliases = "n_generate k", .standard = 5, .least = 1, .most = 1000},
     [N_EVALUATE] = {.name = "n_evaluate_sample", .aliases = "n_evaluate", .standard = 3, .least = 1, .most = 1000},
@@ -89,16 +88,9 @@ static int generate(const struct search_tree *tree, const struct search_paramete
 
 /* --- evaluate ---------------------------------------------------------------------------------------------------- */
 
-static int value(const struct search_tree *tree, const struct search_parameters *p,
-                 const struct search_nodes *candidates, struct search_plan *plan)
+static int votes(const struct search_parameters *p)
 {
-    for (int i = 0; i < candidates->count; i++)
-        if (isnan(tree->nodes[candidates->list[i]].value))
-            search_plan_item(plan, SEARCH_VALUE, &candidates->list[i], 1, p->value[N_EVALUATE]);
-    if (plan->count)
-        plan->why = xasprintf("value %d thought%s, %d sample%s each", plan->count, plan->count == 1 ? "" : "s",
-                              p->value[N_EVALUATE], p->value[N_EVALUATE] == 1 ? "" : "s");
-    return plan->count;
+    return p->value[EVALUATE] == SEARCH_VOTE - SEARCH_VALUE;
 }
 
 /* --- select ------------------------------------------------------------------------------------------------------ */
@@ -161,7 +153,7 @@ static void select_nodes(const struct search_tree *tree, const struct search_par
     struct string why = {0};
     string_addf(&why,
                 p->value[SELECT] == GREEDY ? "kept %d of %d by %s:" : "drew %d times from %d by %s:", plan->kept_count,
-                candidates->count, p->value[EVALUATE] == VALUE ? "value" : "votes");
+                candidates->count, votes(p) ? "votes" : "value");
     for (int i = 0; i < plan->kept_count; i++)
         string_addf(&why, "%s %.4g", i ? "," : "", value_of(tree, plan->kept[i]));
     plan->why = why.text;
@@ -191,7 +183,7 @@ static void finish(const struct search_tree *tree, const struct search_parameter
     struct string why = {0};
     string_addf(&why, answers == 1 ? "the only answer" : "the best of %d answers", answers);
     if (!isnan(tree->nodes[best].value))
-        string_addf(&why, p->value[EVALUATE] == VALUE ? ", of value %.4g" : ", with %.4g votes",
+        string_addf(&why, votes(p) ? ", with %.4g votes" : ", of value %.4g",
                     tree->nodes[best].value);
     if (known)
         string_addf(&why, "; %d of %d right", right, answers);
@@ -240,8 +232,7 @@ static void next(const struct search_tree *tree, const struct search_parameters 
     else if (!candidates.count)
         search_plan_done(
             plan, -1, xasprintf("no thought was left to go on from after step %d", tree->nodes[tree->kept[0]].depth));
-    else if (kept.count && (p->value[EVALUATE] == VALUE ? value(tree, p, &candidates, plan)
-                                                        : search_vote(tree, &candidates, p->value[N_EVALUATE], plan)))
+    else if (kept.count && search_judge_copies(tree, p->value[EVALUATE], &candidates, p->value[N_EVALUATE], plan))
         ;
     else
         select_nodes(tree, p, &candidates, plan);

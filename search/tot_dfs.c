@@ -15,8 +15,8 @@ enum { YES, NO };         /* first */
 static const struct search_parameter parameters[] = {
     [CHILDREN] = {.name = "children", .standard = 3, .least = 1, .most = 1000},
     [LIMIT] = {.name = "limit", .standard = 100, .least = 1, .most = 100000},
-    [GENERATE] = {.name = "generate", .choices = "propose|sample", .most = 1, .prompts = 1},
-    [EVALUATE] = {.name = "evaluate", .choices = "value", .prompts = 1},
+    [GENERATE] = {.name = "generate", .choices = "propose|sample", .most = 1, .prompts = 2},
+    [EVALUATE] = SEARCH_EVALUATE,
     [FIRST] = {.name = "first", .choices = "1|0", .most = 1},
     [N_GENERATE] = {.name = "n_generate_sample", .aliases = "n_generate k", .standard = 5, .least = 1, .most = 1000},
     [N_EVALUATE] = {.name = "n_evaluate_sample", .aliases = "n_evaluate", .standard = 3, .least = 1, .most = 1000},
@@ -40,6 +40,8 @@ static double value_of(const struct search_tree *tree, int node)
 static int is_impossible(const struct walk *w, int node)
 {
     const struct search_event *judgement = w->tree->nodes[search_original(w->tree, node)].judgement;
+    if (judgement && judgement->judgement.purpose > SEARCH_VOTE)
+        return value_of(w->tree, node) <= 0;
     for (int i = 0; w->p->worst && judgement && i < judgement->judgement.samples; i++)
         if (judgement->judgement.labels && judgement->judgement.labels[i] &&
             !strcmp(judgement->judgement.labels[i], w->p->worst))
@@ -116,7 +118,7 @@ static char *why_next(const struct walk *w, const struct search_nodes *try, int 
     if (!isnan(value_of(w->tree, try->list[i])))
         string_addf(&why, ", of value %.4g", value_of(w->tree, try->list[i]));
     if (impossible)
-        string_addf(&why, "; %d %s", impossible, w->p->worst);
+        string_addf(&why, "; %d %s", impossible, w->p->worst ? w->p->worst : "impossible");
     return why.text;
 }
 
@@ -140,7 +142,7 @@ static void visit(struct walk *w, const struct search_nodes *try, int i, int imp
 static void visit_thoughts(struct walk *w, int node)
 {
     struct search_nodes thoughts = thoughts_of(w->tree, node);
-    if (w->spent || !search_value(w->tree, &thoughts, w->p->value[N_EVALUATE], w->plan)) {
+    if (w->spent || !search_judge(w->tree, w->p->value[EVALUATE], &thoughts, w->p->value[N_EVALUATE], w->plan)) {
         int impossible, ended = 0;
         struct search_nodes try = thoughts_to_try(w, &thoughts, &impossible);
         for (int i = 0; i < try.count && !ended; i++) {

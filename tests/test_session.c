@@ -353,8 +353,8 @@ static void test_wrong_lines(void **state)
         {"\"step\":0,\"node\":1}", "\"step\":0,\"node\":2}", "line 7: event 6: it names a node"},
         {"\"step\":0,\"node\":1}", "\"step\":0,\"node\":0}", "line 7: \"node\" is 0"},
         {UNDO_LINE, REDO_LINE, "line 8: event 8: its number does not follow"},
-        {"\"undo\",\"number\":7,\"step\":0,\"target\":6", "\"undo\",\"number\":7,\"step\":0,\"target\":5", "line 8: event 7: its target is not the latest prune"},
-        {"\"event\":\"undo\"", "\"event\":\"redo\"", "line 8: event 7: its target is not the prune undone last"},
+        {"\"undo\",\"number\":7,\"step\":0,\"target\":6", "\"undo\",\"number\":7,\"step\":0,\"target\":5", "line 8: event 7: its target is not the latest act"},
+        {"\"event\":\"undo\"", "\"event\":\"redo\"", "line 8: event 7: its target is not the act undone last"},
         {"\"node\":null", "\"node\":2", "line 10: event 9: its node is not there"},
         {RESULT_LINE, SESSION_LINE SESSION_LINE "x", "line 12: not JSON"},
     };

@@ -126,7 +126,8 @@ struct engine_request {
     int stop_count;
     struct engine_sampling sampling;
     uint64_t seed, stream; /* the draw at position i of the completion is random_uniform(seed, stream, i) */
-    int score;         /* 1: no completion; give prompt_count - 1 tokens, the log-probability of prompt[1..] */
+    int score;         /* 1: no completion; give the log-probabilities of prompt[from..], from being score_from, or 1 when that is 0 */
+    int score_from;
 };
 
 enum engine_ending { ENGINE_END_TOKEN, ENGINE_END_STOP, ENGINE_END_LENGTH, ENGINE_END_CONTEXT, ENGINE_END_SCORED, ENGINE_END_CANCELLED };

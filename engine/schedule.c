@@ -13,6 +13,7 @@ enum { NO_BRANCH = -1 };
  */
 struct request {
     int id, prompt_count, max_tokens, ignore_end, score;
+    int from; /* score: the first token whose log-probability is asked for */
     struct engine_sampling sampling;
     uint64_t seed, stream;
     char **stops;
@@ -201,6 +202,8 @@ static int check_request(const struct engine *engine, const struct engine_reques
     for (int i = 0; i < q->stop_count; i++)
         if (!q->stops[i][0])
             return error_set(e, ERROR_INPUT, "stop %d is empty; expected some text", i);
+    if (q->score && (q->score_from < 0 || q->score_from > q->prompt_count))
+        return error_set(e, ERROR_INPUT, "scored from token %d of %d; expected one of them", q->score_from, q->prompt_count);
     return q->score ? OK : check_sampling(&q->sampling, e);
 }
 
@@ -216,6 +219,7 @@ int engine_submit(struct engine *engine, const struct engine_request *q, int *id
                           .max_tokens = q->max_tokens,
                           .ignore_end = q->ignore_end,
                           .score = q->score,
+                          .from = q->score_from > 1 ? q->score_from : 1,
                           .sampling = q->sampling,
                           .seed = q->seed,
                           .stream = q->stream,
@@ -233,7 +237,7 @@ int engine_submit(struct engine *engine, const struct engine_request *q, int *id
     ARRAY_RESERVE(s->requests, s->count, s->capacity);
     s->requests[s->count++] = r;
     *id = r->id;
-    if (r->score ? target(r) == 0 : r->max_tokens == 0) { /* nothing to compute */
+    if (r->score ? target(r) < r->from : r->max_tokens == 0) { /* nothing to compute */
         finish(engine, r, r->score ? ENGINE_END_SCORED : ENGINE_END_LENGTH);
         sweep(s);
     }
@@ -280,7 +284,8 @@ void engine_forget(struct engine *engine, const int *tokens, int n)
 
 /* --- who takes part ---------------------------------------------------------------------------------------------- */
 
-/* How much of what is cached a request may take over: at least its last position is computed, for its logits. */
+/* How much of what is cached a request may take over: at least its last position is computed, for its logits. What is
+ * scored is computed whether it is cached or not. */
 static int shareable(const struct request *r)
 {
     return r->score ? target(r) : target(r) - 1;
@@ -290,7 +295,7 @@ static int shareable(const struct request *r)
 static int waits_for_prefix(const struct engine *engine, const struct request *r)
 {
     const struct engine_schedule *s = engine->schedule;
-    if (r->score)
+    if (r->score && r->from == 1)
         return 0;
     int found = engine_kv_find(engine->kv, r->tokens.ids, shareable(r)), worth = (target(r) - found + 1) / 2;
     if (worth > KERNEL_CELLS)
@@ -343,7 +348,9 @@ static int begin(struct engine *engine, struct request *r)
         return 0;
     }
     r->branch = branch;
-    r->done = r->score ? 0 : found;
+    r->done = r->score && found > r->from - 1 ? r->from - 1 : found;
+    if (r->score) /* put out while others were let on, it begins anew */
+        r->out_count = 0;
     if (!r->begun)
         r->cached = r->done;
     r->begun = 1;
@@ -403,7 +410,7 @@ static void add_rows(struct engine *engine, struct request *r, int n)
     if (last > length)
         engine_kv_append(engine->kv, r->branch, r->tokens.ids + length, last - length);
     for (int p = r->done; p < last; p++) {
-        if (r->score || p == target(r) - 1) {
+        if (r->score ? p + 1 >= r->from : p == target(r) - 1) {
             s->chosen[s->choice_count] = s->row_count;
             s->choices[s->choice_count++] = (struct choice){.request = r, .next = r->score ? r->tokens.ids[p + 1] : -1};
         }
@@ -524,7 +531,7 @@ static void settle(struct engine *engine)
             accept_token(engine, c->request, &c->token);
         } else {
             add_out(c->request, &c->token);
-            if (c->request->out_count == target(c->request))
+            if (c->request->out_count == target(c->request) - c->request->from + 1)
                 finish(engine, c->request, ENGINE_END_SCORED);
         }
     }

@@ -293,6 +293,17 @@ static void test_decoding_is_prefill(void **state)
             engine_forget(engine, all, 37 + r.count);
             assert_int_equal(statistics(engine).kv_used, 0);
         }
+        for (int from = 0; from <= 37 + r.count; from += 17) { /* a part of it, over what is cached of the rest */
+            int skipped = from > 1 ? from - 1 : 0;
+            score.score_from = from;
+            struct engine_result part = result_of(engine, &score);
+            assert_int_equal(part.count, 36 + r.count - skipped);
+            for (int k = 0; k < part.count; k++)
+                if (skipped + k >= 36)
+                    assert_memory_equal(&part.tokens[k], &r.tokens[skipped + k - 36], sizeof part.tokens[k]);
+            assert_true(from < 40 || part.cached >= from - 1 || !part.count);
+            engine_result_free(&part);
+        }
         for (int i = 1; i < r.count; i++) { /* each as the first of a request of its own */
             struct engine_request next = request(all, 37 + i, 1);
             next.sampling.temperature = 0;

@@ -1,7 +1,11 @@
 /* What a user does to a search, and what is shown of it meanwhile. */
 #include "search/run.h"
 
-/* --- acts of the user -------------------------------------------------------------------------------------------- */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- memory ------------------------------------------------------------------------------------------------------ */
 
 /* The tokens of a completion's prompt stand in the event of the first sample of its item. */
 static const struct search_event *first_sample(const struct search_tree *tree, int64_t i)
@@ -41,32 +45,48 @@ static void forget(struct search *s, int pruned)
     }
 }
 
-int search_prune(struct search *s, int node, struct error *e)
+/* --- acts of the user -------------------------------------------------------------------------------------------- */
+
+static struct search_event *begin_act(struct search *s, enum search_event_kind kind)
+{
+    return search_event_make(kind, -1, s->g.tree.steps - 1);
+}
+
+static int end_act(struct search *s, struct search_event *event, struct error *e)
+{
+    search_emit(s, event);
+    return search_tell(s, e);
+}
+
+static int check_node(const struct search *s, int node, const char *what, struct error *e)
 {
     const struct search_tree *tree = &s->g.tree;
-    if (node < 0 || node >= tree->count)
-        return error_set(e, ERROR_INPUT, "there is no node %d to prune; there are 0 to %d", node, tree->count - 1);
-    if (node == 0)
-        return error_set(e, ERROR_INPUT, "the root cannot be pruned: it is the problem");
-    if (search_tree_is_pruned(tree, node))
-        return error_set(e, ERROR_INPUT, "node %d is pruned already", node);
-    struct search_event *event = search_event_make(SEARCH_EVENT_PRUNE, -1, tree->steps - 1);
-    event->prune.node = node;
-    search_emit(s, event);
-    search_work_cancel(s);
-    forget(s, node);
-    s->done = 0;
+    if (node < 0 || node >= tree->count || tree->nodes[node].gone)
+        return error_set(e, ERROR_INPUT, "there is no node %d to %s; there are 0 to %d", node, what, tree->count - 1);
     return OK;
 }
 
-static void toggle(struct search *s, enum search_event_kind kind, int64_t target)
+int search_prune(struct search *s, int node, struct error *e)
 {
-    struct search_event *event = search_event_make(kind, -1, s->g.tree.steps - 1);
+    int code = check_node(s, node, "prune", e);
+    if (code)
+        return code;
+    if (node == 0)
+        return error_set(e, ERROR_INPUT, "the root cannot be pruned: it is the problem");
+    if (search_tree_is_pruned(&s->g.tree, node))
+        return error_set(e, ERROR_INPUT, "node %d is pruned already", node);
+    struct search_event *event = begin_act(s, SEARCH_EVENT_PRUNE);
+    event->prune.node = node;
+    code = end_act(s, event, e);
+    forget(s, node);
+    return code;
+}
+
+static int move_along(struct search *s, enum search_event_kind kind, int64_t target, struct error *e)
+{
+    struct search_event *event = begin_act(s, kind);
     event->undo.target = target;
-    search_emit(s, event);
-    search_work_cancel(s);
-    s->unsent = 1;
-    s->done = 0;
+    return end_act(s, event, e);
 }
 
 int search_undo(struct search *s, struct error *e)
@@ -74,8 +94,7 @@ int search_undo(struct search *s, struct error *e)
     const struct search_tree *tree = &s->g.tree;
     if (!tree->undo_count)
         return error_set(e, ERROR_INPUT, "there is nothing to undo");
-    toggle(s, SEARCH_EVENT_UNDO, tree->undo[tree->undo_count - 1]);
-    return OK;
+    return move_along(s, SEARCH_EVENT_UNDO, tree->undo[tree->undo_count - 1], e);
 }
 
 int search_redo(struct search *s, struct error *e)
@@ -83,8 +102,326 @@ int search_redo(struct search *s, struct error *e)
     const struct search_tree *tree = &s->g.tree;
     if (!tree->redo_count)
         return error_set(e, ERROR_INPUT, "there is nothing to redo");
-    toggle(s, SEARCH_EVENT_REDO, tree->undo[tree->undo_count]);
+    return move_along(s, SEARCH_EVENT_REDO, tree->undo[tree->undo_count], e);
+}
+
+int search_back(struct search *s, int64_t target, struct error *e)
+{
+    const struct search_tree *tree = &s->g.tree;
+    if (target < 0)
+        target = search_tree_latest_step(tree);
+    if (target < 0)
+        return error_set(e, ERROR_INPUT, "there is no step to go back before");
+    if (target >= tree->event_count || tree->out[target] ||
+        (tree->events[target]->kind != SEARCH_EVENT_PLAN && tree->events[target]->kind != SEARCH_EVENT_DECISION))
+        return error_set(e, ERROR_INPUT, "event %lld is not a plan or a decision that holds; there is nothing to go back before",
+                         (long long)target);
+    struct search_event *event = begin_act(s, SEARCH_EVENT_BACK);
+    event->back.target = target;
+    return end_act(s, event, e);
+}
+
+int search_keep(struct search *s, int node, int on, struct error *e)
+{
+    int code = check_node(s, node, on ? "keep" : "let go", e);
+    if (code)
+        return code;
+    if (node == 0)
+        return error_set(e, ERROR_INPUT, "the root cannot be kept: a path has at least one thought");
+    if (s->g.tree.nodes[node].training == (on != 0))
+        return error_set(e, ERROR_INPUT, on ? "node %d is kept already" : "node %d is not kept", node);
+    struct search_event *event = begin_act(s, SEARCH_EVENT_KEEP);
+    event->keep.node = node;
+    event->keep.on = on != 0;
+    return end_act(s, event, e);
+}
+
+/* --- thoughts of the user's own ---------------------------------------------------------------------------------- */
+
+static int own_thought(struct search *s, int parent, int replaces, const char *text, struct error *e)
+{
+    while (*text == ' ' || *text == '\n' || *text == '\t')
+        text++;
+    size_t n = strlen(text);
+    while (n && strchr(" \n\t", text[n - 1]))
+        n--;
+    if (!n)
+        return error_set(e, ERROR_INPUT, "the thought is empty; expected some words");
+    if (s->g.tree.nodes[parent].state == SEARCH_FINAL)
+        return error_set(e, ERROR_INPUT, "nothing can follow node %d: its path has ended", parent);
+    struct search_event *event = begin_act(s, SEARCH_EVENT_THOUGHT);
+    char *clean = search_text(text, n, NULL, 0);
+    search_item_own_thought(&s->g, parent, clean, event);
+    event->thought.node = s->g.tree.count;
+    event->thought.replaces = replaces;
+    event->thought.by_user = 1;
+    free(clean);
+    return end_act(s, event, e);
+}
+
+int search_add(struct search *s, int parent, const char *text, struct error *e)
+{
+    int code = check_node(s, parent, "add to", e);
+    if (!code && search_tree_is_pruned(&s->g.tree, parent))
+        return error_set(e, ERROR_INPUT, "node %d is pruned; nothing is added below it", parent);
+    return code ? code : own_thought(s, parent, -1, text, e);
+}
+
+int search_edit(struct search *s, int node, const char *text, struct error *e)
+{
+    int code = check_node(s, node, "edit", e);
+    if (code)
+        return code;
+    if (node == 0)
+        return error_set(e, ERROR_INPUT, "the root is the problem, not a thought; begin another search for another problem");
+    if (search_tree_is_pruned(&s->g.tree, node))
+        return error_set(e, ERROR_INPUT, "node %d is pruned; undo that first", node);
+    return own_thought(s, s->g.tree.nodes[node].parent, node, text, e);
+}
+
+/* --- more of the model's ----------------------------------------------------------------------------------------- */
+
+static void wish(struct search *s, struct search_item item, int node)
+{
+    item.nodes = xmalloc(sizeof *item.nodes);
+    item.nodes[0] = node;
+    item.count = item.samples = 1;
+    ARRAY_RESERVE(s->wishes, s->wish_count, s->wish_capacity);
+    s->wishes[s->wish_count++] = item;
+}
+
+static int check_grows(const struct search *s, int node, struct error *e)
+{
+    if (search_tree_is_pruned(&s->g.tree, node))
+        return error_set(e, ERROR_INPUT, "node %d is pruned; undo that first", node);
     return OK;
+}
+
+int search_again(struct search *s, int node, struct error *e)
+{
+    int code = check_node(s, node, "sample from", e);
+    if (!code)
+        code = check_grows(s, node, e);
+    if (code)
+        return code;
+    if (s->g.tree.nodes[node].state == SEARCH_FINAL || s->g.tree.nodes[node].state == SEARCH_ILLEGAL)
+        return error_set(e, ERROR_INPUT, "nothing can follow node %d; sample again from the one above it", node);
+    int propose = !search_task_has(s->g.task, SEARCH_SAMPLE);
+    wish(s, (struct search_item){.purpose = propose ? SEARCH_PROPOSE : SEARCH_SAMPLE}, node);
+    return OK;
+}
+
+static int is_alternative(const struct engine_token *token, int id)
+{
+    for (int i = 0; i < ENGINE_TOP; i++)
+        if (token->top[i].id == id)
+            return id >= 0 && id != token->id;
+    return 0;
+}
+
+int search_fork(struct search *s, int node, int token, int id, struct error *e)
+{
+    int code = check_node(s, node, "fork", e);
+    if (!code)
+        code = check_grows(s, node, e);
+    if (code)
+        return code;
+    const struct search_node *n = &s->g.tree.nodes[node];
+    if (!n->completion || !n->tokens)
+        return error_set(e, ERROR_INPUT, "node %d has no tokens of the model's to fork at", node);
+    if (token < 0 || token >= n->tokens)
+        return error_set(e, ERROR_INPUT, "node %d has no token %d; it has 0 to %d", node, token, n->tokens - 1);
+    int at = n->thought->thought.first + token;
+    if (!is_alternative(&n->completion->completion.tokens[at], id))
+        return error_set(e, ERROR_INPUT, "token %d of node %d has no alternative %d among its most probable", token, node, id);
+    const struct search_event *plan = NULL;
+    for (int64_t i = n->completion->number; i >= 0 && !plan; i--)
+        if (s->g.tree.events[i]->kind == SEARCH_EVENT_PLAN && s->g.tree.events[i]->step == n->completion->step)
+            plan = s->g.tree.events[i];
+    enum search_purpose purpose = plan->plan.items[n->completion->completion.item].purpose;
+    wish(s, (struct search_item){.purpose = purpose, .fork = n->completion->number, .token = at, .id = id}, n->parent);
+    return OK;
+}
+
+/* --- votes again ------------------------------------------------------------------------------------------------- */
+
+static int revote(struct search *s, const int *excluded, int count, const char *weight, struct error *e)
+{
+    struct search_event *event = begin_act(s, SEARCH_EVENT_REVOTE);
+    event->revote.excluded = xmalloc((size_t)(count + 1) * sizeof *excluded);
+    if (count)
+        memcpy(event->revote.excluded, excluded, (size_t)count * sizeof *excluded);
+    event->revote.count = count;
+    event->revote.weight = xstrdup(weight);
+    return end_act(s, event, e);
+}
+
+int search_exclude(struct search *s, int node, int on, struct error *e)
+{
+    const struct search_event *old = s->g.tree.revote;
+    int code = check_node(s, node, on ? "exclude" : "include", e), count = 0;
+    if (code)
+        return code;
+    if (s->g.tree.nodes[node].excluded == (on != 0))
+        return error_set(e, ERROR_INPUT, on ? "node %d has no vote already" : "node %d has its vote", node);
+    int *excluded = xmalloc((size_t)((old ? old->revote.count : 0) + 1) * sizeof *excluded);
+    for (int i = 0; old && i < old->revote.count; i++)
+        if (old->revote.excluded[i] != node)
+            excluded[count++] = old->revote.excluded[i];
+    if (on)
+        excluded[count++] = node;
+    code = revote(s, excluded, count, old ? old->revote.weight : NULL, e);
+    free(excluded);
+    return code;
+}
+
+int search_weigh(struct search *s, const char *weight, struct error *e)
+{
+    const struct search_event *old = s->g.tree.revote;
+    if (weight && strcmp(weight, "plurality") && strcmp(weight, "normalised"))
+        return error_set(e, ERROR_USAGE, "weight '%s': expected plurality or normalised", weight);
+    return revote(s, old ? old->revote.excluded : NULL, old ? old->revote.count : 0, weight, e);
+}
+
+/* --- what holds from here on ------------------------------------------------------------------------------------- */
+
+static int64_t chosen(double new, double old)
+{
+    return (int64_t)(new < 0 ? 0 : new > 0 ? new : old);
+}
+
+int search_set(struct search *s, const struct search_options *o, int with_seed, struct error *e)
+{
+    const struct search_setting *old = &s->g.tree.session->session;
+    struct search_parameters parameters;
+    int code = search_parameters_parse(&parameters, o->strategy ? o->strategy : s->strategy, s->g.task, e);
+    if (code)
+        return code;
+    struct search_event *event = begin_act(s, SEARCH_EVENT_SETTING);
+    event->session = *old;
+    event->session.task = xstrdup(old->task);
+    event->session.problem = xstrdup(old->problem);
+    event->session.expected = xstrdup(old->expected);
+    event->session.model = xstrdup(old->model);
+    event->session.judge_model = xstrdup(old->judge_model);
+    event->session.strategy = search_parameters_text(&parameters);
+    event->session.seed = with_seed ? o->seed : old->seed;
+    event->session.sampling = engine_sampling_choose(o->sampling, old->sampling);
+    event->session.budget_tokens = chosen((double)o->budget_tokens, (double)old->budget_tokens);
+    event->session.budget_nodes = (int)chosen(o->budget_nodes, old->budget_nodes);
+    event->session.budget_flops = o->budget_flops < 0 ? 0 : o->budget_flops > 0 ? o->budget_flops : old->budget_flops;
+    event->session.budget_time = o->budget_time < 0 ? 0 : o->budget_time > 0 ? o->budget_time : old->budget_time;
+    return end_act(s, event, e);
+}
+
+/* --- in words ---------------------------------------------------------------------------------------------------- */
+
+/* The next whole number of the words; 0 when there is none. */
+static int next_number(const char **words, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    *out = strtoll(*words, &end, 10);
+    if (end == *words || errno || (*end && *end != ' '))
+        return 0;
+    *words = end + strspn(end, " ");
+    return 1;
+}
+
+static int set_in_words(struct search *s, const char *words, struct error *e)
+{
+    struct search_options o = {.sampling = {-1, -1, -1, -1, -1}};
+    char *strategy = NULL;
+    int with_seed = 0, code = OK;
+    if (!*words)
+        code = error_set(e, ERROR_USAGE, "set: expected strategy=..., seed=..., temperature=..., tokens=..., nodes=...");
+    while (*words && !code) {
+        size_t n = strcspn(words, " "), name = strcspn(words, "= ");
+        char *value = words[name] == '=' ? xstrndup(words + name + 1, n - name - 1) : xstrdup(""), *end = value;
+        double x = strtod(value, &end);
+        int number = end != value && !*end;
+        if (name == 8 && !strncmp(words, "strategy", 8)) {
+            free(strategy);
+            o.strategy = strategy = xstrdup(value);
+        } else if (name == 4 && !strncmp(words, "seed", 4) && number) {
+            o.seed = strtoull(value, NULL, 10);
+            with_seed = 1;
+        } else if (name == 11 && !strncmp(words, "temperature", 11) && number && x >= 0 && x <= 100) {
+            o.sampling.temperature = (float)x;
+        } else if (name == 6 && !strncmp(words, "tokens", 6) && number && x < 9e15) {
+            o.budget_tokens = x > 0 ? (int64_t)x : -1;
+        } else if (name == 5 && !strncmp(words, "nodes", 5) && number && x < 2e9) {
+            o.budget_nodes = x > 0 ? (int)x : -1;
+        } else {
+            code = error_set(e, ERROR_USAGE, "set %.*s: expected strategy=..., seed=N, temperature=X, tokens=N or nodes=N", (int)n, words);
+        }
+        free(value);
+        words += n + strspn(words + n, " ");
+    }
+    if (!code)
+        code = search_set(s, &o, with_seed, e);
+    free(strategy);
+    return code;
+}
+
+int search_do(struct search *s, const char *words, struct error *e)
+{
+    static const struct {
+        const char *verb, *form;
+        int numbers, text;
+    } verbs[] = {
+        {"prune", "prune NODE", 1, 0},     {"undo", "undo", 0, 0},           {"redo", "redo", 0, 0},
+        {"back", "back [EVENT]", 0, 1},    {"keep", "keep NODE", 1, 0},      {"unkeep", "unkeep NODE", 1, 0},
+        {"add", "add NODE TEXT", 1, 1},    {"edit", "edit NODE TEXT", 1, 1}, {"again", "again NODE", 1, 0},
+        {"fork", "fork NODE TOKEN ID", 3, 0}, {"exclude", "exclude NODE", 1, 0}, {"include", "include NODE", 1, 0},
+        {"weight", "weight plurality|normalised", 0, 1}, {"set", "set KEY=VALUE ...", 0, 1},
+    };
+    enum { PRUNE, UNDO, REDO, BACK, KEEP, UNKEEP, ADD, EDIT, AGAIN, FORK, EXCLUDE, INCLUDE, WEIGHT, SET, VERBS };
+    words += strspn(words, " ");
+    size_t n = strcspn(words, " ");
+    int verb = 0, read = 0;
+    int64_t x[3] = {0}, event;
+    while (verb < VERBS && (strlen(verbs[verb].verb) != n || strncmp(verbs[verb].verb, words, n)))
+        verb++;
+    if (verb == VERBS)
+        return error_set(e, ERROR_USAGE, "'%.*s' is no act; there are: prune, undo, redo, back, keep, unkeep, add, edit, again, fork, "
+                         "exclude, include, weight, set", (int)n, words);
+    const char *rest = words + n + strspn(words + n, " ");
+    while (read < verbs[verb].numbers && next_number(&rest, &x[read]) && x[read] >= 0 && x[read] <= INT32_MAX)
+        read++;
+    if (read < verbs[verb].numbers || (*rest && !verbs[verb].text))
+        return error_set(e, ERROR_USAGE, "'%.60s': expected %s", words, verbs[verb].form);
+    int node = (int)x[0];
+    switch (verb) {
+    case PRUNE:
+        return search_prune(s, node, e);
+    case UNDO:
+        return search_undo(s, e);
+    case REDO:
+        return search_redo(s, e);
+    case BACK:
+        if (*rest && (!next_number(&rest, &event) || *rest || event < 0))
+            return error_set(e, ERROR_USAGE, "'%.60s': expected %s", words, verbs[verb].form);
+        return search_back(s, words[n] && words[n + strspn(words + n, " ")] ? event : -1, e);
+    case KEEP:
+    case UNKEEP:
+        return search_keep(s, node, verb == KEEP, e);
+    case ADD:
+        return search_add(s, node, rest, e);
+    case EDIT:
+        return search_edit(s, node, rest, e);
+    case AGAIN:
+        return search_again(s, node, e);
+    case FORK:
+        return search_fork(s, node, (int)x[1], (int)x[2], e);
+    case EXCLUDE:
+    case INCLUDE:
+        return search_exclude(s, node, verb == EXCLUDE, e);
+    case WEIGHT:
+        return search_weigh(s, rest, e);
+    default:
+        return set_in_words(s, rest, e);
+    }
 }
 
 /* --- what is being written --------------------------------------------------------------------------------------- */

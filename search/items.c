@@ -1,7 +1,26 @@
 #include "search/items.h"
 
+#include "search/strategy.h"
+
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+int search_item_judges(const struct search_ground *g, enum search_purpose purpose)
+{
+    return g->judge && purpose >= SEARCH_VALUE;
+}
+
+struct engine *search_item_engine(const struct search_ground *g, enum search_purpose purpose)
+{
+    return search_item_judges(g, purpose) ? g->judge : g->engine;
+}
+
+int search_item_is_ruled(const struct search_ground *g, enum search_purpose purpose)
+{
+    (void)g;
+    return purpose >= SEARCH_LIKELIHOOD;
+}
 
 /* --- paths ------------------------------------------------------------------------------------------------------- */
 
@@ -35,6 +54,14 @@ static void append_path(const struct search_ground *g, int node, struct engine_t
     const struct search_event *completion = g->tree.nodes[node].completion;
     for (int i = 0; completion && i < completion->completion.count; i++)
         engine_tokens_add(out, completion->completion.tokens[i].id);
+    if (completion)
+        return;
+    /* What the user wrote ends as the model would have ended it. */
+    int stops;
+    const char *const *stop = search_task_stops(g->task, SEARCH_SAMPLE, &stops);
+    char *text = xasprintf("%s%s", search_node_text(&g->tree, node), stops ? stop[0] : "");
+    engine_tokenize(g->engine, text, strlen(text), 0, out);
+    free(text);
 }
 
 int search_item_prompt(const struct search_ground *g, const struct search_item *item, struct engine_tokens *out,
@@ -48,7 +75,7 @@ int search_item_prompt(const struct search_ground *g, const struct search_item *
     struct search_messages messages = {0};
     int code = search_task_messages(g->task, item->purpose, &path, candidates, vote ? item->count : 0, &messages, e);
     if (!code)
-        engine_chat(g->engine, messages.list, messages.count, out);
+        engine_chat(search_item_engine(g, item->purpose), messages.list, messages.count, out);
     if (!code && item->purpose == SEARCH_SAMPLE && search_task_continues(g->task))
         append_path(g, item->nodes[0], out);
     search_messages_free(&messages);
@@ -85,6 +112,29 @@ static void find_tokens(const size_t *starts, int count, struct search_cut cut, 
     *tokens = to - from;
 }
 
+static void judge_thought(const struct search_ground *g, const struct search_path *path, struct search_event *event)
+{
+    struct search_verdict verdict;
+    search_task_verify(g->task, path, event->thought.text, &verdict);
+    event->thought.illegal = verdict.illegal;
+    event->thought.why = xstrdup(verdict.why);
+    event->thought.state = xstrdup(verdict.state);
+    event->thought.final = verdict.final;
+    event->thought.answer = xstrdup(verdict.answer);
+    event->thought.correct = verdict.correct;
+    search_verdict_free(&verdict);
+}
+
+void search_item_own_thought(const struct search_ground *g, int parent, const char *text, struct search_event *event)
+{
+    struct search_path path = path_to(g, parent);
+    event->thought.parent = parent;
+    event->thought.text = xstrdup(text);
+    event->thought.completion = -1;
+    judge_thought(g, &path, event);
+    path_free(&path);
+}
+
 static struct search_event *make_thought(const struct search_ground *g, int parent,
                                          const struct search_event *completion, struct search_path *path,
                                          struct search_cut cut, const size_t *starts)
@@ -95,15 +145,7 @@ static struct search_event *make_thought(const struct search_ground *g, int pare
     event->thought.text = xstrndup(completion->completion.text + cut.first, cut.length);
     event->thought.completion = completion->number;
     find_tokens(starts, completion->completion.count, cut, &event->thought.first, &event->thought.count);
-    struct search_verdict verdict;
-    search_task_verify(g->task, path, event->thought.text, &verdict);
-    event->thought.illegal = verdict.illegal;
-    event->thought.why = xstrdup(verdict.why);
-    event->thought.state = xstrdup(verdict.state);
-    event->thought.final = verdict.final;
-    event->thought.answer = xstrdup(verdict.answer);
-    event->thought.correct = verdict.correct;
-    search_verdict_free(&verdict);
+    judge_thought(g, path, event);
     return event;
 }
 
@@ -122,8 +164,17 @@ struct search_event **search_item_thoughts(const struct search_ground *g, const 
     /* In a turn that goes on, a completion without a word is a thought too: the path goes on, or ends, with it. */
     *count = turn && n < 1 ? 1 : n;
     struct search_event **list = xcalloc((size_t)*count + 1, sizeof *list);
-    for (int i = 0; i < *count; i++)
-        list[i] = make_thought(g, item->nodes[0], completion, &path, i < n ? cuts[i] : nothing, starts);
+    int made = 0;
+    for (int i = 0; i < *count; i++) {
+        list[made] = make_thought(g, item->nodes[0], completion, &path, i < n ? cuts[i] : nothing, starts);
+        /* What stands before the token of a fork is there already. */
+        const struct search_event *thought = list[made];
+        if (item->fork && n > 1 && thought->thought.first + thought->thought.count <= item->token)
+            search_event_release(list[made]);
+        else
+            made++;
+    }
+    *count = made;
     path_free(&path);
     free(cuts);
     free(starts);
@@ -135,7 +186,11 @@ struct search_event **search_item_thoughts(const struct search_ground *g, const 
 static struct search_event *empty_judgement(const struct search_ground *g, int i, const struct search_item *item,
                                             int samples)
 {
-    struct search_event *event = search_event_make(SEARCH_EVENT_JUDGEMENT, -1, g->tree.steps - 1);
+    struct search_event *event = search_event_make(SEARCH_EVENT_JUDGEMENT, -1, g->tree.latest_plan->step);
+    int asked = item->purpose == SEARCH_VALUE || item->purpose == SEARCH_VOTE;
+    event->judgement.most = asked ? item->samples : 1;
+    if (item->purpose == SEARCH_VALUE)
+        event->judgement.most *= search_task_most(g->task);
     event->judgement.item = i;
     event->judgement.purpose = item->purpose;
     event->judgement.count = item->count;
@@ -147,11 +202,29 @@ static struct search_event *empty_judgement(const struct search_ground *g, int i
     return event;
 }
 
+/* The probability of the first word against that of the second; a word that was not scored has none. */
+static void compare_words(struct search_event *event, struct search_event *const *completions)
+{
+    double logprob[2] = {0, 0};
+    int scored = 1;
+    for (int w = 0; w < 2; w++) {
+        const struct search_event *word = completions[w];
+        for (int i = 0; i < word->completion.count; i++)
+            logprob[w] += word->completion.tokens[i].logprob;
+        scored = scored && word->completion.count;
+        if (word->completion.count)
+            event->judgement.labels[w] = xasprintf("%s %.4g", word->completion.text, exp(logprob[w]));
+    }
+    event->judgement.scores[0] = scored ? 1 / (1 + exp(logprob[1] - logprob[0])) : 0;
+}
+
 struct search_event *search_item_judgement(const struct search_ground *g, int i, const struct search_item *item,
                                            struct search_event *const *completions)
 {
     struct search_event *event = empty_judgement(g, i, item, item->samples);
-    for (int s = 0; s < item->samples; s++) {
+    if (search_task_words(g->task, item->purpose))
+        compare_words(event, completions);
+    for (int s = 0; s < item->samples && !search_task_words(g->task, item->purpose); s++) {
         const char *text = completions[s]->completion.text;
         if (item->purpose == SEARCH_VALUE) {
             double weight = 0;
@@ -178,5 +251,73 @@ struct search_event *search_item_known(const struct search_ground *g, int i, con
         event->judgement.scores[k] = source->judgement.scores[k];
     for (int s = 0; s < samples; s++)
         event->judgement.labels[s] = xstrdup(source->judgement.labels[s]);
+    return event;
+}
+
+/* --- rules ------------------------------------------------------------------------------------------------------- */
+
+static double likelihood(const struct search_node *node, char **label)
+{
+    if (!node->tokens)
+        return .5; /* of the user's own words nothing is known */
+    double p = exp(node->logprob / node->tokens);
+    *label = xasprintf("%.4g a token", p);
+    return p;
+}
+
+/* Do two nodes come to the same: answer, or state, or words. */
+static int agree(const struct search_tree *tree, int a, int b)
+{
+    const struct search_event *x = tree->nodes[a].thought, *y = tree->nodes[b].thought;
+    if (x->thought.answer || y->thought.answer)
+        return x->thought.answer && y->thought.answer && !strcmp(x->thought.answer, y->thought.answer);
+    if (x->thought.state && y->thought.state)
+        return !strcmp(x->thought.state, y->thought.state);
+    return !strcmp(x->thought.text, y->thought.text);
+}
+
+/* An answer is held against all answers, a thought against its siblings. */
+static double agreement(const struct search_tree *tree, int node, char **label)
+{
+    int same = 0, all = 0, answer = search_has_answer(tree, node);
+    int first = answer ? 1 : tree->nodes[tree->nodes[node].parent].first_child;
+    for (int i = first; i >= 0 && i < tree->count; i = answer ? i + 1 : tree->nodes[i].next_sibling) {
+        if (tree->nodes[i].state == SEARCH_ILLEGAL || search_tree_is_pruned(tree, i) || (answer && !search_has_answer(tree, i)))
+            continue;
+        all++;
+        same += agree(tree, node, i);
+    }
+    *label = xasprintf("%d of %d", same, all);
+    return all ? (double)same / all : 0;
+}
+
+static double verdict(const struct search_event *thought, char **label)
+{
+    int correct = thought->thought.correct, judged = correct >= 0 || thought->thought.state;
+    *label = xstrdup(correct == 1 ? "right" : correct == 0 ? "wrong" : thought->thought.state ? "legal" : NULL);
+    return !judged ? .5 : correct == 0 ? 0 : 1;
+}
+
+static double oracle(const struct search_ground *g, int node, char **label)
+{
+    enum search_mark mark = search_oracle_mark(g->oracle, &g->tree, node);
+    *label = xstrdup(mark == SEARCH_MARK_ALIVE ? "alive" : mark == SEARCH_MARK_LOST ? "lost" : NULL);
+    return mark == SEARCH_MARK_ALIVE ? 1 : mark == SEARCH_MARK_LOST ? 0 : .5;
+}
+
+struct search_event *search_item_ruled(const struct search_ground *g, int i, const struct search_item *item)
+{
+    struct search_event *event = empty_judgement(g, i, item, 1);
+    const struct search_node *node = &g->tree.nodes[item->nodes[0]];
+    char **label = &event->judgement.labels[0];
+    double *score = &event->judgement.scores[0];
+    if (item->purpose == SEARCH_LIKELIHOOD)
+        *score = likelihood(node, label);
+    else if (item->purpose == SEARCH_AGREEMENT)
+        *score = agreement(&g->tree, item->nodes[0], label);
+    else if (item->purpose == SEARCH_VERIFIER)
+        *score = verdict(node->thought, label);
+    else
+        *score = oracle(g, item->nodes[0], label);
     return event;
 }

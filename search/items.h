@@ -9,11 +9,19 @@
 
 /* Where a search stands. */
 struct search_ground {
-    struct engine *engine;
+    struct engine *engine, *judge; /* judge: a second model that judges, or NULL */
     const struct search_task *task;
+    struct search_oracle *oracle; /* NULL until it is asked */
     struct search_problem problem;
     struct search_tree tree;
 };
+
+/* Is this asked of the judges' model? And whom, then. */
+int search_item_judges(const struct search_ground *g, enum search_purpose purpose);
+struct engine *search_item_engine(const struct search_ground *g, enum search_purpose purpose);
+/* It is judged by a rule, from the tree alone: nobody is asked. */
+int search_item_is_ruled(const struct search_ground *g, enum search_purpose purpose);
+struct search_event *search_item_ruled(const struct search_ground *g, int i, const struct search_item *item);
 
 /* Append the tokens of an item's prompt. */
 int search_item_prompt(const struct search_ground *g, const struct search_item *item, struct engine_tokens *out,
@@ -26,6 +34,9 @@ char *search_completion_text(const struct engine *engine, const struct engine_to
 /* The thoughts that a completion event (of `item`) holds, in order: THOUGHT events without number and node. */
 struct search_event **search_item_thoughts(const struct search_ground *g, const struct search_item *item,
                                            const struct search_event *completion, int *count);
+
+/* The same of a thought that the user wrote below a node: fills a THOUGHT event but for its number, node and author. */
+void search_item_own_thought(const struct search_ground *g, int parent, const char *text, struct search_event *event);
 
 /* The JUDGEMENT event (without number) of all the completions of a value or vote item. */
 struct search_event *search_item_judgement(const struct search_ground *g, int i, const struct search_item *item,

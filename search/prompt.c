@@ -194,5 +194,6 @@ int search_task_has(const struct search_task *task, enum search_purpose purpose)
 
 const char *const *search_task_words(const struct search_task *task, enum search_purpose purpose)
 {
-    return (const char *const *)task->sections[purpose].words;
+    int judged_by_words = purpose == SEARCH_SELF_EVALUATION || purpose == SEARCH_PROCESS_REWARD;
+    return judged_by_words ? (const char *const *)task->sections[purpose].words : NULL;
 }

@@ -14,105 +14,118 @@ const struct search_tree *search_tree(const struct search *search)
 void search_emit(struct search *s, struct search_event *event)
 {
     event->number = s->g.tree.event_count;
-    search_tree_fold(&s->g.tree, event);
-    if (s->sink)
-        s->sink(s->context, event);
-    search_event_release(event);
+    search_event_round(event);
+    search_note(s, event);
+    ARRAY_RESERVE(s->made, s->made_count, s->made_capacity);
+    s->made[s->made_count++] = event;
+}
+
+int search_tell(struct search *s, struct error *e)
+{
+    for (int i = 0; i < s->made_count; i++) {
+        if (s->sink)
+            s->sink(s->context, s->made[i]);
+        search_event_release(s->made[i]);
+    }
+    s->made_count = 0;
+    if (s->failure.code)
+        *e = s->failure;
+    return s->failure.code;
+}
+
+int search_is_spent(const struct search *s)
+{
+    double time = s->g.tree.session->session.budget_time;
+    return s->g.tree.spent || s->starved || (time > 0 && s->worked >= time);
 }
 
 /* --- recording --------------------------------------------------------------------------------------------------- */
 
+/* The tokens of the result; those of a fork stand before them, as they were said of the completion it leaves. */
+static void take_tokens(const struct search *s, const struct search_item *item, const struct search_work *w,
+                        struct engine_result *result, struct search_event *event)
+{
+    if (w->forced) {
+        const struct engine_token *old = s->g.tree.events[item->fork]->completion.tokens;
+        struct engine_token *all = xmalloc((size_t)(w->forced + result->count) * sizeof *all);
+        memcpy(all, old, (size_t)w->forced * sizeof *all);
+        struct engine_token *other = &all[w->forced - 1];
+        other->id = item->id;
+        for (int k = 0; k < ENGINE_TOP; k++)
+            if (other->top[k].id == item->id)
+                other->logprob = other->top[k].logprob;
+        if (result->count)
+            memcpy(all + w->forced, result->tokens, (size_t)result->count * sizeof *all);
+        free(result->tokens);
+        result->tokens = all;
+    }
+    event->completion.tokens = result->tokens;
+    event->completion.count = w->forced + result->count;
+    result->tokens = NULL; /* the event's now */
+    engine_result_free(result);
+}
+
 static struct search_event *completion_event(struct search *s, int i, int sample)
 {
+    const struct search_item *item = search_work_item(s, i);
     struct search_work *w = &s->work[i];
     struct engine_result *result = &w->jobs[sample].result;
-    struct search_event *event = search_event_make(SEARCH_EVENT_COMPLETION, -1, s->g.tree.steps - 1);
-    size_t *starts = xcalloc((size_t)result->count + 1, sizeof *starts);
-    int cached = w->prompt.count;
+    struct engine *engine = search_item_engine(&s->g, item->purpose);
+    int judge = search_item_judges(&s->g, item->purpose), cached = w->prompt.count, asked = w->prompt.count - w->forced;
+    struct search_event *event = search_event_make(SEARCH_EVENT_COMPLETION, -1, s->plan->step);
     if (sample == 0) {
-        cached = search_prefixes_find(&s->prefixes, w->prompt.ids, w->prompt.count);
-        event->completion.prompt = xmalloc((size_t)w->prompt.count * sizeof *w->prompt.ids);
-        memcpy(event->completion.prompt, w->prompt.ids, (size_t)w->prompt.count * sizeof *w->prompt.ids);
+        cached = search_prefixes_find(&s->prefixes[judge], w->prompt.ids, w->prompt.count);
+        event->completion.prompt = xmalloc((size_t)(asked + 1) * sizeof *w->prompt.ids);
+        memcpy(event->completion.prompt, w->prompt.ids, (size_t)asked * sizeof *w->prompt.ids);
     }
     event->completion.item = i;
     event->completion.sample = sample;
-    event->completion.prompt_count = w->prompt.count;
-    event->completion.text = search_completion_text(s->g.engine, result->tokens, result->count, starts);
-    event->completion.tokens = result->tokens;
-    event->completion.count = result->count;
+    event->completion.prompt_count = asked;
     event->completion.ending = result->ending;
-    event->completion.usage = search_usage_of(s->g.engine, w->prompt.count, cached, result->count);
-    result->tokens = NULL; /* the event's now */
-    engine_result_free(result);
-    w->jobs[sample].state = SEARCH_JOB_IDLE;
-    w->completions[sample] = event;
+    event->completion.judge = judge;
+    event->completion.clipped =
+        w->jobs[sample].max_tokens < search_work_most(s, i, sample) && result->ending == ENGINE_END_LENGTH;
+    event->completion.usage = search_usage_of(engine, w->prompt.count, cached, result->count);
+    take_tokens(s, item, w, result, event);
+    size_t *starts = xcalloc((size_t)event->completion.count + 1, sizeof *starts);
+    event->completion.text = search_completion_text(engine, event->completion.tokens, event->completion.count, starts);
     free(starts);
     return event;
-}
-
-static void add_prefix(struct search *s, const struct search_work *w, const struct search_event *completion)
-{
-    struct engine_tokens all = {0};
-    engine_tokens_append(&all, w->prompt.ids, w->prompt.count);
-    for (int i = 0; i < completion->completion.count; i++)
-        engine_tokens_add(&all, completion->completion.tokens[i].id);
-    search_prefixes_add(&s->prefixes, all.ids, all.count);
-    engine_tokens_free(&all);
-}
-
-static void remember_judged(struct search *s, int i, const struct search_event *judgement)
-{
-    ARRAY_RESERVE(s->judged, s->judged_count, s->judged_capacity);
-    s->judged[s->judged_count++] = (struct search_judged){
-        .hash = s->work[i].hash,
-        .purpose = search_work_item(s, i)->purpose,
-        .judgement = judgement,
-        .completion = s->work[i].completions[0],
-    };
 }
 
 /* A completion and all that is read from it. No act of the user can come between them. */
 static void record_sample(struct search *s, int i)
 {
     const struct search_item *item = search_work_item(s, i);
-    int sample = s->g.tree.done[i];
-    int clipped = s->work[i].jobs[sample].max_tokens < search_task_max_tokens(s->g.task, item->purpose);
+    int sample = s->g.tree.done[i], most = s->g.tree.session->session.budget_nodes;
     struct search_event *completion = completion_event(s, i, sample);
-    add_prefix(s, &s->work[i], completion);
     search_emit(s, completion);
-    s->spent = clipped && completion->completion.ending == ENGINE_END_LENGTH; /* it would have gone on */
     if (search_item_grows(item)) {
         int count;
         struct search_event **thoughts = search_item_thoughts(&s->g, item, completion, &count);
         for (int t = 0; t < count; t++) {
             thoughts[t]->thought.node = s->g.tree.count;
-            search_emit(s, thoughts[t]);
+            if (most > 0 && s->g.tree.count > most) /* the root is none of them */
+                search_event_release(thoughts[t]);
+            else
+                search_emit(s, thoughts[t]);
         }
         free(thoughts);
     } else if (sample + 1 == item->samples) {
-        struct search_event *judgement = search_item_judgement(&s->g, i, item, s->work[i].completions);
-        remember_judged(s, i, judgement);
-        search_emit(s, judgement);
+        search_emit(s, search_item_judgement(&s->g, i, item, s->work[i].completions));
     }
-}
-
-static void record_known(struct search *s, int i)
-{
-    search_emit(s, search_item_known(&s->g, i, search_work_item(s, i), search_work_source(s, i)));
 }
 
 /* --- asking the strategy ----------------------------------------------------------------------------------------- */
 
-static int begin_plan(struct search *s, struct search_plan *plan, struct error *e)
+static void begin_plan(struct search *s, const struct search_item *items, int count, char *why, int by_user)
 {
     struct search_event *event = search_event_make(SEARCH_EVENT_PLAN, -1, s->g.tree.steps);
-    search_work_drop(s);
-    event->plan.why = plan->why;
-    event->plan.items = search_items_copy(plan->items, plan->count);
-    event->plan.count = plan->count;
-    plan->why = NULL;
+    event->plan.why = why;
+    event->plan.items = search_items_copy(items, count);
+    event->plan.count = count;
+    event->plan.by_user = by_user;
     search_emit(s, event);
-    return search_work_make(s, e);
 }
 
 static void record_decision(struct search *s, struct search_plan *plan)
@@ -131,7 +144,7 @@ static void record_decision(struct search *s, struct search_plan *plan)
     plan->tally = NULL;
     plan->tally_count = 0;
     plan->backups = NULL;
-    search_work_drop(s);
+    event->decision.spent = search_is_spent(s);
     search_emit(s, event);
 }
 
@@ -140,7 +153,7 @@ static void record_decision(struct search *s, struct search_plan *plan)
 static void record_result(struct search *s, struct search_plan *plan)
 {
     const struct search_tree *tree = &s->g.tree;
-    char *why = s->spent ? xasprintf("budget spent: %s", plan->why) : xstrdup(plan->why);
+    char *why = search_is_spent(s) ? xasprintf("budget spent: %s", plan->why) : xstrdup(plan->why);
     s->done = 1;
     if (tree->result && tree->result->result.node == plan->node && !strcmp(tree->result->result.why, why)) {
         free(why);
@@ -158,19 +171,18 @@ static void record_result(struct search *s, struct search_plan *plan)
     event->result.usage = tree->usage;
     event->result.nodes = tree->count;
     event->result.illegal = tree->illegal;
-    search_work_drop(s);
+    event->result.spent = search_is_spent(s);
     search_emit(s, event);
 }
 
-static int ask_strategy(struct search *s, enum search_status *status, struct error *e)
+static void ask_strategy(struct search *s, enum search_status *status)
 {
     struct search_plan plan = {0};
-    int code = OK;
-    s->parameters.strategy->next(&s->g.tree, &s->parameters, s->spent, &plan);
+    s->parameters.strategy->next(&s->g.tree, &s->parameters, search_is_spent(s), &plan);
     switch (plan.kind) {
     case SEARCH_PLAN_ITEMS:
-        code = begin_plan(s, &plan, e);
-        *status = SEARCH_WORKING;
+        begin_plan(s, plan.items, plan.count, plan.why, 0);
+        plan.why = NULL;
         break;
     case SEARCH_PLAN_DECISION:
         record_decision(s, &plan);
@@ -182,53 +194,97 @@ static int ask_strategy(struct search *s, enum search_status *status, struct err
         break;
     }
     search_plan_free(&plan);
-    return code;
 }
 
-static int pass(struct search *s, const struct search_job *awaited, struct error *e)
+/* What the user wished for while a plan was in progress; what was pruned since is not grown. */
+static int begin_wishes(struct search *s)
 {
-    int live = 0;
-    int code = engine_step(s->g.engine, &live, e);
-    struct engine_result result;
-    while (!code && engine_result(s->g.engine, &result))
-        if (!search_work_take(s, &result))
-            engine_result_free(&result);
-    if (!code && !live && awaited->state != SEARCH_JOB_ENDED)
-        return error_set(e, ERROR_ENGINE, "the engine has nothing to do, but request %d was not answered", awaited->id);
-    return code;
+    int count = 0;
+    for (int i = 0; i < s->wish_count; i++)
+        if (search_tree_is_pruned(&s->g.tree, s->wishes[i].nodes[0]))
+            free(s->wishes[i].nodes);
+        else
+            s->wishes[count++] = s->wishes[i];
+    s->wish_count = 0;
+    if (!count)
+        return 0;
+    begin_plan(s, s->wishes, count, xasprintf("as you asked: %d more sample%s", count, count == 1 ? "" : "s"), 1);
+    for (int i = 0; i < count; i++)
+        free(s->wishes[i].nodes);
+    return 1;
 }
 
-static int advance_plan(struct search *s, enum search_status *status, struct error *e)
+/* --- a little at a time ------------------------------------------------------------------------------------------ */
+
+static int try_plan(struct search *s, enum search_status *status, const struct search_job **waits, struct error *e)
 {
-    int i = search_work_next(s);
-    if (i < 0 && !search_work_admit(s)) {
-        s->spent = 1;
-        return ask_strategy(s, status, e);
-    }
-    int code = search_work_send(s, e);
+    int i = search_work_next(s), code = search_work_send(s, e);
     if (code || i < 0)
         return code;
-    if (s->g.tree.done[i] >= s->work[i].admitted) {
-        record_known(s, i);
-    } else {
-        const struct search_job *job = &s->work[i].jobs[s->g.tree.done[i]];
-        if (job->state != SEARCH_JOB_ENDED)
-            return pass(s, job, e);
+    const struct search_job *job = &s->work[i].jobs[s->g.tree.done[i]];
+    if (s->g.tree.done[i] >= s->work[i].admitted)
+        search_emit(s, search_work_known(s, i));
+    else if (job->state == SEARCH_JOB_ENDED)
         record_sample(s, i);
-    }
+    else
+        *waits = job;
     if (!s->g.tree.step_open)
         *status = SEARCH_BETWEEN;
     return OK;
 }
 
-int search_advance(struct search *s, enum search_status *status, struct error *e)
+static void count_time(struct search *s)
 {
+    double now = clock_seconds();
+    s->worked += s->worked_until > 0 ? now - s->worked_until : 0;
+    s->worked_until = now;
+}
+
+void search_rest(struct search *s)
+{
+    s->worked_until = 0;
+}
+
+int search_try(struct search *s, enum search_status *status, const struct search_job **waits, struct error *e)
+{
+    int code = OK;
     *status = SEARCH_WORKING;
-    if (s->done) {
+    *waits = NULL;
+    if (s->done && !s->wish_count) {
         *status = SEARCH_DONE;
         return OK;
     }
-    return s->g.tree.step_open && !s->spent ? advance_plan(s, status, e) : ask_strategy(s, status, e);
+    count_time(s);
+    search_settle(s);
+    if (s->g.tree.step_open && !search_is_spent(s))
+        code = try_plan(s, status, waits, e);
+    else if (search_is_spent(s) || !begin_wishes(s))
+        ask_strategy(s, status);
+    int told = search_tell(s, e);
+    return code ? code : told;
+}
+
+static int pass(struct search *s, struct engine *engine, int *live, struct error *e)
+{
+    int code = engine_step(engine, live, e);
+    struct engine_result result;
+    while (!code && engine_result(engine, &result))
+        if (!search_work_take(s, engine, &result))
+            engine_result_free(&result);
+    return code;
+}
+
+int search_advance(struct search *s, enum search_status *status, struct error *e)
+{
+    const struct search_job *waits;
+    int live = 0, judging = 0, code = search_try(s, status, &waits, e);
+    if (!code && waits)
+        code = pass(s, s->g.engine, &live, e);
+    if (!code && waits && s->g.judge)
+        code = pass(s, s->g.judge, &judging, e);
+    if (!code && waits && !live && !judging && waits->state != SEARCH_JOB_ENDED)
+        return error_set(e, ERROR_ENGINE, "the engine has nothing to do, but request %d was not answered", waits->id);
+    return code;
 }
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
@@ -270,6 +326,11 @@ static struct search_event *session_event(const struct search *s, const struct s
     event->session.seed = o->seed;
     event->session.sampling = choose_sampling(o, s->parameters.strategy);
     event->session.budget_tokens = o->budget_tokens > 0 ? o->budget_tokens : 0;
+    event->session.budget_flops = o->budget_flops;
+    event->session.budget_nodes = o->budget_nodes;
+    event->session.budget_time = o->budget_time;
+    event->session.judge_model = o->judge ? xstrdup(engine_info(o->judge)->name) : NULL;
+    event->session.grammar = o->grammar;
     return event;
 }
 
@@ -291,27 +352,70 @@ static int check_first_prompt(struct search *s, struct error *e)
     return code;
 }
 
-int search_open(struct search **out, struct engine *engine, const struct search_options *o, struct error *e)
+static struct search *new_search(struct engine *engine, const struct search_options *o)
 {
-    *out = NULL;
     struct search *s = xcalloc(1, sizeof *s);
     s->g.engine = engine;
+    s->g.judge = o->judge;
     s->g.task = o->task;
+    s->g.oracle = search_oracle_open();
     s->sink = o->sink;
     s->context = o->context;
+    return s;
+}
+
+int search_open(struct search **out, struct engine *engine, const struct search_options *o, struct error *e)
+{
+    struct search *s = new_search(engine, o);
+    *out = NULL;
     int code =
         search_parameters_parse(&s->parameters, o->strategy ? o->strategy : search_task_strategy(o->task), o->task, e);
     if (!code)
         code = open_problem(s, o, e);
     if (!code) {
         s->strategy = search_parameters_text(&s->parameters);
-        struct search_event *event = session_event(s, o);
-        search_tree_fold(&s->g.tree, event);
+        search_emit(s, session_event(s, o));
         code = check_first_prompt(s, e);
-        if (!code && s->sink)
-            s->sink(s->context, event);
-        search_event_release(event);
     }
+    if (!code)
+        code = search_tell(s, e);
+    if (code)
+        search_close(s);
+    else
+        *out = s;
+    return code;
+}
+
+/* Is this the task and are these the models that the log was made with? */
+static int check_session(const struct search *s, const struct search_event *event, struct error *e)
+{
+    const char *judge = s->g.judge ? engine_info(s->g.judge)->name : NULL;
+    if (event->kind != SEARCH_EVENT_SESSION)
+        return error_set(e, ERROR_INPUT, "the log does not begin with a session; expected one that espalier made");
+    if (strcmp(event->session.task, search_task_name(s->g.task)))
+        return error_set(e, ERROR_INPUT, "the session is of task %s, not %s; give it with -t", event->session.task,
+                         search_task_name(s->g.task));
+    if (strcmp(event->session.model, engine_info(s->g.engine)->name))
+        return error_set(e, ERROR_INPUT, "the session was made with the model %s, this is %s; give its file with -m",
+                         event->session.model, engine_info(s->g.engine)->name);
+    if (!event->session.judge_model != !judge || (judge && strcmp(event->session.judge_model, judge)))
+        return error_set(e, ERROR_INPUT, "the session was judged by the model %s; give its file with --judge-model",
+                         event->session.judge_model ? event->session.judge_model : "itself: leave out --judge-model");
+    return OK;
+}
+
+int search_open_again(struct search **out, struct engine *engine, const struct search_options *o,
+                      struct search_event *const *events, int64_t count, struct error *e)
+{
+    struct search *s = new_search(engine, o);
+    *out = NULL;
+    int code = count > 0 ? check_session(s, events[0], e) : error_set(e, ERROR_INPUT, "the session is empty");
+    if (!code)
+        code = search_problem_parse(o->task, events[0]->session.problem, events[0]->session.expected, &s->g.problem, e);
+    if (!code)
+        code = search_replay(s, events, count, e);
+    for (int64_t i = 0; i < count && !code && s->sink; i++)
+        s->sink(s->context, events[i]);
     if (code)
         search_close(s);
     else
@@ -324,11 +428,19 @@ void search_close(struct search *s)
     if (!s)
         return;
     search_work_drop(s);
-    search_prefixes_free(&s->prefixes);
+    for (int i = 0; i < s->made_count; i++)
+        search_event_release(s->made[i]);
+    search_items_free(s->wishes, s->wish_count);
+    search_prefixes_free(&s->prefixes[0]);
+    search_prefixes_free(&s->prefixes[1]);
     search_problem_free(&s->g.problem);
     search_tree_free(&s->g.tree);
+    search_oracle_close(s->g.oracle);
     free(s->strategy);
+    free(s->made);
     free(s->judged);
+    free(s->judged_table);
+    free(s->first);
     free(s->asked);
     free(s);
 }

@@ -272,7 +272,11 @@ struct search_options {
     const char *strategy;           /* NULL: the task's */
     uint64_t seed;
     struct engine_sampling sampling; /* fields below 0 (temperature, top_k, ...) mean the task's own */
-    int64_t budget_tokens;          /* prompt - cached + completion; 0: none */
+    int64_t budget_tokens;          /* prompt - cached + completion; 0: none, as of the others */
+    double budget_flops, budget_time; /* time: seconds of work since it was opened; the one budget that does not repeat */
+    int budget_nodes;               /* thoughts */
+    struct engine *judge;           /* a second model that judges, or NULL; must outlive the search */
+    int grammar;                    /* hold thoughts to the task's grammars */
     /* Called for each event, in order, in the thread that calls the search; it may search_event_keep it. */
     void (*sink)(void *context, struct search_event *event);
     void *context;
@@ -284,15 +288,40 @@ enum search_status {
 };
 /* Bad problem, prompt too long for the context, unknown strategy: an error, and no search. The engine must outlive it. */
 int search_open(struct search **out, struct engine *engine, const struct search_options *options, struct error *e);
+/* The same from a log made before, whole or up to any event: the search is then where it was, and goes on as it would have gone on, to
+ * the same events. Of the options only task, sink, context and judge count; the log says the rest. The sink is given the old events too.
+ * ERROR_INPUT: the log is of another task or model, or of somebody else's program. */
+int search_open_again(struct search **out, struct engine *engine, const struct search_options *options, struct search_event *const *events,
+                      int64_t count, struct error *e);
 void search_close(struct search *search); /* cancels what is in flight */
 /* Do a little: at most one engine pass. All from the engine's thread. */
 int search_advance(struct search *search, enum search_status *status, struct error *e);
+void search_rest(struct search *search); /* nothing is done for a while: the time until the next advance does not count */
 /* Acts of the user, at any moment between calls of search_advance. Each is an event. ERROR_INPUT when it makes no sense
  * (the root, a node that is not there, nothing to undo). Work in flight at or below a pruned node is cancelled; undo
  * during the same plan has it done after all. After SEARCH_DONE an act wakes the search: search_advance may come to another result. */
 int search_prune(struct search *search, int node, struct error *e);
-int search_undo(struct search *search, struct error *e);
+int search_undo(struct search *search, struct error *e); /* the latest act that is not undone, whatever happened since */
 int search_redo(struct search *search, struct error *e);
+/* Be again where the search was before its latest plan or decision in force, or (target >= 0) before that one, all acts included. */
+int search_back(struct search *search, int64_t target, struct error *e);
+int search_keep(struct search *search, int node, int on, struct error *e); /* the path to it is to be learned from, or no longer */
+/* A thought of the user's own below a node; or instead of a node, which is pruned. The search goes on from it. */
+int search_add(struct search *search, int parent, const char *text, struct error *e);
+int search_edit(struct search *search, int node, const char *text, struct error *e);
+/* One more sample of the node's thoughts; or a completion that is the node's own up to its token `token` (from 0) and has the alternative
+ * `id` there, one of the token's top. Done when the plan in progress is. */
+int search_again(struct search *search, int node, struct error *e);
+int search_fork(struct search *search, int node, int token, int id, struct error *e);
+/* Count votes again: the answers at or below this node count no more (on = 1), or again; by another weight ("plurality", "normalised";
+ * NULL: the strategy's own). No token is spent. */
+int search_exclude(struct search *search, int node, int on, struct error *e);
+int search_weigh(struct search *search, const char *weight, struct error *e);
+/* What holds from here on. Fields of o: strategy (NULL: as it is), seed (with_seed), sampling (below 0: as it is), budgets (0: as they are, below 0: none). */
+int search_set(struct search *search, const struct search_options *o, int with_seed, struct error *e);
+/* Any of these by its words: "prune 12", "undo", "redo", "back", "back 40", "keep 7", "unkeep 7", "add 3 TEXT", "edit 4 TEXT", "again 4",
+ * "fork 4 2 11", "exclude 9", "include 9", "weight normalised", "set strategy=... seed=..." Unknown ones: ERROR_USAGE with those there are. */
+int search_do(struct search *search, const char *words, struct error *e);
 const struct search_tree *search_tree(const struct search *search);
 
 /* What is being written right now; not events, nothing depends on it. i from 0 until it returns 0. Valid until the next call. */

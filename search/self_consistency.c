@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { M, WEIGHT, ADAPTIVE, THRESHOLD, ROUND };
 enum { PLURALITY, NORMALISED }; /* weight */
@@ -17,6 +18,13 @@ static const struct search_parameter parameters[] = {
     [THRESHOLD] = {.name = "threshold", .real = {.95, .5, 1}, .quiet = 1},
     [ROUND] = {.name = "round", .standard = 1, .least = 1, .most = 10000, .quiet = 1},
 };
+
+/* As the strategy says, or the user since. */
+static int weight_of(const struct search_tree *tree, const struct search_parameters *p)
+{
+    const char *weight = tree->revote ? tree->revote->revote.weight : NULL;
+    return !weight ? p->value[WEIGHT] : !strcmp(weight, "normalised") ? NORMALISED : PLURALITY;
+}
 
 /* --- votes ------------------------------------------------------------------------------------------------------- */
 
@@ -36,7 +44,7 @@ static struct votes count_votes(const struct search_tree *tree, const struct sea
             continue;
         search_nodes_add(&votes.leaves, leaf);
         search_ballots_add(&votes.ballots, tree, leaf,
-                           p->value[WEIGHT] == NORMALISED ? exp(search_path_logprob(tree, leaf)) : 1);
+                           weight_of(tree, p) == NORMALISED ? exp(search_path_logprob(tree, leaf)) : 1);
     }
     search_ballots_sort(&votes.ballots);
     return votes;
@@ -82,11 +90,11 @@ static int next_round(const struct search_parameters *p, int begun)
     return p->value[ADAPTIVE] && p->value[ROUND] < left ? p->value[ROUND] : left;
 }
 
-static char *counted(const struct votes *votes, const struct search_parameters *p)
+static char *counted(const struct search_tree *tree, const struct votes *votes, const struct search_parameters *p)
 {
     const struct search_ballots *b = &votes->ballots;
     struct string out = {0};
-    if (p->value[WEIGHT] == NORMALISED)
+    if (weight_of(tree, p) == NORMALISED)
         string_addf(&out, "weight %.4g of %.4g (%d of %d paths)", b->list[0].weight, b->weight, b->list[0].tally.votes,
                     votes->chains);
     else
@@ -103,7 +111,7 @@ static void conclude(const struct search_tree *tree, const struct search_paramet
                      struct search_plan *plan)
 {
     const struct search_tally *winner = &votes->ballots.list[0].tally;
-    char *why = counted(votes, p);
+    char *why = counted(tree, votes, p);
     search_ballots_decide(&votes->ballots, tree, &votes->leaves, plan);
     if (search_decided(tree, plan)) {
         search_plan_free(plan);

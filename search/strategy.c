@@ -371,10 +371,20 @@ int search_decided(const struct search_tree *tree, const struct search_plan *pla
     return 1;
 }
 
+/* The user has taken its vote. */
+static int is_excluded(const struct search_tree *tree, int node)
+{
+    for (; tree->revote && tree->revote->revote.count && node >= 0; node = tree->nodes[node].parent)
+        if (tree->nodes[node].excluded)
+            return 1;
+    return 0;
+}
+
 int search_has_answer(const struct search_tree *tree, int node)
 {
     const struct search_node *n = &tree->nodes[node];
-    return n->state == SEARCH_FINAL && n->thought->thought.answer && !search_tree_is_pruned(tree, node);
+    return n->state == SEARCH_FINAL && n->thought->thought.answer && !search_tree_is_pruned(tree, node) &&
+           !is_excluded(tree, node);
 }
 
 int search_same_path(const struct search_tree *tree, int a, int b)

@@ -99,7 +99,7 @@ int search_grow_paths(const struct search_tree *tree, int count, struct search_p
 double search_path_logprob(const struct search_tree *tree, int node);
 /* The latest decision kept these nodes in this order, and counted the same votes. */
 int search_decided(const struct search_tree *tree, const struct search_plan *decision);
-/* The node holds an answer and is not pruned. */
+/* The node holds an answer that counts: it is not pruned, nor has the user taken its vote. */
 int search_has_answer(const struct search_tree *tree, int node);
 /* The paths to the two nodes read the same, word for word. */
 int search_same_path(const struct search_tree *tree, int a, int b);

@@ -478,17 +478,24 @@ static void find_out_by_undo(struct search_tree *tree)
     }
 }
 
+/* What was recorded for a plan of the user's that is undone. */
 static void find_out_by_plan(struct search_tree *tree)
 {
-    int out = 0;
+    int64_t *undone = NULL; /* steps */
+    int count = 0, capacity = 0;
     for (int64_t i = 0; i < tree->event_count; i++) {
-        enum search_event_kind kind = tree->events[i]->kind;
-        if (kind == SEARCH_EVENT_PLAN)
-            out = tree->out[i] && tree->events[i]->plan.by_user;
-        if (out && (kind == SEARCH_EVENT_COMPLETION || kind == SEARCH_EVENT_JUDGEMENT ||
-                    (kind == SEARCH_EVENT_THOUGHT && !tree->events[i]->thought.by_user)))
-            tree->out[i] = 1;
+        const struct search_event *event = tree->events[i];
+        int recorded = event->kind == SEARCH_EVENT_COMPLETION || event->kind == SEARCH_EVENT_JUDGEMENT ||
+                       (event->kind == SEARCH_EVENT_THOUGHT && !event->thought.by_user);
+        if (event->kind == SEARCH_EVENT_PLAN && event->plan.by_user && tree->out[i]) {
+            ARRAY_RESERVE(undone, count, capacity);
+            undone[count++] = event->step;
+        }
+        for (int k = 0; recorded && k < count; k++)
+            if (undone[k] == event->step)
+                tree->out[i] = 1;
     }
+    free(undone);
 }
 
 /* A plan that is not in force was asked for all the same. */

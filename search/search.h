@@ -324,6 +324,17 @@ int search_set(struct search *search, const struct search_options *o, int with_s
 int search_do(struct search *search, const char *words, struct error *e);
 const struct search_tree *search_tree(const struct search *search);
 
+/* A race: several searches on the same engines, each with its own log, in one batch. None of them comes to anything else than alone. */
+struct search_group;
+struct search_group *search_group_open(void);
+void search_group_close(struct search_group *group); /* the searches are the caller's */
+void search_group_add(struct search_group *group, struct search *search);
+void search_group_remove(struct search_group *group, struct search *search); /* before it is closed */
+void search_group_hold(struct search_group *group, struct search *search, int held); /* it is left out until it is let go */
+/* Do a little: one thing of one search (*moved), or a pass of the engines for all (*moved NULL, SEARCH_WORKING). A search that is done is
+ * told once. *moved NULL and SEARCH_DONE: all that are not held are done. */
+int search_group_advance(struct search_group *group, struct search **moved, enum search_status *status, struct error *e);
+
 /* What is being written right now; not events, nothing depends on it. i from 0 until it returns 0. Valid until the next call. */
 struct search_live {
     int node;               /* the node being grown or judged (the first candidate of a vote) */

@@ -5,6 +5,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "search/outside.h"
 #include "search/rational.h"
 #include "search/task.h"
 
@@ -71,6 +72,8 @@ struct search_task {
     char *data_file;                     /* as written: relative to the task's file; or NULL */
     char *column_problem, *column_target, *column_answer; /* or NULL */
     const char *generator;               /* one of search_generators, or NULL */
+
+    struct search_command *command;      /* the user's own program that judges thoughts, or NULL */
 };
 
 /* --- data.c */

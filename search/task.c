@@ -17,6 +17,8 @@
  *   verifier                  kind: arithmetic | sorting | knights | chain | numeric | text | none; ends: number | answer
  *                             (arithmetic)
  *   data                      file (beside the task), problem, target, answer: names of columns; generator: what draws more
+ *   command                   run: [program, argument, ...], seconds, memory (MiB): a program of the user's that judges thoughts;
+ *                             checked here, never looked for nor run (search/outside.h)
  *
  * Messages are a text (one user message) or a list of {system|user|assistant: text}. Patterns are PCRE2, ^ and $ match at
  * lines, one or a list: the first that matches decides, by its last match, group 1 of it where it has one. A comment at
@@ -389,6 +391,58 @@ static int read_data(struct search_task *task, const struct search_yaml *root, s
     return optional_text(map, "target", &task->column_target, e);
 }
 
+/* The program and its arguments. A text alone is refused: somebody would write a line for a shell. */
+static int read_run(const struct search_yaml *node, struct search_command *out, struct error *e)
+{
+    if (node->kind != SEARCH_YAML_LIST || !node->count)
+        return search_yaml_error(node, e, "expected a list, the program and its arguments, as in [python3, check.py]");
+    if (node->count > 64)
+        return search_yaml_error(node, e, "%d arguments; at most 64", node->count);
+    out->argv = xcalloc((size_t)node->count + 1, sizeof *out->argv);
+    for (int i = 0; i < node->count; i++) {
+        const char *text;
+        int status = search_yaml_string(node->values[i], &text, e);
+        if (status)
+            return status;
+        if (!i && !*text)
+            return search_yaml_error(node->values[i], e, "an empty name; expected a program, as in ./check.sh");
+        out->argv[i] = xstrdup(text);
+    }
+    return OK;
+}
+
+static int read_command(struct search_task *task, const struct search_yaml *root, struct error *e)
+{
+    static const char *const known[] = {"run", "seconds", "memory", NULL};
+    const struct search_yaml *map = search_yaml_get(root, "command"), *run, *seconds, *memory;
+    int status, mebibytes = 256;
+    if (!map)
+        return OK;
+    struct search_command *command = task->command = xcalloc(1, sizeof *command);
+    command->seconds = 2;
+    if ((status = search_yaml_known(map, known, e)) || (status = search_yaml_need(map, "run", &run, e)) || (status = read_run(run, command, e)))
+        return status;
+    if ((seconds = search_yaml_get(map, "seconds")) && (status = search_yaml_number(seconds, 0.1, 60, &command->seconds, e)))
+        return status;
+    if ((memory = search_yaml_get(map, "memory")) && (status = search_yaml_integer(memory, 16, 65536, &mebibytes, e)))
+        return status;
+    command->memory = (size_t)mebibytes << 20;
+    const char *slash = strrchr(task->path, '/');
+    command->folder = slash ? xstrndup(task->path, slash > task->path ? (size_t)(slash - task->path) : 1) : xstrdup(".");
+    return OK;
+}
+
+static void free_command(struct search_command *command)
+{
+    if (!command)
+        return;
+    for (int i = 0; command->argv && command->argv[i]; i++)
+        free(command->argv[i]);
+    free(command->argv);
+    free(command->folder);
+    free(command);
+}
+
 static int read_strategy(struct search_task *task, const struct search_yaml *root, struct error *e)
 {
     const struct search_yaml *node;
@@ -401,9 +455,9 @@ static int read_strategy(struct search_task *task, const struct search_yaml *roo
 
 static int read_task(struct search_task *task, const struct search_yaml *root, struct error *e)
 {
-    static const char *const known[] = {"name",           "about",          "strategy", "problem", "continues", "steps",    "sampling",
-                                        "sample",         "propose",        "value",    "vote",    "thought",   "answer",   "verifier",
-                                        "data",           "self-evaluation", "process-reward", NULL};
+    static const char *const known[] = {"name",    "about",    "strategy", "problem", "continues",       "steps",
+                                        "sampling", "sample",  "propose",  "value",   "vote",            "self-evaluation",
+                                        "process-reward", "thought", "answer", "verifier", "data", "command", NULL};
     const struct search_yaml *continues = search_yaml_get(root, "continues");
     int status = search_yaml_known(root, known, e);
     if (status || (status = need_text(root, "name", &task->name, e)) || (status = need_text(root, "about", &task->about, e)) ||
@@ -417,7 +471,7 @@ static int read_task(struct search_task *task, const struct search_yaml *root, s
             return status;
     if (!search_task_has(task, SEARCH_SAMPLE) && !search_task_has(task, SEARCH_PROPOSE))
         return search_yaml_error(root, e, "nothing makes thoughts; add a `sample:` or a `propose:` section");
-    if ((status = read_thought(task, root, e)) || (status = read_answer(task, root, e)))
+    if ((status = read_thought(task, root, e)) || (status = read_answer(task, root, e)) || (status = read_command(task, root, e)))
         return status;
     return read_data(task, root, e);
 }
@@ -507,6 +561,7 @@ void search_task_close(struct search_task *task)
         free(task->labels[i]);
     free(task->labels);
     free(task->weights);
+    free_command(task->command);
     char *texts[] = {task->path,      task->name,           task->about,         task->strategy,     task->form,
                      task->candidate, task->data_file,      task->column_problem, task->column_target, task->column_answer};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -560,4 +615,9 @@ const char *const *search_task_stops(const struct search_task *task, enum search
 struct engine_sampling search_task_sampling(const struct search_task *task)
 {
     return task->sampling;
+}
+
+const struct search_command *search_task_command(const struct search_task *task)
+{
+    return task->command;
 }

@@ -46,6 +46,8 @@ int search_task_steps(const struct search_task *task);      /* greatest depth */
 int search_task_max_tokens(const struct search_task *task, enum search_purpose purpose);
 const char *const *search_task_stops(const struct search_task *task, enum search_purpose purpose, int *count);
 struct engine_sampling search_task_sampling(const struct search_task *task);
+/* The program of its own that judges thoughts (search/outside.h), or NULL. Opening a task neither looks for it nor runs it. */
+const struct search_command *search_task_command(const struct search_task *task);
 
 /* Cut a completion into thoughts: sample gives one, propose one a line that looks like a thought. Byte ranges of text. */
 struct search_cut {

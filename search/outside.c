@@ -147,12 +147,12 @@ static int open_pipe(int *from, int *to)
     return *from < 0 || *to < 0 ? -1 : 0;
 }
 
-/* A file in memory that holds the input, and can no longer be changed. */
+/* A file in memory that holds the input, of which the child alone keeps a descriptor. */
 static int open_input(const char *bytes, size_t n)
 {
-    int file = memfd_create("thought", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    int file = memfd_create("thought", MFD_CLOEXEC | MFD_NOEXEC_SEAL); /* machines may refuse any other */
     if (file < 0 && errno == EINVAL)
-        file = memfd_create("thought", MFD_CLOEXEC | MFD_ALLOW_SEALING); /* kernels before 6.3 */
+        file = memfd_create("thought", MFD_CLOEXEC); /* kernels before 6.3 */
     file = above_two(file);
     while (file >= 0 && n) {
         ssize_t done = write(file, bytes, n);
@@ -161,7 +161,7 @@ static int open_input(const char *bytes, size_t n)
         if (done > 0)
             bytes += done, n -= (size_t)done;
     }
-    if (file >= 0 && (lseek(file, 0, SEEK_SET) || fcntl(file, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)))
+    if (file >= 0 && lseek(file, 0, SEEK_SET))
         close_file(&file);
     return file;
 }

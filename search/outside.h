@@ -9,7 +9,8 @@
  * PATH (what it is written in must be found), HOME (so are the libraries that a user installed for it) and LANG and LC_ALL
  * (C.UTF-8, so that it reads and writes alike for everybody); nothing else, so no keys or tokens that lie there either. This
  * keeps an honest program from doing harm by mistake. It is no prison: it can read the user's files, delete them, and speak to
- * the network; and what it starts in yet another session outlives it. So commands are run only when the user allows it.
+ * the network; and what it starts in yet another session outlives it. (Should espalier itself be killed, the program is too, but
+ * not what that started.) So commands are run only when the user allows it.
  */
 #ifndef ESPALIER_SEARCH_OUTSIDE_H
 #define ESPALIER_SEARCH_OUTSIDE_H

@@ -580,6 +580,30 @@ static void test_poll_does_not_wait(void **state)
     check_nothing_is_left();
 }
 
+/* kill -9 of the program that started one: nobody polls then, and it must not go on alone. */
+static void test_we_are_killed(void **state)
+{
+    (void)state;
+    int ready[2];
+    char byte;
+    write_file("stays", "#!/bin/sh\nexec sleep 60\n", 0755);
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (!pid) {
+        start((char *[]){"./stays", NULL}, 60, 256, "", 0);
+        if (strays() == 1 && write(ready[1], "x", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    check_nothing_is_left();
+}
+
 /* Threads that allocate and lock while others start programs. */
 static void *start_some(void *wrong)
 {
@@ -793,6 +817,7 @@ int main(void)
         cmocka_unit_test(test_ignored_children),
         cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_poll_does_not_wait),
+        cmocka_unit_test(test_we_are_killed),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_task_key),

@@ -295,6 +295,8 @@ int search_set(struct search *s, const struct search_options *o, int with_seed, 
     const struct search_setting *old = &s->g.tree.session->session;
     struct search_parameters parameters;
     int code = search_parameters_parse(&parameters, o->strategy ? o->strategy : s->strategy, s->g.task, e);
+    if (!code)
+        code = search_check_commands(s, &parameters, e);
     if (code)
         return code;
     struct search_event *event = begin_act(s, SEARCH_EVENT_SETTING);

@@ -90,6 +90,8 @@ static int pass_all(struct search_group *group, struct error *e)
         if (!seen)
             code = pass(group, engine, &live, e);
     }
+    for (int i = 0; i < group->count; i++)
+        live |= search_work_poll(group->list[i].search, live ? 0 : .005);
     return code || live ? code : error_set(e, ERROR_ENGINE, "the engine has nothing to do, but searches wait for it");
 }
 

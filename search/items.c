@@ -1,5 +1,6 @@
 #include "search/items.h"
 
+#include "search/outside.h"
 #include "search/strategy.h"
 
 #include <math.h>
@@ -16,10 +17,14 @@ struct engine *search_item_engine(const struct search_ground *g, enum search_pur
     return search_item_judges(g, purpose) ? g->judge : g->engine;
 }
 
+int search_item_is_outside(const struct search_ground *g, enum search_purpose purpose)
+{
+    return purpose == SEARCH_VERIFIER && search_task_command(g->task);
+}
+
 int search_item_is_ruled(const struct search_ground *g, enum search_purpose purpose)
 {
-    (void)g;
-    return purpose >= SEARCH_LIKELIHOOD;
+    return purpose >= SEARCH_LIKELIHOOD && !search_item_is_outside(g, purpose);
 }
 
 /* --- paths ------------------------------------------------------------------------------------------------------- */
@@ -84,6 +89,14 @@ int search_item_prompt(const struct search_ground *g, const struct search_item *
     free(candidates);
     path_free(&path);
     return code;
+}
+
+void search_item_input(const struct search_ground *g, const struct search_item *item, struct string *out)
+{
+    const struct search_event *thought = g->tree.nodes[item->nodes[0]].thought;
+    struct search_path path = path_to(g, thought->thought.parent);
+    search_outside_input(g->task, &path, thought->thought.text, thought->thought.state, thought->thought.answer, out);
+    path_free(&path);
 }
 
 /* --- completions ------------------------------------------------------------------------------------------------- */
@@ -218,13 +231,24 @@ static void compare_words(struct search_event *event, struct search_event *const
     event->judgement.scores[0] = scored ? 1 / (1 + exp(logprob[1] - logprob[0])) : 0;
 }
 
+/* The first word that a command wrote is its score; where it failed there is no completion to read. */
+static void read_command(struct search_event *event, const struct search_event *completion)
+{
+    double score = 0;
+    if (completion->completion.ending == ENGINE_END_TOKEN && search_outside_score(completion->completion.text, &score))
+        event->judgement.labels[0] = xstrdup(completion->completion.text);
+    event->judgement.scores[0] = score;
+}
+
 struct search_event *search_item_judgement(const struct search_ground *g, int i, const struct search_item *item,
                                            struct search_event *const *completions)
 {
     struct search_event *event = empty_judgement(g, i, item, item->samples);
     if (search_task_words(g->task, item->purpose))
         compare_words(event, completions);
-    for (int s = 0; s < item->samples && !search_task_words(g->task, item->purpose); s++) {
+    if (search_item_is_outside(g, item->purpose))
+        read_command(event, completions[0]);
+    for (int s = 0; s < item->samples && item->purpose <= SEARCH_VOTE; s++) {
         const char *text = completions[s]->completion.text;
         if (item->purpose == SEARCH_VALUE) {
             double weight = 0;

@@ -11,7 +11,7 @@
 struct search_ground {
     struct engine *engine, *judge; /* judge: a second model that judges, or NULL */
     const struct search_task *task;
-    struct search_oracle *oracle; /* NULL until it is asked */
+    struct search_oracle *oracle;
     struct search_problem problem;
     struct search_tree tree;
 };
@@ -21,6 +21,9 @@ int search_item_judges(const struct search_ground *g, enum search_purpose purpos
 struct engine *search_item_engine(const struct search_ground *g, enum search_purpose purpose);
 /* It is judged by a rule, from the tree alone: nobody is asked. */
 int search_item_is_ruled(const struct search_ground *g, enum search_purpose purpose);
+/* It is judged by the task's command; append what that is told. */
+int search_item_is_outside(const struct search_ground *g, enum search_purpose purpose);
+void search_item_input(const struct search_ground *g, const struct search_item *item, struct string *out);
 struct search_event *search_item_ruled(const struct search_ground *g, int i, const struct search_item *item);
 
 /* Append the tokens of an item's prompt. */

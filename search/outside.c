@@ -412,6 +412,14 @@ static int read_score(const char *word, double *out)
     return *out >= 0 && *out <= 1;
 }
 
+int search_outside_score(const char *text, double *score)
+{
+    char *word = xstrndup(text, strcspn(text, " \t\r\n\v\f"));
+    int found = read_score(word, score);
+    free(word);
+    return found;
+}
+
 /* The first line that is not blank, trimmed: n bytes at *line. */
 static size_t first_line(const struct search_outside *o, const char **line)
 {

@@ -33,6 +33,9 @@ struct search_outside_verdict {
 };
 void search_outside_verdict_free(struct search_outside_verdict *v);
 
+/* The score that such a text begins with; 0: none. */
+int search_outside_score(const char *text, double *score);
+
 /* One program that runs, or has ended. */
 struct search_outside;
 /* Starts one; it reads these n bytes. Does not wait for it. A program that is not there or cannot be executed is no error here, but

@@ -184,7 +184,7 @@ int search_task_has(const struct search_task *task, enum search_purpose purpose)
     case SEARCH_AGREEMENT:
         return 1;
     case SEARCH_VERIFIER:
-        return task->verifier != SEARCH_VERIFIER_NONE;
+        return task->verifier != SEARCH_VERIFIER_NONE || search_task_command(task);
     case SEARCH_ORACLE:
         return task->numbers;
     default:

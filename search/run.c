@@ -1,6 +1,7 @@
 /* The runner: asks the strategy, has its items done, writes the log. The only one that talks to the engine.
  *
  * Samples are recorded in the order of items whatever the order in which the engine ends them. */
+#include "search/outside.h"
 #include "search/run.h"
 
 #include <stdlib.h>
@@ -87,6 +88,10 @@ static struct search_event *completion_event(struct search *s, int i, int sample
         w->jobs[sample].max_tokens < search_work_most(s, i, sample) && result->ending == ENGINE_END_LENGTH;
     event->completion.usage = search_usage_of(engine, w->prompt.count, cached, result->count);
     take_tokens(s, item, w, result, event);
+    event->completion.text = w->jobs[sample].said;
+    w->jobs[sample].said = NULL;
+    if (event->completion.text)
+        return event;
     size_t *starts = xcalloc((size_t)event->completion.count + 1, sizeof *starts);
     event->completion.text = search_completion_text(engine, event->completion.tokens, event->completion.count, starts);
     free(starts);
@@ -278,9 +283,11 @@ int search_advance(struct search *s, enum search_status *status, struct error *e
 {
     const struct search_job *waits;
     int live = 0, judging = 0, code = search_try(s, status, &waits, e);
+    if (!code && waits && waits->outside)
+        judging = search_work_poll(s, .005);
     if (!code && waits)
         code = pass(s, s->g.engine, &live, e);
-    if (!code && waits && s->g.judge)
+    if (!code && waits && !judging && s->g.judge)
         code = pass(s, s->g.judge, &judging, e);
     if (!code && waits && !live && !judging && waits->state != SEARCH_JOB_ENDED)
         return error_set(e, ERROR_ENGINE, "the engine has nothing to do, but request %d was not answered", waits->id);
@@ -352,6 +359,15 @@ static int check_first_prompt(struct search *s, struct error *e)
     return code;
 }
 
+int search_check_commands(const struct search *s, const struct search_parameters *p, struct error *e)
+{
+    for (int i = 0; i < p->strategy->parameter_count && !s->commands && search_task_command(s->g.task); i++)
+        if (!strcmp(p->strategy->parameters[i].name, "evaluate") && p->value[i] == SEARCH_VERIFIER - SEARCH_VALUE)
+            return error_set(e, ERROR_USAGE, "the judge 'verifier' of task %s runs the program %s; allow that with --allow-commands",
+                             search_task_name(s->g.task), search_task_command(s->g.task)->argv[0]);
+    return OK;
+}
+
 static struct search *new_search(struct engine *engine, const struct search_options *o)
 {
     struct search *s = xcalloc(1, sizeof *s);
@@ -359,6 +375,7 @@ static struct search *new_search(struct engine *engine, const struct search_opti
     s->g.judge = o->judge;
     s->g.task = o->task;
     s->g.oracle = search_oracle_open();
+    s->commands = o->commands;
     s->sink = o->sink;
     s->context = o->context;
     return s;
@@ -370,6 +387,8 @@ int search_open(struct search **out, struct engine *engine, const struct search_
     *out = NULL;
     int code =
         search_parameters_parse(&s->parameters, o->strategy ? o->strategy : search_task_strategy(o->task), o->task, e);
+    if (!code)
+        code = search_check_commands(s, &s->parameters, e);
     if (!code)
         code = open_problem(s, o, e);
     if (!code) {
@@ -414,6 +433,8 @@ int search_open_again(struct search **out, struct engine *engine, const struct s
         code = search_problem_parse(o->task, events[0]->session.problem, events[0]->session.expected, &s->g.problem, e);
     if (!code)
         code = search_replay(s, events, count, e);
+    if (!code)
+        code = search_check_commands(s, &s->parameters, e);
     for (int64_t i = 0; i < count && !code && s->sink; i++)
         s->sink(s->context, events[i]);
     if (code)

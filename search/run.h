@@ -14,6 +14,8 @@ struct search_job { /* one sample of one item */
     int id; /* SENT: of the request */
     int max_tokens, sent_tokens; /* that it may have; that the request in flight may have */
     struct engine_result result; /* ENDED: not recorded yet */
+    struct search_outside *outside; /* SENT: instead of a request, a program that judges */
+    char *said;                     /* ENDED: what came of that; result.ending says whether it is a score */
 };
 
 struct search_work { /* one item of the plan in progress */
@@ -59,6 +61,7 @@ struct search {
     int asked_count;
     int starved; /* the budget left does not reach for anything more of this plan */
     int done;    /* the result stands; an act of the user takes that back */
+    int commands; /* the user allows them */
     struct search_item *wishes; /* of the user, to be done when the plan in progress is */
     int wish_count, wish_capacity;
     double worked, worked_until; /* seconds at work; clock_seconds() when they were counted last, 0: at rest */
@@ -70,6 +73,8 @@ void search_emit(struct search *s, struct search_event *event);
 /* Give the sink what was made. What went wrong since, or OK. */
 int search_tell(struct search *s, struct error *e);
 int search_is_spent(const struct search *s); /* nothing more can be asked for */
+/* ERROR_USAGE: it would run a command of the task's, which the user did not allow. */
+int search_check_commands(const struct search *s, const struct search_parameters *p, struct error *e);
 /* Do something that needs no pass of the engine; *waits: nothing is left but what does. */
 int search_try(struct search *s, enum search_status *status, const struct search_job **waits, struct error *e);
 
@@ -98,6 +103,8 @@ int search_work_send(struct search *s, struct error *e);
 void search_work_cancel(struct search *s);
 /* Take a result that was asked for here; 0 for one of somebody else, or one no longer wanted. */
 int search_work_take(struct search *s, const struct engine *engine, const struct engine_result *result);
+/* Look after programs that judge, waiting a little for the first; is there one that runs, or has ended just now? */
+int search_work_poll(struct search *s, double seconds);
 /* The judgement of an item that needs no completion: the same prompt was judged before, or a rule says it. */
 struct search_event *search_work_known(const struct search *s, int i);
 int search_work_most(const struct search *s, int i, int sample); /* tokens that a sample may have */

@@ -256,6 +256,9 @@ const char *search_node_text(const struct search_tree *tree, int node); /* never
 
 /* "tot,b=5,generate=propose" checked against the table: unknown names and parameters, bad values: ERROR_USAGE with those there are. */
 int search_strategy_check(const char *spec, struct error *e);
+/* The specification with a judge for its `evaluate` where it names none and takes one: "tot,b=5" and "self-evaluation" give
+ * "tot,b=5,evaluate=self-evaluation"; "value,samples=2" also sets n_evaluate_sample. malloc'ed in *out. *judges: it takes one. */
+int search_strategy_judged(const char *spec, const char *judge, char **out, int *judges, struct error *e);
 struct search_strategy_about {
     const char *name, *about;
     const char *parameters; /* "b=5 generate=propose|sample evaluate=value|vote ..." */
@@ -277,6 +280,7 @@ struct search_options {
     int budget_nodes;               /* thoughts */
     struct engine *judge;           /* a second model that judges, or NULL; must outlive the search */
     int grammar;                    /* hold thoughts to the task's grammars */
+    int commands;                   /* the judge `verifier` may run the task's command; otherwise it is refused where it would */
     /* Called for each event, in order, in the thread that calls the search; it may search_event_keep it. */
     void (*sink)(void *context, struct search_event *event);
     void *context;

@@ -143,9 +143,20 @@ static const char *check_event(const struct search_tree *tree, const struct sear
 
 /* --- our own events ---------------------------------------------------------------------------------------------- */
 
+/* A line of a race begins with the number of the tree it is of: {"tree":2,"event":... 0 where it says none; -1: too many. */
+static int tree_of_line(const char *line)
+{
+    static const char mark[] = "{\"tree\":";
+    if (strncmp(line, mark, sizeof mark - 1))
+        return 0;
+    long tree = strtol(line + sizeof mark - 1, NULL, 10);
+    return tree >= 0 && tree < 64 ? (int)tree : -1;
+}
+
 static int read_events(struct search_sessions *out, const char *text, size_t n, const char *path, struct error *e)
 {
     int64_t line = 0;
+    int first = 0; /* session of the race being read */
     out->form = "espalier events";
     for (const char *p = text, *end = text + n; p < end;) {
         const char *next = memchr(p, '\n', (size_t)(end - p));
@@ -159,9 +170,12 @@ static int read_events(struct search_sessions *out, const char *text, size_t n, 
         int code = search_event_parse(p, length, path, line, &event, e);
         if (code)
             return code;
-        if (event->kind == SEARCH_EVENT_SESSION && !event->number)
+        int number = tree_of_line(p), begins = event->kind == SEARCH_EVENT_SESSION && !event->number;
+        if (begins && !number)
+            first = out->count;
+        if (begins && number >= 0 && first + number == out->count)
             search_sessions_add(out, event->session.problem);
-        struct search_tree *tree = out->count ? &out->list[out->count - 1].tree : NULL;
+        struct search_tree *tree = number >= 0 && first + number < out->count ? &out->list[first + number].tree : NULL;
         const char *wrong = tree ? check_event(tree, event) : "a session event, with number 0, comes first";
         if (wrong)
             error_set(e, ERROR_INPUT, "%s: line %lld: event %lld: %s; the log is not as it was written", path, (long long)line,

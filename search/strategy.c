@@ -219,6 +219,51 @@ int search_strategy_check(const char *spec, struct error *e)
     return search_parameters_parse(&p, spec, NULL, e);
 }
 
+static const struct search_parameter *find_parameter(const struct search_strategy *s, const char *name)
+{
+    for (int i = 0; i < s->parameter_count; i++)
+        if (word_index(s->parameters[i].name, ' ', name, strlen(name)) >= 0 ||
+            word_index(s->parameters[i].aliases, ' ', name, strlen(name)) >= 0)
+            return &s->parameters[i];
+    return NULL;
+}
+
+/* Does the specification give this parameter, by any of its names? */
+static int gives(const char *spec, const struct search_parameter *p)
+{
+    while (p && (spec = strchr(spec, ','))) {
+        size_t n = strcspn(++spec, "=,");
+        if (word_index(p->name, ' ', spec, n) >= 0 || word_index(p->aliases, ' ', spec, n) >= 0)
+            return 1;
+    }
+    return 0;
+}
+
+int search_strategy_judged(const char *spec, const char *judge, char **out, int *judges, struct error *e)
+{
+    struct search_parameters p;
+    int code = search_parameters_parse(&p, spec, NULL, e);
+    if (code)
+        return code;
+    const struct search_parameter *evaluate = find_parameter(p.strategy, "evaluate");
+    const struct search_parameter *samples = find_parameter(p.strategy, "n_evaluate_sample");
+    size_t name = strcspn(judge, ",");
+    const char *rest = judge + name;
+    if (word_index(SEARCH_JUDGES, '|', judge, name) < 0)
+        return error_set(e, ERROR_USAGE, "unknown judge '%.*s'; there are: %s", (int)name, judge, SEARCH_JUDGES);
+    if (*rest && (strncmp(rest, ",samples=", 9) || strchr(rest + 1, ',')))
+        return error_set(e, ERROR_USAGE, "judge '%s': expected NAME or NAME,samples=N", judge);
+    struct string text = {0};
+    string_add(&text, spec);
+    *judges = evaluate != NULL;
+    if (evaluate && !gives(spec, evaluate))
+        string_addf(&text, ",%s=%.*s", evaluate->name, (int)name, judge);
+    if (samples && *rest && !gives(spec, samples))
+        string_addf(&text, ",%s=%s", samples->name, rest + 9);
+    *out = text.text;
+    return search_parameters_parse(&p, text.text, NULL, e);
+}
+
 /* In as few digits as read back as the same number. */
 static void add_real(struct string *out, double value)
 {

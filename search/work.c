@@ -6,6 +6,7 @@
  *
  * Whatever is decided here is decided from the tree, so tombstones may come and go at any moment: what a prune drops is
  * cancelled, what an undo gives back is asked for again, with the same random numbers. */
+#include "search/outside.h"
 #include "search/run.h"
 
 #include <limits.h>
@@ -24,10 +25,14 @@ const struct search_item *search_work_item(const struct search *s, int i)
 static void take_back(struct search *s, int i, int k)
 {
     struct search_job *job = &s->work[i].jobs[k];
-    if (job->state == SEARCH_JOB_SENT)
+    if (job->state == SEARCH_JOB_SENT && !job->outside)
         engine_cancel(search_item_engine(&s->g, search_work_item(s, i)->purpose), job->id);
     if (job->state == SEARCH_JOB_ENDED)
         engine_result_free(&job->result);
+    search_outside_stop(job->outside);
+    free(job->said);
+    job->outside = NULL;
+    job->said = NULL;
     job->state = SEARCH_JOB_IDLE;
 }
 
@@ -117,7 +122,7 @@ static int make_item(struct search *s, int i, struct error *e)
     const char *const *words = search_task_words(s->g.task, item->purpose);
     w->jobs = xcalloc((size_t)item->samples, sizeof *w->jobs);
     w->completions = xcalloc((size_t)item->samples, sizeof *w->completions);
-    if (search_item_is_ruled(&s->g, item->purpose))
+    if (search_item_is_ruled(&s->g, item->purpose) || search_item_is_outside(&s->g, item->purpose))
         return OK;
     int code = search_item_prompt(&s->g, item, &w->prompt, e);
     for (int k = 0; k < 2 && words && !code; k++)
@@ -143,6 +148,8 @@ int search_work_most(const struct search *s, int i, int sample)
     const struct search_work *w = &s->work[i];
     if (w->words[0].count)
         return w->words[sample & 1].count;
+    if (search_item_is_outside(&s->g, search_work_item(s, i)->purpose))
+        return 0;
     int most = search_task_max_tokens(s->g.task, search_work_item(s, i)->purpose) - w->forced;
     return most > 0 ? most : 1;
 }
@@ -167,6 +174,8 @@ static enum way way_of(const struct search *s, int i, const struct search_event 
             return AS_ZERO;
         if (search_item_is_ruled(&s->g, item->purpose))
             return BY_RULE;
+        if (search_item_is_outside(&s->g, item->purpose))
+            return BY_COMPLETIONS;
     }
     *source = search_judged_before(s, w, item->purpose);
     if (*source)
@@ -228,6 +237,11 @@ static int admit_item(struct search *s, int i, struct room *left, int *any)
     const struct search_item *item = search_work_item(s, i);
     const struct engine *engine = search_item_engine(&s->g, item->purpose);
     struct search_work *w = &s->work[i];
+    if (search_item_is_outside(&s->g, item->purpose)) { /* costs no token */
+        w->admitted = item->samples;
+        *any = 1;
+        return 1;
+    }
     for (int k = w->admitted; k < item->samples; k++) {
         int most = search_work_most(s, i, k), cached = w->prompt.count;
         if (!k)
@@ -340,13 +354,56 @@ static int send_job(struct search *s, int i, int k, struct error *e)
     return OK;
 }
 
+enum { PROGRAMS = 16 }; /* at once */
+
+/* Start the task's command for the thought; not yet, where as many run as may. */
+static int send_outside(struct search *s, int i, struct error *e)
+{
+    struct search_job *job = &s->work[i].jobs[0];
+    struct string input = {0};
+    int running = 0;
+    for (int k = 0; k < s->work_count; k++)
+        running += s->work[k].jobs[0].outside != NULL;
+    if (running >= PROGRAMS)
+        return OK;
+    search_item_input(&s->g, search_work_item(s, i), &input);
+    int code = search_outside_start(&job->outside, search_task_command(s->g.task), input.text, input.length, e);
+    string_free(&input);
+    job->sent_tokens = job->max_tokens;
+    job->state = SEARCH_JOB_SENT;
+    return code;
+}
+
+int search_work_poll(struct search *s, double seconds)
+{
+    int any = 0;
+    for (int i = 0; i < s->work_count; i++) {
+        struct search_job *job = &s->work[i].jobs[0];
+        struct search_outside_verdict verdict;
+        if (!job->outside)
+            continue;
+        int ended = search_outside_poll(job->outside, any ? 0 : seconds, &verdict);
+        any = 1;
+        if (!ended)
+            continue;
+        search_outside_stop(job->outside);
+        job->outside = NULL;
+        job->said = search_text(verdict.ok ? verdict.text : verdict.why, strlen(verdict.ok ? verdict.text : verdict.why), NULL, 0);
+        job->result = (struct engine_result){.ending = verdict.ok ? ENGINE_END_TOKEN : ENGINE_END_CANCELLED};
+        job->state = SEARCH_JOB_ENDED;
+        search_outside_verdict_free(&verdict);
+        s->unsent = 1; /* there is room for another */
+    }
+    return any;
+}
+
 int search_work_send(struct search *s, struct error *e)
 {
     int code = OK;
     for (int i = 0; i < s->work_count && s->unsent; i++)
         for (int k = s->g.tree.done[i]; k < s->work[i].admitted && search_item_open(&s->g.tree, i) && !code; k++)
             if (s->work[i].jobs[k].state == SEARCH_JOB_IDLE)
-                code = send_job(s, i, k, e);
+                code = search_item_is_outside(&s->g, search_work_item(s, i)->purpose) ? send_outside(s, i, e) : send_job(s, i, k, e);
     s->unsent = 0;
     return code;
 }
@@ -360,7 +417,7 @@ int search_work_take(struct search *s, const struct engine *engine, const struct
             continue;
         for (int k = s->g.tree.done[i]; k < s->work[i].admitted; k++) {
             struct search_job *job = &s->work[i].jobs[k];
-            if (job->state == SEARCH_JOB_SENT && job->id == result->id) {
+            if (job->state == SEARCH_JOB_SENT && !job->outside && job->id == result->id) {
                 job->state = SEARCH_JOB_ENDED;
                 job->result = *result;
                 return 1;

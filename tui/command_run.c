@@ -7,106 +7,172 @@
 #include <unistd.h>
 
 struct output {
-    int json;
-    const struct engine *engine;
+    const struct tui_options *options;
+    const struct engine *engine, *judge;
+    int racing;
+};
+
+/* One strategy of the race, or the only one. */
+struct runner {
+    struct output *output;
+    int number;
+    struct search *search;
     struct search_event *result; /* kept when it comes */
+    double seconds;              /* from the start to its result */
 };
 
 static void take_event(void *context, struct search_event *event)
 {
-    struct output *out = context;
-    if (event->kind == SEARCH_EVENT_RESULT)
-        out->result = search_event_keep(event);
-    if (!out->json)
+    struct runner *r = context;
+    if (event->kind == SEARCH_EVENT_RESULT) {
+        if (r->result)
+            search_event_release(r->result);
+        r->result = search_event_keep(event);
+    }
+    if (!r->output->options->json)
         return;
     struct string line = {0};
-    search_event_json(event, out->engine, &line);
-    fwrite(line.text, 1, line.length, stdout);
+    int judge = event->kind == SEARCH_EVENT_COMPLETION && event->completion.judge;
+    search_event_json(event, judge ? r->output->judge : r->output->engine, &line);
+    if (r->output->racing) /* which tree it is of */
+        printf("{\"tree\":%d,%s", r->number, line.text + 1);
+    else
+        fwrite(line.text, 1, line.length, stdout);
     string_free(&line);
 }
 
 /* One line that rewrites itself, four times a second. */
-static void show_progress(const struct search *search, const struct engine *engine, double start, double *last)
+static void show_progress(const struct runner *runners, int count, const struct engine *engine, double start, double *last)
 {
     double now = clock_seconds();
     if (now - *last < 0.25 || now - start < 1)
         return;
     *last = now;
-    const struct search_tree *tree = search_tree(search);
     struct engine_statistics s;
     engine_statistics(engine, &s);
     struct string line = {0};
-    string_addf(&line, "step %d: %d nodes, %" PRId64 " tokens written, %.0f tokens/s, %d branches", tree->steps, tree->count, s.decode_rows,
+    int steps = 0, nodes = 0;
+    for (int i = 0; i < count; i++) {
+        steps += search_tree(runners[i].search)->steps;
+        nodes += search_tree(runners[i].search)->count;
+    }
+    string_addf(&line, "step %d: %d nodes, %" PRId64 " tokens written, %.0f tokens/s, %d branches", steps, nodes, s.decode_rows,
                 (double)s.decode_rows / (now - start), s.live);
     fprintf(stderr, "\r\033[K%.*s", 79, line.text);
     string_free(&line);
 }
 
-static void print_statistics(const struct search_event *event, const struct engine *engine, double seconds)
+static void print_result(const struct runner *r)
 {
-    struct engine_statistics s;
-    engine_statistics(engine, &s);
+    const struct search_event *event = r->result;
     struct string why = {0};
     utf8_sanitize(&why, event->result.why, strlen(event->result.why), 0);
     fprintf(stderr,
-            "%s: %s\n%d nodes, %d illegal; prompt %" PRId64 " tokens (%" PRId64 " cached), completion %" PRId64 "; %.3g FLOP\n"
-            "%.2f s, %.1f tokens/s written, KV %.1f of %.0f MB\n",
+            "%s: %s\n%d nodes, %d illegal; prompt %" PRId64 " tokens (%" PRId64 " cached), completion %" PRId64 "; %.3g FLOP; %.2f s\n",
             event->result.strategy, string_text(&why), event->result.nodes, event->result.illegal, event->result.usage.prompt,
-            event->result.usage.cached, event->result.usage.completion, event->result.usage.flops, seconds,
-            seconds > 0 ? (double)event->result.usage.completion / seconds : 0, (double)s.kv_used / 1e6, (double)s.kv_limit / 1e6);
+            event->result.usage.cached, event->result.usage.completion, event->result.usage.flops, r->seconds);
     string_free(&why);
+}
+
+static void print_answer(const struct runner *r)
+{
+    struct string clean = {0};
+    const char *answer = r->result->result.answer;
+    if (answer)
+        utf8_sanitize(&clean, answer, strlen(answer), 1);
+    if (r->output->racing)
+        printf("%s\t%s\n", r->result->result.strategy, answer ? string_text(&clean) : "no answer");
+    else if (answer)
+        puts(string_text(&clean));
+    string_free(&clean);
+}
+
+static void print_statistics(const struct engine *engine, int64_t written, double seconds)
+{
+    struct engine_statistics s;
+    engine_statistics(engine, &s);
+    fprintf(stderr, "%.2f s, %.1f tokens/s written, KV %.1f of %.0f MB\n", seconds, seconds > 0 ? (double)written / seconds : 0,
+            (double)s.kv_used / 1e6, (double)s.kv_limit / 1e6);
+}
+
+/* Until all are done; what a user might do then is done by words, one after the other, and each time the searches end again. */
+static int finish(struct runner *runners, int count, const struct output *output, struct error *e)
+{
+    struct search_group *group = search_group_open();
+    double start = clock_seconds(), last = 0;
+    int progress = isatty(STDERR_FILENO), acts = 0, code = OK;
+    for (int i = 0; i < count; i++)
+        search_group_add(group, runners[i].search);
+    while (!code) {
+        struct search *moved;
+        enum search_status status;
+        code = search_group_advance(group, &moved, &status, e);
+        for (int i = 0; i < count && status == SEARCH_DONE; i++)
+            if (moved == runners[i].search)
+                runners[i].seconds = clock_seconds() - start;
+        if (!moved && status == SEARCH_DONE) {
+            if (acts == output->options->act_count)
+                break;
+            for (int i = 0; i < count && !code; i++)
+                code = search_do(runners[i].search, output->options->acts[acts], e);
+            acts++;
+        }
+        if (progress)
+            show_progress(runners, count, output->engine, start, &last);
+    }
+    if (last > 0)
+        fputs("\r\033[K", stderr);
+    search_group_close(group);
+    if (!code) {
+        int64_t written = 0;
+        for (int i = 0; i < count; i++) {
+            print_result(&runners[i]);
+            written += runners[i].result->result.usage.completion;
+        }
+        print_statistics(output->engine, written, clock_seconds() - start);
+    }
+    return code;
 }
 
 static int run(const struct tui_options *o)
 {
     struct error e;
-    struct search_task *task = NULL;
-    struct search_options options;
-    struct search *search = NULL;
-    struct engine *engine = NULL;
-    struct output out = {.json = o->json};
-    char *problem = NULL;
-    enum search_status status = SEARCH_WORKING;
-    int progress = isatty(STDERR_FILENO);
-    double start = 0, last = 0;
-
-    int code = tui_search_options(o, &task, &options, &problem, &e);
+    struct tui_searches searches = {0};
+    struct engine *engine = NULL, *judge = NULL;
+    struct runner *runners = NULL;
+    int code = tui_searches_open(&searches, o, &e), answered = 0;
     if (!code)
         code = tui_engine_open(o, 0, &engine, &e);
-    if (!code) {
-        out.engine = engine;
-        options.sink = take_event;
-        options.context = &out;
-        start = clock_seconds();
-        code = search_open(&search, engine, &options, &e);
+    if (!code)
+        code = tui_judge_open(o, &judge, &e);
+    struct output output = {.options = o, .engine = engine, .judge = judge, .racing = searches.count > 1};
+    runners = xcalloc((size_t)searches.count + 1, sizeof *runners);
+    for (int i = 0; i < searches.count && !code; i++) {
+        runners[i] = (struct runner){.output = &output, .number = i};
+        searches.options.strategy = searches.strategies[i];
+        searches.options.judge = judge;
+        searches.options.sink = take_event;
+        searches.options.context = &runners[i];
+        code = search_open(&runners[i].search, engine, &searches.options, &e);
     }
-    while (!code && status != SEARCH_DONE) {
-        code = search_advance(search, &status, &e);
-        if (progress)
-            show_progress(search, engine, start, &last);
+    if (!code)
+        code = finish(runners, searches.count, &output, &e);
+    for (int i = 0; i < searches.count && !code; i++) {
+        answered += runners[i].result->result.answer != NULL;
+        if (!o->json)
+            print_answer(&runners[i]);
     }
-    if (last > 0)
-        fputs("\r\033[K", stderr);
-    if (!code) {
-        if (!o->json && out.result->result.answer) {
-            struct string clean = {0};
-            utf8_sanitize(&clean, out.result->result.answer, strlen(out.result->result.answer), 1);
-            puts(string_text(&clean));
-            string_free(&clean);
-        }
-        print_statistics(out.result, engine, clock_seconds() - start);
-        if (!out.result->result.answer)
-            code = ERROR_NO_ANSWER;
-    } else {
+    if (code)
         tui_fail(&e);
+    for (int i = 0; i < searches.count; i++) {
+        search_event_release(runners[i].result);
+        search_close(runners[i].search);
     }
-    if (out.result)
-        search_event_release(out.result);
-    search_close(search);
+    free(runners);
+    engine_close(judge);
     engine_close(engine);
-    search_task_close(task);
-    free(problem);
-    return code;
+    tui_searches_close(&searches);
+    return !code && !answered ? ERROR_NO_ANSWER : code;
 }
 
 const struct tui_command tui_command_run = {
@@ -114,7 +180,7 @@ const struct tui_command tui_command_run = {
     .summary = "search without a screen: the answer on stdout, --json the events",
     .usage = "run [OPTIONS] [PROBLEM]",
     .example = "espalier run -t ask -s self-consistency,m=16 'What is 8 * 7?'",
-    .options = "model task strategy data seed temperature top-k top-p min-p repetition-penalty budget-tokens threads batch context "
-               "kv-memory kernels json",
+    .options = "model task strategy judge judge-model allow-commands grammar data seed temperature top-k top-p min-p repetition-penalty "
+               "budget-tokens budget-flops budget-nodes budget-time act threads batch context kv-memory kernels json",
     .run = run,
 };

@@ -16,16 +16,14 @@ static const double frame_interval = 1.0 / 30;
 struct setting {
     const struct tui_options *options;
     struct tui_theme theme;
-    struct search_task *task;
-    struct search_options search;
-    char *problem, *model;
+    struct tui_searches searches;
+    char *model;
     int ascii;
 };
 
 static void setting_free(struct setting *s)
 {
-    search_task_close(s->task);
-    free(s->problem);
+    tui_searches_close(&s->searches);
     free(s->model);
 }
 
@@ -34,7 +32,7 @@ static int read_setting(const struct tui_options *o, struct setting *s, struct e
     *s = (struct setting){.options = o, .ascii = o->ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0};
     int code = tui_theme_open(o->theme, &s->theme, e);
     if (!code)
-        code = tui_search_options(o, &s->task, &s->search, &s->problem, e);
+        code = tui_searches_open(&s->searches, o, e);
     if (!code)
         code = tui_model_path(o, &s->model, e);
     return code;
@@ -49,7 +47,7 @@ static void open_screen(struct tui_screen *screen, const struct setting *s)
 {
     const char *slash = strrchr(s->model, '/');
     tui_screen_open(screen);
-    screen->asked = s->problem ? s->problem : "";
+    screen->asked = s->searches.problem ? s->searches.problem : "";
     screen->model = slash ? slash + 1 : s->model;
     screen->token_text = token_text;
     screen->canvas.ascii = s->ascii;
@@ -82,11 +80,11 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
     struct tui_screen screen;
     enum search_status status = SEARCH_WORKING;
     open_screen(&screen, s);
-    s->search.sink = fold_event;
-    s->search.context = &screen;
+    s->searches.options.sink = fold_event;
+    s->searches.options.context = &screen;
     int code = tui_engine_open(s->options, 0, &engine, e);
     if (!code)
-        code = search_open(&search, engine, &s->search, e);
+        code = search_open(&search, engine, &s->searches.options, e);
     while (!code && status != SEARCH_DONE)
         code = search_advance(search, &status, e);
     if (!code) {
@@ -212,7 +210,7 @@ static int explore(struct setting *s, struct error *e)
     if (code)
         return code;
     open_screen(&x.screen, s);
-    code = tui_thread_start(&x.thread, s->options, &s->search, e);
+    code = tui_thread_start(&x.thread, s->options, &s->searches.options, e);
     if (!code)
         live(&x);
     tui_terminal_close();

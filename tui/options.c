@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { FLAG, TEXT, COUNT, NATURAL, BYTES, TOKENS, NUMBER, SEED };
+enum kind { FLAG, TEXT, LIST, COUNT, NATURAL, BYTES, TOKENS, AMOUNT, NUMBER, SEED, EVENT };
 
 struct option_row {
     const char *name;
@@ -21,7 +21,15 @@ struct option_row {
 static const struct option_row table[] = {
     {"model", 'm', TEXT, AT(model), 0, 0, "FILE", "a GGUF file (default: $ESPALIER_MODEL, or the one `make run` got)"},
     {"task", 't', TEXT, AT(task), 0, 0, "NAME|FILE", "what the problem is: one of `espalier task list`, or a YAML file (default: ask)"},
-    {"strategy", 's', TEXT, AT(strategy), 0, 0, "NAME[,key=value...]", "how the tree grows (default: the task's own)"},
+    {"strategy", 's', LIST, AT(strategies), 0, 0, "NAME[,key=value...]", "how the tree grows (default: the task's own); several race side by side"},
+    {"judge", 'u', TEXT, AT(judge), 0, 0, "NAME[,samples=N]", "who judges thoughts, where the strategy does not say: value, vote, self-evaluation, ..."},
+    {"judge-model", 'U', TEXT, AT(judge_model), 0, 0, "FILE", "another model for the judges (default: the same)"},
+    {"allow-commands", 'q', FLAG, AT(allow_commands), 0, 0, NULL, "let the judge 'verifier' run the command that the task names"},
+    {"grammar", 'g', FLAG, AT(grammar), 0, 0, NULL, "hold thoughts to the task's grammar; what it cuts away is recorded with each token"},
+    {"session", 'e', TEXT, AT(session), 0, 0, "NAME|FILE", "keep the session there; one that is there is gone on with"},
+    {"act", 'v', LIST, AT(acts), 0, 0, "WORDS", "when the search is done, do as a user might: 'prune 4', 'fork 3 0 19', ...; then go on"},
+    {"at", 'y', EVENT, AT(at), 0, 0, "N", "as it was after N events"},
+    {"estimate", 'E', FLAG, AT(estimate), 0, 0, NULL, "say what the search may cost at most, and do not run it"},
     {"data", 'D', TEXT, AT(data), 0, 0, "FILE", "problems as CSV or JSONL, for a PROBLEM written @ROW"},
     {"seed", 'S', SEED, AT(seed), 0, 0, "N", "seed of every random number (default 1)"},
     {"n", 'n', COUNT, AT(n), 1, 1e6, "N", "how many: tokens to write (default 64), problems to make (100)"},
@@ -31,6 +39,9 @@ static const struct option_row table[] = {
     {"min-p", 'M', NUMBER, AT(sampling.min_p), 0, 1, "X", "keep tokens at least X times as probable as the best; 0: all"},
     {"repetition-penalty", 'R', NUMBER, AT(sampling.repetition_penalty), 0.01, 100, "X", "divide the logits of the last 64 tokens; 1: off"},
     {"budget-tokens", 'B', TOKENS, AT(budget_tokens), 0, 0, "N", "end the search within N computed tokens (k and M are understood)"},
+    {"budget-flops", 'F', AMOUNT, AT(budget_flops), 0, 0, "X", "... within X floating-point operations, as in 2e12"},
+    {"budget-nodes", 'N', COUNT, AT(budget_nodes), 1, 1e9, "N", "... with at most N thoughts"},
+    {"budget-time", 'W', AMOUNT, AT(budget_time), 0, 0, "SECONDS", "... when it has worked so long (the one budget that does not repeat)"},
     {"threads", 'j', COUNT, AT(threads), 1, 1024, "N", "worker threads (default: all processors)"},
     {"batch", 'b', COUNT, AT(batch), 1, 4096, "N", "branches decoded in one pass at most (default 32)"},
     {"context", 'c', COUNT, AT(context), 1, 1e9, "N", "positions a branch may have (default: the model's, at most 8192)"},
@@ -80,6 +91,13 @@ static int parse_scaled(const char *text, const char *units, double step, double
     return !*end && *out >= 0 && *out < 9e15;
 }
 
+static void add_to_list(const char ***list, int *count, const char *text)
+{
+    if (!(*count & (*count - 1)))
+        *list = xrealloc(*list, (size_t)(*count ? 2 * *count : 1) * sizeof **list);
+    (*list)[(*count)++] = text;
+}
+
 static int set_value(const struct option_row *row, const char *text, struct tui_options *o, struct error *e)
 {
     char *field = (char *)o + row->offset;
@@ -91,6 +109,21 @@ static int set_value(const struct option_row *row, const char *text, struct tui_
         return OK;
     case TEXT:
         *(const char **)field = text;
+        return OK;
+    case LIST: /* the list, then its count in an int; what it had room for is a power of two */
+        add_to_list((const char ***)field, (int *)(field + sizeof(char **)), text);
+        return OK;
+    case EVENT:
+        if (!parse_scaled(text, "", 1, &x) || x != floor(x))
+            return error_set(e, ERROR_USAGE, "--%s %s: a number of events was expected", row->name, text);
+        *(int64_t *)field = (int64_t)x;
+        return OK;
+    case AMOUNT:
+        errno = 0;
+        x = strtod(text, &end);
+        if (end == text || *end || errno || !(x > 0) || !isfinite(x))
+            return error_set(e, ERROR_USAGE, "--%s %s: a number above 0 was expected", row->name, text);
+        *(double *)field = x;
         return OK;
     case COUNT:
     case NATURAL:
@@ -127,6 +160,7 @@ int tui_options_parse(int argc, char **argv, const char *takes, struct tui_optio
 {
     memset(o, 0, sizeof *o);
     o->seed = 1;
+    o->at = -1;
     o->sampling = (struct engine_sampling){-1, -1, -1, -1, -1};
     *help = 0;
 
@@ -170,13 +204,17 @@ int tui_options_parse(int argc, char **argv, const char *takes, struct tui_optio
     }
     for (; optind < argc; optind++) /* after "--" */
         o->words[o->word_count++] = argv[optind];
+    o->strategy = o->strategy_count ? o->strategies[o->strategy_count - 1] : NULL;
     return OK;
 }
 
 void tui_options_free(struct tui_options *o)
 {
     free(o->words);
+    free(o->strategies);
+    free(o->acts);
     o->words = NULL;
+    o->strategies = o->acts = NULL;
 }
 
 void tui_options_print(const char *takes, FILE *to)

@@ -15,6 +15,15 @@ struct tui_options {
     uint64_t seed;                                                /* 1 */
     struct engine_sampling sampling;                              /* every field -1 */
     int64_t budget_tokens;                                        /* 0 */
+    double budget_flops, budget_time;                             /* 0 */
+    int budget_nodes;                                             /* 0 */
+    const char **strategies;                                      /* every -s, in order; strategy is the last */
+    int strategy_count;                                           /* 0 */
+    const char *judge, *judge_model, *session;                    /* NULL */
+    const char **acts;                                            /* run: every --act */
+    int act_count;                                                /* 0 */
+    int grammar, allow_commands, estimate;                        /* 0 */
+    int64_t at;                                                   /* show, run: -1; so many events of a session */
     int audit, dot, md;                                           /* show: 0 */
     int json, ascii, paused;                                      /* 0; paused: the explorer does not start the search by itself */
     const char *split;                                            /* task make: NULL; "test" or "train" */
@@ -36,8 +45,19 @@ int tui_fail(const struct error *e); /* print "espalier: message" on stderr, ret
 int tui_model_path(const struct tui_options *o, char **path, struct error *e);
 /* engine_open with the options and that path. */
 int tui_engine_open(const struct tui_options *o, int vocabulary_only, struct engine **out, struct error *e);
-/* The search options of a command line (task, problem joined from the words, strategy, seed, sampling, budget). *task is the caller's to close. */
-int tui_search_options(const struct tui_options *o, struct search_task **task, struct search_options *out, char **problem, struct error *e);
+/* What the searches of a command line have in common (task, problem joined from the words, seed, sampling, budgets), and each one's
+ * strategy, with the judge chosen for it. */
+struct tui_searches {
+    struct search_task *task;
+    struct search_options options; /* of all; its strategy is the first one's */
+    char *problem;
+    char **strategies; /* [count], at least one */
+    int count;
+};
+int tui_searches_open(struct tui_searches *out, const struct tui_options *o, struct error *e);
+void tui_searches_close(struct tui_searches *s);
+/* The second model that judges, where one was given: *out is NULL otherwise. */
+int tui_judge_open(const struct tui_options *o, struct engine **out, struct error *e);
 
 /* --- the explorer ------------------------------------------------------------------------------------------------ */
 

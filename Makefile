@@ -20,9 +20,9 @@ Q       := $(if $(V),,@)
 JOBS    := -j$(shell nproc 2>/dev/null || echo 2)
 VERSION := 0.1.0
 
-PACKAGES := gcc make pkg-config libncurses-dev libyaml-dev libopenblas-dev libpcre2-dev libjansson-dev libutf8proc-dev
+PACKAGES := gcc make pkg-config libncurses-dev libyaml-dev libopenblas-dev libpcre2-dev libjansson-dev libutf8proc-dev libsqlite3-dev
 TEST_PACKAGES := libcmocka-dev tmux
-LIBRARIES := ncursesw yaml-0.1 openblas libpcre2-8 jansson libutf8proc
+LIBRARIES := ncursesw yaml-0.1 openblas libpcre2-8 jansson libutf8proc sqlite3
 
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS   ?= -O2 -g

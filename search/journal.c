@@ -18,7 +18,7 @@ enum {
     APPLICATION = 0x45735031, /* "EsP1", in the file's header: tells a session from other SQLite files */
     FORMAT = 1,               /* user_version */
     TOKEN_LAYOUT = 1,
-    WAIT = 5000,              /* milliseconds, for a sqlite3 shell to let go of the file */
+    WAIT = 1000,              /* milliseconds, for a sqlite3 shell to let go of the file */
 };
 
 /* A file whose tables are others is not read at all, so that nothing in it (a view, a trigger) is ever run. */

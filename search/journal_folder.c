@@ -58,7 +58,7 @@ char *search_journal_folder(struct error *e)
 /* A task's name as part of a file's; a task may have been called by anything. */
 static char *plain_name(const char *task)
 {
-    char *name = xstrndup(*task ? task : "session", 80);
+    char *name = xasprintf("%.80s", *task ? task : "session");
     for (char *p = name; *p; p++)
         if (!isalnum((unsigned char)*p) && !strchr("_-", *p))
             *p = '-';

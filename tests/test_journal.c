@@ -1033,11 +1033,11 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_round_trip),      IN_FOLDER(test_layout),       IN_FOLDER(test_misuse),     IN_FOLDER(test_not_a_session),
-        IN_FOLDER(test_other_versions),  IN_FOLDER(test_crafted_rows), IN_FOLDER(test_tampered),   IN_FOLDER(test_flipped_bits),
-        IN_FOLDER(test_truncated),       IN_FOLDER(test_log_left_behind), IN_FOLDER(test_no_permission), IN_FOLDER(test_one_writer),
-        IN_FOLDER(test_busy),            IN_FOLDER(test_written_meanwhile), IN_FOLDER(test_readers),         IN_FOLDER(test_full_disk),    IN_FOLDER(test_killed),     IN_FOLDER(test_folder),
-        IN_FOLDER(test_names),
+        IN_FOLDER(test_round_trip), IN_FOLDER(test_layout), IN_FOLDER(test_misuse), IN_FOLDER(test_not_a_session),
+        IN_FOLDER(test_other_versions), IN_FOLDER(test_crafted_rows), IN_FOLDER(test_tampered), IN_FOLDER(test_flipped_bits),
+        IN_FOLDER(test_truncated), IN_FOLDER(test_log_left_behind), IN_FOLDER(test_no_permission), IN_FOLDER(test_one_writer),
+        IN_FOLDER(test_busy), IN_FOLDER(test_written_meanwhile), IN_FOLDER(test_readers), IN_FOLDER(test_full_disk),
+        IN_FOLDER(test_killed), IN_FOLDER(test_folder), IN_FOLDER(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -764,3 +764,11 @@ int search_journal_create(struct search_journal **out, const char *path, struct 
     int taken;
     return search_journal_create_untaken(out, path, &taken, e);
 }
+
+int search_journal_copy(struct search_journal *j, int tree, struct search_event *const *events, int64_t count, struct error *e)
+{
+    int code = OK;
+    for (int64_t i = 0; i < count && !code; i++)
+        code = search_journal_append(j, tree, events[i], e);
+    return code ? code : search_journal_commit(j, e);
+}

@@ -1,4 +1,5 @@
-/* The journal of a session: its events in a file, from where the search goes on after whatever happened. Private to search/.
+/* The journal of a session: its events in a file, from where the search goes on after whatever happened. Private to search/; how one is
+ * opened and closed is in search.h.
  *
  * One SQLite file a session (tables: search/README.md), with one or several trees. Events are appended and committed, never changed.
  * - What is committed survives the death of the process at any moment. After a power cut the last commits may be missing; nothing is
@@ -12,22 +13,6 @@
 #define ESPALIER_SEARCH_JOURNAL_H
 
 #include "search/search.h"
-
-#include <time.h>
-
-struct search_journal;
-
-/* A new session, open for writing. A file that is there already is refused. */
-int search_journal_create(struct search_journal **out, const char *path, struct error *e);
-/* A session that is there. write: it is locked, and refused when another espalier (or this one) has it open for writing. */
-int search_journal_open(struct search_journal **out, const char *path, int write, struct error *e);
-void search_journal_close(struct search_journal *journal); /* what is not committed is lost; NULL: nothing */
-const char *search_journal_path(const struct search_journal *journal);
-
-/* Texts about the session: the model's path, the task's. Setting is part of the transaction, as appending is. The text is malloc'ed; NULL
- * where there is none of that key. */
-int search_journal_set(struct search_journal *journal, const char *key, const char *value, struct error *e);
-char *search_journal_get(struct search_journal *journal, const char *key);
 
 /* Append the tree's next event. It is in the file once committed; with nothing to commit, commit is OK. When either fails (a full disk),
  * everything since the last commit is taken back, and that which was committed is safe: once there is room one may go on with event
@@ -45,19 +30,6 @@ int search_journal_read(struct search_journal *journal, int (*take)(void *contex
                         struct error *e);
 
 /* --- where sessions are kept (journal_folder.c) ------------------------------------------------------------------ */
-
-/* $XDG_DATA_HOME/espalier/sessions, or ~/.local/share/espalier/sessions; made where it is missing, for its user alone. malloc'ed; NULL: *e
- * says why. */
-char *search_journal_folder(struct error *e);
-/* A new session folder/task-YYYYMMDD-HHMMSS.session (local time), with -2, -3, ... before the dot where that is taken. */
-int search_journal_begin(struct search_journal **out, const char *folder, const char *task, time_t when, struct error *e);
-struct search_journal_entry {
-    char *path;
-    int64_t modified; /* nanoseconds since 1970, of the latest commit */
-};
-/* The sessions (*.session) of a folder, the latest first. */
-int search_journal_list(struct search_journal_entry **out, int *count, const char *folder, struct error *e);
-void search_journal_list_free(struct search_journal_entry *list, int count);
 
 /* search_journal_create that says in *taken whether the path was the reason. */
 int search_journal_create_untaken(struct search_journal **out, const char *path, int *taken, struct error *e);

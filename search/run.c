@@ -1,6 +1,7 @@
 /* The runner: asks the strategy, has its items done, writes the log. The only one that talks to the engine.
  *
  * Samples are recorded in the order of items whatever the order in which the engine ends them. */
+#include "search/journal.h"
 #include "search/outside.h"
 #include "search/run.h"
 
@@ -12,19 +13,29 @@ const struct search_tree *search_tree(const struct search *search)
     return &search->g.tree;
 }
 
+/* Take note of it for the journal and the sink. */
+static void made(struct search *s, struct search_event *event)
+{
+    if (s->journal && !s->failure.code)
+        search_journal_append(s->journal, s->tree_number, event, &s->failure);
+    ARRAY_RESERVE(s->made, s->made_count, s->made_capacity);
+    s->made[s->made_count++] = event;
+}
+
 void search_emit(struct search *s, struct search_event *event)
 {
     event->number = s->g.tree.event_count;
     search_event_round(event);
     search_note(s, event);
-    ARRAY_RESERVE(s->made, s->made_count, s->made_capacity);
-    s->made[s->made_count++] = event;
+    made(s, event);
 }
 
 int search_tell(struct search *s, struct error *e)
 {
+    if (s->journal && s->made_count && !s->failure.code)
+        search_journal_commit(s->journal, &s->failure);
     for (int i = 0; i < s->made_count; i++) {
-        if (s->sink)
+        if (s->sink && !s->failure.code) /* what is shown is safe */
             s->sink(s->context, s->made[i]);
         search_event_release(s->made[i]);
     }
@@ -376,6 +387,8 @@ static struct search *new_search(struct engine *engine, const struct search_opti
     s->g.task = o->task;
     s->g.oracle = search_oracle_open();
     s->commands = o->commands;
+    s->journal = o->journal;
+    s->tree_number = o->tree;
     s->sink = o->sink;
     s->context = o->context;
     return s;
@@ -393,8 +406,14 @@ int search_open(struct search **out, struct engine *engine, const struct search_
         code = open_problem(s, o, e);
     if (!code) {
         s->strategy = search_parameters_text(&s->parameters);
-        search_emit(s, session_event(s, o));
-        code = check_first_prompt(s, e);
+        struct search_event *event = session_event(s, o);
+        search_event_round(event);
+        search_note(s, event); /* nothing is written before the problem is known to fit */
+        code = s->failure.code ? search_tell(s, e) : check_first_prompt(s, e);
+        if (!code)
+            made(s, event);
+        else
+            search_event_release(event);
     }
     if (!code)
         code = search_tell(s, e);

@@ -43,6 +43,8 @@ struct search {
     char *strategy; /* spelled out */
     void (*sink)(void *context, struct search_event *event);
     void *context;
+    struct search_journal *journal;
+    int tree_number;
     struct search_event **made; /* in the tree, not yet given to the sink */
     int made_count, made_capacity;
     struct error failure; /* the first thing that went wrong; code 0: nothing did */

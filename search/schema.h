@@ -47,6 +47,7 @@ enum search_otherwise { SEARCH_OTHERWISE_NONE, SEARCH_OTHERWISE_NUMBER, SEARCH_O
 
 struct search_task {
     char *path; /* of the file */
+    uint64_t sum; /* of its bytes */
     char *name, *about, *strategy, *form;
 
     int numbers;                         /* a problem is a list of whole numbers with a target */

@@ -16,6 +16,8 @@
 #include "engine/engine.h"
 #include "search/yaml.h"
 
+#include <time.h>
+
 /* --- data files that come with the program ----------------------------------------------------------------------- */
 
 /* The path of folder/name ("examples/game24.yaml", "themes/dark.yaml") where it is found first: $XDG_CONFIG_HOME/espalier/,
@@ -32,6 +34,8 @@ int search_task_open(struct search_task **out, const char *name, struct error *e
 void search_task_close(struct search_task *task);
 const char *search_task_name(const struct search_task *task);
 const char *search_task_about(const struct search_task *task);
+const char *search_task_path(const struct search_task *task); /* of its file */
+uint64_t search_task_sum(const struct search_task *task);     /* of that file's bytes */
 const char *search_task_strategy(const struct search_task *task); /* the default, e.g. "tot,b=5" */
 const char *search_task_problem_form(const struct search_task *task); /* what a problem looks like: "four numbers, as in 4 5 6 10" */
 /* Problem `row` (from 1) of the task's data, or of the file `data` when not NULL. text and answer (may be NULL) are malloc'ed. */
@@ -284,6 +288,8 @@ struct search_options {
     /* Called for each event, in order, in the thread that calls the search; it may search_event_keep it. */
     void (*sink)(void *context, struct search_event *event);
     void *context;
+    struct search_journal *journal; /* or NULL; must outlive the search */
+    int tree;                       /* the number of this search's tree in it */
 };
 enum search_status {
     SEARCH_WORKING, /* inside a step: call again */
@@ -364,13 +370,48 @@ struct search_session {
 struct search_sessions {
     const char *form;        /* "espalier events", "published Tree of Thoughts log", "published samples" */
     int imported;            /* of somebody else's program: read-only, there is nothing to go on with */
+    struct search_journal *journal; /* it is one, kept open for writing: search_sessions_open */
     struct search_session *list;
     int count;
 };
-/* Told apart by their content: our own events, one JSON object a line (a session event begins a new tree); or a published Game of 24 log of
+/* Told apart by their content: a journal (below), a tree for each of its searches; our own events, one JSON object a line (a session event begins a new tree); or a published Game of 24 log of
  * princeton-nlp/tree-of-thought-llm, a JSON array of records: with steps (a tree each), or with samples only (each a path). */
 int search_sessions_load(struct search_sessions *out, const char *path, struct error *e);
-void search_sessions_free(struct search_sessions *sessions);
+/* A journal alone, to go on with: it stays open, locked for writing, in out->journal. */
+int search_sessions_open(struct search_sessions *out, const char *path, struct error *e);
+void search_sessions_free(struct search_sessions *sessions); /* closes the journal, too */
+
+/* --- journals: sessions on disk ------------------------------------------------------------------------------------- */
+
+/* One SQLite file a session; search/journal.h says what it survives. With one in search_options every event is in it before the sink has it. */
+struct search_journal;
+/* A new session, open for writing. A file that is there already is refused. */
+int search_journal_create(struct search_journal **out, const char *path, struct error *e);
+/* A session that is there. write: it is locked, and refused when another espalier (or this one) has it open for writing. */
+int search_journal_open(struct search_journal **out, const char *path, int write, struct error *e);
+void search_journal_close(struct search_journal *journal); /* what is not committed is lost; NULL: nothing */
+const char *search_journal_path(const struct search_journal *journal);
+
+/* Texts about the session: the model's path, the task's. Setting is part of the transaction, as appending is. The text is malloc'ed; NULL
+ * where there is none of that key. */
+int search_journal_set(struct search_journal *journal, const char *key, const char *value, struct error *e);
+char *search_journal_get(struct search_journal *journal, const char *key);
+
+/* Append and commit events of a tree that has none yet: the past of another session. */
+int search_journal_copy(struct search_journal *journal, int tree, struct search_event *const *events, int64_t count, struct error *e);
+/* $XDG_DATA_HOME/espalier/sessions, or ~/.local/share/espalier/sessions; made where it is missing, for its user alone. malloc'ed; NULL: *e
+ * says why. */
+char *search_journal_folder(struct error *e);
+/* A new session folder/task-YYYYMMDD-HHMMSS.session (local time), with -2, -3, ... before the dot where that is taken. */
+int search_journal_begin(struct search_journal **out, const char *folder, const char *task, time_t when, struct error *e);
+struct search_journal_entry {
+    char *path;
+    int64_t modified; /* nanoseconds since 1970, of the latest commit */
+};
+/* The sessions (*.session) of a folder, the latest first. */
+int search_journal_list(struct search_journal_entry **out, int *count, const char *folder, struct error *e);
+void search_journal_list_free(struct search_journal_entry *list, int count);
+
 
 /* An exact solver for problems of numbers (game24, countdown). It only ever looks: no strategy asks it. */
 enum search_mark { SEARCH_MARK_UNKNOWN, SEARCH_MARK_LOST, SEARCH_MARK_ALIVE };

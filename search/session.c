@@ -2,6 +2,7 @@
 #include "search/session.h"
 
 #include "search/event.h"
+#include "search/journal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ void search_sessions_free(struct search_sessions *sessions)
         free(sessions->list[i].title);
     }
     free(sessions->list);
+    search_journal_close(sessions->journal);
     *sessions = (struct search_sessions){0};
 }
 
@@ -190,6 +192,70 @@ static int read_events(struct search_sessions *out, const char *text, size_t n, 
     return OK;
 }
 
+/* --- journals ---------------------------------------------------------------------------------------------------- */
+
+struct loading {
+    struct search_sessions *out;
+    const char *path;
+    struct error *e;
+};
+
+static int take_event(void *context, int number, struct search_event *event)
+{
+    struct loading *l = context;
+    const char *wrong = NULL;
+    if (number == l->out->count)
+        search_sessions_add(l->out, event->kind == SEARCH_EVENT_SESSION ? event->session.problem : "");
+    if (number >= l->out->count)
+        wrong = "the trees before its own are missing";
+    else
+        wrong = check_event(&l->out->list[number].tree, event);
+    if (wrong)
+        error_set(l->e, ERROR_INPUT, "%s: tree %d: event %lld: %s; the log is not as it was written", l->path, number,
+                  (long long)event->number, wrong);
+    else
+        search_tree_fold(&l->out->list[number].tree, event);
+    search_event_release(event);
+    return wrong ? ERROR_INPUT : OK;
+}
+
+static int read_journal(struct search_sessions *out, const char *path, int write, struct error *e)
+{
+    struct loading loading = {out, path, e};
+    struct search_journal *journal;
+    int code = search_journal_open(&journal, path, write, e);
+    if (code)
+        return code;
+    out->form = "espalier session";
+    code = search_journal_read(journal, take_event, &loading, e);
+    if (!code && !out->count)
+        code = error_set(e, ERROR_INPUT, "%s: the session is empty: it was not even begun; begin another", path);
+    if (!code && write)
+        out->journal = journal;
+    else
+        search_journal_close(journal);
+    return code;
+}
+
+int search_sessions_open(struct search_sessions *out, const char *path, struct error *e)
+{
+    *out = (struct search_sessions){0};
+    int code = read_journal(out, path, 1, e);
+    if (code)
+        search_sessions_free(out);
+    return code;
+}
+
+static int is_journal(const char *path)
+{
+    char head[16] = "";
+    FILE *file = fopen(path, "rb");
+    size_t n = file ? fread(head, 1, sizeof head, file) : 0;
+    if (file)
+        fclose(file);
+    return n == sizeof head && !memcmp(head, "SQLite format 3", sizeof head);
+}
+
 /* --- any file ---------------------------------------------------------------------------------------------------- */
 
 static int read_file(const char *path, struct string *out, struct error *e)
@@ -219,8 +285,8 @@ int search_sessions_load(struct search_sessions *out, const char *path, struct e
 {
     struct string text = {0};
     *out = (struct search_sessions){0};
-    int code = read_file(path, &text, e);
-    if (!code) {
+    int journal = is_journal(path), code = journal ? read_journal(out, path, 0, e) : read_file(path, &text, e);
+    if (!code && !journal) {
         const char *bytes = string_text(&text);
         char first = bytes[strspn(bytes, " \t\r\n")];
         if (first == '{')

@@ -512,8 +512,10 @@ int search_task_open(struct search_task **out, const char *name, struct error *e
     struct search_task *task = xcalloc(1, sizeof *task);
     task->path = path;
     status = search_yaml_open(&document, path, e);
-    if (!status)
+    if (!status) {
+        task->sum = search_yaml_sum(document);
         status = read_task(task, search_yaml_root(document), e);
+    }
     search_yaml_close(document);
     if (status) {
         search_task_close(task);
@@ -570,6 +572,16 @@ void search_task_close(struct search_task *task)
 }
 
 /* --- what it says ------------------------------------------------------------------------------------------------ */
+
+const char *search_task_path(const struct search_task *task)
+{
+    return task->path;
+}
+
+uint64_t search_task_sum(const struct search_task *task)
+{
+    return task->sum;
+}
 
 const char *search_task_name(const struct search_task *task)
 {

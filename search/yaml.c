@@ -416,6 +416,11 @@ void search_yaml_close(struct search_yaml_document *d)
     free(d);
 }
 
+uint64_t search_yaml_sum(const struct search_yaml_document *d)
+{
+    return hash_bytes(d->source, d->bytes);
+}
+
 const struct search_yaml *search_yaml_root(const struct search_yaml_document *d)
 {
     return &d->nodes[0]->seen;

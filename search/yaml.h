@@ -31,6 +31,7 @@ struct search_yaml_document;
 int search_yaml_open(struct search_yaml_document **out, const char *path, struct error *e);
 int search_yaml_parse(struct search_yaml_document **out, const char *name, const char *text, size_t n, struct error *e);
 void search_yaml_close(struct search_yaml_document *document);
+uint64_t search_yaml_sum(const struct search_yaml_document *document); /* of the file's bytes */
 const struct search_yaml *search_yaml_root(const struct search_yaml_document *document); /* always a map */
 
 /* The value of a key, or NULL when the map has none. */

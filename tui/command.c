@@ -35,7 +35,7 @@ int tui_model_path(const struct tui_options *o, char **path, struct error *e)
     return e->code;
 }
 
-static int open_engine(const struct tui_options *o, const char *path, int vocabulary_only, struct engine **out, struct error *e)
+int tui_engine_open_at(const struct tui_options *o, const char *path, int vocabulary_only, struct engine **out, struct error *e)
 {
     struct engine_options options = {
         .model = path, .kernels = o->kernels, .threads = o->threads, .batch = o->batch, .context = o->context, .kv_memory = o->kv_memory,
@@ -50,7 +50,7 @@ int tui_engine_open(const struct tui_options *o, int vocabulary_only, struct eng
     int code = tui_model_path(o, &path, e);
     if (code)
         return code;
-    code = open_engine(o, path, vocabulary_only, out, e);
+    code = tui_engine_open_at(o, path, vocabulary_only, out, e);
     free(path);
     return code;
 }
@@ -58,67 +58,7 @@ int tui_engine_open(const struct tui_options *o, int vocabulary_only, struct eng
 int tui_judge_open(const struct tui_options *o, struct engine **out, struct error *e)
 {
     *out = NULL;
-    return o->judge_model ? open_engine(o, o->judge_model, 0, out, e) : OK;
-}
-
-/* What opens when nothing is asked: a problem that a very small model gets right in most of its paths, and wrong in ways
- * that one can follow. */
-static const char *const first_task = "math-word", *const first_problem = "@31";
-
-/* The strategies of the command line, or the task's; each with the judge where it takes one and names none. */
-static int choose_strategies(struct tui_searches *s, const struct tui_options *o, struct error *e)
-{
-    const char *own = search_task_strategy(s->task);
-    int any = 0, code = OK;
-    s->count = o->strategy_count ? o->strategy_count : 1;
-    s->strategies = xcalloc((size_t)s->count, sizeof *s->strategies);
-    for (int i = 0; i < s->count && !code; i++) {
-        const char *spec = o->strategy_count ? o->strategies[i] : own;
-        int judges = 0;
-        if (o->judge)
-            code = search_strategy_judged(spec, o->judge, &s->strategies[i], &judges, e);
-        else
-            s->strategies[i] = xstrdup(spec);
-        any = any || judges;
-    }
-    if (!code && o->judge && !any)
-        code = error_set(e, ERROR_USAGE, "--judge %s: %s asks no judge", o->judge, s->strategies[0]);
-    return code;
-}
-
-int tui_searches_open(struct tui_searches *s, const struct tui_options *o, struct error *e)
-{
-    *s = (struct tui_searches){0};
-    int code = search_task_open(&s->task, o->task ? o->task : o->word_count ? "ask" : first_task, e);
-    if (!code && !o->word_count && o->task)
-        code = error_set(e, ERROR_USAGE, "no problem: task %s expects %s, or @ROW of its data", search_task_name(s->task),
-                         search_task_problem_form(s->task));
-    if (!code)
-        code = choose_strategies(s, o, e);
-    if (code) {
-        tui_searches_close(s);
-        return code;
-    }
-    struct string text = {0};
-    for (int i = 0; i < o->word_count; i++)
-        string_addf(&text, "%s%s", i ? " " : "", o->words[i]);
-    s->problem = o->word_count ? text.text : xstrdup(first_problem);
-    s->options = (struct search_options){
-        .task = s->task, .problem = s->problem, .data = o->data, .strategy = s->strategies[0], .seed = o->seed, .sampling = o->sampling,
-        .budget_tokens = o->budget_tokens, .budget_flops = o->budget_flops, .budget_nodes = o->budget_nodes, .budget_time = o->budget_time,
-        .grammar = o->grammar, .commands = o->allow_commands,
-    };
-    return OK;
-}
-
-void tui_searches_close(struct tui_searches *s)
-{
-    search_task_close(s->task);
-    free(s->problem);
-    for (int i = 0; i < s->count; i++)
-        free(s->strategies[i]);
-    free(s->strategies);
-    *s = (struct tui_searches){0};
+    return o->judge_model ? tui_engine_open_at(o, o->judge_model, 0, out, e) : OK;
 }
 
 int tui_read_text(const struct tui_options *o, struct string *out, struct error *e)

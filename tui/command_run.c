@@ -140,20 +140,16 @@ static int run(const struct tui_options *o)
     struct tui_searches searches = {0};
     struct engine *engine = NULL, *judge = NULL;
     struct runner *runners = NULL;
-    int code = tui_searches_open(&searches, o, &e), answered = 0;
+    int code = tui_searches_open(&searches, o, 0, &e), answered = 0;
     if (!code)
-        code = tui_engine_open(o, 0, &engine, &e);
+        code = tui_engine_open_at(o, searches.model, 0, &engine, &e);
     if (!code)
         code = tui_judge_open(o, &judge, &e);
     struct output output = {.options = o, .engine = engine, .judge = judge, .racing = searches.count > 1};
     runners = xcalloc((size_t)searches.count + 1, sizeof *runners);
     for (int i = 0; i < searches.count && !code; i++) {
         runners[i] = (struct runner){.output = &output, .number = i};
-        searches.options.strategy = searches.strategies[i];
-        searches.options.judge = judge;
-        searches.options.sink = take_event;
-        searches.options.context = &runners[i];
-        code = search_open(&runners[i].search, engine, &searches.options, &e);
+        code = tui_searches_start(&searches, i, engine, judge, take_event, &runners[i], &runners[i].search, &e);
     }
     if (!code)
         code = finish(runners, searches.count, &output, &e);
@@ -181,6 +177,6 @@ const struct tui_command tui_command_run = {
     .usage = "run [OPTIONS] [PROBLEM]",
     .example = "espalier run -t ask -s self-consistency,m=16 'What is 8 * 7?'",
     .options = "model task strategy judge judge-model allow-commands grammar data seed temperature top-k top-p min-p repetition-penalty "
-               "budget-tokens budget-flops budget-nodes budget-time act threads batch context kv-memory kernels json",
+               "budget-tokens budget-flops budget-nodes budget-time act session at threads batch context kv-memory kernels json",
     .run = run,
 };

@@ -17,14 +17,12 @@ struct setting {
     const struct tui_options *options;
     struct tui_theme theme;
     struct tui_searches searches;
-    char *model;
     int ascii;
 };
 
 static void setting_free(struct setting *s)
 {
     tui_searches_close(&s->searches);
-    free(s->model);
 }
 
 static int read_setting(const struct tui_options *o, struct setting *s, struct error *e)
@@ -32,9 +30,7 @@ static int read_setting(const struct tui_options *o, struct setting *s, struct e
     *s = (struct setting){.options = o, .ascii = o->ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0};
     int code = tui_theme_open(o->theme, &s->theme, e);
     if (!code)
-        code = tui_searches_open(&s->searches, o, e);
-    if (!code)
-        code = tui_model_path(o, &s->model, e);
+        code = tui_searches_open(&s->searches, o, 0, e);
     return code;
 }
 
@@ -45,10 +41,10 @@ static const char *token_text(const void *owner, int id, size_t *bytes)
 
 static void open_screen(struct tui_screen *screen, const struct setting *s)
 {
-    const char *slash = strrchr(s->model, '/');
+    const char *slash = strrchr(s->searches.model, '/');
     tui_screen_open(screen);
     screen->asked = s->searches.problem ? s->searches.problem : "";
-    screen->model = slash ? slash + 1 : s->model;
+    screen->model = slash ? slash + 1 : s->searches.model;
     screen->token_text = token_text;
     screen->canvas.ascii = s->ascii;
 }

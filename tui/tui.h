@@ -43,19 +43,30 @@ int tui_fail(const struct error *e); /* print "espalier: message" on stderr, ret
 
 /* The path of the model: o->model, $ESPALIER_MODEL, or the one `make run` keeps under the XDG cache. malloc'ed. */
 int tui_model_path(const struct tui_options *o, char **path, struct error *e);
-/* engine_open with the options and that path. */
+/* engine_open with the options and that path; or another one. */
 int tui_engine_open(const struct tui_options *o, int vocabulary_only, struct engine **out, struct error *e);
+int tui_engine_open_at(const struct tui_options *o, const char *path, int vocabulary_only, struct engine **out, struct error *e);
 /* What the searches of a command line have in common (task, problem joined from the words, seed, sampling, budgets), and each one's
  * strategy, with the judge chosen for it. */
 struct tui_searches {
     struct search_task *task;
     struct search_options options; /* of all; its strategy is the first one's */
-    char *problem;
+    char *problem, *model;
     char **strategies; /* [count], at least one */
     int count;
+    struct search_journal *journal; /* a new session they are kept in; NULL: in none, or in the one they come from */
+    struct search_sessions loaded;  /* the session that was there, with its journal */
+    int resumed, forked;            /* they come from one; they begin with its past, and leave it as it is */
+    char notice[200];               /* why they are not kept, though asked to be; or "" */
 };
-int tui_searches_open(struct tui_searches *out, const struct tui_options *o, struct error *e);
-void tui_searches_close(struct tui_searches *s);
+/* keep: in a session of their own where --session names none. */
+int tui_searches_open(struct tui_searches *out, const struct tui_options *o, int keep, struct error *e);
+/* Open search i of them, new or where it was. */
+int tui_searches_start(struct tui_searches *s, int i, struct engine *engine, struct engine *judge,
+                       void (*sink)(void *context, struct search_event *event), void *context, struct search **out, struct error *e);
+void tui_searches_close(struct tui_searches *s); /* after the searches */
+/* The file of a session: a path as it is, a name where sessions are kept. malloc'ed. */
+int tui_session_path(const char *name, char **path, struct error *e);
 /* The second model that judges, where one was given: *out is NULL otherwise. */
 int tui_judge_open(const struct tui_options *o, struct engine **out, struct error *e);
 

@@ -1,0 +1,227 @@
+/* The searches of a command line: their task, problem, strategies, and the session on disk that they are kept in or come from. */
+#include "tui/tui.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What opens when nothing is asked: a problem that a very small model gets right in most of its paths, and wrong in ways
+ * that one can follow. */
+static const char *const first_task = "math-word", *const first_problem = "@31";
+
+/* --- where a session is ------------------------------------------------------------------------------------------ */
+
+int tui_session_path(const char *name, char **path, struct error *e)
+{
+    if (strchr(name, '/')) {
+        *path = xstrdup(name);
+        return OK;
+    }
+    char *folder = search_journal_folder(e);
+    if (!folder)
+        return e->code;
+    const char *dot = strrchr(name, '.');
+    *path = xasprintf("%s/%s%s", folder, name, dot && !strcmp(dot, ".session") ? "" : ".session");
+    free(folder);
+    return OK;
+}
+
+/* --- strategies -------------------------------------------------------------------------------------------------- */
+
+/* Those of the command line, or the task's; each with the judge where it takes one and names none. */
+static int choose_strategies(struct tui_searches *s, const struct tui_options *o, struct error *e)
+{
+    const char *own = search_task_strategy(s->task);
+    int any = 0, code = OK;
+    s->count = o->strategy_count ? o->strategy_count : 1;
+    s->strategies = xcalloc((size_t)s->count, sizeof *s->strategies);
+    for (int i = 0; i < s->count && !code; i++) {
+        const char *spec = o->strategy_count ? o->strategies[i] : own;
+        int judges = 0;
+        if (o->judge)
+            code = search_strategy_judged(spec, o->judge, &s->strategies[i], &judges, e);
+        else
+            s->strategies[i] = xstrdup(spec);
+        any = any || judges;
+    }
+    if (!code && o->judge && !any)
+        code = error_set(e, ERROR_USAGE, "--judge %s: %s asks no judge", o->judge, s->strategies[0]);
+    return code;
+}
+
+/* --- a new session ----------------------------------------------------------------------------------------------- */
+
+static int begin(struct tui_searches *s, const struct tui_options *o, struct error *e)
+{
+    int code = search_task_open(&s->task, o->task ? o->task : o->word_count ? "ask" : first_task, e);
+    if (!code && !o->word_count && o->task)
+        code = error_set(e, ERROR_USAGE, "no problem: task %s expects %s, or @ROW of its data", search_task_name(s->task),
+                         search_task_problem_form(s->task));
+    if (!code)
+        code = choose_strategies(s, o, e);
+    if (code)
+        return code;
+    struct string text = {0};
+    for (int i = 0; i < o->word_count; i++)
+        string_addf(&text, "%s%s", i ? " " : "", o->words[i]);
+    s->problem = o->word_count ? text.text : xstrdup(first_problem);
+    return OK;
+}
+
+/* What a session needs to be gone on with, beside its events. */
+static int describe(struct tui_searches *s, const char *model, struct error *e)
+{
+    char *paths[2] = {realpath(model, NULL), realpath(search_task_path(s->task), NULL)};
+    char *sum = xasprintf("%016llx", (unsigned long long)search_task_sum(s->task));
+    int code = search_journal_set(s->journal, "model", paths[0] ? paths[0] : model, e);
+    if (!code)
+        code = search_journal_set(s->journal, "task", paths[1] ? paths[1] : search_task_path(s->task), e);
+    if (!code)
+        code = search_journal_set(s->journal, "task_sum", sum, e);
+    free(sum);
+    free(paths[0]);
+    free(paths[1]);
+    return code;
+}
+
+/* --- a session that is there ------------------------------------------------------------------------------------- */
+
+/* The same searches up to an event, in a session of their own: the one they come from stays as it is. */
+static int fork_session(struct tui_searches *s, int64_t at, struct error *e)
+{
+    if (s->loaded.count != 1)
+        return error_set(e, ERROR_USAGE, "--at goes with a session of one search; this is a race of %d", s->loaded.count);
+    if (at < 1 || at > s->loaded.list[0].tree.event_count)
+        return error_set(e, ERROR_USAGE, "--at %lld: the session has the events 1 to %lld", (long long)at,
+                         (long long)s->loaded.list[0].tree.event_count);
+    char *folder = search_journal_folder(e);
+    if (!folder)
+        return e->code;
+    struct search_tree *tree = &s->loaded.list[0].tree;
+    struct search_tree past = {0};
+    search_tree_at(tree, at, &past);
+    search_tree_free(tree);
+    *tree = past;
+    int code = search_journal_begin(&s->journal, folder, tree->session->session.task, time(NULL), e);
+    free(folder);
+    s->forked = 1;
+    return code;
+}
+
+static int load(struct tui_searches *s, const struct tui_options *o, const char *path, struct error *e)
+{
+    int code = search_sessions_open(&s->loaded, path, e);
+    if (code)
+        return code;
+    char *task = search_journal_get(s->loaded.journal, "task"), *sum = search_journal_get(s->loaded.journal, "task_sum");
+    if (o->word_count || o->strategy_count || o->judge)
+        code = error_set(e, ERROR_USAGE, "%s is there and has its problem and strategies; take those out, or give another name", path);
+    if (!code)
+        code = search_task_open(&s->task, o->task ? o->task : task ? task : s->loaded.list[0].tree.events[0]->session.task, e);
+    char *now = xasprintf("%016llx", code ? 0ULL : (unsigned long long)search_task_sum(s->task));
+    if (!code && sum && strcmp(sum, now))
+        code = error_set(e, ERROR_INPUT, "%s: its task file %s is not as it was; the session can be looked at (espalier show) but not gone on with",
+                         path, search_task_path(s->task));
+    s->count = s->loaded.count;
+    s->model = search_journal_get(s->loaded.journal, "model");
+    s->strategies = xcalloc((size_t)s->count, sizeof *s->strategies);
+    for (int i = 0; i < s->count; i++)
+        s->strategies[i] = xstrdup(s->loaded.list[i].tree.session->session.strategy);
+    s->problem = xstrdup(s->loaded.list[0].tree.session->session.problem);
+    if (!code && o->at >= 0)
+        code = fork_session(s, o->at, e);
+    free(task);
+    free(sum);
+    free(now);
+    return code;
+}
+
+/* --- both -------------------------------------------------------------------------------------------------------- */
+
+static int open_session(struct tui_searches *s, const struct tui_options *o, struct error *e)
+{
+    char *path = NULL;
+    int code = o->session ? tui_session_path(o->session, &path, e) : OK;
+    if (!code && !path && o->at >= 0)
+        code = error_set(e, ERROR_USAGE, "--at is of a session; name it with --session");
+    s->resumed = !code && path && access(path, F_OK) == 0;
+    if (!code && s->resumed)
+        code = load(s, o, path, e);
+    else if (!code)
+        code = begin(s, o, e);
+    if (!code && path && !s->resumed)
+        code = search_journal_create(&s->journal, path, e);
+    free(path);
+    return code;
+}
+
+/* A session of its own for what nobody named: the search goes on without one, and says so. */
+static void keep_anyway(struct tui_searches *s)
+{
+    struct error e = {0};
+    char *folder = search_journal_folder(&e);
+    if (!folder || search_journal_begin(&s->journal, folder, search_task_name(s->task), time(NULL), &e))
+        snprintf(s->notice, sizeof s->notice, "not kept: %.180s", e.message);
+    free(folder);
+}
+
+int tui_searches_open(struct tui_searches *s, const struct tui_options *o, int keep, struct error *e)
+{
+    *s = (struct tui_searches){0};
+    int code = open_session(s, o, e);
+    if (!code && !s->model)
+        code = tui_model_path(o, &s->model, e);
+    else if (!code && o->model) {
+        free(s->model);
+        code = tui_model_path(o, &s->model, e);
+    }
+    if (!code && keep && !o->session)
+        keep_anyway(s);
+    if (!code && s->journal)
+        code = describe(s, s->model, e);
+    s->options = (struct search_options){
+        .task = s->task, .problem = s->problem, .data = o->data, .seed = o->seed, .sampling = o->sampling,
+        .budget_tokens = o->budget_tokens, .budget_flops = o->budget_flops, .budget_nodes = o->budget_nodes, .budget_time = o->budget_time,
+        .grammar = o->grammar, .commands = o->allow_commands,
+    };
+    if (code)
+        tui_searches_close(s);
+    return code;
+}
+
+/* A fork's journal gets the events it begins with, too. */
+static int copy_past(struct tui_searches *s, int i, struct error *e)
+{
+    const struct search_tree *tree = &s->loaded.list[i].tree;
+    return search_journal_copy(s->journal, i, tree->events, tree->event_count, e);
+}
+
+int tui_searches_start(struct tui_searches *s, int i, struct engine *engine, struct engine *judge,
+                       void (*sink)(void *context, struct search_event *event), void *context, struct search **out, struct error *e)
+{
+    struct search_options options = s->options;
+    options.strategy = s->strategies[i];
+    options.judge = judge;
+    options.sink = sink;
+    options.context = context;
+    options.journal = s->journal ? s->journal : s->loaded.journal;
+    options.tree = i;
+    int code = s->forked ? copy_past(s, i, e) : OK;
+    if (code || !s->resumed)
+        return code ? code : search_open(out, engine, &options, e);
+    return search_open_again(out, engine, &options, s->loaded.list[i].tree.events, s->loaded.list[i].tree.event_count, e);
+}
+
+void tui_searches_close(struct tui_searches *s)
+{
+    search_journal_close(s->journal);
+    search_sessions_free(&s->loaded);
+    search_task_close(s->task);
+    free(s->problem);
+    free(s->model);
+    for (int i = 0; i < s->count && s->strategies; i++)
+        free(s->strategies[i]);
+    free(s->strategies);
+    *s = (struct tui_searches){0};
+}

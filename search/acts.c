@@ -181,13 +181,13 @@ int search_edit(struct search *s, int node, const char *text, struct error *e)
 
 /* --- more of the model's ----------------------------------------------------------------------------------------- */
 
-static void wish(struct search *s, struct search_item item, int node)
+static int ask(struct search *s, struct search_item item, int node, struct error *e)
 {
-    item.nodes = xmalloc(sizeof *item.nodes);
-    item.nodes[0] = node;
+    struct search_event *event = begin_act(s, SEARCH_EVENT_ASK);
+    item.nodes = &node;
     item.count = item.samples = 1;
-    ARRAY_RESERVE(s->wishes, s->wish_count, s->wish_capacity);
-    s->wishes[s->wish_count++] = item;
+    event->ask.item = search_items_copy(&item, 1);
+    return end_act(s, event, e);
 }
 
 static int check_grows(const struct search *s, int node, struct error *e)
@@ -207,8 +207,7 @@ int search_again(struct search *s, int node, struct error *e)
     if (s->g.tree.nodes[node].state == SEARCH_FINAL || s->g.tree.nodes[node].state == SEARCH_ILLEGAL)
         return error_set(e, ERROR_INPUT, "nothing can follow node %d; sample again from the one above it", node);
     int propose = !search_task_has(s->g.task, SEARCH_SAMPLE);
-    wish(s, (struct search_item){.purpose = propose ? SEARCH_PROPOSE : SEARCH_SAMPLE}, node);
-    return OK;
+    return ask(s, (struct search_item){.purpose = propose ? SEARCH_PROPOSE : SEARCH_SAMPLE}, node, e);
 }
 
 static int is_alternative(const struct engine_token *token, int id)
@@ -239,8 +238,7 @@ int search_fork(struct search *s, int node, int token, int id, struct error *e)
         if (s->g.tree.events[i]->kind == SEARCH_EVENT_PLAN && s->g.tree.events[i]->step == n->completion->step)
             plan = s->g.tree.events[i];
     enum search_purpose purpose = plan->plan.items[n->completion->completion.item].purpose;
-    wish(s, (struct search_item){.purpose = purpose, .fork = n->completion->number, .token = at, .id = id}, n->parent);
-    return OK;
+    return ask(s, (struct search_item){.purpose = purpose, .fork = n->completion->number, .token = at, .id = id}, n->parent, e);
 }
 
 /* --- votes again ------------------------------------------------------------------------------------------------- */

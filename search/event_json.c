@@ -8,7 +8,8 @@
 
 const char *const search_event_names[SEARCH_EVENT_KINDS] = {"session", "plan",  "completion", "thought", "judgement",
                                                             "decision", "prune", "undo",       "redo",    "result",
-                                                            "keep",    "revote", "setting",    "back"};
+                                                            "keep",    "revote", "setting",    "back",
+                                                            "ask"};
 
 /* Text in events is UTF-8 already, except where it did not come from the model (a path, a problem): that is made so
  * here. */
@@ -96,24 +97,27 @@ static void add_session(json_t *o, const struct search_event *event)
         set(o, "grammar", json_true());
 }
 
+static json_t *item(const struct search_item *item)
+{
+    json_t *one = json_object();
+    set(one, "purpose", json_string(search_purpose_name(item->purpose)));
+    set(one, "nodes", integers(item->nodes, item->count));
+    set(one, "samples", json_integer(item->samples));
+    if (item->fork)
+        set(one, "fork",
+            json_pack("{s:I, s:i, s:i}", "completion", (json_int_t)item->fork, "token", item->token, "id", item->id));
+    return one;
+}
+
 static void add_plan(json_t *o, const struct search_event *event)
 {
     json_t *items = json_array();
-    for (int i = 0; i < event->plan.count; i++) {
-        const struct search_item *item = &event->plan.items[i];
-        json_t *one = json_object();
-        set(one, "purpose", json_string(search_purpose_name(item->purpose)));
-        set(one, "nodes", integers(item->nodes, item->count));
-        set(one, "samples", json_integer(item->samples));
-        if (item->fork)
-            set(one, "fork",
-                json_pack("{s:I, s:i, s:i}", "completion", (json_int_t)item->fork, "token", item->token, "id", item->id));
-        json_array_append_new(items, one);
-    }
+    for (int i = 0; i < event->plan.count; i++)
+        json_array_append_new(items, item(&event->plan.items[i]));
     set(o, "why", text(event->plan.why));
     set(o, "items", items);
-    if (event->plan.by_user)
-        set(o, "by", json_string("user"));
+    if (event->plan.ask)
+        set(o, "ask", json_integer(event->plan.ask));
 }
 
 static json_t *token(const struct engine_token *t, const struct engine *engine)
@@ -287,6 +291,9 @@ void search_event_json(const struct search_event *event, const struct engine *en
     case SEARCH_EVENT_KEEP:
         set(o, "node", json_integer(event->keep.node));
         set(o, "on", json_boolean(event->keep.on));
+        break;
+    case SEARCH_EVENT_ASK:
+        set(o, "item", item(event->ask.item));
         break;
     case SEARCH_EVENT_REVOTE:
         add_revote(o, event);

@@ -241,28 +241,37 @@ static void read_session(struct reader *r, const json_t *o, struct search_event 
     event->session.grammar = get_mark(r, o, "grammar");
 }
 
+static void read_item(struct reader *r, const json_t *o, struct search_item *item)
+{
+    item->purpose = get_purpose(r, o);
+    item->nodes = get_ints(r, o, "nodes", &item->count);
+    item->samples = get_int(r, o, "samples", 0);
+    if (!item->count)
+        fail(r, "nodes", "a list of at least one node", json_object_get(o, "nodes"));
+    if (has(o, "fork")) {
+        const json_t *fork = get_object(r, o, "fork");
+        item->fork = get_whole(r, fork, "completion", 1, INT64_MAX);
+        item->token = get_int(r, fork, "token", 0);
+        item->id = get_int(r, fork, "id", 0);
+    }
+}
+
 static void read_plan(struct reader *r, const json_t *o, struct search_event *event)
 {
     int count;
     event->plan.why = get_text(r, o, "why");
     const json_t *items = get_list(r, o, "items", &count);
     event->plan.items = xcalloc((size_t)count + 1, sizeof *event->plan.items);
-    for (int i = 0; i < count; i++) {
-        const json_t *one = json_array_get(items, (size_t)i);
-        struct search_item *item = &event->plan.items[event->plan.count++];
-        item->purpose = get_purpose(r, one);
-        item->nodes = get_ints(r, one, "nodes", &item->count);
-        item->samples = get_int(r, one, "samples", 0);
-        if (!item->count)
-            fail(r, "nodes", "a list of at least one node", json_object_get(one, "nodes"));
-        if (has(one, "fork")) {
-            const json_t *fork = get_object(r, one, "fork");
-            item->fork = get_whole(r, fork, "completion", 1, INT64_MAX);
-            item->token = get_int(r, fork, "token", 0);
-            item->id = get_int(r, fork, "id", 0);
-        }
-    }
-    event->plan.by_user = get_by_user(r, o);
+    for (int i = 0; i < count; i++)
+        read_item(r, json_array_get(items, (size_t)i), &event->plan.items[event->plan.count++]);
+    if (has(o, "ask"))
+        event->plan.ask = get_whole(r, o, "ask", 1, INT64_MAX);
+}
+
+static void read_ask(struct reader *r, const json_t *o, struct search_event *event)
+{
+    event->ask.item = xcalloc(1, sizeof *event->ask.item);
+    read_item(r, get_object(r, o, "item"), event->ask.item);
 }
 
 static struct engine_token get_token(struct reader *r, const json_t *o)
@@ -431,6 +440,9 @@ static struct search_event *read_event(struct reader *r, const json_t *o)
     case SEARCH_EVENT_KEEP:
         event->keep.node = get_int(r, o, "node", 1);
         event->keep.on = get_flag(r, o, "on");
+        break;
+    case SEARCH_EVENT_ASK:
+        read_ask(r, o, event);
         break;
     case SEARCH_EVENT_REVOTE:
         read_revote(r, o, event);

@@ -150,15 +150,12 @@ static int written_meanwhile(const struct search_journal *j)
 
 /* The lock is on a descriptor of our own, which is closed after SQLite has closed the file: closing any descriptor of a file drops the locks
  * that SQLite has on it in this process. */
-static int lock_file(struct search_journal *j, int flags, int *taken, struct error *e)
+static int lock_file(struct search_journal *j, struct error *e)
 {
-    j->lock = open(j->path, O_RDWR | O_CLOEXEC | O_NONBLOCK | flags, 0666);
-    *taken = j->lock < 0 && errno == EEXIST;
-    if (*taken)
-        return error_set(e, ERROR_INPUT, "%s: is there already; expected the name of a new session; choose another", j->path);
+    j->lock = open(j->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (j->lock < 0)
-        return error_set(e, ERROR_INPUT, "%s: %s; expected a file that can be written to; %s", j->path, strerror(errno),
-                         flags ? "choose another folder" : "check its permissions, or only read it");
+        return error_set(e, ERROR_INPUT, "%s: %s; expected a file that can be written to; check its permissions, or only read it", j->path,
+                         strerror(errno));
     if (!flock(j->lock, LOCK_EX | LOCK_NB))
         return OK;
     if (errno == EWOULDBLOCK)
@@ -705,12 +702,12 @@ static int check_kind(const char *path, struct error *e)
 
 int search_journal_open(struct search_journal **out, const char *path, int write, struct error *e)
 {
-    int taken, code = check_kind(path, e);
+    int code = check_kind(path, e);
     *out = NULL;
     if (code)
         return code;
     struct search_journal *j = new_journal(path);
-    code = write ? lock_file(j, 0, &taken, e) : OK;
+    code = write ? lock_file(j, e) : OK;
     code = code ? code : open_reading(j, 1, e);
     code = code ? code : check(j, e);
     if (j->db && written_meanwhile(j)) {
@@ -725,37 +722,67 @@ int search_journal_open(struct search_journal **out, const char *path, int write
 }
 
 /* Nothing of a session that could not be made is left. */
-static void remove_files(const char *path)
+static void remove_files(const char *path, int itself)
 {
     static const char *const endings[] = {"", "-wal", "-shm"};
-    for (int i = 0; i < 3; i++) {
+    for (int i = !itself; i < 3; i++) {
         char *file = xasprintf("%s%s", path, endings[i]);
         unlink(file);
         free(file);
     }
 }
 
+/* The empty tables, in a file of their own: whoever is killed here leaves nothing under the session's name. */
+static int lay_out(struct search_journal *j, char *path, struct error *e)
+{
+    struct search_journal *draft = new_journal(path);
+    int fd = mkstemp(draft->path), code = OK;
+    strcpy(path, draft->path);
+    if (fd < 0) {
+        code = error_set(e, ERROR_INPUT, "%s: %s; expected a folder that can be written to; choose another", j->path, strerror(errno));
+        search_journal_close(draft);
+        return code;
+    }
+    close(fd);
+    char *sql = xasprintf("PRAGMA journal_mode=MEMORY; BEGIN; PRAGMA application_id=%d; PRAGMA user_version=%d; %s COMMIT", APPLICATION, FORMAT, schema);
+    if (open_database(draft, "mode=rw", SQLITE_OPEN_READWRITE) || sqlite3_exec(draft->db, sql, NULL, NULL, NULL)) {
+        code = not_written(draft, e);
+        close_database(draft);
+        remove_files(path, 1);
+    }
+    free(sql);
+    search_journal_close(draft);
+    return code;
+}
+
 int search_journal_create_untaken(struct search_journal **out, const char *path, int *taken, struct error *e)
 {
     struct search_journal *j = new_journal(path);
+    char *draft = xasprintf("%s.XXXXXX", path);
     *out = NULL;
-    int code = lock_file(j, O_CREAT | O_EXCL, taken, e);
-    if (code) {
-        search_journal_close(j);
-        return code;
+    *taken = 0;
+    int code = lay_out(j, draft, e);
+    if (!code && link(draft, path)) { /* unlike renaming, this never replaces a file */
+        *taken = errno == EEXIST;
+        code = *taken ? error_set(e, ERROR_INPUT, "%s: is there already; expected the name of a new session; choose another", path)
+                      : error_set(e, ERROR_INPUT, "%s: %s; expected a folder that a session can be made in; choose another", path, strerror(errno));
     }
-    /* All at once, and with nothing beside the file that could undo it later. */
-    char *sql = xasprintf("PRAGMA journal_mode=MEMORY; BEGIN; PRAGMA application_id=%d; PRAGMA user_version=%d; %s COMMIT", APPLICATION, FORMAT, schema);
+    unlink(draft);
+    free(draft);
+    if (!code)
+        code = lock_file(j, e);
+    if (!code)
+        remove_files(path, 0); /* of a file that had this name before */
     j->known = 1;
-    if (open_database(j, "mode=rw", SQLITE_OPEN_READWRITE) || sqlite3_exec(j->db, sql, NULL, NULL, NULL) || open_writing(j) || prepare(j)) {
+    if (!code && (open_database(j, "mode=rw", SQLITE_OPEN_READWRITE) || open_writing(j) || prepare(j))) {
         code = not_written(j, e);
         close_database(j);
-        remove_files(path);
-        search_journal_close(j);
-    } else {
-        *out = j;
+        remove_files(path, 1);
     }
-    free(sql);
+    if (code)
+        search_journal_close(j);
+    else
+        *out = j;
     return code;
 }
 

@@ -191,6 +191,7 @@ void search_note(struct search *s, struct search_event *event)
     case SEARCH_EVENT_UNDO:
     case SEARCH_EVENT_REDO:
     case SEARCH_EVENT_BACK:
+    case SEARCH_EVENT_ASK:
         if (s->g.tree.session != session)
             note_setting(s);
         note_act(s);

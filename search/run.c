@@ -134,13 +134,13 @@ static void record_sample(struct search *s, int i)
 
 /* --- asking the strategy ----------------------------------------------------------------------------------------- */
 
-static void begin_plan(struct search *s, const struct search_item *items, int count, char *why, int by_user)
+static void begin_plan(struct search *s, const struct search_item *items, int count, char *why, int64_t ask)
 {
     struct search_event *event = search_event_make(SEARCH_EVENT_PLAN, -1, s->g.tree.steps);
     event->plan.why = why;
     event->plan.items = search_items_copy(items, count);
     event->plan.count = count;
-    event->plan.by_user = by_user;
+    event->plan.ask = ask;
     search_emit(s, event);
 }
 
@@ -212,22 +212,12 @@ static void ask_strategy(struct search *s, enum search_status *status)
     search_plan_free(&plan);
 }
 
-/* What the user wished for while a plan was in progress; what was pruned since is not grown. */
-static int begin_wishes(struct search *s)
+/* What the user asked for meanwhile; at a node that was pruned since it is done all the same, and not seen. */
+static void do_ask(struct search *s)
 {
-    int count = 0;
-    for (int i = 0; i < s->wish_count; i++)
-        if (search_tree_is_pruned(&s->g.tree, s->wishes[i].nodes[0]))
-            free(s->wishes[i].nodes);
-        else
-            s->wishes[count++] = s->wishes[i];
-    s->wish_count = 0;
-    if (!count)
-        return 0;
-    begin_plan(s, s->wishes, count, xasprintf("as you asked: %d more sample%s", count, count == 1 ? "" : "s"), 1);
-    for (int i = 0; i < count; i++)
-        free(s->wishes[i].nodes);
-    return 1;
+    int64_t number = s->g.tree.asks[0];
+    const struct search_item *item = s->g.tree.events[number]->ask.item;
+    begin_plan(s, item, 1, xstrdup(item->fork ? "fork, as you asked" : "sample again, as you asked"), number);
 }
 
 /* --- a little at a time ------------------------------------------------------------------------------------------ */
@@ -266,7 +256,7 @@ int search_try(struct search *s, enum search_status *status, const struct search
     int code = OK;
     *status = SEARCH_WORKING;
     *waits = NULL;
-    if (s->done && !s->wish_count) {
+    if (s->done) {
         *status = SEARCH_DONE;
         return OK;
     }
@@ -274,7 +264,9 @@ int search_try(struct search *s, enum search_status *status, const struct search
     search_settle(s);
     if (s->g.tree.step_open && !search_is_spent(s))
         code = try_plan(s, status, waits, e);
-    else if (search_is_spent(s) || !begin_wishes(s))
+    else if (!search_is_spent(s) && s->g.tree.ask_count)
+        do_ask(s);
+    else
         ask_strategy(s, status);
     int told = search_tell(s, e);
     return code ? code : told;
@@ -470,7 +462,6 @@ void search_close(struct search *s)
     search_work_drop(s);
     for (int i = 0; i < s->made_count; i++)
         search_event_release(s->made[i]);
-    search_items_free(s->wishes, s->wish_count);
     search_prefixes_free(&s->prefixes[0]);
     search_prefixes_free(&s->prefixes[1]);
     search_problem_free(&s->g.problem);

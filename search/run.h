@@ -64,8 +64,6 @@ struct search {
     int starved; /* the budget left does not reach for anything more of this plan */
     int done;    /* the result stands; an act of the user takes that back */
     int commands; /* the user allows them */
-    struct search_item *wishes; /* of the user, to be done when the plan in progress is */
-    int wish_count, wish_capacity;
     double worked, worked_until; /* seconds at work; clock_seconds() when they were counted last, 0: at rest */
 };
 

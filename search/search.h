@@ -86,7 +86,7 @@ struct search_item {       /* one prompt, sampled `samples` times */
 enum search_event_kind {
     SEARCH_EVENT_SESSION, SEARCH_EVENT_PLAN, SEARCH_EVENT_COMPLETION, SEARCH_EVENT_THOUGHT, SEARCH_EVENT_JUDGEMENT,
     SEARCH_EVENT_DECISION, SEARCH_EVENT_PRUNE, SEARCH_EVENT_UNDO, SEARCH_EVENT_REDO, SEARCH_EVENT_RESULT,
-    SEARCH_EVENT_KEEP, SEARCH_EVENT_REVOTE, SEARCH_EVENT_SETTING, SEARCH_EVENT_BACK,
+    SEARCH_EVENT_KEEP, SEARCH_EVENT_REVOTE, SEARCH_EVENT_SETTING, SEARCH_EVENT_BACK, SEARCH_EVENT_ASK,
     SEARCH_EVENT_KINDS,
 };
 
@@ -114,7 +114,7 @@ struct search_event {
             char *why;     /* "propose from 5 states", for a person */
             struct search_item *items;
             int count;
-            int by_user;   /* asked for by the user, not by the strategy */
+            int64_t ask;   /* 0, or the number of the user's ask that it does: it is not the strategy's */
         } plan;
         struct {           /* one sample of one item: what the model was asked and what it wrote */
             int item, sample;
@@ -167,6 +167,7 @@ struct search_event {
         struct { int node; } prune;          /* tombstone on the node and so on all below it */
         struct { int node, on; } keep;       /* the path to the node is to be learned from, or no longer */
         struct { int *excluded, count; char *weight; } revote; /* answers at or below these nodes count no more; weight: of self-consistency, or NULL */
+        struct { struct search_item *item; } ask; /* one more sample, or a fork: done when the plan in progress is */
         struct { int64_t target; } back;     /* number of a plan or decision: the search is again where it was before it */
         struct { int64_t target; } undo;     /* number of the act undone, or done again */
         struct {
@@ -220,8 +221,8 @@ struct search_node {
     int same;                     /* the latest node before it whose path reads the same, -1: none */
 };
 
-/* The acts of the user (prune, keep, vote again, setting, a thought or a plan of their own, back) stand on one stack that undo and redo move along.
- * An event is in force unless it is an act that is undone, belongs to a plan that is, or stands between a `back` in force and its target.
+/* The acts of the user (prune, keep, vote again, setting, a thought of their own, ask, back) stand on one stack that undo and redo move along.
+ * An event is in force unless it is an act that is undone, belongs to the plan of one, or stands between a `back` in force and its target.
  * Invariant: equal to folding, from nothing, the events in force; but for what is counted over all events: tokens, steps, numbers of nodes.
  * Events folded are kept alive. */
 struct search_tree {
@@ -244,6 +245,8 @@ struct search_tree {
     int spent;                    /* the budget is: nothing more can be asked for */
     int visits;                   /* backups in force */
     int grown;                    /* items so far that were to grow a node, undone ones too */
+    int64_t *asks;                /* the user's that no plan has done yet: their numbers */
+    int ask_count, ask_capacity;
     int *paths, paths_capacity;   /* hash table: of each path the latest node, -1: empty; a power of two, at most half full */
     const struct search_event *session, *latest_plan, *latest_decision, *result, *revote; /* session: the latest setting. Or NULL */
 };
@@ -377,7 +380,8 @@ struct search_sessions {
 /* Told apart by their content: a journal (below), a tree for each of its searches; our own events, one JSON object a line (a session event begins a new tree); or a published Game of 24 log of
  * princeton-nlp/tree-of-thought-llm, a JSON array of records: with steps (a tree each), or with samples only (each a path). */
 int search_sessions_load(struct search_sessions *out, const char *path, struct error *e);
-/* A journal alone, to go on with: it stays open, locked for writing, in out->journal. */
+/* A journal alone, to go on with: it stays open, locked for writing, in out->journal. It may hold no tree yet (count 0): then nothing was
+ * begun in it. */
 int search_sessions_open(struct search_sessions *out, const char *path, struct error *e);
 void search_sessions_free(struct search_sessions *sessions); /* closes the journal, too */
 

@@ -42,17 +42,23 @@ static const char *check_nodes(const struct search_tree *tree, const int *nodes,
     return NULL;
 }
 
+static const char *check_item(const struct search_tree *tree, const struct search_item *item)
+{
+    if (item->fork >= tree->event_count || (item->fork && tree->events[item->fork]->kind != SEARCH_EVENT_COMPLETION))
+        return "the completion it is a fork of is not one";
+    if (item->fork && item->token >= tree->events[item->fork]->completion.count)
+        return "it is a fork at a token that is not there";
+    return check_nodes(tree, item->nodes, item->count);
+}
+
 static const char *check_plan(const struct search_tree *tree, const struct search_event *event)
 {
     const char *wrong = NULL;
-    for (int i = 0; i < event->plan.count && !wrong; i++) {
-        const struct search_item *item = &event->plan.items[i];
-        wrong = check_nodes(tree, item->nodes, item->count);
-        if (item->fork >= tree->event_count || (item->fork && tree->events[item->fork]->kind != SEARCH_EVENT_COMPLETION))
-            wrong = "the completion it is a fork of is not one";
-        else if (item->fork && item->token >= tree->events[item->fork]->completion.count)
-            wrong = "it is a fork at a token that is not there";
-    }
+    for (int i = 0; i < event->plan.count && !wrong; i++)
+        wrong = check_item(tree, &event->plan.items[i]);
+    int64_t ask = event->plan.ask;
+    if (!wrong && (ask >= tree->event_count || (ask && tree->events[ask]->kind != SEARCH_EVENT_ASK)))
+        wrong = "what it does for the user was not asked";
     return wrong;
 }
 
@@ -131,6 +137,8 @@ static const char *check_event(const struct search_tree *tree, const struct sear
         return tree->undo_count && tree->undo[tree->undo_count - 1] == event->undo.target ? NULL : "its target is not the latest act";
     case SEARCH_EVENT_REDO:
         return tree->redo_count && tree->undo[tree->undo_count] == event->undo.target ? NULL : "its target is not the act undone last";
+    case SEARCH_EVENT_ASK:
+        return check_item(tree, event->ask.item);
     case SEARCH_EVENT_KEEP:
         return check_nodes(tree, &event->keep.node, 1);
     case SEARCH_EVENT_REVOTE:
@@ -228,7 +236,7 @@ static int read_journal(struct search_sessions *out, const char *path, int write
         return code;
     out->form = "espalier session";
     code = search_journal_read(journal, take_event, &loading, e);
-    if (!code && !out->count)
+    if (!code && !out->count && !write)
         code = error_set(e, ERROR_INPUT, "%s: the session is empty: it was not even begun; begin another", path);
     if (!code && write)
         out->journal = journal;

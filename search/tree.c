@@ -308,9 +308,8 @@ static int is_act(const struct search_event *event)
     case SEARCH_EVENT_REVOTE:
     case SEARCH_EVENT_SETTING:
     case SEARCH_EVENT_BACK:
+    case SEARCH_EVENT_ASK:
         return 1;
-    case SEARCH_EVENT_PLAN:
-        return event->plan.by_user;
     case SEARCH_EVENT_THOUGHT:
         return event->thought.by_user;
     default:
@@ -363,6 +362,15 @@ static void add_usage(struct search_usage *sum, const struct search_usage *u)
     sum->flops += u->flops;
 }
 
+static void remove_ask(struct search_tree *tree, int64_t number)
+{
+    int left = 0;
+    for (int i = 0; i < tree->ask_count; i++)
+        if (tree->asks[i] != number)
+            tree->asks[left++] = tree->asks[i];
+    tree->ask_count = left;
+}
+
 /* What an event in force does. */
 static void apply(struct search_tree *tree, const struct search_event *event)
 {
@@ -373,7 +381,13 @@ static void apply(struct search_tree *tree, const struct search_event *event)
         keep_nodes(tree, (int[]){0}, 1, -1);
         break;
     case SEARCH_EVENT_PLAN:
+        if (event->plan.ask)
+            remove_ask(tree, event->plan.ask);
         open_plan(tree, event);
+        break;
+    case SEARCH_EVENT_ASK:
+        ARRAY_RESERVE(tree->asks, tree->ask_count, tree->ask_capacity);
+        tree->asks[tree->ask_count++] = event->number;
         break;
     case SEARCH_EVENT_COMPLETION:
         tree->spent = event->completion.clipped;
@@ -487,9 +501,11 @@ static void find_out_by_plan(struct search_tree *tree)
         const struct search_event *event = tree->events[i];
         int recorded = event->kind == SEARCH_EVENT_COMPLETION || event->kind == SEARCH_EVENT_JUDGEMENT ||
                        (event->kind == SEARCH_EVENT_THOUGHT && !event->thought.by_user);
-        if (event->kind == SEARCH_EVENT_PLAN && event->plan.by_user && tree->out[i]) {
+        int64_t ask = event->kind == SEARCH_EVENT_PLAN && event->plan.ask ? find_index(tree, event->plan.ask) : -1;
+        if (ask >= 0 && tree->out[ask]) {
             ARRAY_RESERVE(undone, count, capacity);
             undone[count++] = event->step;
+            tree->out[i] = 1;
         }
         for (int k = 0; recorded && k < count; k++)
             if (undone[k] == event->step)
@@ -512,7 +528,7 @@ static void fold_anew(struct search_tree *tree)
     find_out_by_undo(tree);
     find_out_by_plan(tree);
     tree->count = tree->kept_count = tree->step_open = tree->done_count = tree->items_open = 0;
-    tree->illegal = tree->spent = tree->visits = tree->steps = tree->grown = tree->paths_capacity = 0;
+    tree->illegal = tree->spent = tree->visits = tree->steps = tree->grown = tree->ask_count = tree->paths_capacity = 0;
     tree->session = tree->latest_plan = tree->latest_decision = tree->result = tree->revote = NULL;
     for (int64_t i = 0; i < tree->event_count; i++) {
         const struct search_event *event = tree->events[i];
@@ -582,7 +598,7 @@ int64_t search_tree_latest_step(const struct search_tree *tree)
 {
     for (int64_t i = tree->event_count - 1; i >= 0; i--) {
         const struct search_event *event = tree->events[i];
-        if (!tree->out[i] && ((event->kind == SEARCH_EVENT_PLAN && !event->plan.by_user) || event->kind == SEARCH_EVENT_DECISION))
+        if (!tree->out[i] && ((event->kind == SEARCH_EVENT_PLAN && !event->plan.ask) || event->kind == SEARCH_EVENT_DECISION))
             return event->number;
     }
     return -1;
@@ -599,5 +615,6 @@ void search_tree_free(struct search_tree *tree)
     free(tree->done);
     free(tree->out);
     free(tree->paths);
+    free(tree->asks);
     *tree = (struct search_tree){0};
 }

@@ -187,10 +187,11 @@ static inline void any_result(struct dice *d, struct search_event *event)
 static inline struct search_event *event_of(uint64_t seed, int tree, int64_t number)
 {
     struct dice dice = {seed, random_stream((uint64_t)tree, (uint64_t)number, 7), 0}, *d = &dice;
-    enum search_event_kind kind = number < 10 ? (enum search_event_kind)number : (enum search_event_kind)die(d, SEARCH_EVENT_RESULT + 1);
+    enum search_event_kind kind = number < SEARCH_EVENT_KINDS ? (enum search_event_kind)number : (enum search_event_kind)die(d, SEARCH_EVENT_KINDS);
     struct search_event *event = search_event_make(kind, number, die(d, 100) - 1);
     switch (kind) {
     case SEARCH_EVENT_SESSION:
+    case SEARCH_EVENT_SETTING:
         any_session(d, event);
         break;
     case SEARCH_EVENT_PLAN:
@@ -217,6 +218,23 @@ static inline struct search_event *event_of(uint64_t seed, int tree, int64_t num
         break;
     case SEARCH_EVENT_RESULT:
         any_result(d, event);
+        break;
+    case SEARCH_EVENT_KEEP:
+        event->keep.node = 1 + die(d, 100);
+        event->keep.on = is(d);
+        break;
+    case SEARCH_EVENT_REVOTE:
+        event->revote.count = die(d, 5);
+        event->revote.excluded = any_nodes(d, event->revote.count);
+        event->revote.weight = text_or_null(d);
+        break;
+    case SEARCH_EVENT_BACK:
+        event->back.target = die(d, 100);
+        break;
+    case SEARCH_EVENT_ASK:
+        event->ask.item = search_items_copy(&(struct search_item){SEARCH_SAMPLE, (int[]){die(d, 100)}, 1, 1, die(d, 9), die(d, 9), die(d, 9)}, 1);
+        break;
+    case SEARCH_EVENT_KINDS:
         break;
     }
     return event;

@@ -114,6 +114,12 @@ static int load(struct tui_searches *s, const struct tui_options *o, const char 
     int code = search_sessions_open(&s->loaded, path, e);
     if (code)
         return code;
+    if (!s->loaded.count) { /* it was killed before it began */
+        s->journal = s->loaded.journal;
+        s->loaded.journal = NULL;
+        s->resumed = 0;
+        return begin(s, o, e);
+    }
     char *task = search_journal_get(s->loaded.journal, "task"), *sum = search_journal_get(s->loaded.journal, "task_sum");
     if (o->word_count || o->strategy_count || o->judge)
         code = error_set(e, ERROR_USAGE, "%s is there and has its problem and strategies; take those out, or give another name", path);
@@ -145,12 +151,12 @@ static int open_session(struct tui_searches *s, const struct tui_options *o, str
     int code = o->session ? tui_session_path(o->session, &path, e) : OK;
     if (!code && !path && o->at >= 0)
         code = error_set(e, ERROR_USAGE, "--at is of a session; name it with --session");
-    s->resumed = !code && path && access(path, F_OK) == 0;
-    if (!code && s->resumed)
+    int there = s->resumed = !code && path && access(path, F_OK) == 0;
+    if (!code && there)
         code = load(s, o, path, e);
     else if (!code)
         code = begin(s, o, e);
-    if (!code && path && !s->resumed)
+    if (!code && path && !there)
         code = search_journal_create(&s->journal, path, e);
     free(path);
     return code;

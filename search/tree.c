@@ -217,10 +217,25 @@ static void add_node(struct search_tree *tree, int parent, const struct search_e
         tree->nodes[a].descendants++;
 }
 
+/* It has no place in the tree, but a plan that holds may still name it. */
+static void add_gone_thought(struct search_tree *tree, const struct search_event *event)
+{
+    add_gone(tree, event->thought.node + 1);
+    struct search_node *node = &tree->nodes[event->thought.node];
+    node->thought = event;
+    node->parent = event->thought.parent;
+    node->depth = tree->nodes[node->parent].depth + 1;
+    node->completion = find_event(tree, event->thought.completion);
+}
+
 static void add_thought(struct search_tree *tree, const struct search_event *event)
 {
     if (!in_tree(tree, event->thought.parent) || event->thought.node < tree->count)
         return;
+    if (tree->nodes[event->thought.parent].gone) { /* what is below that is nowhere, either */
+        add_gone_thought(tree, event);
+        return;
+    }
     add_gone(tree, event->thought.node);
     add_node(tree, event->thought.parent, event);
     struct search_node *node = &tree->nodes[event->thought.node];
@@ -535,7 +550,7 @@ static void fold_anew(struct search_tree *tree)
         if (!tree->out[i])
             apply(tree, event);
         else if (event->kind == SEARCH_EVENT_THOUGHT)
-            add_gone(tree, event->thought.node + 1);
+            add_gone_thought(tree, event);
         else if (event->kind == SEARCH_EVENT_PLAN)
             count_plan(tree, event);
     }

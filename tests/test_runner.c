@@ -152,7 +152,8 @@ int engine_submit(struct engine *engine, const struct engine_request *request, i
     for (int i = 0; i < a->count; i++)
         engine_tokens_add(&a->all, (unsigned char)text[i]);
     for (int i = 0; i < a->count; i++)
-        a->tokens[i] = (struct engine_token){.id = (unsigned char)text[i], .logprob = -0.5f, .top = {{-1, 0}}};
+        a->tokens[i] = (struct engine_token){.id = (unsigned char)text[i], .logprob = -0.5f,
+                                             .top = {{(unsigned char)text[i], -0.5f}, {'z', -1.5f}, {'=', -2}, {-1, 0}}};
     *id = a->id;
     return OK;
 }
@@ -240,6 +241,7 @@ static const char lines_task[] = HEAD
     "continues: false\n"
     "sample: {messages: 'S{problem}{path}|', max_tokens: 12}\n"
     "propose: {messages: 'G{path}|', max_tokens: 30}\n"
+    "self-evaluation: {messages: 'Y{path}|', words: [yes, no]}\n"
     "value: {messages: 'J{last}|', max_tokens: 10, unreadable: 0.5, labels: {sure: 20, likely: 1, impossible: 0.001}}\n"
     "vote: {messages: 'E{candidates}', max_tokens: 10, candidate: \"({number}){last}\", pattern: 'choice (\\d+)'}\n";
 /* One growing turn. */
@@ -275,6 +277,7 @@ struct run {
         int64_t at;
         int node;
     } acts[6];
+    uint64_t fuzz; /* not 0: any acts at any events, which follow from this number and those events */
 };
 struct outcome {
     struct string log;       /* as JSON, the session left out */
@@ -309,9 +312,39 @@ static void check_streams(const struct engine *engine)
             assert_true(engine->asked[i].stream != engine->asked[k].stream || engine->asked[k].cancelled);
 }
 
+/* Any act; it may make no sense, and is refused then. */
+static void any_act(struct search *search, uint64_t fuzz)
+{
+    static const char *const forms[] = {"prune %d", "prune %d", "undo", "undo", "redo", "back", "back %d", "keep %d", "unkeep %d", "add %d =w",
+                                        "add %d mine", "edit %d =7", "edit %d other", "again %d", "fork %d 0 122", "fork %d 1 61",
+                                        "exclude %d", "include %d", "weight normalised", "weight plurality", "set tokens=%d",
+                                        "set temperature=0.5", "set seed=%d"};
+    const struct search_tree *tree = search_tree(search);
+    uint64_t at = (uint64_t)tree->event_count;
+    int form = (int)(random_uniform(fuzz, at, 1) * (double)(sizeof forms / sizeof *forms));
+    int back = !strncmp(forms[form], "back", 4), tokens = !strncmp(forms[form], "set t", 5);
+    int most = back ? (int)tree->event_count : tokens ? 300 : tree->count;
+    struct string words = {0};
+    struct error e;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+#pragma GCC diagnostic ignored "-Wformat-extra-args"
+    string_addf(&words, forms[form], (int)(random_uniform(fuzz, at, 2) * most));
+#pragma GCC diagnostic pop
+    int code = search_do(search, words.text, &e);
+    if (code && code != ERROR_INPUT)
+        fail_msg("%s: %s", words.text, e.message);
+    string_free(&words);
+}
+
 static void act(struct search *search, const struct run *r, int *acts_done)
 {
     struct error e;
+    for (int64_t before = -1; r->fuzz && before != search_tree(search)->event_count && before < 150;) {
+        before = search_tree(search)->event_count;
+        if (random_uniform(r->fuzz, (uint64_t)before, 0) < .15)
+            any_act(search, r->fuzz);
+    }
     const struct act *a = &r->acts[*acts_done];
     while (*acts_done < 6 && a->node && search_tree(search)->event_count >= a->at) {
         int code = a->node > 0     ? search_prune(search, a->node, &e)
@@ -362,6 +395,35 @@ static void check_usage(const struct search_tree *tree)
     assert_int_equal(tree->usage.completion, sum.completion);
     while (count)
         engine_tokens_free(&all[--count]);
+}
+
+/* The tree is what the events in force give, folded from nothing; but for what is counted over all events. */
+static void check_fold(const struct search_tree *tree)
+{
+    struct search_tree again = {0};
+    for (int64_t i = 0; i < tree->event_count; i++)
+        if (!tree->out[i] && tree->events[i]->kind != SEARCH_EVENT_UNDO && tree->events[i]->kind != SEARCH_EVENT_REDO &&
+            tree->events[i]->kind != SEARCH_EVENT_BACK)
+            search_tree_fold(&again, tree->events[i]);
+    for (int i = 0; i < tree->count; i++) {
+        const struct search_node *a = &tree->nodes[i], *b = i < again.count ? &again.nodes[i] : NULL;
+        if (a->gone) {
+            assert_true(!b || b->gone);
+            continue;
+        }
+        assert_non_null(b);
+        assert_true(a->parent == b->parent && a->first_child == b->first_child && a->next_sibling == b->next_sibling);
+        assert_true(a->state == b->state && a->pruned == b->pruned && a->kept == b->kept && a->depth == b->depth);
+        assert_true(a->training == b->training && a->excluded == b->excluded && a->sampled == b->sampled);
+        assert_true(a->visits == b->visits && a->descendants == b->descendants && a->same == b->same);
+        assert_true(a->judgement == b->judgement && a->thought == b->thought && a->on_best_path == b->on_best_path);
+    }
+    assert_int_equal(tree->kept_count, again.kept_count);
+    assert_memory_equal(tree->kept, again.kept, (size_t)tree->kept_count * sizeof *tree->kept);
+    assert_true(tree->latest_plan == again.latest_plan && tree->latest_decision == again.latest_decision);
+    assert_true(tree->session == again.session && tree->result == again.result && tree->revote == again.revote);
+    assert_true(tree->step_open == again.step_open && tree->done_count == again.done_count && tree->ask_count == again.ask_count);
+    search_tree_free(&again);
 }
 
 /* Where a run might have been interrupted: between two calls of its driver. */
@@ -419,6 +481,8 @@ static struct outcome run(const struct run *r)
     for (int calls = 0; !code && status != SEARCH_DONE; calls++) {
         assert_true(calls < 5000);
         act(search, r, &acts);
+        if (r->fuzz)
+            check_fold(search_tree(search));
         if (!stop_count || stops[stop_count - 1].events < search_tree(search)->event_count)
             stops[stop_count++] = (struct stop){search_tree(search)->event_count, acts};
         code = search_advance(search, &status, &e);
@@ -426,8 +490,11 @@ static struct outcome run(const struct run *r)
     if (code)
         fail_msg("%s", e.message);
     const struct search_tree *tree = search_tree(search);
-    check_usage(tree);
-    check_streams(&engine);
+    check_fold(tree);
+    if (!r->fuzz) {
+        check_usage(tree);
+        check_streams(&engine);
+    }
     out.usage = tree->usage;
     out.answer = xstrdup(tree->result->result.answer);
     out.why = xstrdup(tree->result->result.why);
@@ -720,6 +787,34 @@ static void test_prune_between_samples(void **state)
     outcome_free(&out);
 }
 
+/* Any acts at any events, the past changed again and again: the same log whatever ends first, however often it is interrupted; and the
+ * tree is at every event the fold of what is in force. */
+static void test_any_acts(void **state)
+{
+    (void)state;
+    static const struct line script[] = {
+        {SEARCH_PROPOSE, 0, -1, "a\nb\na\n"}, {SEARCH_PROPOSE, -1, -1, "=x\nc\n=y\n"}, {SEARCH_VALUE, -1, 0, "sure"},
+        {SEARCH_VALUE, -1, -1, "likely"},     {SEARCH_VOTE, -1, -1, "choice 1"},      {SEARCH_SELF_EVALUATION, -1, 0, "-1"},
+        {SEARCH_SELF_EVALUATION, -1, -1, "-2"}, {SEARCH_SAMPLE, 0, 0, "one;"},        {SEARCH_SAMPLE, 0, 1, "=4;"},
+        {SEARCH_SAMPLE, 0, 2, "two;"},        {SEARCH_SAMPLE, 0, -1, "=5;"},          {SEARCH_SAMPLE, -1, -1, "=4"}, {0},
+    };
+    static const struct {
+        const char *yaml, *strategy;
+        int64_t budget;
+    } kinds[] = {
+        {lines_task, "tot,b=2,n_evaluate=2", 0},          {turn_task, "self-consistency,m=3", 0},
+        {lines_task, "tot,b=2,evaluate=self-evaluation", 0}, {lines_task, "tot,b=1,n_evaluate=2", 120},
+        {turn_task, "self-consistency,m=4,adaptive=1", 60},  {lines_task, "tot-dfs,n_evaluate=1,first=0,limit=4", 0},
+        {lines_task, "tot,generate=sample,evaluate=vote,k=3", 0}, {lines_task, "tot,evaluate=agreement", 0},
+    };
+    for (uint64_t fuzz = 1; fuzz <= 48; fuzz++) {
+        struct run r = {.yaml = kinds[fuzz % 8].yaml, .strategy = kinds[fuzz % 8].strategy, .script = script, .fuzz = fuzz,
+                        .budget = kinds[fuzz % 8].budget};
+        struct outcome out = run_in_all_orders(r);
+        outcome_free(&out);
+    }
+}
+
 /* After its end a search is woken by a prune, comes to another result, and by undo to the first again. */
 static void test_acts_after_the_end(void **state)
 {
@@ -890,6 +985,7 @@ int main(void)
         cmocka_unit_test(test_prune_the_source_of_a_judgement),
         cmocka_unit_test(test_prune_between_samples),
         cmocka_unit_test(test_acts_after_the_end),
+        cmocka_unit_test(test_any_acts),
         cmocka_unit_test(test_live),
         cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_errors),

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 static void print(struct string *text)
 {
@@ -222,19 +224,92 @@ static int chosen_tree(const struct tui_options *o, const struct search_sessions
     return OK;
 }
 
+/* A file of that name, or a session that is kept. */
+static char *find_file(const char *name)
+{
+    struct error e;
+    char *path = NULL;
+    if (access(name, F_OK) == 0 || strchr(name, '/') || tui_session_path(name, &path, &e))
+        return xstrdup(name);
+    if (access(path, F_OK) == 0)
+        return path;
+    free(path);
+    return xstrdup(name);
+}
+
+/* The trees as they were after `at` events. */
+static int rewind_trees(struct search_sessions *sessions, int which, int64_t at, struct error *e)
+{
+    struct search_tree *tree = &sessions->list[which ? which - 1 : 0].tree, past = {0};
+    if (!which)
+        return error_set(e, ERROR_USAGE, "--at: there are %d trees; say which: espalier show FILE NUMBER --at %lld", sessions->count, (long long)at);
+    if (at < 1 || at > tree->event_count)
+        return error_set(e, ERROR_USAGE, "--at %lld: it has the events 1 to %lld", (long long)at, (long long)tree->event_count);
+    search_tree_at(tree, at, &past);
+    search_tree_free(tree);
+    *tree = past;
+    return OK;
+}
+
+/* The sessions that are kept, a line each, the latest first. */
+static int list_kept(void)
+{
+    struct error e;
+    struct search_journal_entry *list = NULL;
+    int count = 0;
+    char *folder = search_journal_folder(&e);
+    int code = folder ? search_journal_list(&list, &count, folder, &e) : e.code;
+    for (int i = 0; i < count; i++) {
+        struct search_sessions sessions;
+        struct string line = {0};
+        char when[32];
+        time_t seconds = (time_t)(list[i].modified / 1000000000);
+        strftime(when, sizeof when, "%Y-%m-%d %H:%M", localtime(&seconds));
+        const char *name = strrchr(list[i].path, '/') + 1;
+        string_addf(&line, "%-36.*s %s  ", (int)(strlen(name) - strlen(".session")), name, when);
+        if (search_sessions_load(&sessions, list[i].path, &e)) {
+            string_addf(&line, "%s", e.message);
+        } else {
+            const struct search_tree *tree = &sessions.list[0].tree;
+            tui_export_text(&line, sessions.list[0].title);
+            string_addf(&line, "; %.*s", (int)strcspn(tree->session->session.strategy, ","), tree->session->session.strategy);
+            if (sessions.count > 1)
+                string_addf(&line, " and %d more", sessions.count - 1);
+            string_addf(&line, "; %d nodes; ", tree->count);
+            if (!tree->result)
+                string_add(&line, "not finished");
+            else
+                tui_export_text(&line, tree->result->result.answer ? tree->result->result.answer : "no answer");
+            search_sessions_free(&sessions);
+        }
+        string_add(&line, "\n");
+        print(&line);
+    }
+    if (!code && !count)
+        printf("no sessions are kept in %s yet; the explorer keeps each of its own\n", folder);
+    search_journal_list_free(list, count);
+    free(folder);
+    return code ? tui_fail(&e) : OK;
+}
+
 static int run(const struct tui_options *o)
 {
     struct error e;
     struct search_sessions sessions = {0};
     int which = 0, code = OK;
+    if (!o->word_count && !o->json && !o->dot && !o->md && !o->audit)
+        return list_kept();
+    char *path = o->word_count ? find_file(o->words[0]) : NULL;
     if (o->word_count < 1 || o->word_count > 2)
-        code = error_set(&e, ERROR_USAGE, "show takes a file, and the number of a tree in it; as in espalier show run.jsonl");
+        code = error_set(&e, ERROR_USAGE, "show takes a file or a session, and the number of a tree in it; as in espalier show run.jsonl");
     else if (o->json + o->dot + o->md > 1 || (o->json && o->audit))
         code = error_set(&e, ERROR_USAGE, "choose one of --json, --dot and --md; --audit goes with --dot, --md or alone");
     if (!code)
-        code = search_sessions_load(&sessions, o->words[0], &e);
+        code = search_sessions_load(&sessions, path, &e);
     if (!code)
         code = chosen_tree(o, &sessions, &which, &e);
+    if (!code && o->at >= 0)
+        code = rewind_trees(&sessions, which, o->at, &e);
     if (code) {
         tui_fail(&e);
     } else if (which) {
@@ -246,14 +321,15 @@ static int run(const struct tui_options *o)
         show_list(&sessions, o);
     }
     search_sessions_free(&sessions);
+    free(path);
     return code;
 }
 
 const struct tui_command tui_command_show = {
     .name = "show",
-    .summary = "what is in a file of sessions: outline, --audit, exports",
-    .usage = "show FILE [NUMBER] [--audit] [--json | --dot | --md]",
+    .summary = "sessions that are kept; what is in one, or in a file: outline, --audit, exports",
+    .usage = "show [SESSION|FILE [NUMBER]] [--at N] [--audit] [--json | --dot | --md]",
     .example = "espalier run -t game24 --json '4 5 6 10' >run.jsonl; espalier show run.jsonl --audit",
-    .options = "audit json dot md",
+    .options = "at audit json dot md",
     .run = run,
 };

@@ -69,12 +69,10 @@ static void describe_file(struct engine *engine)
     info->kernels = "";
 }
 
-static void describe_model(struct engine *engine)
+static void describe_shape(struct engine *engine, const struct engine_model *m)
 {
     struct engine_info *info = &engine->info;
-    const struct engine_model *m = engine->model;
     info->architecture = m->architecture->name;
-    info->kernels = engine->set->name;
     info->layers = m->layers_count;
     info->width = m->width;
     info->heads = m->heads;
@@ -85,6 +83,14 @@ static void describe_model(struct engine *engine)
     info->context = m->context;
     info->rope_base = m->rope_base;
     info->norm_epsilon = m->norm_epsilon;
+}
+
+static void describe_model(struct engine *engine)
+{
+    struct engine_info *info = &engine->info;
+    const struct engine_model *m = engine->model;
+    describe_shape(engine, m);
+    info->kernels = engine->set->name;
     info->tied = m->tied;
     info->parameters = m->parameters;
     info->packed_bytes = m->packed_bytes;
@@ -92,6 +98,16 @@ static void describe_model(struct engine *engine)
     info->threads = kernel_pool_threads(engine->pool);
     memcpy(info->tensors_by_type, m->tensors_by_type, sizeof info->tensors_by_type);
     memcpy(info->bytes_by_type, m->bytes_by_type, sizeof info->bytes_by_type);
+}
+
+/* The tokens of a model that we cannot run can be had all the same: its shape is told where it is known. */
+static int open_vocabulary(struct engine *engine, const struct engine_options *o)
+{
+    struct engine_model shape;
+    struct error ignored;
+    if (!engine_model_shape(&shape, engine->file, o->context, &ignored))
+        describe_shape(engine, &shape);
+    return OK;
 }
 
 static int open_model(struct engine *engine, const struct engine_options *o, struct error *e)
@@ -131,7 +147,7 @@ int engine_open(struct engine **out, const struct engine_options *options, struc
     if ((code = engine_file_open(&engine->file, options->model, e)) == OK &&
         (code = engine_vocabulary_create(&engine->vocabulary, engine->file, e)) == OK) {
         describe_file(engine);
-        code = options->vocabulary_only ? OK : open_model(engine, options, e);
+        code = options->vocabulary_only ? open_vocabulary(engine, options) : open_model(engine, options, e);
     }
     if (code) {
         engine_close(engine);

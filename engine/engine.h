@@ -23,7 +23,7 @@ struct engine_options {     /* {0} is a good start; see the comment at each for 
     int batch;              /* branches that decode in one pass at most; 0: 32 */
     int context;            /* positions a branch may have; 0: the model's own, at most 8,192 */
     size_t kv_memory;       /* bytes for cached keys and values; 0: 1 GiB or a quarter of the machine's, the smaller */
-    int vocabulary_only;    /* tokens only: no weights are touched, no request can be made */
+    int vocabulary_only;    /* tokens, and the shape where it is known: no weights are touched, no request can be made */
 };
 
 /* Opens a model. Everything that can be wrong with the file is refused here by name (ERROR_INPUT): not a GGUF, a newer

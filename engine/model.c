@@ -321,6 +321,14 @@ static int pack(struct engine_model *m, const struct kernel_set *set, struct ker
     return code;
 }
 
+int engine_model_shape(struct engine_model *m, const struct engine_file *file, int context, struct error *e)
+{
+    struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
+    *m = (struct engine_model){0};
+    int code = read_architecture(&r, &m->architecture);
+    return code ? code : read_shape(&r, m, context);
+}
+
 int engine_model_open(struct engine_model **out, const struct engine_file *file, int tokens, int context,
                       const struct kernel_set *set, struct kernel_pool *pool, struct error *e)
 {

@@ -48,6 +48,8 @@ struct engine_model {
  * is missing, misshapen, unknown or beyond what can be computed. */
 int engine_model_open(struct engine_model **out, const struct engine_file *file, int tokens, int context,
                       const struct kernel_set *set, struct kernel_pool *pool, struct error *e);
+/* Only what the metadata says of the architecture and its shape: *m has no weights, and nothing to close. */
+int engine_model_shape(struct engine_model *m, const struct engine_file *file, int context, struct error *e);
 void engine_model_close(struct engine_model *m);
 
 /* out[width] = the embedding of token `id`. */

@@ -16,6 +16,9 @@ struct search_ground {
     struct search_tree tree;
 };
 
+/* The problem that the options name: as it is typed, or a row of the task's data (run.c). */
+int search_problem_open(const struct search_options *o, struct search_problem *out, struct error *e);
+
 /* Is this asked of the judges' model? And whom, then. */
 int search_item_judges(const struct search_ground *g, enum search_purpose purpose);
 struct engine *search_item_engine(const struct search_ground *g, enum search_purpose purpose);

@@ -299,7 +299,7 @@ int search_advance(struct search *s, enum search_status *status, struct error *e
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
-static int open_problem(struct search *s, const struct search_options *o, struct error *e)
+int search_problem_open(const struct search_options *o, struct search_problem *out, struct error *e)
 {
     char *text = NULL, *answer = NULL, *end;
     int code = OK;
@@ -311,7 +311,7 @@ static int open_problem(struct search *s, const struct search_options *o, struct
         code = search_task_data(o->task, o->data, (int)row, &text, &answer, e);
     }
     if (!code)
-        code = search_problem_parse(o->task, text ? text : o->problem, answer, &s->g.problem, e);
+        code = search_problem_parse(o->task, text ? text : o->problem, answer, out, e);
     free(text);
     free(answer);
     return code;
@@ -395,7 +395,7 @@ int search_open(struct search **out, struct engine *engine, const struct search_
     if (!code)
         code = search_check_commands(s, &s->parameters, e);
     if (!code)
-        code = open_problem(s, o, e);
+        code = search_problem_open(o, &s->g.problem, e);
     if (!code) {
         s->strategy = search_parameters_text(&s->parameters);
         struct search_event *event = session_event(s, o);

@@ -309,6 +309,16 @@ int search_open_again(struct search **out, struct engine *engine, const struct s
 void search_close(struct search *search); /* cancels what is in flight */
 /* Do a little: at most one engine pass. All from the engine's thread. */
 int search_advance(struct search *search, enum search_status *status, struct error *e);
+/* What a search with these options may cost at most, found without the model's weights (the engine may be one of vocabulary_only): every
+ * completion as long as it may be, every path as deep, a proposal of SEARCH_ESTIMATE_PROPOSED thoughts, no two answers that agree. */
+enum { SEARCH_ESTIMATE_PROPOSED = 10 };
+struct search_estimate {
+    struct search_usage usage;
+    int64_t requests;
+    int nodes;
+    int cut; /* it is more than the budget, which would end it */
+};
+int search_estimate(struct search_estimate *out, struct engine *engine, const struct search_options *options, struct error *e);
 void search_rest(struct search *search); /* nothing is done for a while: the time until the next advance does not count */
 /* Acts of the user, at any moment between calls of search_advance. Each is an event. ERROR_INPUT when it makes no sense
  * (the root, a node that is not there, nothing to undo). Work in flight at or below a pruned node is cancelled; undo

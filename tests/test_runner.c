@@ -397,10 +397,23 @@ static void check_usage(const struct search_tree *tree)
         engine_tokens_free(&all[--count]);
 }
 
+/* A plan in force may name a thought that is not: then there is nothing to fold it into. */
+static int names_gone(const struct search_tree *tree, const struct search_event *event)
+{
+    for (int i = 0; event->kind == SEARCH_EVENT_PLAN && i < event->plan.count; i++)
+        for (int k = 0; k < event->plan.items[i].count; k++)
+            if (tree->nodes[event->plan.items[i].nodes[k]].gone)
+                return 1;
+    return 0;
+}
+
 /* The tree is what the events in force give, folded from nothing; but for what is counted over all events. */
 static void check_fold(const struct search_tree *tree)
 {
     struct search_tree again = {0};
+    for (int64_t i = 0; i < tree->event_count; i++)
+        if (!tree->out[i] && names_gone(tree, tree->events[i]))
+            return;
     for (int64_t i = 0; i < tree->event_count; i++)
         if (!tree->out[i] && tree->events[i]->kind != SEARCH_EVENT_UNDO && tree->events[i]->kind != SEARCH_EVENT_REDO &&
             tree->events[i]->kind != SEARCH_EVENT_BACK)

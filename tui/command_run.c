@@ -134,8 +134,51 @@ static int finish(struct runner *runners, int count, const struct output *output
     return code;
 }
 
+/* --- what it may cost -------------------------------------------------------------------------------------------- */
+
+static int estimate(const struct tui_options *o)
+{
+    struct error e;
+    struct tui_searches searches = {0};
+    struct engine *engine = NULL, *judge = NULL;
+    int code = tui_searches_open(&searches, o, 0, &e);
+    if (!code)
+        code = tui_engine_open_at(o, searches.model, 1, &engine, &e);
+    if (!code && o->judge_model)
+        code = tui_engine_open_at(o, o->judge_model, 1, &judge, &e);
+    for (int i = 0; i < searches.count && !code; i++) {
+        struct search_estimate cost;
+        searches.options.strategy = searches.strategies[i];
+        searches.options.judge = judge;
+        code = search_estimate(&cost, engine, &searches.options, &e);
+        if (code)
+            break;
+        int64_t computed = cost.usage.prompt - cost.usage.cached + cost.usage.completion;
+        if (o->json)
+            tui_print_json(json_pack("{s:s, s:I, s:{s:I, s:I, s:I}, s:f, s:i, s:b}", "strategy", searches.strategies[i], "requests",
+                                     (json_int_t)cost.requests, "tokens", "prompt", (json_int_t)cost.usage.prompt, "cached",
+                                     (json_int_t)cost.usage.cached, "completion", (json_int_t)cost.usage.completion, "flops", cost.usage.flops,
+                                     "nodes", cost.nodes, "over_budget", cost.cut));
+        else
+            printf("%s: %s%" PRId64 " tokens to compute (prompt %" PRId64 ", cached %" PRId64 ", completion %" PRId64 "), %.3g FLOP, %" PRId64
+                   " requests, %d thoughts%s\n",
+                   searches.strategies[i], cost.cut ? "more than the budget: after " : "at most ", computed, cost.usage.prompt,
+                   cost.usage.cached, cost.usage.completion, cost.usage.flops, cost.requests, cost.nodes, cost.cut ? " it would not be done" : "");
+    }
+    if (!code && !o->json)
+        printf("(were every completion as long as it may be, every path as deep, and every proposal of %d thoughts)\n", SEARCH_ESTIMATE_PROPOSED);
+    if (code)
+        tui_fail(&e);
+    engine_close(judge);
+    engine_close(engine);
+    tui_searches_close(&searches);
+    return code;
+}
+
 static int run(const struct tui_options *o)
 {
+    if (o->estimate)
+        return estimate(o);
     struct error e;
     struct tui_searches searches = {0};
     struct engine *engine = NULL, *judge = NULL;
@@ -151,6 +194,8 @@ static int run(const struct tui_options *o)
         runners[i] = (struct runner){.output = &output, .number = i};
         code = tui_searches_start(&searches, i, engine, judge, take_event, &runners[i], &runners[i].search, &e);
     }
+    if (!code && searches.forked)
+        fprintf(stderr, "goes on from event %lld in a session of its own: %s\n", (long long)o->at, search_journal_path(searches.journal));
     if (!code)
         code = finish(runners, searches.count, &output, &e);
     for (int i = 0; i < searches.count && !code; i++) {
@@ -177,6 +222,6 @@ const struct tui_command tui_command_run = {
     .usage = "run [OPTIONS] [PROBLEM]",
     .example = "espalier run -t ask -s self-consistency,m=16 'What is 8 * 7?'",
     .options = "model task strategy judge judge-model allow-commands grammar data seed temperature top-k top-p min-p repetition-penalty "
-               "budget-tokens budget-flops budget-nodes budget-time act session at threads batch context kv-memory kernels json",
+               "budget-tokens budget-flops budget-nodes budget-time act session at estimate threads batch context kv-memory kernels json",
     .run = run,
 };

@@ -147,6 +147,7 @@ int engine_open(struct engine **out, const struct engine_options *options, struc
     if ((code = engine_file_open(&engine->file, options->model, e)) == OK &&
         (code = engine_vocabulary_create(&engine->vocabulary, engine->file, e)) == OK) {
         describe_file(engine);
+        engine->trie = engine_trie_hold(engine->vocabulary);
         code = options->vocabulary_only ? open_vocabulary(engine, options) : open_model(engine, options, e);
     }
     if (code) {
@@ -167,6 +168,7 @@ void engine_close(struct engine *engine)
     engine_model_close(engine->model);
     if (engine->pool)
         kernel_pool_free(engine->pool);
+    engine_trie_free(engine->trie);
     if (engine->vocabulary)
         engine_vocabulary_free(engine->vocabulary);
     if (engine->file)

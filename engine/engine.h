@@ -82,6 +82,19 @@ struct engine_message {
  * Text inside messages can never form a control token. A model without a template gets the texts joined by blank lines. */
 void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, struct engine_tokens *out);
 
+/* --- grammars ---------------------------------------------------------------------------------------------------- */
+
+/* What a completion may be, in GBNF, as llama.cpp's users write it: rules `name ::= alternatives`, the first of which is
+ * called `root`; "text" with \n \t \r \\ \" \[ \] \xNN \uNNNN \UNNNNNNNN, classes [a-z] [^"] and `.` of characters (not bytes), groups ( ),
+ * alternatives |, repetitions * + ? {2} {2,} {2,5} {,5}, comments #. A rule ends with its line, but for after ::= and | and in ( ).
+ * Refused, with line and column: left recursion, rules that never end, and what its repetitions make too large. */
+struct engine_grammar;
+/* Immutable once made; for this engine, which must outlive it; from any thread. ERROR_INPUT: "grammar:LINE:COLUMN: what is wrong". */
+int engine_grammar_compile(struct engine_grammar **out, const struct engine *engine, const char *text, struct error *e);
+void engine_grammar_free(struct engine_grammar *grammar);
+/* Only whether it could be compiled. ERROR_INPUT: what is wrong, without the place; *offset (may be NULL) is the byte of text where it is. */
+int engine_grammar_check(const char *text, size_t *offset, struct error *e);
+
 /* --- requests ---------------------------------------------------------------------------------------------------- */
 
 struct engine_sampling {
@@ -113,6 +126,7 @@ struct engine_token {
     int id;
     float logprob;                       /* natural log, of the raw softmax: before penalty, temperature and filters */
     struct engine_choice top[ENGINE_TOP]; /* the most probable, in order, likewise raw; id -1 where there are fewer */
+    float cut;                           /* the probability, likewise raw, of all tokens that the grammar did not allow; 0 without one */
 };
 
 /* One continuation of one prompt, or (score) the log-probabilities of the prompt's own tokens. Many requests with the
@@ -128,6 +142,11 @@ struct engine_request {
     uint64_t seed, stream; /* the draw at position i of the completion is random_uniform(seed, stream, i) */
     int score;         /* 1: no completion; give the log-probabilities of prompt[from..], from being score_from, or 1 when that is 0 */
     int score_from;
+    /* Every token is drawn among those with which the text can still become one that the grammar describes; ending tokens come only
+     * where it is one, and it ends (ENGINE_END_TOKEN) as soon as nothing can be added. NULL: any text. Must outlive the request;
+     * not with score or ignore_end. */
+    const struct engine_grammar *grammar;
+    int grammar_past;  /* how many of the prompt's last tokens are the beginning of what the grammar describes */
 };
 
 enum engine_ending { ENGINE_END_TOKEN, ENGINE_END_STOP, ENGINE_END_LENGTH, ENGINE_END_CONTEXT, ENGINE_END_SCORED, ENGINE_END_CANCELLED };
@@ -142,9 +161,11 @@ struct engine_result {
 void engine_result_free(struct engine_result *result);
 
 /* Queue a request; *id is unique in this engine and ascending. ERROR_INPUT when the prompt does not fit the context
- * (says both lengths) or names a token that is not there. */
+ * (says both lengths) or names a token that is not there, or when its last grammar_past tokens do not fit the grammar. */
 int engine_submit(struct engine *engine, const struct engine_request *request, int *id, struct error *e);
-/* One forward pass over everything that can go on: prompts in order of submission (at most ENGINE_PROMPT_ROWS rows a pass),
+/* (A grammar may come to allow no token that this vocabulary has, or too many readings of one text: the step then fails and names the
+ * request, whose result is ENGINE_END_CANCELLED; the others go on with the next step.)
+ * One forward pass over everything that can go on: prompts in order of submission (at most ENGINE_PROMPT_ROWS rows a pass),
  * and one token of each live branch. *live = requests not finished. Returns OK with *live == 0 when there is nothing to do. */
 int engine_step(struct engine *engine, int *live, struct error *e);
 #define ENGINE_PROMPT_ROWS 128

@@ -135,8 +135,9 @@ static int find_top(const float *x, int n, struct engine_choice top[ENGINE_TOP])
     return count;
 }
 
-/* top with its logprobs, and *shift, what is subtracted from a logit to make it a log-probability. */
-static int raw_softmax(const float *logits, int n, struct engine_choice top[ENGINE_TOP], double *shift, struct error *e)
+/* top with its logprobs, *sum of the weights, and *shift, what is subtracted from a logit to make it a log-probability. */
+static int raw_softmax(const float *logits, int n, struct engine_choice top[ENGINE_TOP], double *sum, double *shift,
+                       struct error *e)
 {
     int count = has_bad(logits, n) ? 0 : find_top(logits, n, top);
     if (!count || top[0].logprob == -INFINITY) {
@@ -147,7 +148,8 @@ static int raw_softmax(const float *logits, int n, struct engine_choice top[ENGI
         return ERROR_ENGINE;
     }
     float max = top[0].logprob;
-    *shift = (double)max + log(weight_sum(logits, n, max, 1.0f));
+    *sum = weight_sum(logits, n, max, 1.0f);
+    *shift = (double)max + log(*sum);
     for (int i = 0; i < ENGINE_TOP; i++)
         top[i] = i < count ? (struct engine_choice){top[i].id, (float)((double)top[i].logprob - *shift)}
                            : (struct engine_choice){-1, -INFINITY};
@@ -156,11 +158,12 @@ static int raw_softmax(const float *logits, int n, struct engine_choice top[ENGI
 
 static int measure(const float *logits, int n, int id, struct engine_token *out, struct error *e)
 {
-    double shift;
-    int code = raw_softmax(logits, n, out->top, &shift, e);
+    double sum, shift;
+    int code = raw_softmax(logits, n, out->top, &sum, &shift, e);
     if (code)
         return code;
     out->id = id;
+    out->cut = 0;
     out->logprob = (float)((double)logits[id] - shift);
     return OK;
 }
@@ -316,17 +319,52 @@ static int draw_token(const float *logits, int n, float max, const struct engine
     return chosen;
 }
 
-static int sample(float *logits, int n, const struct engine_sampling *sampling, const int *recent, int recent_count,
-                  double draw, int *scratch, struct engine_token *out, struct error *e)
+/* Make what the mask leaves out impossible. Returns the sum of its weights: added up as weight_sum adds up all, so that it
+ * is never more than that. */
+static double cut_out(float *x, int n, const uint64_t *mask, float max)
 {
-    double shift;
-    int code = raw_softmax(logits, n, out->top, &shift, e);
+    const ilanes bit = {1, 2, 4, 8, 16, 32, 64, 128};
+    const lanes never = (lanes){0} - INFINITY;
+    double total = 0;
+    for (int start = 0; start < n; start += 256) {
+        int stop = n - start < 256 ? n : start + 256, i = start;
+        lanes v, w, sum = {0};
+        for (; i + LANES <= stop; i += LANES) {
+            ilanes out = (bit & (int32_t)(mask[i / 64] >> i % 64 & 0xff)) == 0;
+            load(&v, x + i);
+            w = (v - max) * log2_e;
+            exp2_lanes(&w);
+            sum += (lanes)((ilanes)w & out);
+            v = (lanes)(((ilanes)v & ~out) | ((ilanes)never & out));
+            memcpy(x + i, &v, sizeof v);
+        }
+        for (int l = 0; l < LANES; l++)
+            total += sum[l];
+        for (; i < stop; i++) {
+            if (mask[i / 64] >> i % 64 & 1)
+                continue;
+            total += weight_of(x[i], max, 1.0f);
+            x[i] = -INFINITY;
+        }
+    }
+    return total;
+}
+
+static int sample(float *logits, int n, const uint64_t *mask, const struct engine_sampling *sampling, const int *recent,
+                  int recent_count, double draw, int *scratch, struct engine_token *out, struct error *e)
+{
+    double sum, shift;
+    int code = raw_softmax(logits, n, out->top, &sum, &shift, e);
     if (code)
         return code;
+    out->cut = mask ? (float)(cut_out(logits, n, mask, logits[out->top[0].id]) / sum) : 0;
+    float first = mask ? greatest(logits, n) : logits[out->top[0].id];
+    if (first == -INFINITY)
+        return error_set(e, ERROR_ENGINE, "the model gives no probability to any token that the grammar allows");
     float saved[ENGINE_RECENT];
     int penalised = sampling->repetition_penalty != 1 ? recent_count : 0;
     penalise(logits, sampling->repetition_penalty, recent, penalised, saved);
-    float max = penalised ? greatest(logits, n) : logits[out->top[0].id];
+    float max = penalised ? greatest(logits, n) : first;
     out->id = draw_token(logits, n, max, sampling, draw, scratch);
     while (penalised-- > 0)
         logits[recent[penalised]] = saved[penalised];
@@ -346,11 +384,12 @@ __attribute__((target("avx2"), flatten)) static int measure_wide(const float *lo
 }
 
 __attribute__((target("avx2"), flatten)) static int sample_wide(float *logits, int n,
+                                                                const uint64_t *mask,
                                                                 const struct engine_sampling *sampling,
                                                                 const int *recent, int recent_count, double draw,
                                                                 int *scratch, struct engine_token *out, struct error *e)
 {
-    return sample(logits, n, sampling, recent, recent_count, draw, scratch, out, e);
+    return sample(logits, n, mask, sampling, recent, recent_count, draw, scratch, out, e);
 }
 
 static int has_wide(void)
@@ -375,5 +414,12 @@ int engine_measure(const float *logits, int n, int id, struct engine_token *out,
 int engine_sample(float *logits, int n, const struct engine_sampling *sampling, const int *recent, int recent_count,
                   double draw, int *scratch, struct engine_token *out, struct error *e)
 {
-    return (has_wide() ? sample_wide : sample)(logits, n, sampling, recent, recent_count, draw, scratch, out, e);
+    return (has_wide() ? sample_wide : sample)(logits, n, NULL, sampling, recent, recent_count, draw, scratch, out, e);
+}
+
+int engine_sample_masked(float *logits, int n, const uint64_t *mask, const struct engine_sampling *sampling,
+                         const int *recent, int recent_count, double draw, int *scratch, struct engine_token *out,
+                         struct error *e)
+{
+    return (has_wide() ? sample_wide : sample)(logits, n, mask, sampling, recent, recent_count, draw, scratch, out, e);
 }

@@ -27,4 +27,10 @@ int engine_measure(const float *logits, int n, int id, struct engine_token *out,
 int engine_sample(float *logits, int n, const struct engine_sampling *sampling, const int *recent, int recent_count,
                   double draw, int *scratch, struct engine_token *out, struct error *e);
 
+/* The same among the tokens of a mask (bit id % 64 of mask[id / 64]), of which there is at least one that can come; logprob and top
+ * are of the raw softmax of all, out->cut is what it gives the others. Their logits are -infinity when it returns. */
+int engine_sample_masked(float *logits, int n, const uint64_t *mask, const struct engine_sampling *sampling,
+                         const int *recent, int recent_count, double draw, int *scratch, struct engine_token *out,
+                         struct error *e);
+
 #endif

@@ -1,3 +1,4 @@
+#include "engine/grammar.h"
 #include "engine/sample.h"
 #include "engine/state.h"
 
@@ -23,6 +24,7 @@ struct request {
     struct engine_token *out;
     int out_count, out_capacity;
     struct string text; /* of out; kept only to look for stops */
+    struct engine_matcher *matcher; /* stands after out; NULL: no grammar */
     int branch, done, cached;
     int begun; /* cached is known */
     int rows;  /* in the pass under way */
@@ -79,6 +81,7 @@ static void free_request(struct request *r)
     free(r->stops);
     engine_tokens_free(&r->tokens);
     string_free(&r->text);
+    engine_matcher_free(r->matcher);
     free(r->out);
     free(r);
 }
@@ -204,12 +207,44 @@ static int check_request(const struct engine *engine, const struct engine_reques
             return error_set(e, ERROR_INPUT, "stop %d is empty; expected some text", i);
     if (q->score && (q->score_from < 0 || q->score_from > q->prompt_count))
         return error_set(e, ERROR_INPUT, "scored from token %d of %d; expected one of them", q->score_from, q->prompt_count);
+    if (q->grammar && (q->score || q->ignore_end))
+        return error_set(e, ERROR_INPUT, "a grammar describes a completion that ends; it cannot go with %s",
+                         q->score ? "scores of a prompt" : "ending tokens that do not end");
+    if (q->grammar && q->grammar->trie != engine_trie_get(engine->trie))
+        return error_set(e, ERROR_INPUT, "the grammar was compiled for another model than %s", engine->path);
+    if (q->grammar_past < 0 || q->grammar_past > (q->grammar ? q->prompt_count : 0))
+        return error_set(e, ERROR_INPUT, "%d tokens of the prompt are said to be part of what the grammar describes; expected 0 to %d",
+                         q->grammar_past, q->grammar ? q->prompt_count : 0);
     return q->score ? OK : check_sampling(&q->sampling, e);
+}
+
+/* The matcher of a request, after what of the prompt is already part of the text. */
+static int match_past(const struct engine *engine, const struct engine_request *q, struct engine_matcher **out,
+                      struct error *e)
+{
+    *out = q->grammar ? engine_matcher_create(q->grammar, ENGINE_MATCHER_MEMORY) : NULL;
+    for (int i = q->prompt_count - q->grammar_past; i < q->prompt_count; i++) {
+        struct string said = {0};
+        struct error why;
+        engine_vocabulary_detokenize(engine->vocabulary, &q->prompt[i], 1, 0, &said);
+        int code = said.length ? engine_matcher_take(*out, said.text, said.length, &why)
+                               : error_set(&why, ERROR_INPUT, "it says nothing");
+        string_free(&said);
+        if (code) {
+            engine_matcher_free(*out);
+            return error_set(e, code, "token %d of the prompt (%d) is not part of what the grammar describes: %s", i,
+                             q->prompt[i], why.message);
+        }
+    }
+    return OK;
 }
 
 int engine_submit(struct engine *engine, const struct engine_request *q, int *id, struct error *e)
 {
+    struct engine_matcher *matcher = NULL;
     int code = check_request(engine, q, e);
+    if (!code)
+        code = match_past(engine, q, &matcher, e);
     if (code)
         return code;
     struct engine_schedule *s = engine->schedule;
@@ -223,6 +258,7 @@ int engine_submit(struct engine *engine, const struct engine_request *q, int *id
                           .sampling = q->sampling,
                           .seed = q->seed,
                           .stream = q->stream,
+                          .matcher = matcher,
                           .branch = NO_BRANCH};
     engine_tokens_append(&r->tokens, q->prompt, q->prompt_count);
     if (q->stop_count && !q->score) {
@@ -239,6 +275,9 @@ int engine_submit(struct engine *engine, const struct engine_request *q, int *id
     *id = r->id;
     if (r->score ? target(r) < r->from : r->max_tokens == 0) { /* nothing to compute */
         finish(engine, r, r->score ? ENGINE_END_SCORED : ENGINE_END_LENGTH);
+        sweep(s);
+    } else if (r->matcher && !engine_matcher_can_go_on(r->matcher)) {
+        finish(engine, r, ENGINE_END_TOKEN);
         sweep(s);
     }
     return OK;
@@ -445,20 +484,44 @@ static void build_pass(struct engine *engine)
     }
 }
 
+/* No token can come. Where the text may end, the vocabulary lacks a token that says so: it ends all the same (id -1). */
+static int nothing_allowed(const struct request *r, struct engine_token *out, struct error *e)
+{
+    struct string expected = {0};
+    if (engine_matcher_can_end(r->matcher)) {
+        *out = (struct engine_token){.id = -1};
+        return OK;
+    }
+    engine_matcher_expected(r->matcher, &expected);
+    error_set(e, ERROR_INPUT, "request %d: after %d tokens the grammar allows none that this model has; expected text that begins with %.300s",
+              r->id, r->out_count, string_text(&expected));
+    string_free(&expected);
+    return ERROR_INPUT;
+}
+
 static void sample_task(void *argument, int i)
 {
     struct engine_schedule *s = argument;
     struct choice *c = &s->sampled[i];
     const struct request *r = c->request;
+    const uint64_t *mask;
+    int allowed;
     float *logits = s->logits + (size_t)i * (size_t)s->vocabulary;
     if (c->next >= 0) {
         c->failed = engine_measure(logits, s->vocabulary, c->next, &c->token, &s->errors[i]);
         return;
     }
     int recent = r->tokens.count < ENGINE_RECENT ? r->tokens.count : ENGINE_RECENT;
-    c->failed = engine_sample(logits, s->vocabulary, &r->sampling, r->tokens.ids + r->tokens.count - recent, recent,
-                              random_uniform(r->seed, r->stream, (uint64_t)r->out_count),
-                              s->scratch + (size_t)i * 2 * (size_t)s->vocabulary, &c->token, &s->errors[i]);
+    const int *recent_ids = r->tokens.ids + r->tokens.count - recent;
+    int *scratch = s->scratch + (size_t)i * 2 * (size_t)s->vocabulary;
+    double draw = random_uniform(r->seed, r->stream, (uint64_t)r->out_count);
+    if (!r->matcher)
+        c->failed = engine_sample(logits, s->vocabulary, &r->sampling, recent_ids, recent, draw, scratch, &c->token,
+                                  &s->errors[i]);
+    else if (!(c->failed = engine_matcher_mask(r->matcher, &mask, &allowed, &s->errors[i])))
+        c->failed = allowed ? engine_sample_masked(logits, s->vocabulary, mask, &r->sampling, recent_ids, recent, draw,
+                                                   scratch, &c->token, &s->errors[i])
+                            : nothing_allowed(r, &c->token, &s->errors[i]);
 }
 
 /* Tokens for the chosen rows, as many at a time as there is memory for logits. */
@@ -497,9 +560,17 @@ static void add_out(struct request *r, const struct engine_token *token)
     r->out[r->out_count++] = *token;
 }
 
+/* The token's text is part of what the grammar describes now. The mask allowed it, so it fits. */
+static int match_token(struct engine *engine, struct request *r, int id)
+{
+    size_t n;
+    const char *text = engine_vocabulary_text(engine->vocabulary, id, &n);
+    return !r->matcher || (!engine_matcher_take(r->matcher, text, n, NULL) && engine_matcher_can_go_on(r->matcher));
+}
+
 static void accept_token(struct engine *engine, struct request *r, const struct engine_token *token)
 {
-    if (!r->ignore_end && engine_vocabulary_ends(engine->vocabulary, token->id)) {
+    if (token->id < 0 || (!r->ignore_end && engine_vocabulary_ends(engine->vocabulary, token->id))) {
         finish(engine, r, ENGINE_END_TOKEN);
         return;
     }
@@ -508,8 +579,11 @@ static void accept_token(struct engine *engine, struct request *r, const struct 
     size_t old = r->text.length;
     if (r->stop_count)
         engine_vocabulary_detokenize(engine->vocabulary, &token->id, 1, 0, &r->text);
+    int more = match_token(engine, r, token->id);
     if (r->stop_count && stopped(r, old))
         finish(engine, r, ENGINE_END_STOP);
+    else if (!more)
+        finish(engine, r, ENGINE_END_TOKEN);
     else if (r->out_count == r->max_tokens)
         finish(engine, r, ENGINE_END_LENGTH);
     else if (r->tokens.count == engine->info.context)

@@ -6,6 +6,7 @@
 #include "engine/forward.h"
 #include "engine/kv.h"
 #include "engine/model.h"
+#include "engine/trie.h"
 #include "engine/vocabulary.h"
 
 struct engine_schedule;
@@ -16,6 +17,7 @@ struct engine {
     char *path, *name;
     struct engine_file *file;
     struct engine_vocabulary *vocabulary;
+    struct engine_trie_holder *trie; /* of the vocabulary, for grammars */
     const struct kernel_set *set;
     struct kernel_pool *pool;
     struct engine_model *model;

@@ -1,15 +1,18 @@
-/* Prompts: texts with {placeholders}, checked when the task is read, filled when a request is made. */
+/* Prompts and grammars: texts with {placeholders}, checked when the task is read, filled when a request is made. */
 #include "search/schema.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum word { PROBLEM, NUMBERS, STATE, TARGET, PATH, LAST, STEP, STEPS, CANDIDATES, NUMBER, WORDS };
-static const char *const words[WORDS] = {"problem", "numbers", "state", "target", "path", "last", "step", "steps", "candidates", "number"};
+enum word { PROBLEM, NUMBERS, STATE, TARGET, PATH, LAST, STEP, STEPS, CANDIDATES, NUMBER, LEFT, OTHERS, MOVES, WORDS };
+static const char *const words[WORDS] = {"problem", "numbers", "state",      "target", "path", "last",   "step",
+                                         "steps",   "candidates", "number", "left", "others", "moves"};
 
 /* Which placeholders mean something where. */
+enum { GROW = 1 << PROBLEM | 1 << NUMBERS | 1 << STATE | 1 << TARGET | 1 << PATH | 1 << LAST | 1 << STEP | 1 << STEPS };
 static const unsigned known[] = {
-    [SEARCH_PLACE_GROW] = 1 << PROBLEM | 1 << NUMBERS | 1 << STATE | 1 << TARGET | 1 << PATH | 1 << LAST | 1 << STEP | 1 << STEPS,
+    [SEARCH_PLACE_GROW] = GROW,
+    [SEARCH_PLACE_GRAMMAR] = GROW | 1 << LEFT | 1 << OTHERS | 1 << MOVES,
     [SEARCH_PLACE_VOTE] = 1 << PROBLEM | 1 << NUMBERS | 1 << TARGET | 1 << STEP | 1 << STEPS | 1 << CANDIDATES,
     [SEARCH_PLACE_CANDIDATE] = 1 << NUMBER | 1 << STATE | 1 << PATH | 1 << LAST,
 };
@@ -49,10 +52,11 @@ static int next_piece(const char **p, struct piece *out)
 
 static int is_known(const struct search_task *task, enum search_place place, int word)
 {
-    int there = word == STATE     ? task->verifier >= SEARCH_VERIFIER_ARITHMETIC || task->numbers
-                : word == NUMBERS ? task->count_high > 0
-                : word == TARGET  ? task->numbers
-                                  : 1;
+    int there = word == STATE                      ? task->verifier >= SEARCH_VERIFIER_ARITHMETIC || task->numbers
+                : word == NUMBERS || word == LEFT  ? task->count_high > 0
+                : word == TARGET                   ? task->numbers
+                : word == OTHERS || word == MOVES  ? task->verifier == SEARCH_VERIFIER_ARITHMETIC
+                                                   : 1;
     return known[place] >> word & 1 && there;
 }
 
@@ -85,9 +89,15 @@ struct filling {
     const struct search_path *candidates;
     int candidate_count;
     int number;                     /* of the candidate being listed */
+    int grammar;                    /* words are written as they stand inside a literal */
 };
 
 static void fill(struct string *out, const char *text, const struct filling *f);
+
+static const char *state_of(const struct search_path *path)
+{
+    return path->state ? path->state : path->problem->state ? path->problem->state : "";
+}
 
 static void fill_word(struct string *out, int word, const struct filling *f)
 {
@@ -100,7 +110,7 @@ static void fill_word(struct string *out, int word, const struct filling *f)
         string_add(out, path->problem->state ? path->problem->state : "");
         break;
     case STATE:
-        string_add(out, path->state ? path->state : path->problem->state ? path->problem->state : "");
+        string_add(out, state_of(path));
         break;
     case TARGET:
         string_add(out, path->problem->target ? path->problem->target : "");
@@ -127,15 +137,89 @@ static void fill_word(struct string *out, int word, const struct filling *f)
     }
 }
 
+/* --- in grammars ------------------------------------------------------------------------------------------------- */
+
+/* As it is written between quotes in GBNF. */
+static void escape(struct string *out, const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (strchr("\"\\[]", c))
+            string_addf(out, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            string_addf(out, "\\x%02X", c);
+        else
+            string_append(out, text + i, 1);
+    }
+}
+
+/* The parts of a text, cut at any of `marks`, as alternatives in parentheses, each once. */
+static void add_alternatives(struct string *out, const char *text, const char *marks)
+{
+    int count = 0;
+    string_add(out, "(");
+    for (const char *p = text + strspn(text, marks), *next; *p; p = next + strspn(next, marks)) {
+        size_t n = strcspn(p, marks), length;
+        int seen = 0;
+        next = p + n;
+        for (const char *q = text + strspn(text, marks); q < p && !seen; q += length + strspn(q + length, marks)) {
+            length = strcspn(q, marks);
+            seen = length == n && !memcmp(q, p, n);
+        }
+        if (seen)
+            continue;
+        string_add(out, count++ ? " | \"" : "\"");
+        escape(out, p, n);
+        string_add(out, "\"");
+    }
+    string_add(out, count ? ")" : "\"\")");
+}
+
+static int count_words(const char *text)
+{
+    int count = 0;
+    for (text += strspn(text, " "); *text; text += strspn(text, " "), count++)
+        text += strcspn(text, " ");
+    return count;
+}
+
+static void fill_grammar_word(struct string *out, int word, const struct filling *f)
+{
+    const char *state = state_of(f->path);
+    struct string plain = {0};
+    if (word == LEFT) {
+        add_alternatives(out, state, " ");
+    } else if (word == OTHERS) {
+        int count = count_words(state);
+        string_addf(out, "%d", count > 2 ? count - 2 : 0);
+    } else if (word == MOVES) {
+        char *moves = search_step_moves(state);
+        add_alternatives(out, moves, "\n");
+        free(moves);
+    } else {
+        fill_word(&plain, word, f);
+        escape(out, string_text(&plain), plain.length);
+        string_free(&plain);
+    }
+}
+
+/* --- texts ------------------------------------------------------------------------------------------------------- */
+
+static void fill_piece(struct string *out, const struct piece *piece, const struct filling *f)
+{
+    if (piece->word < 0)
+        string_append(out, piece->text, piece->length);
+    else if (f->grammar)
+        fill_grammar_word(out, piece->word, f);
+    else
+        fill_word(out, piece->word, f);
+}
+
 static void fill(struct string *out, const char *text, const struct filling *f)
 {
     struct piece piece;
-    while (next_piece(&text, &piece) > 0) {
-        if (piece.word < 0)
-            string_append(out, piece.text, piece.length);
-        else
-            fill_word(out, piece.word, f);
-    }
+    while (next_piece(&text, &piece) > 0)
+        fill_piece(out, &piece, f);
 }
 
 /* One number is left: what is asked for is the answer, not another step. */
@@ -143,6 +227,52 @@ static int is_finishing(const struct search_task *task, const struct search_path
 {
     const char *state = path->state ? path->state : path->problem->state;
     return task->numbers && state && *state && !strchr(state, ' ');
+}
+
+char *search_task_grammar(const struct search_task *task, enum search_purpose purpose, const struct search_path *path)
+{
+    const char *text = task->sections[purpose].grammar;
+    struct string out = {0};
+    if (!text || is_finishing(task, path))
+        return NULL;
+    string_add(&out, "");
+    fill(&out, text, &(struct filling){.task = task, .path = path, .grammar = 1});
+    return out.text;
+}
+
+/* Filled from a problem that is made up, with as many numbers as there may be; what is wrong is shown where it stands in
+ * the file, or at the placeholder that brought it. */
+int search_grammar_check(const struct search_task *task, const struct search_yaml *node, struct error *e)
+{
+    struct string numbers = {0}, out = {0};
+    int status = search_prompt_check(task, SEARCH_PLACE_GRAMMAR, node, e);
+    if (status)
+        return status;
+    for (int i = 1; i <= task->count_high; i++)
+        string_addf(&numbers, "%s%d", i > 1 ? " " : "", i);
+    string_add(&numbers, task->count_high ? "" : "1");
+    struct search_problem problem = {.text = numbers.text, .state = numbers.text, .target = numbers.text};
+    struct search_path path = {.problem = &problem, .state = numbers.text};
+    struct filling f = {.task = task, .path = &path, .grammar = 1};
+    struct error why;
+    struct piece piece;
+    const char *p = node->text;
+    size_t offset, at;
+    fill(&out, node->text, &f);
+    if (engine_grammar_check(string_text(&out), &offset, &why)) {
+        string_clear(&out);
+        at = node->length; /* something is missing at its end */
+        while (out.length <= offset && next_piece(&p, &piece) > 0) {
+            size_t before = out.length;
+            fill_piece(&out, &piece, &f);
+            if (out.length > offset)
+                at = (size_t)(piece.text - node->text) + (piece.word < 0 ? offset - before : 0);
+        }
+        status = search_yaml_error_at(node, at, e, "not a grammar: %s", why.message);
+    }
+    string_free(&out);
+    string_free(&numbers);
+    return status;
 }
 
 int search_task_messages(const struct search_task *task, enum search_purpose purpose, const struct search_path *path,

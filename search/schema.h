@@ -32,6 +32,7 @@ struct search_prompt {
 
 struct search_section { /* a purpose that has a prompt */
     struct search_prompt messages, finish; /* finish: instead, once one number is left */
+    char *grammar; /* of thoughts, with {placeholders}, or NULL */
     char **stops;
     int stop_count;
     int max_tokens;
@@ -96,8 +97,10 @@ int search_knights_parse(const struct search_task *task, const char *text, struc
 
 /* --- prompt.c */
 /* OK when every {placeholder} of the text is one that is known there; else an error at the brace. */
-enum search_place { SEARCH_PLACE_GROW, SEARCH_PLACE_VOTE, SEARCH_PLACE_CANDIDATE };
+enum search_place { SEARCH_PLACE_GROW, SEARCH_PLACE_VOTE, SEARCH_PLACE_CANDIDATE, SEARCH_PLACE_GRAMMAR };
 int search_prompt_check(const struct search_task *task, enum search_place place, const struct search_yaml *node, struct error *e);
+/* The same of a grammar, which must also be one when it is filled. */
+int search_grammar_check(const struct search_task *task, const struct search_yaml *node, struct error *e);
 
 /* --- answer.c */
 /* The number in a text: $1,234.50 or -3 1/2, the first or the last; 0 when there is none. */

@@ -9,6 +9,7 @@
  *   steps                     the greatest depth
  *   sampling                  temperature, top_k, top_p, min_p, repetition_penalty
  *   sample propose value vote each: messages, finish (instead of messages once one number is left), stops, max_tokens;
+ *                             sample and propose also: grammar (GBNF, with placeholders: what --grammar holds thoughts to);
  *                             value also: labels {word: weight}, unreadable (weight), pattern;
  *                             vote also: pattern, candidate (how one is listed)
  *   thought                   pattern: which lines of a proposal or a sample are thoughts
@@ -217,7 +218,7 @@ static int read_words(const struct search_yaml *map, struct search_section *out,
 
 static int read_section(struct search_task *task, enum search_purpose purpose, const struct search_yaml *root, struct error *e)
 {
-    static const char *const grow[] = {"messages", "finish", "stops", "max_tokens", NULL};
+    static const char *const grow[] = {"messages", "finish", "stops", "max_tokens", "grammar", NULL};
     static const char *const value[] = {"messages", "finish", "stops", "max_tokens", "labels", "unreadable", "pattern", NULL};
     static const char *const vote[] = {"messages", "stops", "max_tokens", "candidate", "pattern", NULL};
     static const char *const words[] = {"messages", "finish", "words", NULL};
@@ -237,6 +238,9 @@ static int read_section(struct search_task *task, enum search_purpose purpose, c
     if ((node = search_yaml_get(map, "finish")) && (status = read_prompt(task, place, node, &section->finish, e)))
         return status;
     if ((node = search_yaml_get(map, "stops")) && (status = read_stops(node, section, e)))
+        return status;
+    if ((node = search_yaml_get(map, "grammar")) && ((status = optional_text(map, "grammar", &section->grammar, e)) ||
+                                                     (status = search_grammar_check(task, node, e))))
         return status;
     if (purpose == SEARCH_VALUE) {
         if ((status = search_yaml_need(map, "labels", &node, e)) || (status = read_labels(node, task, e)) ||
@@ -549,6 +553,7 @@ void search_task_close(struct search_task *task)
         struct search_section *s = &task->sections[i];
         free_prompt(&s->messages);
         free_prompt(&s->finish);
+        free(s->grammar);
         for (int k = 0; k < s->stop_count; k++)
             free(s->stops[k]);
         free(s->stops);

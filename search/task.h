@@ -39,6 +39,9 @@ int search_task_has(const struct search_task *task, enum search_purpose purpose)
 const char *const *search_task_words(const struct search_task *task, enum search_purpose purpose);
 /* The greatest weight of a value label. */
 double search_task_most(const struct search_task *task);
+/* The grammar (GBNF) of what is asked for at this path, filled from its state; malloc'ed. NULL where the task gives none, and once one
+ * number is left: what follows then is an answer, not a step. */
+char *search_task_grammar(const struct search_task *task, enum search_purpose purpose, const struct search_path *path);
 /* 1: thoughts are appended to one growing assistant turn (ask, math-word); 0: each prompt is made anew from the state (game24) */
 int search_task_continues(const struct search_task *task);
 
@@ -68,6 +71,9 @@ void search_verdict_free(struct search_verdict *v);
 /* The numbers that the operation of a step leaves, whatever the step itself says of them: "12 / 5 = 2.5 (left: 2.5)" after 5 10 12 leaves
  * 12/5 10. malloc'ed; NULL when it is not an operation on numbers that are there. */
 char *search_step_meant(const char *state, const char *thought);
+
+/* Every legal step of arithmetic from these numbers, one a line, as the verifier reads them: "4 + 5 = 9 (left: 6 9 10)". malloc'ed. */
+char *search_step_moves(const char *state);
 
 /* Value: the label of a completion (owned by the task) and its weight, or NULL: unreadable (weight: what the task says for it).
  * Vote: the candidate's number 1..candidates, or 0: unreadable. */

@@ -299,6 +299,42 @@ char *search_step_meant(const char *state, const char *thought)
     return numbers_text(&there);
 }
 
+char *search_step_moves(const char *state)
+{
+    static const char operators[] = "+-*/";
+    struct string out = {0};
+    struct numbers there;
+    string_add(&out, "");
+    if (!read_numbers((struct span){state, strlen(state)}, &there))
+        return out.text;
+    sort(&there);
+    const struct search_rational *list = there.list;
+    for (int i = 0; i < there.count; i++)
+        for (int j = 0; j < there.count; j++) {
+            /* of equal numbers the first, and the one after it as the other operand */
+            if (i == j || (i && !search_rational_compare(list[i - 1], list[i])) ||
+                (j && j - 1 != i && !search_rational_compare(list[j - 1], list[j])))
+                continue;
+            for (const char *op = operators; *op; op++) {
+                struct search_rational value;
+                if (search_rational_do(list[i], *op, list[j], &value))
+                    continue;
+                struct numbers after = there;
+                remove_at(&after, i > j ? i : j);
+                remove_at(&after, i > j ? j : i);
+                after.list[after.count++] = value;
+                sort(&after);
+                char *a = number_text(list[i], 0), *b = number_text(list[j], 0), *is = number_text(value, 0), *left = numbers_text(&after);
+                string_addf(&out, "%s%s %c %s = %s (left: %s)", out.length ? "\n" : "", a, *op, b, is, left);
+                free(a);
+                free(b);
+                free(is);
+                free(left);
+            }
+        }
+    return out.text;
+}
+
 /* --- answers of arithmetic --------------------------------------------------------------------------------------- */
 
 static struct search_rational target_of(const struct search_path *path)

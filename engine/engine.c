@@ -1,3 +1,4 @@
+#include "engine/grammar.h"
 #include "engine/state.h"
 
 #include <stdlib.h>
@@ -230,4 +231,11 @@ int engine_token_ends(const struct engine *engine, int id)
 void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, struct engine_tokens *out)
 {
     engine_vocabulary_chat(engine->vocabulary, messages, n, out);
+}
+
+/* --- grammars ---------------------------------------------------------------------------------------------------- */
+
+int engine_grammar_compile(struct engine_grammar **out, const struct engine *engine, const char *text, struct error *e)
+{
+    return engine_grammar_create(out, engine_trie_get(engine->trie), text, e);
 }

@@ -163,10 +163,10 @@ void engine_result_free(struct engine_result *result);
 /* Queue a request; *id is unique in this engine and ascending. ERROR_INPUT when the prompt does not fit the context
  * (says both lengths) or names a token that is not there, or when its last grammar_past tokens do not fit the grammar. */
 int engine_submit(struct engine *engine, const struct engine_request *request, int *id, struct error *e);
-/* (A grammar may come to allow no token that this vocabulary has, or too many readings of one text: the step then fails and names the
- * request, whose result is ENGINE_END_CANCELLED; the others go on with the next step.)
- * One forward pass over everything that can go on: prompts in order of submission (at most ENGINE_PROMPT_ROWS rows a pass),
- * and one token of each live branch. *live = requests not finished. Returns OK with *live == 0 when there is nothing to do. */
+/* One forward pass over everything that can go on: prompts in order of submission (at most ENGINE_PROMPT_ROWS rows a pass),
+ * and one token of each live branch. *live = requests not finished. Returns OK with *live == 0 when there is nothing to do.
+ * ERROR_INPUT when a grammar comes to allow no token of this vocabulary, or to too many readings of one text: that request ends as
+ * ENGINE_END_CANCELLED, the others go on with the next call. */
 int engine_step(struct engine *engine, int *live, struct error *e);
 #define ENGINE_PROMPT_ROWS 128
 /* 1 and *out (free it with engine_result_free) when a request has ended, in order of ending; 0 when none is waiting. */

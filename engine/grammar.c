@@ -1,5 +1,4 @@
 #include "engine/grammar.h"
-#include "engine/state.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -509,7 +508,7 @@ int engine_grammar_check(const char *text, size_t *offset, struct error *e)
     return code;
 }
 
-int engine_grammar_compile(struct engine_grammar **out, const struct engine *engine, const char *text, struct error *e)
+int engine_grammar_create(struct engine_grammar **out, const struct engine_trie *trie, const char *text, struct error *e)
 {
     struct engine_grammar g;
     struct error what;
@@ -522,7 +521,7 @@ int engine_grammar_compile(struct engine_grammar **out, const struct engine *eng
         }
         return error_set(e, code, "grammar:%d:%d: %s", line, column, what.message);
     }
-    g.trie = engine_trie_get(engine->trie);
+    g.trie = trie;
     *out = xmalloc(sizeof **out);
     **out = g;
     return OK;

@@ -57,6 +57,8 @@ struct engine_grammar {
  * what, without the place. What *out holds is freed by engine_grammar_clear. */
 int engine_grammar_parse(struct engine_grammar *out, const char *text, size_t *offset, struct error *e);
 void engine_grammar_clear(struct engine_grammar *g);
+/* As engine_grammar_compile, which calls it; the trie must outlive it. */
+int engine_grammar_create(struct engine_grammar **out, const struct engine_trie *trie, const char *text, struct error *e);
 
 /* --- matching ---------------------------------------------------------------------------------------------------- */
 

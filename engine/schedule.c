@@ -506,6 +506,7 @@ static void sample_task(void *argument, int i)
     const struct request *r = c->request;
     const uint64_t *mask;
     int allowed;
+    struct error why;
     float *logits = s->logits + (size_t)i * (size_t)s->vocabulary;
     if (c->next >= 0) {
         c->failed = engine_measure(logits, s->vocabulary, c->next, &c->token, &s->errors[i]);
@@ -518,7 +519,9 @@ static void sample_task(void *argument, int i)
     if (!r->matcher)
         c->failed = engine_sample(logits, s->vocabulary, &r->sampling, recent_ids, recent, draw, scratch, &c->token,
                                   &s->errors[i]);
-    else if (!(c->failed = engine_matcher_mask(r->matcher, &mask, &allowed, &s->errors[i])))
+    else if ((c->failed = engine_matcher_mask(r->matcher, &mask, &allowed, &why)))
+        error_set(&s->errors[i], why.code, "request %d: %s", r->id, why.message);
+    else
         c->failed = allowed ? engine_sample_masked(logits, s->vocabulary, mask, &r->sampling, recent_ids, recent, draw,
                                                    scratch, &c->token, &s->errors[i])
                             : nothing_allowed(r, &c->token, &s->errors[i]);

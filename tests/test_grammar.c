@@ -849,6 +849,67 @@ static void test_nothing_allowed(void **state)
     engine_close(engine);
 }
 
+/* Where the text may end and the model has no token to say so, it ends. */
+static void test_end_without_a_token(void **state)
+{
+    (void)state;
+    struct engine *engine = open_without("Z", 1);
+    struct engine_grammar *g = compile(engine, "root ::= \"a\" \"Z\"?");
+    struct engine_request q = request(10, 30, 0);
+    q.grammar = g;
+    struct engine_result r = result_of(engine, &q);
+    assert_int_equal(r.ending, ENGINE_END_TOKEN);
+    assert_int_equal(r.count, 1);
+    engine_result_free(&r);
+    engine_grammar_free(g);
+    engine_close(engine);
+}
+
+/* 2^n readings end the request, and name it; the others go on. */
+static void test_ambiguous_request(void **state)
+{
+    (void)state;
+    struct engine *engine = open_with((struct engine_options){.threads = 2});
+    struct engine_grammar *bad = compile(engine, "root ::= s\ns ::= \"a\" s \"b\" | \"a\" s \"c\" | \"x\""),
+                          *fine = compile(engine, "root ::= [a-z]{30}");
+    struct engine_tokens t = {0};
+    struct engine_request q = request(10, 60, 0);
+    struct engine_result r;
+    struct error e;
+    int first, second, live = 1, errors = 0;
+    engine_tokens_append(&t, prompt, 10);
+    engine_tokenize(engine, "aaaaaaaaaaaaaaaaaaaa", 20, 0, &t);
+    assert_int_equal(t.count, 30);
+    q.prompt = t.ids;
+    q.grammar = bad;
+    for (q.grammar_past = 20; q.grammar_past > 8; q.grammar_past--) { /* one letter less than too many */
+        q.prompt_count = 10 + q.grammar_past;
+        if (!engine_submit(engine, &q, &first, &e))
+            break;
+        assert_non_null(strstr(e.message, "too ambiguous"));
+    }
+    assert_true(q.grammar_past > 8 && q.grammar_past < 20);
+    q.grammar_past = 0;
+    q.grammar = fine;
+    assert_int_equal(engine_submit(engine, &q, &second, &e), OK);
+    while (live)
+        if (engine_step(engine, &live, &e)) {
+            errors++;
+            assert_int_equal(e.code, ERROR_INPUT);
+            assert_non_null(strstr(e.message, "request 0: the grammar is too ambiguous"));
+        }
+    assert_int_equal(errors, 1);
+    for (int i = 0; i < 2; i++) {
+        assert_true(engine_result(engine, &r));
+        assert_int_equal(r.ending, r.id == first ? ENGINE_END_CANCELLED : ENGINE_END_TOKEN);
+        engine_result_free(&r);
+    }
+    engine_tokens_free(&t);
+    engine_grammar_free(bad);
+    engine_grammar_free(fine);
+    engine_close(engine);
+}
+
 int main(void)
 {
     vocabulary = open_vocabulary();
@@ -858,7 +919,7 @@ int main(void)
         cmocka_unit_test(test_refused),       cmocka_unit_test(test_verdicts),    cmocka_unit_test(test_masks),
         cmocka_unit_test(test_forgetting),    cmocka_unit_test(test_too_ambiguous), cmocka_unit_test(test_masked_draw),
         cmocka_unit_test(test_generations),   cmocka_unit_test(test_cut_and_draw), cmocka_unit_test(test_past),
-        cmocka_unit_test(test_nothing_allowed),
+        cmocka_unit_test(test_nothing_allowed), cmocka_unit_test(test_end_without_a_token), cmocka_unit_test(test_ambiguous_request),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     engine_close(vocabulary);

@@ -16,7 +16,7 @@ struct frame {
 struct state {
     int first, count; /* in lists: frames, ascending */
     int can_end;
-    int mask;         /* in masks; -1: not made */
+    int mask; /* in masks; -1: not made */
 };
 enum { DEAD = 0, UNKNOWN = -1 };
 
@@ -263,8 +263,11 @@ static void free_memory(struct engine_matcher *m)
 {
     for (int i = 0; i < m->mask_count; i++)
         free(m->masks[i].bits);
-    void *all[] = {m->frames, m->frame_table.slots, m->states, m->state_table.slots, m->lists,
-                   m->next,   m->masks,             m->queue,  m->seen,              m->walk};
+    void *all[] = {m->frames, m->frame_table.slots,
+                   m->states, m->state_table.slots,
+                   m->lists,  m->next,
+                   m->masks,  m->queue,
+                   m->seen,   m->walk};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
@@ -354,10 +357,11 @@ void engine_matcher_free(struct engine_matcher *m)
 static int too_many(struct engine_matcher *m, struct error *e)
 {
     m->too_many = 0;
-    return error_set(e, ERROR_INPUT,
-                     "the grammar is too ambiguous: there are more than %d ways to read the text so far; make it say the same "
-                     "with fewer alternatives that begin alike",
-                     ENGINE_GRAMMAR_STACKS);
+    return error_set(
+        e, ERROR_INPUT,
+        "the grammar is too ambiguous: there are more than %d ways to read the text so far; make it say the same "
+        "with fewer alternatives that begin alike",
+        ENGINE_GRAMMAR_STACKS);
 }
 
 int engine_matcher_take(struct engine_matcher *m, const char *bytes, size_t n, struct error *e)
@@ -373,7 +377,8 @@ int engine_matcher_take(struct engine_matcher *m, const char *bytes, size_t n, s
             return too_many(m, e);
         if (state == DEAD) {
             int most = n - i < 40 ? (int)(n - i) : 40;
-            return error_set(e, ERROR_INPUT, "the grammar does not allow `%.*s` after byte %zu of this text", most, bytes + i, i);
+            return error_set(e, ERROR_INPUT, "the grammar does not allow `%.*s` after byte %zu of this text", most,
+                             bytes + i, i);
         }
     }
     m->now = state;
@@ -484,7 +489,7 @@ void engine_matcher_expected(const struct engine_matcher *m, struct string *out)
 /* --- grammars ---------------------------------------------------------------------------------------------------- */
 
 /* Read it, and see that a text can begin. */
-static int read(struct engine_grammar *g, const char *text, size_t *offset, struct error *e)
+static int read_grammar(struct engine_grammar *g, const char *text, size_t *offset, struct error *e)
 {
     int code = engine_grammar_parse(g, text, offset, e);
     if (code)
@@ -502,18 +507,19 @@ int engine_grammar_check(const char *text, size_t *offset, struct error *e)
 {
     struct engine_grammar g;
     size_t nowhere;
-    int code = read(&g, text, offset ? offset : &nowhere, e);
+    int code = read_grammar(&g, text, offset ? offset : &nowhere, e);
     if (!code)
         engine_grammar_clear(&g);
     return code;
 }
 
-int engine_grammar_create(struct engine_grammar **out, const struct engine_trie *trie, const char *text, struct error *e)
+int engine_grammar_create(struct engine_grammar **out, const struct engine_trie *trie, const char *text,
+                          struct error *e)
 {
     struct engine_grammar g;
     struct error what;
     size_t offset;
-    int line = 1, column = 1, code = read(&g, text, &offset, &what);
+    int line = 1, column = 1, code = read_grammar(&g, text, &offset, &what);
     if (code) {
         for (size_t i = 0; i < offset; i++) {
             line += text[i] == '\n';

@@ -26,15 +26,15 @@ enum item_kind { CLASS, RULE, SEQUENCE, CHOICE, REPEAT };
 struct item {
     enum item_kind kind;
     size_t at;
-    int first, count;  /* CLASS: ranges; RULE: first is the rule */
-    int low, high;     /* REPEAT: high -1: without end */
-    int last, before;  /* SEQUENCE, CHOICE, REPEAT: their last item; in a list: the item before this one; -1: none */
+    int first, count; /* CLASS: ranges; RULE: first is the rule */
+    int low, high;    /* REPEAT: high -1: without end */
+    int last, before; /* SEQUENCE, CHOICE, REPEAT: their last item; in a list: the item before this one; -1: none */
 };
 
 struct rule {
     size_t name, length; /* in the text */
     size_t used, defined;
-    int body;            /* -1: used, but not defined so far */
+    int body; /* -1: used, but not defined so far */
 };
 
 struct reader {
@@ -48,7 +48,7 @@ struct reader {
     int rule_count, rule_capacity;
     int *slots; /* of the rules by name: rule + 1; 0: free */
     int depth, work, failed;
-    size_t at; /* the repetition being unfolded */
+    size_t at;                          /* the repetition being unfolded */
     struct engine_grammar_edge *firsts; /* of the class being written */
     int first_count, first_capacity;
     int class_node; /* the first of its other nodes */
@@ -58,7 +58,8 @@ struct reader {
 
 enum { SLOTS = 4 * ENGINE_GRAMMAR_RULES };
 
-#define FAIL(r, place, ...) ((r)->failed = 1, *(r)->offset = (size_t)((place) - (r)->text), error_set((r)->e, ERROR_INPUT, __VA_ARGS__))
+#define FAIL(r, place, ...)                                                                                            \
+    ((r)->failed = 1, *(r)->offset = (size_t)((place) - (r)->text), error_set((r)->e, ERROR_INPUT, __VA_ARGS__))
 
 /* --- characters -------------------------------------------------------------------------------------------------- */
 
@@ -296,8 +297,11 @@ static int read_name(struct reader *r, int *out)
 {
     const char *start = r->p;
     if (begins_rule(r))
-        return FAIL(r, start, r->depth ? "a rule begins inside parentheses; close those of the rule before"
-                                       : "a rule begins where the one before goes on, after ::= or |; an empty alternative is written \"\"");
+        return FAIL(
+            r, start,
+            r->depth
+                ? "a rule begins inside parentheses; close those of the rule before"
+                : "a rule begins where the one before goes on, after ::= or |; an empty alternative is written \"\"");
     while (r->p < r->end && is_name(*r->p))
         r->p++;
     int rule = rule_of(r, start, (size_t)(r->p - start));
@@ -455,8 +459,9 @@ static int read_rule(struct reader *r)
         r->p++;
     size_t n = (size_t)(r->p - start);
     if (!n)
-        return FAIL(r, start, *start == '|' ? "a rule ends with its line; to go on put the | at the end of the line"
-                                            : "expected a rule, as in root ::= \"yes\" | \"no\"");
+        return FAIL(r, start,
+                    *start == '|' ? "a rule ends with its line; to go on put the | at the end of the line"
+                                  : "expected a rule, as in root ::= \"yes\" | \"no\"");
     skip(r, 0);
     if (r->end - r->p < 3 || memcmp(r->p, "::=", 3))
         return FAIL(r, r->p, "expected ::= after the rule's name `%.*s`", shown(n), start);
@@ -504,7 +509,8 @@ static int add_node(struct reader *r, struct engine_grammar_node node)
     if (r->failed)
         return 0;
     if (g->node_count == ENGINE_GRAMMAR_NODES) {
-        FAIL(r, r->text + r->at, "the grammar is too large: what it repeats comes to more than %d parts here; make its repetitions smaller",
+        FAIL(r, r->text + r->at,
+             "the grammar is too large: what it repeats comes to more than %d parts here; make its repetitions smaller",
              ENGINE_GRAMMAR_NODES);
         return 0;
     }
@@ -663,8 +669,8 @@ static int write_all(struct reader *r)
 
 /* --- what must not be -------------------------------------------------------------------------------------------- */
 
-/* Which nodes can reach their rule's end: taking bytes, or (bytes == 0) without one. A SPLIT needs one of its ways, a CALL
- * both its rule and what follows; what is found is handed back along the edges, each once. */
+/* Which nodes can reach their rule's end: taking bytes, or (bytes == 0) without one. A SPLIT needs one of its ways, a
+ * CALL both its rule and what follows; what is found is handed back along the edges, each once. */
 static char *find_ends(const struct engine_grammar *g, int bytes)
 {
     int n = g->node_count, *first = xcalloc((size_t)n + 2, sizeof *first), waiting = 0;
@@ -714,11 +720,11 @@ static char *find_ends(const struct engine_grammar *g, int bytes)
 /* A search for a rule that comes to itself before any byte. */
 struct recursion {
     struct reader *r;
-    const char *empty;  /* nodes that can end without a byte */
-    char *seen;         /* nodes */
-    char *state;        /* rules: 1 on the way, 2 done */
-    int *path, length;  /* rules on the way */
-    int *stack;         /* nodes to look at, of all rules on the way */
+    const char *empty; /* nodes that can end without a byte */
+    char *seen;        /* nodes */
+    char *state;       /* rules: 1 on the way, 2 done */
+    int *path, length; /* rules on the way */
+    int *stack;        /* nodes to look at, of all rules on the way */
     int stacked, stack_capacity;
 };
 
@@ -743,7 +749,8 @@ static int refuse_recursion(struct recursion *s, int rule)
     if (s->length > from + 6)
         string_add(&way, "..., ");
     const struct rule *at = &r->rules[rule];
-    FAIL(r, r->text + at->defined, "left recursion: the rule `%.*s` comes to itself before any character (%s%.*s); repeat with * or + instead",
+    FAIL(r, r->text + at->defined,
+         "left recursion: the rule `%.*s` comes to itself before any character (%s%.*s); repeat with * or + instead",
          shown(at->length), r->text + at->name, string_text(&way), shown(at->length), r->text + at->name);
     string_free(&way);
     return ERROR_INPUT;

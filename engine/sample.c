@@ -135,7 +135,8 @@ static int find_top(const float *x, int n, struct engine_choice top[ENGINE_TOP])
     return count;
 }
 
-/* top with its logprobs, *sum of the weights, and *shift, what is subtracted from a logit to make it a log-probability. */
+/* top with its logprobs, the *sum of all weights, and *shift, what is subtracted from a logit to make it a
+ * log-probability. */
 static int raw_softmax(const float *logits, int n, struct engine_choice top[ENGINE_TOP], double *sum, double *shift,
                        struct error *e)
 {
@@ -319,8 +320,8 @@ static int draw_token(const float *logits, int n, float max, const struct engine
     return chosen;
 }
 
-/* Make what the mask leaves out impossible. Returns the sum of its weights: added up as weight_sum adds up all, so that it
- * is never more than that. */
+/* Make what the mask leaves out impossible. Returns the sum of its weights: added up as weight_sum adds up all, so that
+ * it is never more than that. */
 static double cut_out(float *x, int n, const uint64_t *mask, float max)
 {
     const ilanes bit = {1, 2, 4, 8, 16, 32, 64, 128};
@@ -383,8 +384,7 @@ __attribute__((target("avx2"), flatten)) static int measure_wide(const float *lo
     return measure(logits, n, id, out, e);
 }
 
-__attribute__((target("avx2"), flatten)) static int sample_wide(float *logits, int n,
-                                                                const uint64_t *mask,
+__attribute__((target("avx2"), flatten)) static int sample_wide(float *logits, int n, const uint64_t *mask,
                                                                 const struct engine_sampling *sampling,
                                                                 const int *recent, int recent_count, double draw,
                                                                 int *scratch, struct engine_token *out, struct error *e)

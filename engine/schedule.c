@@ -23,7 +23,7 @@ struct request {
     struct engine_tokens tokens;
     struct engine_token *out;
     int out_count, out_capacity;
-    struct string text; /* of out; kept only to look for stops */
+    struct string text;             /* of out; kept only to look for stops */
     struct engine_matcher *matcher; /* stands after out; NULL: no grammar */
     int branch, done, cached;
     int begun; /* cached is known */
@@ -213,7 +213,8 @@ static int check_request(const struct engine *engine, const struct engine_reques
     if (q->grammar && q->grammar->trie != engine_trie_get(engine->trie))
         return error_set(e, ERROR_INPUT, "the grammar was compiled for another model than %s", engine->path);
     if (q->grammar_past < 0 || q->grammar_past > (q->grammar ? q->prompt_count : 0))
-        return error_set(e, ERROR_INPUT, "%d tokens of the prompt are said to be part of what the grammar describes; expected 0 to %d",
+        return error_set(e, ERROR_INPUT,
+                         "%d tokens of the prompt are said to be part of what the grammar describes; expected 0 to %d",
                          q->grammar_past, q->grammar ? q->prompt_count : 0);
     return q->score ? OK : check_sampling(&q->sampling, e);
 }
@@ -484,7 +485,7 @@ static void build_pass(struct engine *engine)
     }
 }
 
-/* No token can come. Where the text may end, the vocabulary lacks a token that says so: it ends all the same (id -1). */
+/* No token can come. Where the text may end, only a token that says so is missing: it ends all the same (id -1). */
 static int nothing_allowed(const struct request *r, struct engine_token *out, struct error *e)
 {
     struct string expected = {0};
@@ -493,7 +494,9 @@ static int nothing_allowed(const struct request *r, struct engine_token *out, st
         return OK;
     }
     engine_matcher_expected(r->matcher, &expected);
-    error_set(e, ERROR_INPUT, "request %d: after %d tokens the grammar allows none that this model has; expected text that begins with %.300s",
+    error_set(e, ERROR_INPUT,
+              "request %d: after %d tokens the grammar allows none that this model has; expected text that begins with "
+              "%.300s",
               r->id, r->out_count, string_text(&expected));
     string_free(&expected);
     return ERROR_INPUT;

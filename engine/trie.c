@@ -74,9 +74,9 @@ static void build(struct engine_trie *t, const struct engine_vocabulary *v)
     for (int i = 0; i < n; i++) {
         size_t shared = i ? common(&texts[i - 1], &texts[i]) : 0;
         for (size_t d = shared; d < texts[i].length; d++)
-            add_node(t, &capacity,
-                     (struct engine_trie_node){
-                         .first = i, .depth = (int)d + 1, .byte = (unsigned char)texts[i].bytes[d]});
+            add_node(
+                t, &capacity,
+                (struct engine_trie_node){.first = i, .depth = (int)d + 1, .byte = (unsigned char)texts[i].bytes[d]});
         t->ids[i] = texts[i].id;
         if ((int)texts[i].length > t->deepest)
             t->deepest = (int)texts[i].length;

@@ -233,6 +233,8 @@ int search_fork(struct search *s, int node, int token, int id, struct error *e)
     int at = n->thought->thought.first + token;
     if (!is_alternative(&n->completion->completion.tokens[at], id))
         return error_set(e, ERROR_INPUT, "token %d of node %d has no alternative %d among its most probable", token, node, id);
+    if (n->completion->completion.tokens[at].cut > 0 && s->g.tree.session->session.grammar)
+        return error_set(e, ERROR_INPUT, "token %d of node %d was held to the grammar; fork there without it", token, node);
     const struct search_event *plan = NULL;
     for (int64_t i = n->completion->number; i >= 0 && !plan; i--)
         if (s->g.tree.events[i]->kind == SEARCH_EVENT_PLAN && s->g.tree.events[i]->step == n->completion->step)

@@ -140,6 +140,8 @@ static json_t *token(const struct engine_token *t, const struct engine *engine)
         json_array_append_new(top, choice);
     }
     set(o, "top", top);
+    if (t->cut > 0)
+        set(o, "cut", real(t->cut));
     return o;
 }
 

@@ -290,6 +290,7 @@ static struct engine_token get_token(struct reader *r, const json_t *o)
         token.top[i].id = (int)whole(r, json_array_get(choice, 0), "top", 0, INT_MAX);
         token.top[i].logprob = (float)real(r, json_array_get(choice, 1), "top");
     }
+    token.cut = has(o, "cut") ? (float)get_real(r, o, "cut") : 0;
     return token;
 }
 

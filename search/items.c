@@ -91,6 +91,16 @@ int search_item_prompt(const struct search_ground *g, const struct search_item *
     return code;
 }
 
+char *search_item_grammar(const struct search_ground *g, const struct search_item *item)
+{
+    if (!search_item_grows(item))
+        return NULL;
+    struct search_path path = path_to(g, item->nodes[0]);
+    char *text = search_task_grammar(g->task, item->purpose, &path);
+    path_free(&path);
+    return text;
+}
+
 void search_item_input(const struct search_ground *g, const struct search_item *item, struct string *out)
 {
     const struct search_event *thought = g->tree.nodes[item->nodes[0]].thought;

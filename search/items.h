@@ -33,6 +33,9 @@ struct search_event *search_item_ruled(const struct search_ground *g, int i, con
 int search_item_prompt(const struct search_ground *g, const struct search_item *item, struct engine_tokens *out,
                        struct error *e);
 
+/* The task's grammar for what an item grows, filled; malloc'ed, or NULL. */
+char *search_item_grammar(const struct search_ground *g, const struct search_item *item);
+
 /* The text of a completion's tokens as events hold it, malloc'ed; starts[count] gets the offset in it at which each
  * token begins. */
 char *search_completion_text(const struct engine *engine, const struct engine_token *tokens, int count, size_t *starts);

@@ -262,6 +262,7 @@ static int column(sqlite3_stmt *statement, int i, int type, int may_miss, struct
 /* The floats of a token beside its choices. A new one comes last: tokens that were written without it get 0 there. */
 static const size_t token_floats[] = {
     offsetof(struct engine_token, logprob),
+    offsetof(struct engine_token, cut),
 };
 enum { TOKEN_FLOATS = sizeof token_floats / sizeof *token_floats };
 

@@ -21,6 +21,7 @@ struct search_job { /* one sample of one item */
 struct search_work { /* one item of the plan in progress */
     struct engine_tokens prompt;       /* with what a fork begins with: the last `forced` of it */
     int forced;
+    struct engine_grammar *grammar;    /* that its completions are held to; or NULL */
     struct engine_tokens words[2];     /* judged by the probabilities of two words: these, a sample each */
     uint64_t hash;                     /* of the prompt */
     uint64_t first_sample;             /* how often this was asked before: no two requests share random numbers */

@@ -41,6 +41,7 @@ void search_work_drop(struct search *s)
     for (int i = 0; i < s->work_count; i++) {
         for (int k = 0; k < search_work_item(s, i)->samples; k++)
             take_back(s, i, k);
+        engine_grammar_free(s->work[i].grammar);
         engine_tokens_free(&s->work[i].prompt);
         engine_tokens_free(&s->work[i].words[0]);
         engine_tokens_free(&s->work[i].words[1]);
@@ -129,6 +130,10 @@ static int make_item(struct search *s, int i, struct error *e)
         engine_tokenize(search_item_engine(&s->g, item->purpose), words[k], strlen(words[k]), 0, &w->words[k]);
     append_fork(s, item, w);
     w->hash = hash_bytes(w->prompt.ids, (size_t)w->prompt.count * sizeof *w->prompt.ids);
+    char *grammar = !code && s->g.tree.session->session.grammar ? search_item_grammar(&s->g, item) : NULL;
+    if (grammar)
+        code = engine_grammar_compile(&w->grammar, s->g.engine, grammar, e);
+    free(grammar);
     return code;
 }
 
@@ -328,6 +333,8 @@ static int send_job(struct search *s, int i, int k, struct error *e)
         .sampling = session->sampling,
         .seed = session->seed,
         .stream = random_stream((uint64_t)item->nodes[0], item->purpose, w->first_sample + (uint64_t)k),
+        .grammar = w->grammar,
+        .grammar_past = w->grammar ? w->forced : 0,
         .score = word->count > 0,
         .score_from = w->prompt.count,
     };

@@ -72,7 +72,7 @@ static inline struct search_usage any_usage(struct dice *d)
 
 static inline struct engine_token any_token(struct dice *d)
 {
-    struct engine_token token = {.id = die(d, INT32_MAX), .logprob = any_float(d)};
+    struct engine_token token = {.id = die(d, INT32_MAX), .logprob = any_float(d), .cut = (float)(die(d, 3) / 4.0)};
     int choices = die(d, ENGINE_TOP + 1);
     for (int i = 0; i < ENGINE_TOP; i++) {
         token.top[i].id = i < choices ? die(d, 100000) : -1;

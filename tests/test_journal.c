@@ -308,6 +308,7 @@ static void test_layout(void **state)
             event->completion.tokens[t].top[i].id = -1;
     }
     event->completion.tokens[1].top[0] = (struct engine_choice){3, -2};
+    event->completion.tokens[1].cut = .25f;
     must(search_journal_append(j, 0, event, &e), &e);
     must(search_journal_commit(j, &e), &e);
     check_value(path, "PRAGMA journal_mode", "wal");
@@ -320,8 +321,9 @@ static void test_layout(void **state)
                 "{\"event\":\"completion\",\"number\":0,\"step\":-1,\"item\":0,\"sample\":0,\"prompt\":null,\"text\":\"9\\n\",\"ending\":\"token\","
                 "\"usage\":{\"tokens\":{\"prompt\":0,\"cached\":0,\"completion\":0},\"flops\":0.0},\"tokens\":[]}");
     check_value(path, "SELECT hex(prompt) FROM event", "0403020105000000");
-    /* layout 1, one float, one choice; 258, -1, no choice; 259, -1, 3 at -2 */
-    check_value(path, "SELECT hex(tokens) FROM event", "01010100" "02010000" "000080BF" "FFFFFFFF" "00000000" "03010000" "000080BF" "03000000" "000000C0");
+    /* layout 1, two floats, one choice; 258, -1, nothing cut, no choice; 259, -1, 0.25 cut, 3 at -2 */
+    check_value(path, "SELECT hex(tokens) FROM event", "01020100" "02010000" "000080BF" "00000000" "FFFFFFFF" "00000000"
+                "03010000" "000080BF" "0000803E" "03000000" "000000C0");
 }
 
 static void test_misuse(void **state)

@@ -79,6 +79,14 @@ void engine_chat(const struct engine *engine, const struct engine_message *messa
             engine_tokens_add(out, (unsigned char)*p);
 }
 
+int engine_grammar_compile(struct engine_grammar **out, const struct engine *engine, const char *text, struct error *e)
+{
+    (void)engine;
+    (void)text;
+    *out = NULL;
+    return error_set(e, ERROR_ENGINE, "the script has no grammars");
+}
+
 void engine_tokenize(const struct engine *engine, const char *text, size_t n, int special, struct engine_tokens *out)
 {
     (void)engine;

@@ -19,7 +19,9 @@ static const struct search_parameter parameters[] = {
 static int judge(const struct search_tree *tree, const struct search_parameters *p, const struct search_nodes *leaves,
                  struct search_plan *plan)
 {
-    if (p->value[JUDGE] == FINAL || p->value[EVALUATE] == SEARCH_VOTE - SEARCH_VALUE)
+    if (p->value[EVALUATE] == SEARCH_VOTE - SEARCH_VALUE)
+        return search_vote(tree, leaves, p->value[N_EVALUATE], plan);
+    if (p->value[JUDGE] == FINAL)
         return search_judge(tree, p->value[EVALUATE], leaves, p->value[N_EVALUATE], plan);
     struct search_nodes steps = {0};
     for (int i = 0; i < leaves->count; i++)

@@ -41,11 +41,10 @@ static void judge_each(const struct search_tree *tree, enum search_purpose judge
         plan->why = xasprintf("judge %d thought%s by %s", plan->count, s, judged_by(judge));
 }
 
-static void judge_all(const struct search_tree *tree, const struct search_nodes *candidates, int samples,
-                      struct search_plan *plan)
+/* Those that read alike have one place. */
+static struct search_nodes distinct_of(const struct search_tree *tree, const struct search_nodes *candidates)
 {
     struct search_nodes distinct = {0};
-    int voted = 1;
     for (int i = 0; i < candidates->count; i++) {
         int copy = 0;
         for (int k = 0; k < distinct.count && !copy; k++)
@@ -53,15 +52,44 @@ static void judge_all(const struct search_tree *tree, const struct search_nodes 
         if (!copy)
             search_nodes_add(&distinct, candidates->list[i]);
     }
+    return distinct;
+}
+
+static void add_vote(const struct search_nodes *among, int samples, struct search_plan *plan)
+{
+    search_plan_item(plan, SEARCH_VOTE, among->list, among->count, samples);
+    plan->why = xasprintf("vote among %d thoughts, %d sample%s", among->count, samples, samples == 1 ? "" : "s");
+}
+
+int search_vote(const struct search_tree *tree, const struct search_nodes *candidates, int samples,
+                struct search_plan *plan)
+{
+    struct search_nodes distinct = distinct_of(tree, candidates);
+    int voted = 1;
     for (int i = 0; i < distinct.count; i++) {
         const struct search_event *judgement = tree->nodes[distinct.list[i]].judgement;
         voted = voted && judgement && judgement == tree->nodes[distinct.list[0]].judgement;
     }
-    if (!voted && distinct.count > 1) {
-        search_plan_item(plan, SEARCH_VOTE, distinct.list, distinct.count, samples);
-        plan->why = xasprintf("vote among %d thoughts, %d sample%s", distinct.count, samples, samples == 1 ? "" : "s");
-    }
+    if (!voted && distinct.count > 1)
+        add_vote(&distinct, samples, plan);
     free(distinct.list);
+    return plan->count;
+}
+
+/* Nobody is voted on twice for the sake of others, but where one alone is new: that one is held against them all. */
+static void vote_on_new(const struct search_tree *tree, const struct search_nodes *candidates, int samples,
+                        struct search_plan *plan)
+{
+    struct search_nodes distinct = distinct_of(tree, candidates), new = {0};
+    for (int i = 0; i < distinct.count; i++)
+        if (isnan(tree->nodes[distinct.list[i]].value))
+            search_nodes_add(&new, distinct.list[i]);
+    if (new.count > 1)
+        add_vote(&new, samples, plan);
+    else if (new.count && distinct.count > 1)
+        add_vote(&distinct, samples, plan);
+    free(distinct.list);
+    free(new.list);
 }
 
 int search_judge(const struct search_tree *tree, int judge, const struct search_nodes *nodes, int samples,
@@ -69,7 +97,7 @@ int search_judge(const struct search_tree *tree, int judge, const struct search_
 {
     enum search_purpose purpose = (enum search_purpose)(SEARCH_VALUE + judge);
     if (purpose == SEARCH_VOTE)
-        judge_all(tree, nodes, samples, plan);
+        vote_on_new(tree, nodes, samples, plan);
     else
         judge_each(tree, purpose, nodes, samples, 0, plan);
     return plan->count;
@@ -79,7 +107,7 @@ int search_judge_copies(const struct search_tree *tree, int judge, const struct 
                         struct search_plan *plan)
 {
     if (SEARCH_VALUE + judge == SEARCH_VOTE)
-        return search_judge(tree, judge, nodes, samples, plan);
+        return search_vote(tree, nodes, samples, plan);
     judge_each(tree, (enum search_purpose)(SEARCH_VALUE + judge), nodes, samples, 1, plan);
     return plan->count;
 }

@@ -138,11 +138,13 @@ enum { SEARCH_JUDGES_ASKED = 2 };
  * them: the runner would give the others 0. */
 int search_original(const struct search_tree *tree, int node);
 /* Items by which the judge (the index in SEARCH_JUDGES) judges those of the nodes that are not judged, copies left out,
- * and why; how many. A vote is one item over all of them, and holds as long as every one was in it. Samples count for
- * value and vote. */
+ * and why; how many. A vote is one item over all that are new. Samples count for value and vote. */
 int search_judge(const struct search_tree *tree, int judge, const struct search_nodes *nodes, int samples,
                  struct search_plan *plan);
-/* The same where copies are worth 0 by themselves: each is told so by a judgement of its own. */
+/* An item for one vote over all candidates, copies left out, and why; it holds as long as every one was in it. */
+int search_vote(const struct search_tree *tree, const struct search_nodes *candidates, int samples,
+                struct search_plan *plan);
+/* As search_judge, where a vote is search_vote, and copies are worth 0 by themselves: each is told so by a judgement of its own. */
 int search_judge_copies(const struct search_tree *tree, int judge, const struct search_nodes *nodes, int samples,
                         struct search_plan *plan);
 /* Of the path to a node; what was not judged on it has no part. NAN: nothing was. */

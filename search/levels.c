@@ -121,6 +121,17 @@ static char *why_kept(const struct search_tree *tree, const struct search_levels
     return why.text;
 }
 
+/* --- growing ----------------------------------------------------------------------------------------------------- */
+
+/* How many more samples a state needs that is to be grown by so many. */
+static int samples_missing(const struct search_tree *tree, const struct search_levels *levels, int node, int samples)
+{
+    const struct search_node *n = &tree->nodes[node];
+    if (n->state == SEARCH_FRONTIER)
+        return samples;
+    return levels->widen && n->state == SEARCH_EXPANDED && n->sampled < samples ? samples - n->sampled : 0;
+}
+
 /* --- what is next ------------------------------------------------------------------------------------------------ */
 
 static void finish(const struct search_tree *tree, const struct search_levels *levels,
@@ -158,9 +169,11 @@ static void go_on(const struct search_tree *tree, const struct search_levels *le
         return;
     }
     search_plan_free(plan);
-    for (int i = 0; i < kept->nodes.count; i++)
-        if (tree->nodes[kept->nodes.list[i]].state == SEARCH_FRONTIER)
-            search_plan_item(plan, SEARCH_SAMPLE, &kept->nodes.list[i], 1, levels->more);
+    for (int i = 0; i < kept->nodes.count; i++) {
+        int missing = samples_missing(tree, levels, kept->nodes.list[i], levels->more);
+        if (missing)
+            search_plan_item(plan, SEARCH_SAMPLE, &kept->nodes.list[i], 1, missing);
+    }
     if (plan->count)
         plan->why =
             xasprintf("go on from %d thought%s, %d times each", plan->count, plan->count == 1 ? "" : "s", levels->more);
@@ -175,9 +188,11 @@ void search_levels_next(const struct search_tree *tree, const struct search_leve
         finish_early(tree, levels, plan);
         return;
     }
-    if (tree->nodes[0].state == SEARCH_FRONTIER) {
-        search_plan_item(plan, SEARCH_SAMPLE, (int[]){0}, 1, levels->first);
-        plan->why = xasprintf("begin with %d thought%s", levels->first, levels->first == 1 ? "" : "s");
+    int missing = samples_missing(tree, levels, 0, levels->first);
+    if (missing) {
+        search_plan_item(plan, SEARCH_SAMPLE, (int[]){0}, 1, missing);
+        plan->why = missing < levels->first ? xasprintf("begin with %d more, %d thoughts", missing, levels->first)
+                                            : xasprintf("begin with %d thought%s", missing, missing == 1 ? "" : "s");
         return;
     }
     struct level level = first_level(tree, levels);
@@ -191,7 +206,7 @@ void search_levels_next(const struct search_tree *tree, const struct search_leve
         int tie, growing = 0, final = 0;
         struct level kept = keep_best(tree, levels, &level, &tie);
         for (int i = 0; i < kept.nodes.count; i++) {
-            growing += tree->nodes[kept.nodes.list[i]].state == SEARCH_FRONTIER;
+            growing += samples_missing(tree, levels, kept.nodes.list[i], levels->more) > 0;
             final += tree->nodes[kept.nodes.list[i]].state == SEARCH_FINAL;
         }
         if (growing || final == kept.nodes.count)

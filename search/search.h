@@ -271,6 +271,14 @@ struct search_strategy_about {
     const char *parameters; /* "b=5 generate=propose|sample evaluate=value|vote ..." */
 };
 const struct search_strategy_about *search_strategies(int *count);
+/* The numbers by which the session's strategy would choose this node among its siblings now. mcts: as its formulas name them. ab-mcts: q the mean
+ * reward, u what the draw from the arm's posterior for the present iteration adds to it, total the draw. */
+struct search_terms {
+    int visits;
+    double q, u, prior, total; /* total = q + u; prior: of puct, otherwise 0 */
+};
+/* 0: it has none, for such a node: its strategy goes by no such numbers, it is pruned, illegal, or a copy, it or a sibling is yet to be judged. */
+int search_tree_terms(const struct search_tree *tree, int node, struct search_terms *out);
 
 /* --- running ----------------------------------------------------------------------------------------------------- */
 

@@ -22,10 +22,18 @@ static const struct search_strategy_about abouts[] = {
      "b=5 generate=propose|sample evaluate=" SEARCH_JUDGES " select=greedy|sample n_generate_sample=5 n_evaluate_sample=3"},
     {"tot-dfs", "tree of thoughts, depth first: the best thought first, back from what is judged impossible",
      "children=3 limit=100 generate=propose|sample evaluate=" SEARCH_JUDGES " first=1|0 n_generate_sample=5 n_evaluate_sample=3"},
+    {"mcts", "Monte Carlo tree search: down by Q + U, back up what was found (UCT: Hao et al. 2023; PUCT: Silver et al. 2017)",
+     "iterations=10 depth=5 select=uct|puct w=1 q=max|mean generate=propose|sample evaluate=" SEARCH_JUDGES
+     " answer=best|edge n_generate_sample=4 n_evaluate_sample=3"},
+    {"ab-mcts", "tree search that draws whether to go wider or deeper (AB-MCTS-A: Inoue et al. 2025)",
+     "iterations=16 depth=5 prior=gaussian|beta evaluate=" SEARCH_JUDGES " n_evaluate_sample=3"},
+    {"auto", "a few paths to tell how hard the problem is, then the strategy for that (Snell et al. 2024)",
+     "probe=4 easy=0.75 medium=0.5 n=16 m=4 evaluate=" SEARCH_JUDGES " n_evaluate_sample=3"},
 };
 static const struct search_strategy *const strategies[] = {&search_greedy,    &search_sample, &search_self_consistency,
                                                            &search_best_of_n, &search_beam,   &search_dvts,
-                                                           &search_tot,       &search_tot_dfs};
+                                                           &search_tot,       &search_tot_dfs, &search_mcts,
+                                                           &search_ab_mcts,   &search_auto};
 enum { STRATEGIES = sizeof strategies / sizeof *strategies };
 _Static_assert(sizeof abouts / sizeof *abouts == STRATEGIES, "every strategy has its line of help");
 
@@ -41,6 +49,15 @@ const struct search_strategy *search_strategy_find(const char *name)
         if (!strcmp(strategies[i]->name, name))
             return strategies[i];
     return NULL;
+}
+
+int search_tree_terms(const struct search_tree *tree, int node, struct search_terms *out)
+{
+    struct search_parameters p;
+    const char *spec = tree->session ? tree->session->session.strategy : NULL;
+    *out = (struct search_terms){0};
+    return spec && node > 0 && node < tree->count && !search_tree_is_pruned(tree, node) &&
+           !search_parameters_parse(&p, spec, NULL, NULL) && p.strategy->terms && p.strategy->terms(tree, &p, node, out);
 }
 
 /* --- reading a specification ------------------------------------------------------------------------------------- */

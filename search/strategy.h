@@ -74,11 +74,13 @@ struct search_strategy {
      * short, and what is next can only be DECISION or DONE, of what there is. Nodes pruned are as if they were not. */
     void (*next)(const struct search_tree *tree, const struct search_parameters *p, int spent,
                  struct search_plan *plan);
+    /* For search_tree_terms, of a node above which there is one; NULL: it does not go by any. */
+    int (*terms)(const struct search_tree *tree, const struct search_parameters *p, int node, struct search_terms *out);
 };
 /* The strategy of that name, or NULL. */
 const struct search_strategy *search_strategy_find(const char *name);
 extern const struct search_strategy search_greedy, search_sample, search_self_consistency, search_best_of_n,
-    search_beam, search_dvts, search_tot, search_tot_dfs;
+    search_beam, search_dvts, search_tot, search_tot_dfs, search_mcts, search_ab_mcts, search_auto;
 
 /* --- what several of them ask of a tree -------------------------------------------------------------------------- */
 
@@ -156,6 +158,40 @@ int search_is_better(double a, double b); /* NAN is below every score */
 int search_choose(const struct search_tree *tree, const struct search_nodes *leaves, int aggregate, int weighted,
                   struct search_plan *plan, char **why);
 
+/* --- visits (visits.c) ------------------------------------------------------------------------------------------- */
+
+/* The children that a tree search may choose among: legal, not pruned, the first of those that read alike. */
+struct search_nodes search_choices(const struct search_tree *tree, int node);
+/* It is illegal, or ended without an answer: no judge is asked, it is worth 0. */
+int search_is_dead_end(const struct search_tree *tree, int node);
+/* From 0 to 1, as its own judgement says (a copy's is its original's). Without one it was the only candidate of a vote,
+ * and has every vote: 1. */
+double search_reward(const struct search_tree *tree, int node);
+/* search_judge for those of the nodes that are no dead end. */
+int search_judge_choices(const struct search_tree *tree, int judge, const struct search_nodes *choices, int samples,
+                         struct search_plan *plan);
+/* Visits so far by the strategy that is at work, those of leaves that are pruned now too: they were paid for. */
+int search_iterations(const struct search_tree *tree);
+/* "iteration 3 of 10: 4 > 9 > 12, an answer, reward 0.71; Q of 4 now 0.66 after 2 visits", malloc'ed, for the decision
+ * that backs a visit up. greatest: Q is the greatest reward, not the mean. */
+char *search_visit_why(const struct search_tree *tree, const struct search_plan *visit, int of, const char *ending,
+                       int greatest);
+
+/* --- Thompson sampling (thompson.c) ------------------------------------------------------------------------------ */
+
+struct search_seen { /* rewards observed */
+    int count;
+    double sum, squares;
+};
+struct search_posterior { /* of an arm's mean reward */
+    int beta;             /* 1: Beta(a, b), after Beta(1/2, 1/2) */
+    double m, kappa, nu, tau_squared; /* 0: normal-inverse-chi-squared, after m = 0, kappa = 1, nu = 1, tau^2 = 0.1 */
+    double a, b;
+};
+struct search_posterior search_posterior_of(int beta, const struct search_seen *seen);
+/* A mean drawn from it: always the same of the same stream. */
+double search_posterior_draw(const struct search_posterior *p, uint64_t seed, uint64_t stream);
+
 /* --- step by step, side by side (levels.c) ----------------------------------------------------------------------- */
 
 /* What beam and dvts differ in. The thoughts of a level are in `groups` of their own, each keeping its `keep` best. */
@@ -163,6 +199,7 @@ struct search_levels {
     int groups, keep;
     int first, more; /* samples at the root, which the groups share, and at each state kept */
     int aggregate, judge, judges, weighted;
+    int widen; /* what was grown before by fewer samples is grown by those that are missing */
 };
 void search_levels_next(const struct search_tree *tree, const struct search_levels *levels, int spent,
                         struct search_plan *plan);

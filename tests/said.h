@@ -14,7 +14,8 @@
         .purpose = SEARCH_SAMPLE, .nodes = (int[]){node}, .count = 1, .samples = n                                     \
     }
 
-/* What a strategy says is next, as text: "propose 0 x1; propose 3 x2", "keep 4 2", "done 4". */
+/* What a strategy says is next, as text: "propose 0 x1; propose 3 x2", "keep 4 2", "keep 4 | 4 0.5 1 0.4 0 0.4" with what is
+ * backed up, "done 4". */
 static inline char *say(const struct search_tree *tree, const char *spec, int spent, struct search_plan *plan)
 {
     struct search_parameters p;
@@ -31,6 +32,8 @@ static inline char *say(const struct search_tree *tree, const char *spec, int sp
         string_add(&out, "keep");
     for (int i = 0; i < plan->kept_count; i++)
         string_addf(&out, " %d", plan->kept[i]);
+    for (int i = 0; i < plan->backup_count; i++)
+        string_addf(&out, "%s %d %.4g", i ? "" : " |", plan->backups[i].node, plan->backups[i].reward);
     for (int i = 0; i < plan->count; i++) {
         string_addf(&out, "%s%s", i ? "; " : "", search_purpose_name(plan->items[i].purpose));
         for (int k = 0; k < plan->items[i].count; k++)
@@ -84,6 +87,9 @@ static inline void record_decision(struct search_tree *tree, const char *spec, i
     event->decision.tally = plan.tally;
     event->decision.tally_count = plan.tally_count;
     event->decision.tie = plan.tie;
+    event->decision.backups = plan.backups;
+    event->decision.backup_count = plan.backup_count;
+    plan.backups = NULL;
     plan.kept = NULL;
     plan.tally = NULL;
     plan.tally_count = 0;

@@ -955,7 +955,7 @@ static void test_errors(void **state)
 {
     (void)state;
     open_fails(turn_task, "bfs", "p", 500, ERROR_USAGE,
-               "unknown strategy 'bfs'; there are: greedy, sample, self-consistency, best-of-n, beam, dvts, tot, tot-dfs");
+               "unknown strategy 'bfs'; there are: greedy, sample, self-consistency, best-of-n, beam, dvts, tot, tot-dfs, mcts, ab-mcts, auto");
     open_fails(turn_task, "tot", "p", 500, ERROR_USAGE,
                "tot needs the prompt 'value', which task made does not have; it has: sample");
     open_fails(turn_task, "tot,generate=propose", "p", 500, ERROR_USAGE, "needs the prompt 'propose'");

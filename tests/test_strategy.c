@@ -20,8 +20,8 @@ static void test_parameters(void **state)
          "tot,b=2,generate=sample,evaluate=vote,select=sample,n_generate_sample=4,n_evaluate_sample=1"},
     };
     static const char *const bad[][2] = {
-        {"", "unknown strategy ''; there are: greedy, sample, self-consistency, best-of-n, beam, dvts, tot, tot-dfs"},
-        {"tott", "unknown strategy 'tott'; there are: greedy, sample, self-consistency, best-of-n, beam, dvts, tot, tot-dfs"},
+        {"", "unknown strategy ''; there are: greedy, sample, self-consistency, best-of-n, beam, dvts, tot, tot-dfs, mcts, ab-mcts, auto"},
+        {"tott", "unknown strategy 'tott'; there are: greedy, sample, self-consistency, best-of-n, beam, dvts, tot, tot-dfs, mcts, ab-mcts, auto"},
         {"greedy,m=3", "greedy: unknown parameter 'm'; there are: none"},
         {"self-consistency,b=3", "self-consistency: unknown parameter 'b'; there are: m=16 weight=plurality|normalised adaptive=0|1 threshold=0.95 round=1"},
         {"self-consistency,m=0", "self-consistency: m=0: expected a whole number from 1 to 10000"},

@@ -58,7 +58,8 @@ static void test_uct(void **state)
     made_prune(&tree, 1);
     assert_int_equal(tree.nodes[0].visits, 3);
     expect(&tree, UCT, "keep 5", "the only answer visited, mean reward 0.55; 6 iterations: 8");
-    expect(&tree, "mcts,iterations=7,generate=propose", "keep 5 | 5 0.4 2 0.55 0 0.55", NULL);
+    /* N_b 3: e .15 + sqrt(1.09861 / 1) = 1.19815, =8 .4 + sqrt(1.09861 / 2) = 1.14115 */
+    expect(&tree, "mcts,iterations=7,generate=propose", "keep 4 | 4 0.15 2 0.3333 0 0.3333", NULL);
     made_undo(&tree);
     expect(&tree, UCT, "done 6", NULL);
     search_tree_free(&tree);

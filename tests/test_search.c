@@ -195,6 +195,9 @@ static const char *const strategies[] = {
     "best-of-n,n=3,judge=steps,aggregate=prod,weighted=1,n_evaluate=1",
     "beam,n=4,m=2,n_evaluate=1",
     "tot-dfs,limit=4,generate=sample,k=2,n_evaluate=1",
+    "mcts,iterations=3,generate=sample,k=2,n_evaluate=1",
+    "ab-mcts,iterations=5,n_evaluate=1",
+    "auto,probe=2,n=4,m=2,n_evaluate=1",
 };
 enum { STRATEGIES = sizeof strategies / sizeof *strategies };
 

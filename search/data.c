@@ -457,3 +457,18 @@ int search_task_rows(const struct search_task *task, int *rows, struct error *e)
     close_table(&t);
     return status;
 }
+
+char *search_data_file(const struct search_task *task, const char *data)
+{
+    return data_path(task, data);
+}
+
+int search_data_count(const struct search_task *task, const char *data, int *rows, struct error *e)
+{
+    struct table t;
+    int got = 1, status = open_table(task, data, &t, e);
+    for (*rows = 0; !status && !(status = next_record(&t, &got, e)) && got;)
+        ++*rows;
+    close_table(&t);
+    return status;
+}

@@ -84,6 +84,9 @@ int search_problem_wrong(const struct search_task *task, const char *text, struc
     __attribute__((format(printf, 4, 5)));
 /* Is every row of the task's data file a problem of the task? Errors carry the file and the line; *rows is how many there are. */
 int search_task_rows(const struct search_task *task, int *rows, struct error *e);
+/* The path of the data: of the file `data`, or of the task's own when that is NULL; malloc'ed, NULL where there is none. How many rows it has. */
+char *search_data_file(const struct search_task *task, const char *data);
+int search_data_count(const struct search_task *task, const char *data, int *rows, struct error *e);
 
 /* --- sorting.c, chain.c, knights.c: the verdict on n bytes of a thought, trimmed and not empty; the text of a problem, trimmed */
 void search_sorting_verify(const struct search_task *task, const struct search_path *path, const char *text, size_t n,

@@ -473,4 +473,51 @@ struct search_audit {
 };
 void search_audit_tree(struct search_oracle *oracle, const struct search_tree *tree, struct search_audit *out);
 
+/* --- benchmark ----------------------------------------------------------------------------------------------------- */
+
+/* Strategies over the problems of a data set: every strategy, budget and seed at every problem, a search each. */
+struct search_bench_options {
+    struct search_options each;    /* of every search; `seed` is the first of `seeds`; problem, strategy and budget_tokens are not looked at */
+    const char *const *strategies; /* none: the task's own */
+    int strategy_count;
+    const int64_t *budgets;        /* in tokens; none: without one */
+    int budget_count;
+    int first, last, seeds;        /* rows from 1; last 0: as many as there are, at most 100 */
+    const char *path;              /* of the results; NULL: a file under $XDG_DATA_HOME that is named for the settings */
+    int together;                  /* searches side by side at most; 0: as many as fill the batch. It changes nothing but times */
+};
+struct search_bench_run {
+    int strategy, budget, row;     /* indices of the options' lists; the row */
+    uint64_t seed;
+    int finished;
+    char *problem, *answer, *why;  /* answer NULL: none */
+    char *failed;                  /* the message when there was no such search (the row is no problem of the task, too long a prompt), or NULL */
+    int correct;                   /* 1, 0, -1: it has an answer, and the right one is not known. No answer is 0 */
+    int nodes;
+    struct search_usage usage;
+    double seconds;                /* of the engine: each pass's, shared by the requests that the searches had in it. Does not repeat */
+};
+/* A strategy at a budget. What counts are the problems whose every run is finished; one that failed in all of them is left out, elsewhere
+ * a run that failed is wrong. */
+struct search_bench_line {
+    int strategy, budget;
+    int problems, runs, correct, failed;
+    double accuracy, low, high;    /* with its 95 % interval by bootstrap over problems, all runs of a problem drawn together */
+    double prompt, cached, completion, flops, seconds, nodes; /* means over the runs that did not fail */
+    double difference, difference_low, difference_high;       /* of accuracy, to the first strategy at the same budget, likewise */
+    int wins, losses;              /* problems of which more runs, or fewer, are right than of the first strategy's */
+    double p;                      /* two-sided exact sign test over these; with one seed: McNemar's */
+};
+struct search_bench;
+/* Reads what of it is done already. ERROR_USAGE, ERROR_INPUT: a strategy, rows that are not there, a file of other settings. */
+int search_bench_open(struct search_bench **out, struct engine *engine, const struct search_bench_options *options, struct error *e);
+void search_bench_close(struct search_bench *bench); /* what is finished is in the file */
+/* Do a little: at most one engine pass. A run that ends is written to the file at once. */
+int search_bench_advance(struct search_bench *bench, int *done, struct error *e);
+const struct search_bench_run *search_bench_runs(const struct search_bench *bench, int *count, int *finished); /* by row, seed, budget, strategy */
+const char *search_bench_strategy(const struct search_bench *bench, int strategy); /* every parameter spelled out */
+const char *search_bench_path(const struct search_bench *bench);
+/* By budget, then strategy; malloc'ed. unknown, left_out: problems without a known answer; that failed in all runs. */
+struct search_bench_line *search_bench_lines(const struct search_bench *bench, int *count, int *unknown, int *left_out);
+
 #endif

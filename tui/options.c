@@ -32,7 +32,7 @@ static const struct option_row table[] = {
     {"estimate", 'E', FLAG, AT(estimate), 0, 0, NULL, "say what the search may cost at most, and do not run it"},
     {"data", 'D', TEXT, AT(data), 0, 0, "FILE", "problems as CSV or JSONL, for a PROBLEM written @ROW"},
     {"seed", 'S', SEED, AT(seed), 0, 0, "N", "seed of every random number (default 1)"},
-    {"n", 'n', COUNT, AT(n), 1, 1e6, "N", "how many: tokens to write (default 64), problems to make (100)"},
+    {"n", 'n', COUNT, AT(n), 1, 1e6, "N", "how many: tokens to write (default 64), problems to make or to bench (100)"},
     {"temperature", 'T', NUMBER, AT(sampling.temperature), 0, 100, "X", "sampling temperature; 0 takes the most probable token"},
     {"top-k", 'K', NATURAL, AT(sampling.top_k), 0, 1e9, "N", "keep the N most probable tokens; 0: all"},
     {"top-p", 'P', NUMBER, AT(sampling.top_p), 0, 1, "X", "keep the most probable tokens that sum to X; 1: all"},
@@ -57,6 +57,10 @@ static const struct option_row table[] = {
     {"dot", 'G', FLAG, AT(dot), 0, 0, NULL, "the tree as a Graphviz graph on stdout"},
     {"md", 'o', FLAG, AT(md), 0, 0, NULL, "the tree as Markdown on stdout"},
     {"split", 'l', TEXT, AT(split), 0, 0, "test|train", "problems that are for measuring or for training (default: test); no problem is in both"},
+    {"seeds", '1', COUNT, AT(seeds), 1, 1e6, "K", "run each problem with K seeds, from --seed on (default 1)"},
+    {"rows", '2', TEXT, AT(rows), 0, 0, "FROM-TO", "these rows of the data, as in 901-1000, instead of the first ones"},
+    {"out", '3', TEXT, AT(out), 0, 0, "FILE", "keep results there; what it already holds is not run again (default: under $XDG_DATA_HOME)"},
+    {"csv", '4', FLAG, AT(csv), 0, 0, NULL, "one line a run on stdout"},
     {"json", 'J', FLAG, AT(json), 0, 0, NULL, "machine-readable output on stdout"},
 };
 enum { ROWS = sizeof table / sizeof *table };
@@ -145,6 +149,8 @@ static int set_value(const struct option_row *row, const char *text, struct tui_
         if (!parse_scaled(text, "kM", 1000, &x) || x != floor(x) || x < 1)
             return error_set(e, ERROR_USAGE, "--%s %s: a number of tokens was expected, as in 4000 or 4k", row->name, text);
         *(int64_t *)field = (int64_t)x;
+        o->budgets = xrealloc(o->budgets, (size_t)(o->budget_count + 1) * sizeof *o->budgets);
+        o->budgets[o->budget_count++] = (int64_t)x;
         return OK;
     case SEED:
         errno = 0;
@@ -213,8 +219,10 @@ void tui_options_free(struct tui_options *o)
     free(o->words);
     free(o->strategies);
     free(o->acts);
+    free(o->budgets);
     o->words = NULL;
     o->strategies = o->acts = NULL;
+    o->budgets = NULL;
 }
 
 void tui_options_print(const char *takes, FILE *to)

@@ -7,7 +7,7 @@
 /* Parse argv (argv[0] is the command's name) for a command that takes the options `takes` names (blank-separated).
  * Returns OK, or ERROR_USAGE with a line that says what was expected. *help is set when --help was among them. */
 int tui_options_parse(int argc, char **argv, const char *takes, struct tui_options *o, int *help, struct error *e);
-void tui_options_free(struct tui_options *o); /* the list of words; the strings are argv's */
+void tui_options_free(struct tui_options *o); /* the lists; the strings are argv's */
 /* One line for each option the command takes, for --help. */
 void tui_options_print(const char *takes, FILE *to);
 

@@ -29,6 +29,11 @@ struct tui_options {
     const char *split;                                            /* task make: NULL; "test" or "train" */
     int prefix, branches;                                         /* speed: 0 */
     const char *dump;                                             /* explorer: NULL; "COLSxROWS": draw the final screen as text, no terminal */
+    int64_t *budgets;                                             /* every --budget-tokens, in order; budget_tokens is the last */
+    int budget_count;                                             /* 0 */
+    int seeds;                                                    /* bench: 0 */
+    const char *out, *rows;                                       /* bench: NULL */
+    int csv;                                                      /* bench: 0 */
     char **words;                                                 /* what is not an option */
     int word_count;
 };

@@ -70,6 +70,8 @@ static void add_run(struct search_bench_line *line, const struct search_bench_ru
     line->runs++;
     line->correct += run->correct == 1;
     line->failed += run->failed != NULL;
+    if (run->failed)
+        return;
     line->prompt += (double)run->usage.prompt;
     line->cached += (double)run->usage.cached;
     line->completion += (double)run->usage.completion;

@@ -71,7 +71,7 @@ static void add_table(const struct report *r, struct string *out)
         snprintf(correct, sizeof correct, "%d of %d", l->correct, l->runs);
         snprintf(interval, sizeof interval, "%.1f to %.1f", 100 * l->low, 100 * l->high);
         add_name(r, l, out);
-        string_addf(out, "  %8d  %10s  %6.1f %%  %13s  %7.0f  %8.2e  %6.1f  %7.2f\n", l->problems, correct, 100 * l->accuracy, interval,
+        string_addf(out, "  %8d  %10s  %6.1f %%  %13s  %7.0f  %8.2e  %6.1f  %7.3g\n", l->problems, correct, 100 * l->accuracy, interval,
                     tokens_of(l), l->flops, l->nodes, l->seconds);
     }
     if (r->strategies < 2)
@@ -118,15 +118,20 @@ static void add_plot(const struct report *r, struct string *out)
 /* What a reader of the numbers must know. */
 static void add_notes(const struct report *r, struct string *out)
 {
-    int problems = r->lines[0].problems, failed = 0, shown = 0;
-    for (int i = 0; i < r->line_count; i++)
+    int problems = r->lines[0].problems, failed = 0, shown = 0, flat = 0;
+    for (int i = 0; i < r->line_count; i++) {
         failed += r->lines[i].failed;
+        flat = flat || r->lines[i].low == r->lines[i].high;
+    }
     string_add(out, "\ncorrect: of all runs, problems x seeds. tokens (prompt - cached + completion), FLOPs, nodes, seconds: means of a run; seconds of\n"
                     "the engine, each pass shared by the requests in it. 95 %: bootstrap over problems, 10,000 resamples. difference: in points, on\n"
                     "the same problems and seeds. p: exact two-sided sign test over problems won and lost.\n");
+    if (flat) /* the rule of three: Hanley and Lippman-Hand 1983 */
+        string_addf(out, "an interval without width: all problems came out alike; by the rule of three the truth may be 3/%d, %.0f points, away\n",
+                    problems, fmin(100, 300.0 / problems));
     if (r->unknown)
-        string_addf(out, "%d of %d problem%s no known answer: what was answered there counts as wrong\n", r->unknown, problems,
-                    problems == 1 ? " has" : "s have");
+        string_addf(out, "%d of %d problems %s no known answer: what was answered there counts as wrong\n", r->unknown, problems,
+                    r->unknown == 1 ? "has" : "have");
     if (failed)
         string_addf(out, "%d run%s failed and count%s as wrong\n", failed, failed == 1 ? "" : "s", failed == 1 ? "s" : "");
     if (r->left_out)

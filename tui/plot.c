@@ -17,7 +17,8 @@ struct plot {
     struct tui_canvas canvas;
     int w, h; /* of the area: its cells are at (GUTTER, 0) and on */
     double left, right; /* logarithms of x at its first and last column */
-    double low, high;   /* y at its last and first row */
+    double low, high;   /* y at its last and first row: multiples of step */
+    double step;
     struct mark *marks;
     int count;
 };
@@ -59,8 +60,14 @@ static void choose_scales(struct plot *p, const struct tui_plot_series *series, 
         ;
     p->left = log10(round_number(first));
     p->right = log10(round_number(last));
-    p->low = fmin(floor(low * 10 + 1e-9) / 10, 0.8); /* whole tenths, at least two of them */
-    p->high = fmax(ceil(high * 10 - 1e-9) / 10, p->low + 0.2);
+    static const int parts[] = {10, 5, 2, 1};
+    for (int i = 0; i < 4; i++) { /* as fine as leaves a row between two numbers; at least two tenths */
+        p->step = 1.0 / parts[i];
+        p->low = floor(fmin(low, 0.8) * parts[i] + 1e-9) / parts[i];
+        p->high = ceil(fmax(high, p->low + 0.2) * parts[i] - 1e-9) / parts[i];
+        if (lround((p->high - p->low) * parts[i]) * 2 <= p->h)
+            break;
+    }
 }
 
 static int column_of(const struct plot *p, double x)
@@ -90,13 +97,12 @@ static int is_blank(const struct plot *p, int x, int y, int w)
 
 static void draw_y_axis(struct plot *p)
 {
-    double step = (p->high - p->low) * 10 > p->h / 2.0 ? 0.2 : 0.1;
     for (int y = 0; y < p->h; y++)
         put(p, GUTTER - 1, y, "│");
-    for (int i = 0; p->low + i * step <= p->high + 1e-9; i++) {
+    for (int i = 0; p->low + i * p->step <= p->high + 1e-9; i++) {
         char label[32];
-        int y = row_of(p, p->low + i * step);
-        snprintf(label, sizeof label, "%3.0f %%", 100 * (p->low + i * step));
+        int y = row_of(p, p->low + i * p->step);
+        snprintf(label, sizeof label, "%3.0f %%", 100 * (p->low + i * p->step));
         tui_canvas_text(&p->canvas, 0, y, GUTTER - 2, ink, label);
         put(p, GUTTER - 1, y, "┤");
     }

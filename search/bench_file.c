@@ -236,7 +236,7 @@ static char *standard_path(const char *settings, struct error *e)
 static int open_file(struct search_bench *b, struct error *e)
 {
     struct stat about;
-    if (!stat(b->path, &about) && !S_ISREG(about.st_mode) && !S_ISCHR(about.st_mode))
+    if (!stat(b->path, &about) && !S_ISREG(about.st_mode))
         return error_set(e, ERROR_INPUT, "%s: not a file; choose one with --out", b->path);
     b->file = open(b->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (b->file < 0)

@@ -577,6 +577,42 @@ static void test_refused(void **state)
     engine_close(other);
 }
 
+/* Whatever a byte of the file became: it is read, or refused with its name. */
+static void test_damaged(void **state)
+{
+    const struct place *p = *state;
+    struct engine *engine = open_engine(tiny, 1, 16);
+    struct setting s = {.path = p->results, .last = 2, .strategies = 2};
+    size_t n;
+    int refused = 0;
+    unlink(p->results);
+    free(bench_with(engine, p, &s));
+    char *file = read_file(p->results, &n);
+    for (int i = 0; i < 1500; i++) {
+        size_t at = (size_t)(random_uniform(3, 1, (uint64_t)i) * (double)n);
+        char was = file[at];
+        file[at] = "\"{}[],:-9etn\n\xff\\u \0"[(int)(random_uniform(3, 2, (uint64_t)i) * 18)];
+        write_file(p->results, file, n);
+        struct search_bench *bench;
+        struct search_task *task;
+        struct error e;
+        int code = open_bench(&bench, &task, engine, p, &s, &e);
+        if (code) {
+            refused++;
+            if (code != ERROR_INPUT || !strstr(e.message, p->results))
+                fail_msg("byte %zu: %d, %s", at, code, e.message);
+        } else {
+            free(results_of(bench));
+            search_bench_close(bench);
+            search_task_close(task);
+        }
+        file[at] = was;
+    }
+    assert_true(refused > 300);
+    free(file);
+    engine_close(engine);
+}
+
 /* --- lines ------------------------------------------------------------------------------------------------------- */
 
 static void add_run(struct string *out, const char *strategy, int row, int seed, const char *correct, const char *failed)
@@ -665,6 +701,7 @@ int main(void)
         cmocka_unit_test(test_cut_anywhere),
         cmocka_unit_test(test_more_of_the_same_file),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_lines),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

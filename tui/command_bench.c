@@ -324,7 +324,8 @@ static int read_options(const struct tui_options *o, struct search_task **task, 
     out->each = (struct search_options){.task = *task, .data = o->data, .seed = o->seed, .sampling = o->sampling};
     out->strategies = o->strategies;
     out->strategy_count = o->strategy_count;
-    qsort(o->budgets, (size_t)o->budget_count, sizeof *o->budgets, by_size);
+    if (o->budget_count)
+        qsort(o->budgets, (size_t)o->budget_count, sizeof *o->budgets, by_size);
     out->budgets = o->budgets;
     out->budget_count = o->budget_count;
     out->seeds = o->seeds;
@@ -362,8 +363,8 @@ static int report(struct report *r)
     else if (r->lines[0].problems)
         print_text(r);
     if (r->finished < r->run_count) {
-        error_set(&e, INTERRUPTED, "interrupted: %d of %d runs are done, in %s; the same command goes on from there", r->finished, r->run_count,
-                  search_bench_path(r->bench));
+        error_set(&e, INTERRUPTED, "interrupted: %d of %d runs are done, in %s%s; the same command goes on from there", r->finished, r->run_count,
+                  search_bench_path(r->bench), r->lines[0].problems ? "" : ", but no problem with all its runs");
         code = tui_fail(&e);
     } else if (!r->lines[0].problems) {
         error_set(&e, ERROR_INPUT, "every run failed; row %d: %s", r->runs[0].row, r->runs[0].failed);

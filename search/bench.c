@@ -167,7 +167,7 @@ static int begin(struct search_bench *b, struct error *e)
     options.seed = run->seed;
     options.budget_tokens = b->budgets[run->budget];
     int code = search_open(&search, b->engine, &options, &why);
-    if (code == ERROR_ENGINE) {
+    if (code == ERROR_ENGINE || code == ERROR_USAGE) { /* not of this row: none would fare better */
         *e = why;
         return code;
     }
@@ -190,7 +190,7 @@ static int requests(const struct search *search)
     int count = 0;
     for (int i = 0; i < search->work_count; i++)
         for (int k = 0; k < search_work_item(search, i)->samples; k++)
-            count += search->work[i].jobs[k].state == SEARCH_JOB_SENT;
+            count += search->work[i].jobs[k].state == SEARCH_JOB_SENT && !search->work[i].jobs[k].outside;
     return count ? count : 1;
 }
 

@@ -74,9 +74,8 @@ char *search_bench_settings(const struct search_bench *b, struct error *e)
     const struct engine_info *info = engine_info(b->engine);
     struct engine_sampling s = engine_sampling_choose(o->sampling, search_task_sampling(o->task));
     char task[17], data[17], *path = search_data_file(o->task, o->data);
-    int code = hash_file(o->task->path, task, e);
-    if (!code)
-        code = hash_file(path, data, e);
+    int code = hash_file(path, data, e);
+    snprintf(task, sizeof task, "%016llx", (unsigned long long)search_task_sum(o->task));
     free(path);
     if (code)
         return NULL;
@@ -92,6 +91,7 @@ char *search_bench_settings(const struct search_bench *b, struct error *e)
     json_object_set_new(settings, "judge_model", text_or_null(o->judge ? engine_info(o->judge)->name : NULL));
     json_object_set_new(settings, "judge_bytes", json_integer(o->judge ? (json_int_t)engine_info(o->judge)->file_bytes : 0));
     json_object_set_new(settings, "grammar", json_boolean(o->grammar));
+    json_object_set_new(settings, "commands", json_boolean(o->commands));
     return dump_line(settings);
 }
 

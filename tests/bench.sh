@@ -56,6 +56,10 @@ bench --budget-tokens 1k --csv >"$work/csv" 2>"$work/err"
 bench --budget-tokens 300 --budget-tokens 60 --ascii >"$work/out" 2>"$work/err"
 if LC_ALL=C tr -d '\n\040-\176' <"$work/out" | grep -q .; then bad '--ascii is not'; else ok; fi
 
+gives 'tot,b=2,n_evaluate_sample=2,evaluate=vote' bench --judge vote -n 1
+gives ',evaluate=likelihood,' "$espalier" bench -m "$tiny" -t "$work/tiny.yaml" -s tot,b=2 --judge likelihood -n 1 --json
+gives '  ' bench -n 2 --judge-model "$tiny" --budget-nodes 3 --budget-flops 1e9
+
 # --- the same whatever the batch and the threads ---
 bench --out "$work/whole" --json 2>"$work/err" | without_times >"$work/one"
 for how in '-j 1 --batch 1' '-j 2 --batch 40' '-j 1 --batch 5'; do
@@ -98,6 +102,14 @@ for rows in 0 2-1 x 1-2x 1- -- 1-99999999999; do refuses 2 'rows from 1 on were 
 refuses 2 'from 1 to' bench --seeds 0
 refuses 2 'nonesuch' bench -s nonesuch
 refuses 2 'given twice' bench -s self-consistency,m=4
+{ cat "$work/tiny.yaml"; echo 'command: {run: [./judge]}'; } >"$work/outside.yaml"
+printf '#!/bin/sh\necho 0.5\n' >"$work/judge"
+chmod +x "$work/judge"
+outside() { "$espalier" bench -m "$tiny" -t "$work/outside.yaml" -s greedy -s tot,b=2,evaluate=verifier -n 2 "$@"; }
+refuses 2 'allow that with --allow-commands' outside
+gives '"problems":2' outside --allow-commands --json
+refuses 2 'asks no judge' "$espalier" bench -m "$tiny" -t "$work/tiny.yaml" -s greedy --judge vote
+refuses 3 'no-such.gguf' bench --judge-model no-such.gguf
 refuses 2 'given twice' bench --budget-tokens 300 --budget-tokens 300
 refuses 3 'there is no row 7; rows are 1 to 6' bench -n 7
 refuses 3 'no-such.csv' bench --data no-such.csv

@@ -19,7 +19,7 @@ struct report {
     const struct tui_options *o;
     const struct search_bench *bench;
     const struct search_task *task;
-    const char *const *names; /* of the strategies, as they were given */
+    char *const *names; /* of the strategies, as they were given, with the judge */
     const int64_t *budgets;
     const struct search_bench_run *runs;
     struct search_bench_line *lines;
@@ -321,9 +321,10 @@ static int read_options(const struct tui_options *o, struct search_task **task, 
     int code = parse_rows(o, out, e);
     if (!code)
         code = search_task_open(task, o->task, e);
-    out->each = (struct search_options){.task = *task, .data = o->data, .seed = o->seed, .sampling = o->sampling};
-    out->strategies = o->strategies;
-    out->strategy_count = o->strategy_count;
+    out->each = (struct search_options){
+        .task = *task, .data = o->data, .seed = o->seed, .sampling = o->sampling, .budget_flops = o->budget_flops,
+        .budget_nodes = o->budget_nodes, .budget_time = o->budget_time, .grammar = o->grammar, .commands = o->allow_commands,
+    };
     if (o->budget_count)
         qsort(o->budgets, (size_t)o->budget_count, sizeof *o->budgets, by_size);
     out->budgets = o->budgets;
@@ -374,33 +375,50 @@ static int report(struct report *r)
     return code;
 }
 
+static int bench_all(const struct tui_options *o, struct search_bench_options *options, struct engine *engine, struct error *e)
+{
+    static const int64_t none = 0;
+    char **names = NULL;
+    int count = 0, code = tui_strategies_choose(o, options->each.task, &names, &count, e);
+    struct search_bench *bench = NULL;
+    options->strategies = (const char *const *)names;
+    options->strategy_count = count;
+    if (!code)
+        code = search_bench_open(&bench, engine, options, e);
+    if (!code) {
+        listen_for_interrupts();
+        code = work(bench, count, e);
+    }
+    if (code) {
+        tui_fail(e);
+    } else {
+        struct report r = {.o = o, .bench = bench, .task = options->each.task, .names = names,
+                           .budgets = o->budget_count ? o->budgets : &none, .strategies = count};
+        code = report(&r);
+    }
+    search_bench_close(bench);
+    for (int i = 0; i < count; i++)
+        free(names[i]);
+    free(names);
+    return code;
+}
+
 static int run(const struct tui_options *o)
 {
     struct error e;
     struct search_task *task = NULL;
     struct engine *engine = NULL;
-    struct search_bench *bench = NULL;
     struct search_bench_options options = {0};
     int code = read_options(o, &task, &options, &e);
     if (!code)
         code = tui_engine_open(o, 0, &engine, &e);
     if (!code)
-        code = search_bench_open(&bench, engine, &options, &e);
-    if (!code) {
-        const char *standard = search_task_strategy(task);
-        static const int64_t none = 0;
-        struct report r = {.o = o, .bench = bench, .task = task, .names = o->strategy_count ? o->strategies : &standard,
-                           .budgets = o->budget_count ? o->budgets : &none, .strategies = o->strategy_count ? o->strategy_count : 1};
-        listen_for_interrupts();
-        code = work(bench, r.strategies, &e);
-        if (!code)
-            code = report(&r);
-        else
-            tui_fail(&e);
-    } else {
+        code = tui_judge_open(o, &options.each.judge, &e);
+    if (code)
         tui_fail(&e);
-    }
-    search_bench_close(bench);
+    else
+        code = bench_all(o, &options, engine, &e);
+    engine_close(options.each.judge);
     engine_close(engine);
     search_task_close(task);
     return code;
@@ -411,7 +429,7 @@ const struct tui_command tui_command_bench = {
     .summary = "strategies over a data set: accuracy against tokens",
     .usage = "bench -t TASK [OPTIONS] -s STRATEGY [-s STRATEGY ...] [--budget-tokens N ...]",
     .example = "espalier bench -t math-word -s greedy -s self-consistency,m=8 -s best-of-n,n=8 --budget-tokens 4k -n 20",
-    .options = "model task strategy data n rows seed seeds temperature top-k top-p min-p repetition-penalty budget-tokens out threads batch "
-               "context kv-memory kernels ascii csv json",
+    .options = "model task strategy judge judge-model allow-commands grammar data n rows seed seeds temperature top-k top-p min-p "
+               "repetition-penalty budget-tokens budget-flops budget-nodes budget-time out threads batch context kv-memory kernels ascii csv json",
     .run = run,
 };

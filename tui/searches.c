@@ -29,24 +29,22 @@ int tui_session_path(const char *name, char **path, struct error *e)
 
 /* --- strategies -------------------------------------------------------------------------------------------------- */
 
-/* Those of the command line, or the task's; each with the judge where it takes one and names none. */
-static int choose_strategies(struct tui_searches *s, const struct tui_options *o, struct error *e)
+int tui_strategies_choose(const struct tui_options *o, const struct search_task *task, char ***out, int *count, struct error *e)
 {
-    const char *own = search_task_strategy(s->task);
     int any = 0, code = OK;
-    s->count = o->strategy_count ? o->strategy_count : 1;
-    s->strategies = xcalloc((size_t)s->count, sizeof *s->strategies);
-    for (int i = 0; i < s->count && !code; i++) {
-        const char *spec = o->strategy_count ? o->strategies[i] : own;
+    *count = o->strategy_count ? o->strategy_count : 1;
+    char **list = *out = xcalloc((size_t)*count, sizeof *list);
+    for (int i = 0; i < *count && !code; i++) {
+        const char *spec = o->strategy_count ? o->strategies[i] : search_task_strategy(task);
         int judges = 0;
         if (o->judge)
-            code = search_strategy_judged(spec, o->judge, &s->strategies[i], &judges, e);
+            code = search_strategy_judged(spec, o->judge, &list[i], &judges, e);
         else
-            s->strategies[i] = xstrdup(spec);
+            list[i] = xstrdup(spec);
         any = any || judges;
     }
     if (!code && o->judge && !any)
-        code = error_set(e, ERROR_USAGE, "--judge %s: %s asks no judge", o->judge, s->strategies[0]);
+        code = error_set(e, ERROR_USAGE, "--judge %s: %s asks no judge", o->judge, list[0]);
     return code;
 }
 
@@ -59,7 +57,7 @@ static int begin(struct tui_searches *s, const struct tui_options *o, struct err
         code = error_set(e, ERROR_USAGE, "no problem: task %s expects %s, or @ROW of its data", search_task_name(s->task),
                          search_task_problem_form(s->task));
     if (!code)
-        code = choose_strategies(s, o, e);
+        code = tui_strategies_choose(o, s->task, &s->strategies, &s->count, e);
     if (code)
         return code;
     struct string text = {0};

@@ -72,6 +72,9 @@ int tui_searches_start(struct tui_searches *s, int i, struct engine *engine, str
 void tui_searches_close(struct tui_searches *s); /* after the searches */
 /* The file of a session: a path as it is, a name where sessions are kept. malloc'ed. */
 int tui_session_path(const char *name, char **path, struct error *e);
+/* The strategies of a command line, or the task's; each with the judge where it takes one and names none. Each malloc'ed, and the list,
+ * whatever this returns. */
+int tui_strategies_choose(const struct tui_options *o, const struct search_task *task, char ***out, int *count, struct error *e);
 /* The second model that judges, where one was given: *out is NULL otherwise. */
 int tui_judge_open(const struct tui_options *o, struct engine **out, struct error *e);
 

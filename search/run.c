@@ -88,7 +88,8 @@ static struct search_event *completion_event(struct search *s, int i, int sample
     if (sample == 0) {
         cached = search_prefixes_find(&s->prefixes[judge], w->prompt.ids, w->prompt.count);
         event->completion.prompt = xmalloc((size_t)(asked + 1) * sizeof *w->prompt.ids);
-        memcpy(event->completion.prompt, w->prompt.ids, (size_t)asked * sizeof *w->prompt.ids);
+        if (asked)
+            memcpy(event->completion.prompt, w->prompt.ids, (size_t)asked * sizeof *w->prompt.ids);
     }
     event->completion.item = i;
     event->completion.sample = sample;

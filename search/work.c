@@ -93,7 +93,7 @@ static void count_asked_before(struct search *s)
 static int same_prompt(const struct search_work *a, const struct search_work *b)
 {
     return a->hash == b->hash && a->prompt.count == b->prompt.count &&
-           !memcmp(a->prompt.ids, b->prompt.ids, (size_t)b->prompt.count * sizeof *b->prompt.ids);
+           (!b->prompt.count || !memcmp(a->prompt.ids, b->prompt.ids, (size_t)b->prompt.count * sizeof *b->prompt.ids));
 }
 
 /* For each item the latest before it that asks the same. */

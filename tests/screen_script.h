@@ -100,7 +100,7 @@ static inline void script_plan(struct tui_screen *s, const char *why, enum searc
     struct search_event *e = script_make(SEARCH_EVENT_PLAN);
     struct search_item *items = xcalloc((size_t)count, sizeof *items);
     for (int i = 0; i < count; i++) {
-        items[i] = (struct search_item){purpose, xmalloc(sizeof(int)), 1, samples};
+        items[i] = (struct search_item){.purpose = purpose, .nodes = xmalloc(sizeof(int)), .count = 1, .samples = samples};
         items[i].nodes[0] = nodes[i];
     }
     e->plan.why = xstrdup(why);

@@ -33,12 +33,14 @@ static void test_layout(void **state)
     for (int columns = 1; columns <= 250; columns++)
         for (int rows = 1; rows <= 80; rows++)
             for (int thought = 0; thought < 2; thought++) {
-                struct tui_layout l = tui_layout(columns, rows, thought);
+                struct tui_layout l = tui_layout(columns, rows, thought, rows % 5);
                 assert_int_equal(l.too_small, columns < 40 || rows < 12);
                 if (l.too_small)
                     continue;
                 memset(taken, 0, sizeof taken);
                 take(l.header, columns, rows);
+                take(l.race, columns, rows);
+                assert_int_equal(l.race.h, rows % 5 > 1 && rows - rows % 5 >= 12 ? rows % 5 : 0);
                 take(l.tree, columns, rows);
                 take(l.thought, columns, rows);
                 take(l.now, columns, rows);

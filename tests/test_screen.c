@@ -163,8 +163,8 @@ static void test_keys(void **state)
     press(&s, "j");
     assert_int_equal(s.selected, 1);
     struct tui_action prune = tui_screen_key(&s, 'p');
-    assert_int_equal(prune.act, TUI_ACT_PRUNE);
-    assert_int_equal(prune.number, 1);
+    assert_int_equal(prune.act, TUI_ACT_DO);
+    assert_string_equal(prune.words, "prune 1");
     press(&s, "h"); /* folded: the row after it is its sibling */
     press(&s, "j");
     assert_int_equal(s.selected, 2);
@@ -194,7 +194,8 @@ static void test_keys(void **state)
 static void test_any_keys(void **state)
 {
     (void)state;
-    static const int32_t keys[] = {'j', 'k', 'h', 'l', 'g', 'G', ' ', 's', 'p', 'u', 'U', '.', '?', '\t', '\r', 27, '3', '0', 'x', TUI_KEY_UP, TUI_KEY_DOWN,
+    static const int32_t keys[] = {'j', 'k', 'h', 'l', 'g', 'G', ' ', 's', 'p', 'u', 'U', '.', '?', '\t', '\r', 27, '3', '0', 'x', 'K', 'e', 'a', 'E', 'r', 'f', 'w', 'b', 'B', '[', ']', '{', '}', ':', TUI_KEY_BACKSPACE, TUI_KEY_DELETE,
+                                   TUI_KEY_PASTE_BEGINS, TUI_KEY_PASTE_ENDS, 0x4e2d, 0x301, TUI_KEY_UP, TUI_KEY_DOWN,
                                    TUI_KEY_LEFT, TUI_KEY_RIGHT, TUI_KEY_HOME, TUI_KEY_END, TUI_KEY_PAGE_UP, TUI_KEY_PAGE_DOWN, TUI_KEY_RESIZE, 0x1f600};
     struct tui_screen s;
     for (int round = 0; round < 4; round++) {

@@ -1,5 +1,6 @@
 /* The explorer: the loop between the terminal, the screen and the engine thread; and the same screen dumped without any of them. */
-#include "tui/screen.h"
+#include "tui/editor.h"
+#include "tui/race.h"
 #include "tui/terminal.h"
 #include "tui/thread.h"
 #include "tui/tui.h"
@@ -30,7 +31,7 @@ static int read_setting(const struct tui_options *o, struct setting *s, struct e
     *s = (struct setting){.options = o, .ascii = o->ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0};
     int code = tui_theme_open(o->theme, &s->theme, e);
     if (!code)
-        code = tui_searches_open(&s->searches, o, 0, e);
+        code = tui_searches_open(&s->searches, o, !o->dump, e);
     return code;
 }
 
@@ -39,14 +40,18 @@ static const char *token_text(const void *owner, int id, size_t *bytes)
     return owner ? engine_token_text(owner, id, bytes) : NULL;
 }
 
-static void open_screen(struct tui_screen *screen, const struct setting *s)
+static void open_race(struct tui_race *race, const struct setting *s)
 {
     const char *slash = strrchr(s->searches.model, '/');
-    tui_screen_open(screen);
-    screen->asked = s->searches.problem ? s->searches.problem : "";
-    screen->model = slash ? slash + 1 : s->searches.model;
-    screen->token_text = token_text;
-    screen->canvas.ascii = s->ascii;
+    tui_race_open(race, s->searches.count);
+    for (int i = 0; i < s->searches.count; i++) {
+        struct tui_screen *screen = &race->screens[i];
+        screen->asked = s->searches.problem ? s->searches.problem : "";
+        screen->model = slash ? slash + 1 : s->searches.model;
+        screen->asked_strategy = s->searches.strategies[i];
+        screen->token_text = token_text;
+        screen->canvas.ascii = s->ascii;
+    }
 }
 
 /* --- without a terminal ------------------------------------------------------------------------------------------ */
@@ -72,28 +77,31 @@ static int parse_size(const char *text, int *columns, int *rows, struct error *e
 static int dump(struct setting *s, int columns, int rows, struct error *e)
 {
     struct engine *engine = NULL;
-    struct search *search = NULL;
-    struct tui_screen screen;
-    enum search_status status = SEARCH_WORKING;
-    open_screen(&screen, s);
-    s->searches.options.sink = fold_event;
-    s->searches.options.context = &screen;
-    int code = tui_engine_open(s->options, 0, &engine, e);
+    struct engine *judge = NULL;
+    struct tui_race race;
+    open_race(&race, s);
+    int code = tui_engine_open_at(s->options, s->searches.model, 0, &engine, e);
     if (!code)
-        code = search_open(&search, engine, &s->searches.options, e);
-    while (!code && status != SEARCH_DONE)
-        code = search_advance(search, &status, e);
+        code = tui_judge_open(s->options, &judge, e);
+    for (int i = 0; i < s->searches.count && !code; i++) {
+        struct search *search = NULL;
+        enum search_status status = SEARCH_WORKING;
+        code = tui_searches_start(&s->searches, i, engine, judge, fold_event, &race.screens[i], &search, e);
+        while (!code && status != SEARCH_DONE)
+            code = search_advance(search, &status, e);
+        race.screens[i].token_owner = engine;
+        race.screens[i].now.state = TUI_DONE;
+        search_close(search);
+    }
     if (!code) {
         struct string text = {0};
-        screen.token_owner = engine;
-        screen.now.state = TUI_DONE;
-        tui_screen_draw(&screen, columns, rows);
-        tui_canvas_dump(&screen.canvas, &text);
+        struct tui_screen *screen = tui_race_shown(&race);
+        tui_screen_draw(screen, columns, rows);
+        tui_canvas_dump(&screen->canvas, &text);
         fputs(string_text(&text), stdout);
         string_free(&text);
     }
-    tui_screen_free(&screen);
-    search_close(search);
+    tui_race_free(&race);
     engine_close(engine);
     return code;
 }
@@ -101,7 +109,8 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
 /* --- with one ---------------------------------------------------------------------------------------------------- */
 
 struct explorer {
-    struct tui_screen screen;
+    struct tui_race race;
+    struct tui_snapshot *snapshots; /* [race.count], empty between the takings */
     struct tui_thread *thread;
     int dirty;       /* the screen may look otherwise than it is shown */
     int quit, signal; /* signal: the one that ended it, 0: none */
@@ -109,22 +118,45 @@ struct explorer {
 
 static void take_news(struct explorer *x)
 {
-    struct search_event **events;
-    struct tui_snapshot snapshot = {0};
+    struct tui_news *news;
     char notice[200];
-    int count, fresh = tui_thread_take(x->thread, &events, &count, &snapshot, notice);
+    int count, fresh = tui_thread_take(x->thread, &news, &count, x->snapshots, notice);
     for (int i = 0; i < count; i++) {
-        tui_screen_event(&x->screen, events[i]);
-        search_event_release(events[i]);
+        tui_screen_event(&x->race.screens[news[i].search], news[i].event);
+        search_event_release(news[i].event);
     }
-    free(events);
-    if (fresh) {
-        x->screen.token_owner = snapshot.engine;
-        tui_screen_snapshot(&x->screen, &snapshot);
+    free(news);
+    for (int i = 0; i < x->race.count && fresh; i++) {
+        x->race.screens[i].token_owner = x->snapshots[i].engine;
+        tui_screen_snapshot(&x->race.screens[i], &x->snapshots[i]);
     }
     if (*notice)
-        tui_screen_notice(&x->screen, notice);
+        tui_race_notice(&x->race, notice);
     x->dirty |= count || fresh || *notice;
+}
+
+/* The terminal is the editor's meanwhile; the search goes on. */
+static void edit(struct explorer *x, struct tui_action action)
+{
+    struct tui_screen *s = &x->race.screens[action.search];
+    const char *before = search_node_text(&s->tree, action.number);
+    struct string after = {0};
+    struct error e = {0};
+    tui_terminal_leave();
+    int code = tui_editor_run(before, &after, &e);
+    tui_terminal_resume();
+    if (code)
+        tui_screen_notice(s, e.message);
+    else if (!after.length)
+        tui_screen_notice(s, "nothing was written, nothing is changed");
+    else if (!strcmp(after.text, before))
+        tui_screen_notice(s, "it reads as before, nothing is changed");
+    else {
+        struct tui_action words = tui_act(s, "edit %d %s", action.number, after.text);
+        words.search = action.search;
+        tui_thread_command(x->thread, words);
+    }
+    string_free(&after);
 }
 
 static void do_action(struct explorer *x, struct tui_action action)
@@ -140,6 +172,9 @@ static void do_action(struct explorer *x, struct tui_action action)
         break;
     case TUI_ACT_REPAINT:
         tui_terminal_repaint();
+        break;
+    case TUI_ACT_EDITOR:
+        edit(x, action);
         break;
     default:
         tui_thread_command(x->thread, action);
@@ -157,7 +192,7 @@ static void take_signals(struct explorer *x)
     else if (number == SIGCONT)
         tui_terminal_resume();
     else if (number == SIGINT)
-        do_action(x, tui_screen_key(&x->screen, 'C' - TUI_KEY_CONTROL));
+        do_action(x, tui_race_key(&x->race, 'C' - TUI_KEY_CONTROL));
     else
         x->signal = number;
 }
@@ -166,8 +201,8 @@ static void draw(struct explorer *x)
 {
     int columns, rows;
     tui_terminal_size(&columns, &rows);
-    tui_screen_draw(&x->screen, columns, rows);
-    tui_terminal_draw(&x->screen.canvas);
+    tui_screen_draw(tui_race_shown(&x->race), columns, rows);
+    tui_terminal_draw(&tui_race_shown(&x->race)->canvas);
     x->dirty = 0;
 }
 
@@ -176,7 +211,7 @@ static void live(struct explorer *x)
 {
     double drawn = 0;
     draw(x);
-    while (!x->quit && !x->signal && !(x->screen.now.state == TUI_FAILED && !x->screen.tree.count)) {
+    while (!x->quit && !x->signal && !(tui_race_shown(&x->race)->now.state == TUI_FAILED && !tui_race_shown(&x->race)->tree.count)) {
         double wait = x->dirty ? drawn + frame_interval - clock_seconds() : -1;
         if (x->dirty && wait <= 0) {
             draw(x);
@@ -189,7 +224,7 @@ static void live(struct explorer *x)
         take_signals(x);
         x->dirty |= happened & TUI_WAIT_SIGNAL;
         for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
-            do_action(x, tui_screen_key(&x->screen, key));
+            do_action(x, tui_race_key(&x->race, key));
         if (keys) {
             take_news(x);
             draw(x);
@@ -200,18 +235,18 @@ static void live(struct explorer *x)
 
 static int explore(struct setting *s, struct error *e)
 {
-    static struct explorer x; /* its screen is large for a stack */
-    memset(&x, 0, sizeof x);
+    struct explorer x = {0};
     int code = tui_terminal_open(&s->theme, e);
     if (code)
         return code;
-    open_screen(&x.screen, s);
-    code = tui_thread_start(&x.thread, s->options, &s->searches.options, e);
+    open_race(&x.race, s);
+    x.snapshots = xcalloc((size_t)s->searches.count, sizeof *x.snapshots);
+    code = tui_thread_start(&x.thread, s->options, &s->searches, e);
     if (!code)
         live(&x);
     tui_terminal_close();
-    if (!code && x.screen.now.state == TUI_FAILED) {
-        *e = x.screen.now.failure;
+    if (!code && tui_race_shown(&x.race)->now.state == TUI_FAILED) {
+        *e = tui_race_shown(&x.race)->now.failure;
         code = e->code;
     }
     if (x.signal) {
@@ -219,7 +254,8 @@ static int explore(struct setting *s, struct error *e)
         raise(x.signal); /* whoever waits for us sees what ended us */
     }
     int ended = !x.thread || tui_thread_stop(x.thread);
-    tui_screen_free(&x.screen);
+    tui_race_free(&x.race);
+    free(x.snapshots);
     if (!ended) /* the thread still reads its setting: leave it */
         *s = (struct setting){0};
     return code;

@@ -17,6 +17,10 @@ enum tui_key {
     TUI_KEY_PAGE_UP,
     TUI_KEY_PAGE_DOWN,
     TUI_KEY_BACK_TAB,
+    TUI_KEY_BACKSPACE,
+    TUI_KEY_DELETE,
+    TUI_KEY_PASTE_BEGINS, /* what comes until it ends is text, whatever it looks like */
+    TUI_KEY_PASTE_ENDS,
     TUI_KEY_RESIZE, /* the terminal has another size now */
     TUI_KEY_OTHER,  /* one we have no use for */
 };

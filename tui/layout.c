@@ -1,18 +1,21 @@
 #include "tui/layout.h"
 
-struct tui_layout tui_layout(int columns, int rows, int thought)
+struct tui_layout tui_layout(int columns, int rows, int thought, int searches)
 {
     struct tui_layout l = {.too_small = columns < TUI_LEAST_COLUMNS || rows < TUI_LEAST_ROWS, .split = -1, .bottom = -1};
     if (l.too_small)
         return l;
     l.wide = columns >= TUI_WIDE_COLUMNS;
-    int tall = rows >= 18; /* room for a frame around `now` and for what was decided before */
+    int lines = searches > 1 && rows - searches >= TUI_LEAST_ROWS ? searches : 0;
+    int tall = rows - lines >= 18; /* room for a frame around `now` and for what was decided before */
     int frame = l.wide;    /* lines at the left and right edge */
 
     l.header = (struct tui_rect){0, 0, columns, 1};
     l.keys = (struct tui_rect){0, rows - 1, columns, 1};
     l.status = (struct tui_rect){0, rows - 2, columns, 1};
-    l.top = 1;
+    if (lines)
+        l.race = (struct tui_rect){0, 1, columns, lines};
+    l.top = 1 + lines;
     l.bottom = tall ? rows - 3 : -1;
     int below = tall ? rows - 3 : rows - 2; /* the first row that `now` has not */
     l.now = (struct tui_rect){frame, below - (tall ? 2 : 1), columns - 2 * frame, tall ? 2 : 1};

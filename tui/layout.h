@@ -11,13 +11,14 @@ enum { TUI_LEAST_COLUMNS = 40, TUI_LEAST_ROWS = 12, TUI_WIDE_COLUMNS = 80 };
 struct tui_layout {
     int too_small;       /* nothing else is set */
     int wide;            /* tree and thought side by side; else one at a time */
-    struct tui_rect header, tree, thought, now, status, keys;
+    struct tui_rect header, race, tree, thought, now, status, keys;
     int top, middle;     /* rows of the rules above the panes and above `now` */
     int bottom;          /* row of the rule below `now`, -1: none */
     int split;           /* column of the line between tree and thought, -1: none */
 };
 
-/* thought: the thought pane has the keys (it is the one shown where there is room for one). */
-struct tui_layout tui_layout(int columns, int rows, int thought);
+/* thought: the thought pane has the keys (it is the one shown where there is room for one). searches: in a race, a line for each, below
+ * the header; none where they would leave less than the least screen. */
+struct tui_layout tui_layout(int columns, int rows, int thought, int searches);
 
 #endif

@@ -98,12 +98,25 @@ void tui_outline_open(struct tui_outline *o, const struct search_tree *tree)
     tui_outline_grow(o);
 }
 
-void tui_outline_free(struct tui_outline *o)
+static void free_families(struct tui_outline *o)
 {
     for (int i = 0; i < o->family_count; i++) {
         free(o->families[i].children);
         free(o->families[i].sums);
     }
+    o->family_count = 0;
+}
+
+void tui_outline_renew(struct tui_outline *o)
+{
+    free_families(o);
+    o->count = 0;
+    tui_outline_grow(o);
+}
+
+void tui_outline_free(struct tui_outline *o)
+{
+    free_families(o);
     free(o->families);
     free(o->nodes);
     *o = (struct tui_outline){0};
@@ -115,7 +128,9 @@ void tui_outline_grow(struct tui_outline *o)
         ARRAY_RESERVE(o->nodes, o->count, o->capacity);
         int node = o->count, parent = tree_node(o, node)->parent;
         struct tui_outline_node *n = &o->nodes[node];
-        *n = (struct tui_outline_node){.rows = 1, .family = -1, .open = 1};
+        *n = (struct tui_outline_node){.rows = 1, .family = -1, .open = node >= o->known || n->open};
+        if (node >= o->known)
+            o->known = node + 1;
         if (parent < 0) {
             o->count++;
             continue;

@@ -27,6 +27,7 @@ struct tui_outline {
     const struct search_tree *tree;
     struct tui_outline_node *nodes;
     int count, capacity;
+    int known;      /* nodes whose `open` is right, also where the tree has fewer now */
     struct tui_outline_family *families;
     int family_count, family_capacity;
 };
@@ -40,6 +41,8 @@ struct tui_outline_place {
 void tui_outline_open(struct tui_outline *o, const struct search_tree *tree);
 void tui_outline_free(struct tui_outline *o);
 void tui_outline_grow(struct tui_outline *o); /* take in the nodes the tree has got since; new ones are open */
+/* The tree is another one now (another moment of the same search): all rows counted anew. Folds stay; nothing is live. */
+void tui_outline_renew(struct tui_outline *o);
 void tui_outline_set_open(struct tui_outline *o, int node, int open);
 void tui_outline_set_live(struct tui_outline *o, int node, int live);
 int tui_outline_rows(const struct tui_outline *o);

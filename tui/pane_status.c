@@ -25,6 +25,11 @@ void tui_draw_header(struct tui_screen *s)
     const char *problem = session && session->session.problem ? session->session.problem : s->asked;
     const char *model = session && session->session.model ? session->session.model : s->model;
     char *strategy = strategy_text(s);
+    if (s->race_count > 1) {
+        char *place = xasprintf("%d of %d: %s", (int)(s - s->race) + 1, s->race_count, strategy);
+        free(strategy);
+        strategy = place;
+    }
     int wide = s->layout.wide, x = r.x + 1, end = r.x + r.w - 1;
     if (wide) {
         int w = tui_width(model, strlen(model)), most = r.w / 4;
@@ -38,6 +43,46 @@ void tui_draw_header(struct tui_screen *s)
     x += tui_canvas_cut(&s->canvas, x, r.y, w > most ? most : w, tui_style(TUI_TITLE), problem) + 2;
     tui_canvas_cut(&s->canvas, x, r.y, end - x, tui_style(TUI_DIM), strategy);
     free(strategy);
+}
+
+/* --- race -------------------------------------------------------------------------------------------------------- */
+
+/* The tree as it is now, whatever moment is shown. */
+static const struct search_tree *tree_now(const struct tui_screen *s)
+{
+    return s->past.on ? &s->past.latest : &s->tree;
+}
+
+static void draw_racer(struct tui_screen *s, int y, const struct tui_screen *racer)
+{
+    const struct search_tree *t = tree_now(racer);
+    const struct search_event *result = racer->now.state == TUI_DONE ? t->result : NULL;
+    char a[32], b[32], place[16];
+    int number = (int)(racer - s->race) + 1, right = result ? result->result.correct : -1, end = s->canvas.w - 1;
+    int64_t tokens = t->usage.prompt - t->usage.cached + t->usage.completion;
+    char *cost = xasprintf("%8s thoughts %10s tokens", tui_number(t->count ? t->count - 1 : 0, a), tui_number(tokens, b));
+    const char *answer = !result ? (racer->now.state == TUI_PAUSED ? "paused" : "…") : result->result.answer ? result->result.answer : "no answer";
+    char *outcome = xasprintf("%s%s", right == 1 ? "✓ " : right == 0 ? "✗ " : result && result->result.answer ? "= " : "", answer);
+    int rest = end / 4, w = (int)strlen(cost);
+    snprintf(place, sizeof place, "%s%d ", racer == s ? "▸ " : "  ", number);
+    int x = tui_canvas_text(&s->canvas, 0, y, end, tui_style(racer == s ? TUI_FOCUS : TUI_DIM), place);
+    if (end - rest - w - 2 - x < 8) { /* narrow: the tokens alone */
+        free(cost);
+        cost = xasprintf("%s tok", tui_number(tokens, b));
+        w = (int)strlen(cost);
+    }
+    tui_canvas_cut(&s->canvas, x, y, end - rest - w - 2 - x, tui_style(racer == s ? TUI_TITLE : TUI_TEXT),
+                   racer->asked_strategy ? racer->asked_strategy : "");
+    tui_canvas_text(&s->canvas, end - rest - w, y, w, tui_style(TUI_DIM), cost);
+    tui_canvas_cut(&s->canvas, end - rest + 2, y, rest - 2, tui_style(right == 1 ? TUI_RIGHT : right == 0 ? TUI_WRONG : result ? TUI_BEST : TUI_DIM), outcome);
+    free(cost);
+    free(outcome);
+}
+
+void tui_draw_race(struct tui_screen *s)
+{
+    for (int i = 0; i < s->layout.race.h; i++)
+        draw_racer(s, s->layout.race.y + i, &s->race[i]);
 }
 
 /* --- now --------------------------------------------------------------------------------------------------------- */
@@ -68,19 +113,34 @@ static char *result_text(const struct search_event *result)
     return xasprintf("%s%s: %s", result->result.answer, correct == 1 ? " ✓ right" : correct == 0 ? " ✗ wrong" : "", why);
 }
 
+static void draw_past(struct tui_screen *s)
+{
+    struct tui_rect r = s->layout.now;
+    char *text = tui_past_text(s), *next = tui_past_next(s);
+    draw_line(s, r.y, "event", TUI_KEPT, text);
+    if (r.h > 1 && next)
+        draw_line(s, r.y + 1, "then", TUI_TEXT, next);
+    free(text);
+    free(next);
+}
+
 void tui_draw_now(struct tui_screen *s)
 {
     struct tui_rect r = s->layout.now;
     const struct search_tree *t = &s->tree;
     char label[24];
     int x = r.x;
-    x += tui_canvas_text(&s->canvas, x, s->layout.middle, r.w, tui_style(TUI_TITLE), " now ");
+    x += tui_canvas_text(&s->canvas, x, s->layout.middle, r.w, tui_style(s->past.on ? TUI_KEPT : TUI_TITLE), s->past.on ? " the past " : " now ");
     if (t->steps) {
         snprintf(label, sizeof label, " step %d ", t->steps);
         tui_canvas_right(&s->canvas, x, s->layout.middle, r.x + r.w - x, tui_style(TUI_DIM), label);
     }
     int y = r.y;
     char *text = NULL;
+    if (s->past.on) {
+        draw_past(s);
+        return;
+    }
     if (s->now.state == TUI_FAILED) {
         draw_line(s, y++, "failed", TUI_ERROR, s->now.failure.message);
     } else if (s->now.state == TUI_LOADING) {
@@ -185,6 +245,15 @@ static int hint_width(struct tui_hint hint)
 
 static int search_hints(const struct tui_screen *s, struct tui_hint *out)
 {
+    if (s->past.on) {
+        out[0] = (struct tui_hint){"[", "earlier"};
+        out[1] = (struct tui_hint){"]", "later"};
+        out[2] = (struct tui_hint){"}", "now"};
+        out[3] = (struct tui_hint){"B", "go on from here"};
+        return 4;
+    }
+    if (s->thought.forking)
+        return 0;
     int n = 0, running = s->now.state == TUI_RUNNING || s->now.state == TUI_STEPPING;
     if (running || s->now.state == TUI_PAUSED)
         out[n++] = (struct tui_hint){"space", running ? "pause" : "run"};
@@ -198,6 +267,8 @@ static int search_hints(const struct tui_screen *s, struct tui_hint *out)
         out[n++] = (struct tui_hint){"u", "undo"};
     if (s->tree.redo_count)
         out[n++] = (struct tui_hint){"U", "redo"};
+    if (s->race_count > 1)
+        out[n++] = (struct tui_hint){"c", "the next"};
     return n;
 }
 
@@ -217,9 +288,10 @@ void tui_draw_keys(struct tui_screen *s)
     n += view->hints(s, hints + n);
     if (!s->follow && !s->overlay && s->tree.count)
         hints[n++] = (struct tui_hint){".", "follow"};
-    int x = r.x + 1, end = r.x + r.w + 1 - (s->overlay ? 0 : hint_width(last[0])) - hint_width(last[1]);
+    int from = s->overlay != NULL || (s->past.on && r.w < 60) ? 1 : 0; /* of `last`: B is what one would not guess */
+    int x = r.x + 1, end = r.x + r.w + 1 - (from ? 0 : hint_width(last[0])) - hint_width(last[1]);
     for (int i = 0; i < n && x + hint_width(hints[i]) <= end; i++)
         x = draw_hint(s, x, r.y, hints[i]);
-    for (int i = s->overlay != NULL; i < 2; i++)
+    for (int i = from; i < 2; i++)
         x = draw_hint(s, x, r.y, last[i]);
 }

@@ -64,17 +64,6 @@ static void write_tokens(struct tui_paper *p, struct spelling *s)
     tui_paper_wrap_styled(p, string_text(&s->text) + s->skipped, s->text.length - s->skipped, token_style, s);
 }
 
-/* The tokens a thought was cut from; NULL and 0 where there are none. */
-static const struct engine_token *tokens_of(const struct search_node *n, int *count)
-{
-    *count = 0;
-    if (!n->thought || !n->completion || n->thought->thought.first < 0 ||
-        n->thought->thought.first + n->thought->thought.count > n->completion->completion.count)
-        return NULL;
-    *count = n->thought->thought.count;
-    return n->completion->completion.tokens + n->thought->thought.first;
-}
-
 /* --- the upper part: what it is, and its text -------------------------------------------------------------------- */
 
 /* What became of it, in words. */
@@ -126,6 +115,26 @@ static void write_status(struct tui_screen *s, struct tui_paper *p, const struct
     string_free(&text);
 }
 
+/* What the user did with it. */
+static void write_marks(struct tui_paper *p, const struct search_node *n)
+{
+    const struct search_event *thought = n->thought;
+    if (thought && thought->thought.by_user) {
+        tui_paper_put(p, tui_style(TUI_FOCUS), "✎ your own");
+        if (thought->thought.replaces > 0)
+            tui_paper_putf(p, tui_style(TUI_DIM), ", in place of thought %d", thought->thought.replaces);
+        tui_paper_newline(p);
+    }
+    if (n->training) {
+        tui_paper_put(p, tui_style(TUI_KEPT), "◆ kept to learn from");
+        tui_paper_newline(p);
+    }
+    if (n->excluded) {
+        tui_paper_put(p, tui_style(TUI_WRONG), "⊘ has no vote");
+        tui_paper_newline(p);
+    }
+}
+
 /* Returns how many are being written here. */
 static int write_live(struct tui_screen *s, struct tui_paper *p)
 {
@@ -150,8 +159,9 @@ static int write_live(struct tui_screen *s, struct tui_paper *p)
 static int write_text(struct tui_screen *s, struct tui_paper *p, const struct search_node *n)
 {
     int count;
-    const struct engine_token *tokens = tokens_of(n, &count);
+    const struct engine_token *tokens = tui_screen_tokens(s, s->selected, &count);
     write_status(s, p, n);
+    write_marks(p, n);
     s->thought.cell_count = count;
     while (s->thought.cell_capacity < count) {
         s->thought.cell_capacity = s->thought.cell_capacity ? 2 * s->thought.cell_capacity : 64;
@@ -199,7 +209,8 @@ static char *quoted(const struct tui_screen *s, int id)
     return out.text;
 }
 
-static void write_choice(struct tui_screen *s, struct tui_paper *p, int id, double probability, int chosen)
+/* aimed: the one that enter forks at. */
+static void write_choice(struct tui_screen *s, struct tui_paper *p, int id, double probability, int chosen, int aimed)
 {
     char number[32], *text = quoted(s, id);
     int w = p->canvas->w, names = w / 2 - 6 < 20 ? w / 2 - 6 : 20, bar = w - names - 10;
@@ -208,31 +219,39 @@ static void write_choice(struct tui_screen *s, struct tui_paper *p, int id, doub
     tui_canvas_cut(p->canvas, 2, p->y, names, tui_style(chosen ? TUI_FOCUS : TUI_TEXT), text);
     tui_canvas_right(p->canvas, 3 + names, p->y, 5, figure, tui_probability(probability, number));
     tui_canvas_bar(p->canvas, 9 + names, p->y, bar < 40 ? bar : 40, figure, probability);
+    if (aimed) {
+        tui_canvas_text(p->canvas, 0, p->y, 1, tui_style(TUI_FOCUS), "→");
+        tui_canvas_ground(p->canvas, 0, p->y, w, TUI_SELECTION);
+    }
     tui_paper_newline(p);
     free(text);
 }
 
 /* The token under the cursor and what the model might have written in its place, in about so many lines. */
-static void write_token(struct tui_screen *s, struct tui_paper *p, const struct search_node *n, int lines)
+static void write_token(struct tui_screen *s, struct tui_paper *p, int lines)
 {
     int count, among = 0;
-    const struct engine_token *tokens = tokens_of(n, &count);
+    const struct engine_token *tokens = tui_screen_tokens(s, s->selected, &count);
     if (!count)
         return;
     const struct engine_token *token = &tokens[s->thought.token];
     char heading[64];
-    snprintf(heading, sizeof heading, "token %d of %d, and what else it might have been", s->thought.token + 1, count);
+    snprintf(heading, sizeof heading, s->thought.forking ? "token %d of %d: fork with which in its place?" : "token %d of %d, and what else it might have been",
+             s->thought.token + 1, count);
     if (p->canvas->w < (int)strlen(heading) + 4)
         snprintf(heading, sizeof heading, "token %d of %d", s->thought.token + 1, count);
     tui_paper_heading(p, heading);
     double rest = 1;
-    int shown = lines - 1 < ENGINE_TOP ? lines - 1 : ENGINE_TOP;
+    int shown = lines - 1 < ENGINE_TOP && !s->thought.forking ? lines - 1 : ENGINE_TOP;
     for (int i = 0; i < ENGINE_TOP; i++)
         among |= token->top[i].id == token->id;
     if (!among)
-        write_choice(s, p, token->id, exp(token->logprob), 1);
+        write_choice(s, p, token->id, exp(token->logprob), 1, 0);
     for (int i = 0; i < shown && token->top[i].id >= 0; i++) {
-        write_choice(s, p, token->top[i].id, exp(token->top[i].logprob), token->top[i].id == token->id);
+        int aimed = s->thought.forking && s->thought.choice == i;
+        if (aimed)
+            s->thought.choice_line = p->y;
+        write_choice(s, p, token->top[i].id, exp(token->top[i].logprob), token->top[i].id == token->id, aimed);
         rest -= exp(token->top[i].logprob);
     }
     if (shown == ENGINE_TOP && lines > ENGINE_TOP + 1 && rest > 0.0005) {
@@ -392,7 +411,7 @@ static void write_detail(struct tui_screen *s, struct tui_paper *p, const struct
     write_judgement(s, p, n);
     write_decision(s, p);
     s->thought.token_line = p->y;
-    write_token(s, p, n, lines - p->y > 4 ? lines - p->y : 4);
+    write_token(s, p, lines - p->y > 4 ? lines - p->y : 4);
     if (!s->selected)
         write_search(s, p);
 }
@@ -457,7 +476,7 @@ static void turn_to_selected(struct tui_screen *s)
     if (s->thought.node == s->selected)
         return;
     s->thought.node = s->selected;
-    s->thought.token = s->thought.text_top = s->thought.detail_top = 0;
+    s->thought.token = s->thought.text_top = s->thought.detail_top = s->thought.forking = 0;
     s->thought.cell_count = 0; /* not drawn yet */
 }
 
@@ -488,6 +507,8 @@ static void draw(struct tui_screen *s, struct tui_rect r)
     show_cursor(s);
     if (s->thought.token_moved) /* its alternatives are what one moves for */
         s->thought.detail_top = s->thought.token_line + 4 > s->thought.detail_page ? s->thought.token_line : 0;
+    if (s->thought.token_moved && s->thought.forking && s->thought.choice_line >= s->thought.detail_top + s->thought.detail_page - 1)
+        s->thought.detail_top = s->thought.choice_line - s->thought.detail_page + 2; /* the last row may say that there is more */
     s->thought.token_moved = 0;
     scroll(&s->thought.detail_top, details, s->thought.detail_page);
     struct tui_rect upper = {in.x, in.y, in.w, s->thought.text_page}, lower = {in.x, in.y + s->thought.text_page, in.w, s->thought.detail_page};
@@ -502,7 +523,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
 static void move_token(struct tui_screen *s, int by)
 {
     int count;
-    tokens_of(tui_screen_node(s, s->selected), &count);
+    tui_screen_tokens(s, s->selected, &count);
     int last = count - 1, token = s->thought.token + by;
     s->thought.token = token > last ? last : token;
     if (s->thought.token < 0)
@@ -580,6 +601,13 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
 static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 {
     int n = 0;
+    if (s->thought.forking) {
+        out[n++] = (struct tui_hint){"enter", "fork here"};
+        out[n++] = (struct tui_hint){"j k", "which"};
+        out[n++] = (struct tui_hint){"h l", "token"};
+        out[n++] = (struct tui_hint){"esc", "leave"};
+        return n;
+    }
     if (s->thought.cell_count)
         out[n++] = (struct tui_hint){"h l", "token"};
     if (s->thought.lines > s->thought.text_page || s->thought.cell_count)

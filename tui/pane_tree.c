@@ -163,6 +163,19 @@ static int draw_reason(struct tui_screen *s, int y, const struct columns *c, int
     return x - 1;
 }
 
+/* What the user did with it, before its text. Returns the columns used. */
+static int draw_marks(struct tui_screen *s, int x, int y, const struct search_node *n)
+{
+    const struct { int is; const char *sign; enum tui_role role; } marks[] = {
+        {n->training, "◆ ", TUI_KEPT}, {n->thought && n->thought->thought.by_user, "✎ ", TUI_FOCUS}, {n->excluded, "⊘ ", TUI_WRONG},
+    };
+    int from = x;
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (marks[i].is)
+            x += tui_canvas_text(&s->canvas, x, y, 2, tui_style(marks[i].role), marks[i].sign);
+    return x - from;
+}
+
 static void draw_node(struct tui_screen *s, int y, const struct columns *c, int node)
 {
     const struct search_node *n = tui_screen_node(s, node);
@@ -171,6 +184,7 @@ static void draw_node(struct tui_screen *s, int y, const struct columns *c, int 
     if (n->first_child >= 0 || outline->live)
         tui_canvas_text(&s->canvas, x, y, 1, tui_style(TUI_BORDER), outline->open ? "▾" : "▸");
     x += 2;
+    x += draw_marks(s, x, y, n);
     struct tui_style style = text_style(s, node);
     const char *text = search_node_text(&s->tree, node), *why = n->thought ? n->thought->thought.why : NULL;
     size_t length = strlen(text);

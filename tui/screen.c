@@ -1,6 +1,7 @@
 /* The screen's knowledge and the keys that no pane claims. */
 #include "tui/screen.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,14 @@ void tui_screen_free(struct tui_screen *s)
     tui_canvas_free(&s->thought.detail);
     free(s->thought.cells);
     free(s->decisions);
+    tui_ask_free(&s->ask);
+    string_free(&s->words);
+    free(s->wanted.path);
     search_tree_free(&s->tree);
+    search_tree_free(&s->past.latest);
+    for (int i = 0; i < s->past.live_count; i++)
+        free(s->past.live[i].tokens);
+    free(s->past.live);
 }
 
 /* --- knowledge --------------------------------------------------------------------------------------------------- */
@@ -45,6 +53,25 @@ const char *tui_screen_token(const struct tui_screen *s, int id, size_t *bytes)
     if (!text)
         *bytes = 0;
     return text ? text : "";
+}
+
+/* The tokens a thought was cut from. */
+const struct engine_token *tui_screen_tokens(const struct tui_screen *s, int node, int *count)
+{
+    const struct search_node *n = tui_screen_node(s, node);
+    *count = 0;
+    if (!n->thought || !n->completion || n->thought->thought.first < 0 ||
+        n->thought->thought.first + n->thought->thought.count > n->completion->completion.count)
+        return NULL;
+    *count = n->thought->thought.count;
+    return n->completion->completion.tokens + n->thought->thought.first;
+}
+
+int tui_screen_strategy_is(const struct tui_screen *s, const char *name)
+{
+    const char *strategy = s->tree.session && s->tree.session->session.strategy ? s->tree.session->session.strategy : "";
+    size_t n = strlen(name);
+    return !strncmp(strategy, name, n) && (!strategy[n] || strategy[n] == ',');
 }
 
 int tui_screen_writes_below(const struct tui_live *live)
@@ -159,35 +186,48 @@ static void keep_line(struct tui_screen *s, int line)
         s->top = tui_outline_row(&s->outline, s->selected) - line;
 }
 
-void tui_screen_event(struct tui_screen *s, struct search_event *event)
+/* What is known beside the tree, one event further. */
+static void note(struct tui_screen *s, const struct search_event *event)
 {
-    int line = line_of_selection(s);
-    search_tree_fold(&s->tree, event);
-    tui_outline_grow(&s->outline);
     switch (event->kind) {
     case SEARCH_EVENT_PLAN:
         s->written = s->to_write = 0;
         for (int i = 0; i < event->plan.count; i++)
             s->to_write += event->plan.items[i].samples;
-        if (event->plan.count && event->plan.items[0].count)
-            follow(s, event->plan.items[0].nodes[0]);
         break;
     case SEARCH_EVENT_COMPLETION:
         s->written++;
-        drop_live(s, event->completion.item, event->completion.sample);
         break;
     case SEARCH_EVENT_THOUGHT:
         note_thought(s, event);
-        follow(s, event->thought.node);
         break;
     case SEARCH_EVENT_JUDGEMENT:
         note_scores(s, event);
-        if (event->judgement.count)
-            follow(s, event->judgement.nodes[0]);
         break;
     case SEARCH_EVENT_DECISION:
         ARRAY_RESERVE(s->decisions, s->decision_count, s->decision_capacity);
         s->decisions[s->decision_count++] = event; /* the tree keeps it alive */
+        break;
+    default:
+        break;
+    }
+}
+
+void tui_screen_follow(struct tui_screen *s, const struct search_event *event)
+{
+    switch (event->kind) {
+    case SEARCH_EVENT_PLAN:
+        if (event->plan.count && event->plan.items[0].count)
+            follow(s, event->plan.items[0].nodes[0]);
+        break;
+    case SEARCH_EVENT_THOUGHT:
+        follow(s, event->thought.node);
+        break;
+    case SEARCH_EVENT_JUDGEMENT:
+        if (event->judgement.count)
+            follow(s, event->judgement.nodes[0]);
+        break;
+    case SEARCH_EVENT_DECISION:
         if (event->decision.kept_count)
             follow(s, event->decision.kept[0]);
         break;
@@ -197,6 +237,44 @@ void tui_screen_event(struct tui_screen *s, struct search_event *event)
     default:
         break;
     }
+}
+
+/* The user's own thought is what they want to see, where they stood at the place it was for. */
+static void select_own(struct tui_screen *s, const struct search_event *event)
+{
+    if (event->thought.by_user && (s->selected == event->thought.parent || s->selected == event->thought.replaces)) {
+        open_above(s, event->thought.node);
+        s->selected = event->thought.node;
+    }
+}
+
+static int changes_past(const struct search_event *event)
+{
+    return event->kind == SEARCH_EVENT_BACK || event->kind == SEARCH_EVENT_UNDO || event->kind == SEARCH_EVENT_REDO;
+}
+
+void tui_screen_event(struct tui_screen *s, struct search_event *event)
+{
+    if (s->past.on) { /* the picture stays */
+        search_tree_fold(&s->past.latest, event);
+        return;
+    }
+    int line = line_of_selection(s);
+    if (changes_past(event)) {
+        tui_screen_before(s);
+        search_tree_fold(&s->tree, event);
+        tui_screen_after(s);
+        keep_line(s, line);
+        return;
+    }
+    search_tree_fold(&s->tree, event);
+    tui_outline_grow(&s->outline);
+    if (event->kind == SEARCH_EVENT_COMPLETION)
+        drop_live(s, event->completion.item, event->completion.sample);
+    note(s, event);
+    tui_screen_follow(s, event);
+    if (event->kind == SEARCH_EVENT_THOUGHT)
+        select_own(s, event);
     keep_line(s, line);
 }
 
@@ -226,7 +304,8 @@ static void drop_unknown(struct tui_screen *s)
 {
     int kept = 0;
     for (int i = 0; i < s->now.live_count; i++) {
-        if (s->now.live[i].node >= 0 && s->now.live[i].node < s->tree.count)
+        int node = s->now.live[i].node;
+        if (node >= 0 && node < s->tree.count && !s->tree.nodes[node].gone)
             s->now.live[kept++] = s->now.live[i];
         else
             free(s->now.live[i].tokens);
@@ -243,10 +322,57 @@ void tui_screen_snapshot(struct tui_screen *s, struct tui_snapshot *snapshot)
     tui_snapshot_free(&s->now);
     s->now = *snapshot;
     *snapshot = (struct tui_snapshot){0};
+    if (s->past.on) { /* what is being written is not of that moment */
+        for (int i = 0; i < s->past.live_count; i++)
+            free(s->past.live[i].tokens);
+        free(s->past.live);
+        s->past.live = s->now.live;
+        s->past.live_count = s->now.live_count;
+        s->now.live = NULL;
+        s->now.live_count = 0;
+    }
     drop_unknown(s);
     set_live_rows(s, 1);
     note_rate(s);
     keep_line(s, line);
+}
+
+/* --- another tree ------------------------------------------------------------------------------------------------ */
+
+void tui_screen_before(struct tui_screen *s)
+{
+    if (!s->tree.count || (s->wanted.count && s->selected == s->wanted.selected))
+        return;
+    s->wanted.count = 0;
+    for (int n = s->selected; n >= 0; n = tui_screen_node(s, n)->parent) {
+        ARRAY_RESERVE(s->wanted.path, s->wanted.count, s->wanted.capacity);
+        s->wanted.path[s->wanted.count++] = n;
+    }
+}
+
+/* The one the user was at, or the nearest above it that is there. */
+static void select_wanted(struct tui_screen *s)
+{
+    int i = 0;
+    while (i < s->wanted.count - 1 && (s->wanted.path[i] >= s->tree.count || tui_screen_node(s, s->wanted.path[i])->gone))
+        i++;
+    s->selected = s->wanted.selected = s->wanted.count ? s->wanted.path[i] : 0;
+    if (s->tree.count)
+        open_above(s, s->selected);
+}
+
+/* Widths of columns stay as they were: the picture does not jump as one goes through time. */
+void tui_screen_after(struct tui_screen *s)
+{
+    drop_unknown(s);
+    tui_outline_renew(&s->outline);
+    set_live_rows(s, 1);
+    s->judged = s->voted = s->decision_count = s->written = s->to_write = 0;
+    s->thought.forking = 0;
+    for (int64_t i = 0; i < s->tree.event_count; i++)
+        if (!s->tree.out[i])
+            note(s, s->tree.events[i]);
+    select_wanted(s);
 }
 
 void tui_screen_notice(struct tui_screen *s, const char *text)
@@ -261,32 +387,45 @@ static int is_running(const struct tui_screen *s)
     return s->now.state == TUI_RUNNING || s->now.state == TUI_STEPPING;
 }
 
-static struct tui_action prune(struct tui_screen *s)
+static int refused_in_past(struct tui_screen *s)
 {
-    if (!s->tree.count)
-        return (struct tui_action){0};
-    if (s->selected == 0)
-        tui_screen_notice(s, "the problem itself cannot be pruned; select a thought below it");
-    else if (search_tree_is_pruned(&s->tree, s->selected))
-        tui_screen_notice(s, "pruned already; u takes back the latest pruning");
-    else
-        return (struct tui_action){TUI_ACT_PRUNE, s->selected};
-    return (struct tui_action){0};
+    if (s->past.on)
+        tui_screen_notice(s, "this is the past: } to now, or B to go on from here");
+    return s->past.on;
+}
+
+/* What cannot be seen can be stopped, but not begun. */
+static struct tui_action run_or_pause(struct tui_screen *s)
+{
+    if (is_running(s))
+        return (struct tui_action){.act = TUI_ACT_PAUSE};
+    return (struct tui_action){.act = refused_in_past(s) ? TUI_ACT_NONE : TUI_ACT_RUN};
 }
 
 static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
 {
     switch (key) {
     case ' ':
-        return (struct tui_action){is_running(s) ? TUI_ACT_PAUSE : TUI_ACT_RUN, 0};
+        return run_or_pause(s);
     case 's':
-        return (struct tui_action){TUI_ACT_STEP, count ? count : 1};
-    case 'p':
-        return prune(s);
-    case 'u':
-        return (struct tui_action){TUI_ACT_UNDO, 0};
-    case 'U':
-        return (struct tui_action){TUI_ACT_REDO, 0};
+        return refused_in_past(s) ? (struct tui_action){0} : (struct tui_action){TUI_ACT_STEP, count ? count : 1, NULL, 0};
+    case '[':
+        tui_past_move(s, -(count ? count : 1));
+        break;
+    case ']':
+        tui_past_move(s, count ? count : 1);
+        break;
+    case '{':
+        tui_past_move(s, -INT_MAX);
+        break;
+    case '}':
+        tui_past_go(s, tui_past_count(s));
+        break;
+    case 'B':
+        return tui_past_go_on(s);
+    case ':':
+        tui_ask_open(s, TUI_ASKS_COMMAND, 0, "");
+        break;
     case '.':
         s->follow = 1;
         if (s->tree.count) /* at once, not at the next event */
@@ -307,14 +446,14 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
         s->overlay_top = 0;
         break;
     case 'q':
-        return (struct tui_action){TUI_ACT_QUIT, 0};
+        return (struct tui_action){.act = TUI_ACT_QUIT};
     case 'C' - TUI_KEY_CONTROL:
         s->interrupted++;
-        return (struct tui_action){is_running(s) && s->interrupted < 2 ? TUI_ACT_PAUSE : TUI_ACT_QUIT, 0};
+        return (struct tui_action){.act = is_running(s) && s->interrupted < 2 ? TUI_ACT_PAUSE : TUI_ACT_QUIT};
     case 'Z' - TUI_KEY_CONTROL:
-        return (struct tui_action){TUI_ACT_SUSPEND, 0};
+        return (struct tui_action){.act = TUI_ACT_SUSPEND};
     case 'L' - TUI_KEY_CONTROL:
-        return (struct tui_action){TUI_ACT_REPAINT, 0};
+        return (struct tui_action){.act = TUI_ACT_REPAINT};
     default:
         break;
     }
@@ -324,9 +463,21 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
 struct tui_action tui_screen_key(struct tui_screen *s, int32_t key)
 {
     struct tui_action action = {0};
+    if (key == TUI_KEY_RESIZE)
+        return action;
     s->notice[0] = '\0';
     if (key != 'C' - TUI_KEY_CONTROL)
         s->interrupted = 0;
+    if (s->pasting || key == TUI_KEY_PASTE_BEGINS) {
+        s->pasting = key != TUI_KEY_PASTE_ENDS;
+        if (s->ask.what) /* elsewhere a paste is no command */
+            tui_line_key(&s->ask.line, key);
+        return action;
+    }
+    if (s->ask.what && tui_ask_key(s, key, &action))
+        return action;
+    if (s->thought.forking && !s->overlay && tui_fork_key(s, key, &action))
+        return action;
     if (key >= '0' + !s->count && key <= '9') {
         if (s->count < 1000000)
             s->count = s->count * 10 + (int)(key - '0');
@@ -335,7 +486,7 @@ struct tui_action tui_screen_key(struct tui_screen *s, int32_t key)
     int count = s->count;
     s->count = 0;
     const struct tui_view *view = s->overlay ? s->overlay : s->focus;
-    if (key == TUI_KEY_RESIZE || view->key(s, key, count, &action))
+    if (view->key(s, key, count, &action) || tui_act_key(s, key, &action))
         return action;
     return do_key(s, key, count);
 }
@@ -444,20 +595,24 @@ static void draw_frame(struct tui_screen *s)
 void tui_screen_draw(struct tui_screen *s, int columns, int rows)
 {
     tui_canvas_size(&s->canvas, columns, rows);
-    s->layout = tui_layout(columns, rows, s->focus == &tui_view_thought);
+    s->layout = tui_layout(columns, rows, s->focus == &tui_view_thought, s->race_count);
     if (s->layout.too_small) {
         draw_too_small(s);
         return;
     }
     draw_frame(s);
     tui_draw_header(s);
+    tui_draw_race(s);
     if (s->layout.tree.w)
         tui_view_tree.draw(s, s->layout.tree);
     if (s->layout.thought.w)
         tui_view_thought.draw(s, s->layout.thought);
     tui_draw_now(s);
     tui_draw_status(s);
-    tui_draw_keys(s);
+    if (s->ask.what)
+        tui_ask_draw(s);
+    else
+        tui_draw_keys(s);
     if (s->overlay)
         s->overlay->draw(s, (struct tui_rect){0, s->layout.top + 1, columns, s->layout.keys.y - s->layout.top - 1});
 }

@@ -7,6 +7,7 @@
 #include "tui/canvas.h"
 #include "tui/key.h"
 #include "tui/layout.h"
+#include "tui/line.h"
 #include "tui/outline.h"
 #include "tui/snapshot.h"
 
@@ -28,10 +29,33 @@ extern const struct tui_view tui_view_tree, tui_view_thought, tui_view_help;
 
 enum { TUI_RATES = 40 };
 
-/* Invariants: 0 <= selected < tree.count unless the tree is empty; the selected node is shown (no closed node above it);
- * outline.tree is &tree; live rows of the outline are those of `now`. */
+/* What the line at the bottom is being written for. */
+enum tui_asking { TUI_ASKS_NOTHING, TUI_ASKS_EDIT, TUI_ASKS_ADD, TUI_ASKS_COMMAND };
+enum { TUI_HISTORY = 50 };
+struct tui_ask {
+    enum tui_asking what;
+    int node;                         /* edit, add: the node it is about */
+    struct tui_line line;
+    char *history[TUI_HISTORY];       /* commands, the latest last */
+    int history_count, history_at;    /* at: the one that stands in the line; history_count: one's own, kept in `own` */
+    char *own;
+};
+
+/* Where the screen shows a moment before now: its tree is the one of that moment, and the search may go on unseen. */
+struct tui_past {
+    int on;
+    struct search_tree latest;        /* the tree as it is now; the screen's own is of its first events */
+    struct tui_live *live;            /* what the latest snapshot had */
+    int live_count;
+};
+
+/* Invariants: 0 <= selected < tree.count unless the tree is empty; the selected node is in the tree (not gone) and shown (no closed
+ * node above it); outline.tree is &tree; live rows of the outline are those of `now`. */
 struct tui_screen {
     const char *asked, *model;        /* the problem as typed and the model's file, shown until the session's event; "" : not known */
+    const char *asked_strategy;       /* as typed: its name in a race; NULL: it is not in one */
+    const struct tui_screen *race;    /* all that are in it, [race_count]; this one among them */
+    int race_count;
     const char *(*token_text)(const void *owner, int id, size_t *bytes);
     const void *token_owner;
 
@@ -49,6 +73,13 @@ struct tui_screen {
     struct { double time; int64_t rows; } rates[TUI_RATES]; /* of the last second, newest last */
     int rate_count;
 
+    struct tui_past past;
+    struct tui_ask ask;
+    struct string words;              /* of the latest act */
+    struct {
+        int *path, count, capacity;   /* the node the user was at, and those above it, up to the root */
+        int selected;                 /* what is selected while that is not in the tree */
+    } wanted;
     int selected, follow;             /* follow: the selection goes where something happens */
     int top;                          /* first row of the outline on the screen */
     int page;                         /* rows of the tree pane at the last drawing */
@@ -58,11 +89,14 @@ struct tui_screen {
     struct tui_canvas overlay_text;
     int count;                        /* number typed so far, 0: none */
     int interrupted;                  /* the key before was ^C: the next one need not wait for its effect */
+    int pasting;                      /* keys are text until the paste ends */
     char notice[200];                 /* shown in place of the hints until the next key */
     struct {
         int node;                     /* the position below is within this node's thought */
         int token, lines;             /* cursor; lines of the text at the last drawing */
+        int forking, choice;          /* the keys choose among the token's alternatives; which of them: index into `top` */
         int text_top, text_page, detail_top, detail_page, detail_lines;
+        int choice_line;              /* where the detail tells of the choice */
         int token_line, token_moved;  /* where the detail tells of the token; the cursor moved since the last drawing */
         struct tui_canvas text, detail; /* drawn in full, shown in part */
         struct { int x, y; } *cells;  /* where each token begins */
@@ -80,11 +114,36 @@ void tui_screen_notice(struct tui_screen *s, const char *text);
 struct tui_action tui_screen_key(struct tui_screen *s, int32_t key);
 void tui_screen_draw(struct tui_screen *s, int columns, int rows);               /* on s->canvas */
 
+/* --- where in time (past.c) -------------------------------------------------------------------------------------- */
+
+void tui_past_go(struct tui_screen *s, int64_t count);     /* show the tree of so many events; all of them, or more: now */
+void tui_past_move(struct tui_screen *s, int steps);       /* plans and decisions, backward where below 0 */
+struct tui_action tui_past_go_on(struct tui_screen *s);    /* ask the search to be there, and show it */
+char *tui_past_text(const struct tui_screen *s);           /* "41 of 97: kept 5 of 38"; malloc'ed */
+char *tui_past_next(const struct tui_screen *s);           /* what the search did next, or NULL */
+int64_t tui_past_count(const struct tui_screen *s);        /* of events, all there are */
+
+/* --- acts (acts.c), and the line they are written on (ask.c) ------------------------------------------------------- */
+
+/* 1: the key is that of an act, done or refused. */
+int tui_act_key(struct tui_screen *s, int32_t key, struct tui_action *action);
+struct tui_action tui_act(struct tui_screen *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int tui_fork_key(struct tui_screen *s, int32_t key, struct tui_action *action); /* while s->thought.forking */
+void tui_ask_open(struct tui_screen *s, enum tui_asking what, int node, const char *text);
+int tui_ask_key(struct tui_screen *s, int32_t key, struct tui_action *action);
+void tui_ask_draw(struct tui_screen *s);
+void tui_ask_free(struct tui_ask *a);
+
 /* --- for panes --------------------------------------------------------------------------------------------------- */
 
 struct tui_style tui_style(enum tui_role role);
 const struct search_node *tui_screen_node(const struct tui_screen *s, int node);
 void tui_screen_select(struct tui_screen *s, int node);        /* by the user: opens what hides it, ends following */
+void tui_screen_before(struct tui_screen *s);                  /* another tree is about to stand in s->tree; */
+void tui_screen_after(struct tui_screen *s);                   /* it does: the outline, the selection, what is known follow */
+void tui_screen_follow(struct tui_screen *s, const struct search_event *event); /* to where it happened, when following */
+const struct engine_token *tui_screen_tokens(const struct tui_screen *s, int node, int *count); /* of a thought; NULL and 0: none */
+int tui_screen_strategy_is(const struct tui_screen *s, const char *name);
 const char *tui_screen_token(const struct tui_screen *s, int id, size_t *bytes); /* "" where it is not known */
 int tui_screen_writes_below(const struct tui_live *live);      /* it grows a node (rather than judging one) */
 const struct search_event *tui_screen_decision(const struct tui_screen *s, int node); /* the one that decided on the node, or NULL */
@@ -96,6 +155,7 @@ const char *tui_number(int64_t n, char out[32]);        /* 1,031 */
 const char *tui_score(double score, char out[32]);      /* 41 or .92 or .003; at most 5 columns below 100,000 */
 const char *tui_probability(double p, char out[32]);    /* .981, 1.00, <.001 */
 void tui_draw_header(struct tui_screen *s);
+void tui_draw_race(struct tui_screen *s);
 void tui_draw_now(struct tui_screen *s);
 void tui_draw_status(struct tui_screen *s);
 void tui_draw_keys(struct tui_screen *s);

@@ -30,7 +30,7 @@ static struct {
     WINDOW *input;                /* keys are read from it: nothing is ever drawn there, so reading refreshes nothing */
     const struct tui_theme *theme;
     int direct, colors;           /* colors: 0 mono; direct: colours are numbers 0xRRGGBB */
-    int synchronized, pasting;
+    int synchronized;
     const char *paste_on, *paste_off; /* or NULL */
     struct tui_canvas shown;
     int repaint;
@@ -221,7 +221,6 @@ static void open_paste(void)
     const char *begins = extended("PS"), *ends = extended("PE");
     terminal.paste_on = extended("BE");
     terminal.paste_off = extended("BD");
-    terminal.pasting = 0;
     if (!terminal.paste_on || !terminal.paste_off || !begins || !ends) {
         terminal.paste_on = terminal.paste_off = NULL;
         return;
@@ -465,6 +464,7 @@ static int32_t key_of_code(wint_t code)
         {KEY_UP, TUI_KEY_UP},         {KEY_DOWN, TUI_KEY_DOWN},   {KEY_LEFT, TUI_KEY_LEFT},       {KEY_RIGHT, TUI_KEY_RIGHT},
         {KEY_HOME, TUI_KEY_HOME},     {KEY_END, TUI_KEY_END},     {KEY_PPAGE, TUI_KEY_PAGE_UP},   {KEY_NPAGE, TUI_KEY_PAGE_DOWN},
         {KEY_ENTER, TUI_KEY_ENTER},   {KEY_BTAB, TUI_KEY_BACK_TAB}, {KEY_RESIZE, TUI_KEY_RESIZE},
+        {KEY_BACKSPACE, TUI_KEY_BACKSPACE}, {KEY_DC, TUI_KEY_DELETE}, {KEY_PASTE_BEGINS, TUI_KEY_PASTE_BEGINS}, {KEY_PASTE_ENDS, TUI_KEY_PASTE_ENDS},
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if ((wint_t)keys[i].code == code)
@@ -474,19 +474,11 @@ static int32_t key_of_code(wint_t code)
 
 int32_t tui_terminal_key(void)
 {
-    for (;;) {
-        wint_t c;
-        int kind = wget_wch(terminal.input, &c);
-        if (kind == ERR)
-            return TUI_KEY_NONE;
-        if (kind == KEY_CODE_YES && (c == KEY_PASTE_BEGINS || c == KEY_PASTE_ENDS)) {
-            terminal.pasting = c == KEY_PASTE_BEGINS;
-            continue;
-        }
-        int32_t key = kind == KEY_CODE_YES ? key_of_code(c) : c == '\n' ? TUI_KEY_ENTER : (int32_t)c;
-        if (!terminal.pasting || key == TUI_KEY_RESIZE)
-            return key;
-    }
+    wint_t c;
+    int kind = wget_wch(terminal.input, &c);
+    if (kind == ERR)
+        return TUI_KEY_NONE;
+    return kind == KEY_CODE_YES ? key_of_code(c) : c == '\n' ? TUI_KEY_ENTER : (int32_t)c;
 }
 
 int tui_terminal_signal(void)
@@ -507,12 +499,17 @@ void tui_terminal_resume(void)
     terminal.repaint = 1;
 }
 
-void tui_terminal_suspend(void)
+void tui_terminal_leave(void)
 {
-    struct sigaction ours;
     send(terminal.paste_off);
     def_prog_mode();
     endwin();
+}
+
+void tui_terminal_suspend(void)
+{
+    struct sigaction ours;
+    tui_terminal_leave();
     sigaction(SIGTSTP, &(struct sigaction){.sa_handler = SIG_DFL}, &ours);
     raise(SIGTSTP); /* here we stand still, until SIGCONT */
     sigaction(SIGTSTP, &ours, NULL);

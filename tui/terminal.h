@@ -20,12 +20,13 @@ void tui_terminal_repaint(void); /* the next draw sends everything */
 /* Sleep until a key, a readable `wake_fd` (-1: none), a signal or the time (seconds; below 0: for ever). */
 enum { TUI_WAIT_KEY = 1, TUI_WAIT_WAKE = 2, TUI_WAIT_SIGNAL = 4 };
 int tui_terminal_wait(int wake_fd, double seconds);
-int32_t tui_terminal_key(void); /* the next key that waits, or TUI_KEY_NONE; what is pasted is left out */
+int32_t tui_terminal_key(void); /* the next key that waits, or TUI_KEY_NONE; what is pasted comes between two keys that say so */
 /* The signal that asks the program to end or to stop (SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP), or tells that it goes on (SIGCONT);
  * or 0. Each is told once. */
 int tui_terminal_signal(void);
 void tui_terminal_suspend(void); /* stops the process; returns when it goes on */
-void tui_terminal_resume(void);  /* take the terminal again after SIGCONT */
+void tui_terminal_leave(void);   /* to another program, until resume */
+void tui_terminal_resume(void);  /* take the terminal again, after that or after SIGCONT */
 
 /* For a thread that may crash: memory for the handler of its faults, which lives as long as the thread. */
 enum { TUI_GUARD_STACK = 1 << 16 };

@@ -12,49 +12,69 @@
 enum { COMMANDS = 64 };
 static const double snapshot_interval = 1.0 / 30;
 
+/* A search of the thread's, and what is told of it. */
+struct runner {
+    struct tui_thread *thread;
+    int number;
+    struct search_options options;
+    struct search *search;
+    int done;
+};
+
 /* Above the line: shared, under the lock. Below: the engine thread's own once it runs. */
 struct tui_thread {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a command came, or the thread has ended */
-    struct tui_action commands[COMMANDS];
+    struct tui_action commands[COMMANDS]; /* their words are owned */
     int command_count;
-    struct search_event **events; /* made, not yet taken */
-    int event_count, event_capacity;
-    struct tui_snapshot snapshot;
-    int fresh;              /* the snapshot has not been taken */
+    struct tui_news *news;  /* made, not yet taken */
+    int news_count, news_capacity;
+    struct tui_snapshot *snapshots; /* [count] */
+    int fresh;              /* they have not been taken */
     char notice[200];
     int quit, ended, wake;
 
     pthread_t thread;
     const struct tui_options *options;
-    struct search_options search_options;
     struct engine *engine;
-    struct search *search;
-    enum tui_state state;
-    int steps;              /* to go, in state TUI_STEPPING */
-    double told;            /* when the last snapshot was made */
-    struct search_event **made; /* since then */
+    struct runner *runners;
+    struct search_group *group;
+    int count;
+    enum tui_state state;   /* of all; of those that are done it is told that they are */
+    int stepped, steps;     /* in state TUI_STEPPING: which search, and how many steps to go */
+    int counting;           /* votes are counted again: what would cost tokens is not begun */
+    double told;            /* when the last snapshots were made */
+    struct tui_news *made;  /* since then */
     int made_count, made_capacity;
     char guard[TUI_GUARD_STACK];
 };
 
-/* --- the engine thread ------------------------------------------------------------------------------------------- */
+/* --- the engine thread: what it tells ------------------------------------------------------------------------------ */
 
+/* Every event of every search comes by here, in order. */
 static void take_event(void *context, struct search_event *event)
 {
-    struct tui_thread *t = context;
+    const struct runner *r = context;
+    struct tui_thread *t = r->thread;
     ARRAY_RESERVE(t->made, t->made_count, t->made_capacity);
-    t->made[t->made_count++] = search_event_keep(event);
+    t->made[t->made_count++] = (struct tui_news){r->number, search_event_keep(event)};
 }
 
-static struct tui_snapshot take_snapshot(const struct tui_thread *t, double now)
+static enum tui_state state_of(const struct tui_thread *t, const struct runner *r)
 {
-    struct tui_snapshot s = {.state = t->state, .engine = t->engine, .time = now};
+    if (t->state == TUI_FAILED || t->state == TUI_LOADING)
+        return t->state;
+    return r->done ? TUI_DONE : t->state == TUI_STEPPING && r->number != t->stepped ? TUI_PAUSED : t->state;
+}
+
+static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struct runner *r, double now)
+{
+    struct tui_snapshot s = {.state = state_of(t, r), .engine = t->engine, .time = now};
     struct search_live live;
     int capacity = 0;
     if (t->engine)
         engine_statistics(t->engine, &s.statistics);
-    for (int i = 0; t->search && search_live(t->search, i, &live); i++) {
+    for (int i = 0; r->search && search_live(r->search, i, &live); i++) {
         ARRAY_RESERVE(s.live, s.live_count, capacity);
         size_t bytes = (size_t)live.count * sizeof *live.tokens;
         struct tui_live *copy = &s.live[s.live_count++];
@@ -69,21 +89,26 @@ static struct tui_snapshot take_snapshot(const struct tui_thread *t, double now)
 static void tell(struct tui_thread *t, const struct error *failure)
 {
     double now = clock_seconds();
-    struct tui_snapshot s = take_snapshot(t, now);
-    if (failure)
-        s.failure = *failure;
+    struct tui_snapshot *fresh = xcalloc((size_t)t->count, sizeof *fresh);
+    for (int i = 0; i < t->count; i++) {
+        fresh[i] = take_snapshot(t, &t->runners[i], now);
+        if (failure)
+            fresh[i].failure = *failure;
+    }
     t->told = now;
     pthread_mutex_lock(&t->lock);
     for (int i = 0; i < t->made_count; i++) {
-        ARRAY_RESERVE(t->events, t->event_count, t->event_capacity);
-        t->events[t->event_count++] = t->made[i];
+        ARRAY_RESERVE(t->news, t->news_count, t->news_capacity);
+        t->news[t->news_count++] = t->made[i];
     }
-    struct tui_snapshot old = t->snapshot;
-    t->snapshot = s;
+    struct tui_snapshot *old = t->snapshots;
+    t->snapshots = fresh;
     t->fresh = 1;
     pthread_mutex_unlock(&t->lock);
     t->made_count = 0;
-    tui_snapshot_free(&old);
+    for (int i = 0; i < t->count; i++)
+        tui_snapshot_free(&old[i]);
+    free(old);
     uint64_t one = 1;
     ssize_t written = write(t->wake, &one, sizeof one);
     (void)written; /* a full counter wakes as well */
@@ -96,87 +121,195 @@ static void tell_notice(struct tui_thread *t, const char *text)
     pthread_mutex_unlock(&t->lock);
 }
 
-static void do_command(struct tui_thread *t, struct tui_action action)
-{
-    struct error e = {0};
-    int code = 0;
-    if (t->state == TUI_FAILED) {
-        tell_notice(t, "the engine has failed; q quits");
-        return;
-    }
-    if (t->state == TUI_DONE && (action.act == TUI_ACT_RUN || action.act == TUI_ACT_STEP)) {
-        tell_notice(t, "the search is done; prune a thought and it looks elsewhere");
-        return;
-    }
-    switch (action.act) {
-    case TUI_ACT_RUN:
-        t->state = TUI_RUNNING;
-        break;
-    case TUI_ACT_STEP:
-        t->steps = (t->state == TUI_STEPPING ? t->steps : 0) + action.number;
-        t->state = TUI_STEPPING;
-        break;
-    case TUI_ACT_PAUSE:
-        if (t->state == TUI_RUNNING || t->state == TUI_STEPPING)
-            t->state = TUI_PAUSED;
-        break;
-    case TUI_ACT_PRUNE:
-        code = search_prune(t->search, action.number, &e);
-        break;
-    case TUI_ACT_UNDO:
-        code = search_undo(t->search, &e);
-        break;
-    case TUI_ACT_REDO:
-        code = search_redo(t->search, &e);
-        break;
-    default:
-        break;
-    }
-    if (code)
-        tell_notice(t, e.message);
-    else if (t->state == TUI_DONE) /* an act took the result back: there may be more to do */
-        t->state = TUI_PAUSED;
-}
-
-/* Wait while there is nothing to do; do the commands that came. 0: it is time to end. */
-static int attend(struct tui_thread *t)
-{
-    struct tui_action commands[COMMANDS];
-    pthread_mutex_lock(&t->lock);
-    while (!t->quit && !t->command_count && t->state != TUI_RUNNING && t->state != TUI_STEPPING)
-        pthread_cond_wait(&t->changed, &t->lock);
-    int count = t->command_count, quit = t->quit;
-    memcpy(commands, t->commands, (size_t)count * sizeof *commands);
-    t->command_count = 0;
-    pthread_mutex_unlock(&t->lock);
-    for (int i = 0; i < count && !quit; i++)
-        do_command(t, commands[i]);
-    if (count && !quit)
-        tell(t, NULL);
-    return !quit;
-}
-
 static void fail(struct tui_thread *t, const struct error *e)
 {
     t->state = TUI_FAILED;
     tell(t, e);
 }
 
+/* --- what it is told ----------------------------------------------------------------------------------------------- */
+
+static int is_running(const struct tui_thread *t)
+{
+    return t->state == TUI_RUNNING || t->state == TUI_STEPPING;
+}
+
+static int all_done(const struct tui_thread *t)
+{
+    for (int i = 0; i < t->count; i++)
+        if (!t->runners[i].done)
+            return 0;
+    return 1;
+}
+
+/* only: this one alone; -1: all of them. */
+static void let_go(struct tui_thread *t, int only)
+{
+    for (int i = 0; i < t->count; i++)
+        search_group_hold(t->group, t->runners[i].search, only >= 0 && i != only);
+}
+
+static void step(struct tui_thread *t, int search, int steps)
+{
+    t->steps = (t->state == TUI_STEPPING && t->stepped == search && !t->counting ? t->steps : 0) + steps;
+    t->stepped = search;
+    t->counting = 0;
+    t->state = TUI_STEPPING;
+    let_go(t, search);
+}
+
+static int is_verb(const char *words, const char *verb)
+{
+    size_t n = strlen(verb);
+    words += strspn(words, " ");
+    return !strncmp(words, verb, n) && (!words[n] || words[n] == ' ');
+}
+
+/* Do these words change only how votes are counted? Asked before they are done. */
+static int is_recount(const struct search_tree *tree, const char *words)
+{
+    int64_t target = -1;
+    if (is_verb(words, "undo") && tree->undo_count)
+        target = tree->undo[tree->undo_count - 1];
+    if (is_verb(words, "redo") && tree->redo_count)
+        target = tree->undo[tree->undo_count];
+    return is_verb(words, "exclude") || is_verb(words, "include") || is_verb(words, "weight") ||
+           (target >= 0 && tree->events[target]->kind == SEARCH_EVENT_REVOTE);
+}
+
+/* What is asked for is begun even while paused: another sample; the tally of votes counted again. */
+static void do_words(struct tui_thread *t, struct runner *r, const char *words)
+{
+    struct error e = {0};
+    int was_done = r->done, recount = is_recount(search_tree(r->search), words);
+    if (search_do(r->search, words, &e)) {
+        tell_notice(t, e.message);
+        return;
+    }
+    r->done = 0;
+    if (is_verb(words, "back")) {
+        t->state = TUI_PAUSED;
+    } else if (!is_running(t) && (is_verb(words, "again") || is_verb(words, "fork"))) {
+        step(t, r->number, 1 + search_tree(r->search)->step_open);
+    } else if (!is_running(t) && recount && was_done) {
+        step(t, r->number, 2); /* a decision, the result */
+        t->counting = 1;
+    }
+}
+
+static void do_command(struct tui_thread *t, struct tui_action action)
+{
+    struct runner *r = &t->runners[action.search];
+    if (t->state == TUI_FAILED) {
+        tell_notice(t, "the engine has failed; q quits");
+        return;
+    }
+    if ((action.act == TUI_ACT_RUN && all_done(t)) || (action.act == TUI_ACT_STEP && r->done)) {
+        tell_notice(t, "the search is done; prune a thought and it looks elsewhere");
+        return;
+    }
+    switch (action.act) {
+    case TUI_ACT_RUN:
+        t->state = TUI_RUNNING;
+        t->counting = 0;
+        let_go(t, -1);
+        break;
+    case TUI_ACT_STEP:
+        step(t, action.search, action.number);
+        break;
+    case TUI_ACT_PAUSE:
+        if (is_running(t))
+            t->state = TUI_PAUSED;
+        break;
+    case TUI_ACT_DO:
+        do_words(t, r, action.words);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Wait while there is nothing to do; do the commands that came. 0: it is time to end. */
+static int attend(struct tui_thread *t)
+{
+    struct tui_action commands[COMMANDS];
+    for (int i = 0; i < t->count && !is_running(t); i++)
+        if (t->runners[i].search)
+            search_rest(t->runners[i].search);
+    pthread_mutex_lock(&t->lock);
+    while (!t->quit && !t->command_count && !is_running(t))
+        pthread_cond_wait(&t->changed, &t->lock);
+    int count = t->command_count, quit = t->quit;
+    memcpy(commands, t->commands, (size_t)count * sizeof *commands);
+    t->command_count = 0;
+    pthread_mutex_unlock(&t->lock);
+    for (int i = 0; i < count; i++) {
+        if (!quit)
+            do_command(t, commands[i]);
+        free((char *)commands[i].words);
+    }
+    if (count && !quit)
+        tell(t, NULL);
+    return !quit;
+}
+
+/* --- what it does -------------------------------------------------------------------------------------------------- */
+
+static struct runner *runner_of(struct tui_thread *t, const struct search *search)
+{
+    for (int i = 0; i < t->count; i++)
+        if (t->runners[i].search == search)
+            return &t->runners[i];
+    return NULL;
+}
+
 static void grow(struct tui_thread *t)
 {
     enum search_status status;
+    struct search *moved;
     struct error e;
-    if (search_advance(t->search, &status, &e)) {
+    if (search_group_advance(t->group, &moved, &status, &e)) {
         fail(t, &e);
         return;
     }
     enum tui_state before = t->state;
-    if (status == SEARCH_DONE)
-        t->state = TUI_DONE;
-    else if (status == SEARCH_BETWEEN && t->state == TUI_STEPPING && --t->steps <= 0)
+    struct runner *r = runner_of(t, moved);
+    int ended = r && status == SEARCH_DONE;
+    if (ended)
+        r->done = 1;
+    if ((!r && status == SEARCH_DONE) || all_done(t) || (ended && t->state == TUI_STEPPING))
         t->state = TUI_PAUSED;
-    if (t->made_count || t->state != before || clock_seconds() - t->told >= snapshot_interval)
+    else if (r && status == SEARCH_BETWEEN && t->state == TUI_STEPPING && --t->steps <= 0)
+        t->state = TUI_PAUSED;
+    else if (r && t->state == TUI_STEPPING && t->counting && search_tree(r->search)->step_open)
+        t->state = TUI_PAUSED;
+    if (t->made_count || ended || t->state != before || clock_seconds() - t->told >= snapshot_interval)
         tell(t, NULL);
+}
+
+/* The one place where searches are opened. */
+static int open_searches(struct tui_thread *t, struct error *e)
+{
+    int code = tui_engine_open(t->options, 0, &t->engine, e);
+    t->group = search_group_open();
+    for (int i = 0; i < t->count && !code; i++) {
+        struct runner *r = &t->runners[i];
+        code = search_open(&r->search, t->engine, &r->options, e);
+        if (!code)
+            search_group_add(t->group, r->search);
+    }
+    return code;
+}
+
+static void close_searches(struct tui_thread *t)
+{
+    search_group_close(t->group);
+    for (int i = 0; i < t->count; i++) {
+        search_close(t->runners[i].search);
+        t->runners[i].search = NULL;
+    }
+    engine_close(t->engine);
+    t->engine = NULL;
 }
 
 static void *run(void *context)
@@ -184,22 +317,16 @@ static void *run(void *context)
     struct tui_thread *t = context;
     struct error e;
     tui_terminal_guard_stack(t->guard, sizeof t->guard);
-    int code = tui_engine_open(t->options, 0, &t->engine, &e);
-    if (!code)
-        code = search_open(&t->search, t->engine, &t->search_options, &e);
-    if (code) {
+    if (open_searches(t, &e)) {
         fail(t, &e);
     } else {
         t->state = t->options->paused ? TUI_PAUSED : TUI_RUNNING;
         tell(t, NULL);
     }
     while (attend(t))
-        if (t->state == TUI_RUNNING || t->state == TUI_STEPPING)
+        if (is_running(t))
             grow(t);
-    search_close(t->search);
-    engine_close(t->engine);
-    t->search = NULL;
-    t->engine = NULL;
+    close_searches(t);
     pthread_mutex_lock(&t->lock);
     t->ended = 1;
     pthread_cond_broadcast(&t->changed);
@@ -223,7 +350,28 @@ static int create(struct tui_thread *t)
     return code;
 }
 
-int tui_thread_start(struct tui_thread **out, const struct tui_options *o, const struct search_options *search, struct error *e)
+static void free_thread(struct tui_thread *t)
+{
+    for (int i = 0; i < t->news_count; i++)
+        search_event_release(t->news[i].event);
+    for (int i = 0; i < t->made_count; i++)
+        search_event_release(t->made[i].event);
+    for (int i = 0; i < t->command_count; i++)
+        free((char *)t->commands[i].words);
+    for (int i = 0; i < t->count; i++)
+        tui_snapshot_free(&t->snapshots[i]);
+    pthread_cond_destroy(&t->changed);
+    pthread_mutex_destroy(&t->lock);
+    if (t->wake >= 0)
+        close(t->wake);
+    free(t->news);
+    free(t->made);
+    free(t->snapshots);
+    free(t->runners);
+    free(t);
+}
+
+int tui_thread_start(struct tui_thread **out, const struct tui_options *o, const struct search_options *searches, int count, struct error *e)
 {
     struct tui_thread *t = xcalloc(1, sizeof *t);
     pthread_mutex_init(&t->lock, NULL);
@@ -233,26 +381,22 @@ int tui_thread_start(struct tui_thread **out, const struct tui_options *o, const
     pthread_cond_init(&t->changed, &clock);
     pthread_condattr_destroy(&clock);
     t->options = o;
-    t->search_options = *search;
-    t->search_options.sink = take_event;
-    t->search_options.context = t;
+    t->count = count;
+    t->runners = xcalloc((size_t)count, sizeof *t->runners);
+    t->snapshots = xcalloc((size_t)count, sizeof *t->snapshots);
+    for (int i = 0; i < count; i++) {
+        t->runners[i] = (struct runner){.thread = t, .number = i, .options = searches[i]};
+        t->runners[i].options.sink = take_event;
+        t->runners[i].options.context = &t->runners[i];
+    }
     t->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     int code = t->wake < 0 ? errno : create(t);
     if (code) {
-        if (t->wake >= 0)
-            close(t->wake);
-        free(t);
+        free_thread(t);
         return error_set(e, ERROR_ENGINE, "the engine's thread could not be started: %s", strerror(code));
     }
     *out = t;
     return OK;
-}
-
-static void release_events(struct search_event **events, int count)
-{
-    for (int i = 0; i < count; i++)
-        search_event_release(events[i]);
-    free(events);
 }
 
 int tui_thread_stop(struct tui_thread *t)
@@ -273,13 +417,7 @@ int tui_thread_stop(struct tui_thread *t)
         return 0;
     }
     pthread_join(t->thread, NULL);
-    release_events(t->events, t->event_count);
-    release_events(t->made, t->made_count);
-    tui_snapshot_free(&t->snapshot);
-    pthread_cond_destroy(&t->changed);
-    pthread_mutex_destroy(&t->lock);
-    close(t->wake);
-    free(t);
+    free_thread(t);
     return 1;
 }
 
@@ -291,29 +429,31 @@ int tui_thread_wake(const struct tui_thread *t)
 void tui_thread_command(struct tui_thread *t, struct tui_action action)
 {
     pthread_mutex_lock(&t->lock);
-    if (t->command_count < COMMANDS) /* more than that in one pass of the engine is a key held down */
+    if (t->command_count < COMMANDS) { /* more than that in one pass of the engine is a key held down */
+        action.words = xstrdup(action.words);
         t->commands[t->command_count++] = action;
+    }
     pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->lock);
 }
 
-int tui_thread_take(struct tui_thread *t, struct search_event ***events, int *count, struct tui_snapshot *snapshot, char notice[200])
+int tui_thread_take(struct tui_thread *t, struct tui_news **news, int *count, struct tui_snapshot *snapshots, char notice[200])
 {
     uint64_t ignored;
     ssize_t got = read(t->wake, &ignored, sizeof ignored); /* before the queues: what comes after wakes again */
     (void)got;
     pthread_mutex_lock(&t->lock);
-    *events = t->events;
-    *count = t->event_count;
-    t->events = NULL;
-    t->event_count = t->event_capacity = 0;
+    *news = t->news;
+    *count = t->news_count;
+    t->news = NULL;
+    t->news_count = t->news_capacity = 0;
     int fresh = t->fresh;
-    if (fresh) {
-        tui_snapshot_free(snapshot);
-        *snapshot = t->snapshot;
-        t->snapshot = (struct tui_snapshot){0};
-        t->fresh = 0;
+    for (int i = 0; fresh && i < t->count; i++) {
+        tui_snapshot_free(&snapshots[i]);
+        snapshots[i] = t->snapshots[i];
+        t->snapshots[i] = (struct tui_snapshot){0};
     }
+    t->fresh = 0;
     memcpy(notice, t->notice, sizeof t->notice);
     t->notice[0] = '\0';
     pthread_mutex_unlock(&t->lock);

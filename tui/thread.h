@@ -8,16 +8,22 @@
 #include "tui/tui.h"
 
 struct tui_thread;
-/* Start it: it opens the model, then the search (whose sink and context it sets), and runs unless o->paused. o and search must
- * outlive the thread. */
-int tui_thread_start(struct tui_thread **out, const struct tui_options *o, const struct search_options *search, struct error *e);
+/* Start it: it opens the model, then the searches (whose sinks and contexts it sets), and runs unless o->paused. o and the searches must
+ * outlive the thread. With more than one search they race: one batch for all, started and paused together. */
+int tui_thread_start(struct tui_thread **out, const struct tui_options *o, const struct search_options *searches, int count, struct error *e);
 /* Ask it to end, and wait for that, one second at most: a model being loaded cannot be interrupted. 1: it has ended, and all is freed;
  * 0: it goes on for a while with what it owns, and must be left alone. */
 int tui_thread_stop(struct tui_thread *t);
 int tui_thread_wake(const struct tui_thread *t); /* a descriptor that is readable when there is something to take */
-void tui_thread_command(struct tui_thread *t, struct tui_action action);
-/* Take all events since the last call: an array of *count references, the caller's to release and to free. *snapshot becomes the latest
- * one (1), or stays (0). notice (200 bytes) gets what the latest command could not do, or "". */
-int tui_thread_take(struct tui_thread *t, struct search_event ***events, int *count, struct tui_snapshot *snapshot, char notice[200]);
+void tui_thread_command(struct tui_thread *t, struct tui_action action); /* its words are copied */
+
+/* An event, and which search it is of. */
+struct tui_news {
+    int search;
+    struct search_event *event;
+};
+/* Take all events since the last call: an array of *count references, the caller's to release and to free. snapshots[i] becomes the
+ * latest one of search i (1), or stays (0). notice (200 bytes) gets what the latest command could not do, or "". */
+int tui_thread_take(struct tui_thread *t, struct tui_news **news, int *count, struct tui_snapshot *snapshots, char notice[200]);
 
 #endif

@@ -1,0 +1,131 @@
+/* Where in time the screen is: now, or at a moment of the log, of which it then shows the tree as it was. */
+#include "tui/screen.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+static const struct search_tree *latest(const struct tui_screen *s)
+{
+    return s->past.on ? &s->past.latest : &s->tree;
+}
+
+int64_t tui_past_count(const struct tui_screen *s)
+{
+    return latest(s)->event_count;
+}
+
+/* The moments one steps through are those before a plan or a decision: where the search can go on from. */
+static int is_place(const struct search_tree *tree, int64_t count)
+{
+    if (count < 1 || count >= tree->event_count)
+        return 0;
+    return tree->events[count]->kind == SEARCH_EVENT_PLAN || tree->events[count]->kind == SEARCH_EVENT_DECISION;
+}
+
+/* --- moving ------------------------------------------------------------------------------------------------------ */
+
+static void enter(struct tui_screen *s)
+{
+    s->past.on = 1;
+    s->past.latest = s->tree;
+    s->tree = (struct search_tree){0};
+    s->past.live = s->now.live;
+    s->past.live_count = s->now.live_count;
+    s->now.live = NULL;
+    s->now.live_count = 0;
+}
+
+static void leave(struct tui_screen *s)
+{
+    search_tree_free(&s->tree);
+    s->tree = s->past.latest;
+    s->now.live = s->past.live;
+    s->now.live_count = s->past.live_count;
+    s->past = (struct tui_past){0};
+}
+
+void tui_past_go(struct tui_screen *s, int64_t count)
+{
+    int64_t all = tui_past_count(s);
+    count = count < 1 ? 1 : count;
+    if (!all || (count >= all && !s->past.on))
+        return;
+    tui_screen_before(s);
+    if (count >= all) {
+        leave(s);
+    } else {
+        if (!s->past.on)
+            enter(s);
+        search_tree_at(&s->past.latest, count, &s->tree);
+    }
+    tui_screen_after(s);
+    if (s->tree.event_count)
+        tui_screen_follow(s, s->tree.events[s->tree.event_count - 1]);
+}
+
+void tui_past_move(struct tui_screen *s, int steps)
+{
+    const struct search_tree *tree = latest(s);
+    int64_t at = s->tree.event_count, to = at;
+    while (steps < 0 && at > 1)
+        if (is_place(tree, --at)) {
+            to = at;
+            steps++;
+        }
+    while (steps > 0 && at < tree->event_count) {
+        to = ++at;
+        steps -= is_place(tree, at);
+    }
+    if (to == s->tree.event_count)
+        tui_screen_notice(s, s->past.on ? "this is the beginning" : steps > 0 ? "this is now" : "nothing has been done yet");
+    else
+        tui_past_go(s, to);
+}
+
+/* --- going on from there ----------------------------------------------------------------------------------------- */
+
+struct tui_action tui_past_go_on(struct tui_screen *s)
+{
+    const struct search_tree *tree = latest(s);
+    int64_t place = s->tree.event_count;
+    if (!s->past.on) {
+        tui_screen_notice(s, "this is now; [ goes a step into the past, b takes one back");
+        return (struct tui_action){0};
+    }
+    while (place > 0 && !is_place(tree, place)) /* in the middle of a step: from its beginning */
+        place--;
+    if (!place || tree->out[place]) {
+        tui_screen_notice(s, place ? "the search took this step back since: } to now, then u undoes that" : "nothing had been done yet");
+        return (struct tui_action){0};
+    }
+    int64_t number = tree->events[place]->number;
+    tui_past_go(s, tui_past_count(s));
+    return tui_act(s, "back %lld", (long long)number);
+}
+
+/* --- in words ---------------------------------------------------------------------------------------------------- */
+
+static const char *why_of(const struct search_event *event)
+{
+    const char *why = event->kind == SEARCH_EVENT_PLAN ? event->plan.why : event->decision.why;
+    return why ? why : "";
+}
+
+char *tui_past_text(const struct tui_screen *s)
+{
+    const struct search_tree *tree = &s->tree;
+    int64_t i = tree->event_count - 1;
+    char a[32], b[32];
+    tui_number(i, a);
+    tui_number(s->past.latest.event_count - 1, b);
+    while (i > 0 && (!is_place(tree, i) || tree->out[i]))
+        i--;
+    return xasprintf("%s of %s: %s", a, b, i > 0 ? why_of(tree->events[i]) : "the beginning");
+}
+
+char *tui_past_next(const struct tui_screen *s)
+{
+    const struct search_tree *tree = latest(s);
+    int64_t at = s->tree.event_count;
+    return is_place(tree, at) ? xstrdup(why_of(tree->events[at])) : NULL;
+}

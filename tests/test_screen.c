@@ -212,6 +212,222 @@ static void test_any_keys(void **state)
     }
 }
 
+/* --- acts, lines, time -------------------------------------------------------------------------------------------- */
+
+static void does(struct tui_screen *s, int32_t key, const char *words)
+{
+    struct tui_action a = tui_screen_key(s, key);
+    assert_int_equal(a.act, words ? TUI_ACT_DO : TUI_ACT_NONE);
+    if (words)
+        assert_string_equal(a.words, words);
+}
+
+static int shows(struct tui_screen *s, const char *text)
+{
+    struct string out = {0};
+    tui_screen_draw(s, 80, 24);
+    tui_canvas_dump(&s->canvas, &out);
+    int found = strstr(string_text(&out), text) != NULL;
+    string_free(&out);
+    return found;
+}
+
+static struct search_event *script_act(struct tui_screen *s, enum search_event_kind kind, int64_t target)
+{
+    struct search_event *e = script_make(kind);
+    if (kind == SEARCH_EVENT_BACK)
+        e->back.target = target;
+    else
+        e->undo.target = target;
+    script_emit(s, e);
+    return e;
+}
+
+static void script_own(struct tui_screen *s, int parent, int replaces, const char *text)
+{
+    struct search_event *e = script_make(SEARCH_EVENT_THOUGHT);
+    e->thought.node = script_nodes++;
+    e->thought.parent = parent;
+    e->thought.text = xstrdup(text);
+    e->thought.completion = e->thought.correct = -1;
+    e->thought.by_user = 1;
+    e->thought.replaces = replaces;
+    script_emit(s, e);
+}
+
+static void test_acts(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_votes(&s);
+    press(&s, "gj");
+    does(&s, 'K', "keep 1");
+    struct search_event *e = script_make(SEARCH_EVENT_KEEP);
+    e->keep.node = e->keep.on = 1;
+    script_emit(&s, e);
+    assert_true(shows(&s, "◆ Eight"));
+    does(&s, 'K', "unkeep 1");
+    does(&s, 'x', "exclude 1");
+    e = script_make(SEARCH_EVENT_REVOTE);
+    e->revote.excluded = xmalloc(sizeof(int));
+    e->revote.excluded[0] = e->revote.count = 1;
+    e->revote.weight = xstrdup("normalised");
+    script_emit(&s, e);
+    assert_true(shows(&s, "◆ ⊘ Eight"));
+    does(&s, 'x', "include 1");
+    does(&s, 'w', "weight plurality");
+    does(&s, 'b', "back");
+    does(&s, 'u', "undo");
+    does(&s, 'U', "redo");
+    press(&s, "g");
+    does(&s, 'r', "again 0");
+    does(&s, 'K', NULL);
+    does(&s, 'x', NULL);
+    assert_non_null(strstr(s.notice, "no answer"));
+    press(&s, "j");
+    assert_int_equal(tui_screen_key(&s, 'E').act, TUI_ACT_EDITOR);
+    tui_screen_free(&s);
+    script_game24(&s);
+    press(&s, "gj");
+    does(&s, 'w', NULL);
+    assert_non_null(strstr(s.notice, "self-consistency"));
+    tui_screen_free(&s);
+}
+
+static void test_fork(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_votes(&s);
+    press(&s, "gjfl");
+    assert_true(s.thought.forking && s.thought.token == 1);
+    const struct engine_token *t = &s.tree.nodes[1].completion->completion.tokens[1];
+    int first = t->top[0].id == t->id ? 1 : 0, second = first + 1;
+    second += t->top[second].id == t->id;
+    assert_int_equal(s.thought.choice, first);
+    assert_true(shows(&s, "fork here"));
+    press(&s, "j");
+    assert_int_equal(s.thought.choice, second);
+    press(&s, "k");
+    char *words = xasprintf("fork 1 1 %d", t->top[first].id);
+    does(&s, '\r', words);
+    free(words);
+    assert_false(s.thought.forking);
+    press(&s, "f\033");
+    assert_false(s.thought.forking);
+    tui_screen_free(&s);
+}
+
+static void test_line(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24(&s);
+    press(&s, "gje");
+    assert_true(shows(&s, "edit 1 10 - 4 = 6 (left: 5 6 6)"));
+    does(&s, '\r', NULL); /* as it was */
+    press(&s, "e\025");
+    tui_screen_key(&s, 0x4e2d);
+    press(&s, "ab cd");
+    tui_screen_key(&s, 0x301); /* joins the d */
+    tui_screen_key(&s, TUI_KEY_LEFT);
+    tui_screen_key(&s, TUI_KEY_DELETE);
+    tui_screen_key(&s, TUI_KEY_PASTE_BEGINS);
+    press(&s, "x\r\n\tq\033");
+    tui_screen_key(&s, TUI_KEY_PASTE_ENDS);
+    tui_screen_draw(&s, 40, 12);
+    tui_screen_draw(&s, 20, 5);
+    tui_screen_draw(&s, 80, 24);
+    tui_screen_key(&s, TUI_KEY_RESIZE);
+    does(&s, '\r', "edit 1 \xe4\xb8\xad" "ab cx q");
+    press(&s, "a1 2");
+    tui_screen_key(&s, TUI_KEY_HOME);
+    press(&s, "0");
+    tui_screen_key(&s, TUI_KEY_END);
+    press(&s, "z\027");
+    tui_screen_key(&s, TUI_KEY_BACKSPACE);
+    does(&s, '\r', "add 1 01");
+    press(&s, "ax\033");
+    assert_false(s.ask.what);
+    tui_screen_key(&s, TUI_KEY_PASTE_BEGINS); /* without a line it is nothing */
+    press(&s, "q:p");
+    tui_screen_key(&s, TUI_KEY_PASTE_ENDS);
+    assert_false(s.ask.what);
+    press(&s, ":unk\t7");
+    does(&s, '\r', "unkeep 7");
+    press(&s, ":x");
+    tui_screen_key(&s, TUI_KEY_UP);
+    assert_string_equal(s.ask.line.text.text, "unkeep 7");
+    tui_screen_key(&s, TUI_KEY_DOWN);
+    assert_string_equal(s.ask.line.text.text, "x");
+    press(&s, "\033:at 9999\r");
+    assert_non_null(strstr(s.notice, "expected the number of an event"));
+    press(&s, ":q");
+    assert_int_equal(tui_screen_key(&s, '\r').act, TUI_ACT_QUIT);
+    tui_screen_free(&s);
+}
+
+static void test_past(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24_done(&s);
+    int64_t all = s.tree.event_count, last = all - 2; /* the decision before the result */
+    int nodes = s.tree.count;
+    press(&s, "[");
+    assert_true(s.past.on);
+    assert_int_equal(s.tree.event_count, last);
+    assert_true(shows(&s, "the past") && shows(&s, "kept 1 of 1"));
+    does(&s, 'p', NULL);
+    assert_non_null(strstr(s.notice, "past"));
+    assert_int_equal(tui_screen_key(&s, ' ').act, TUI_ACT_NONE);
+    script_prune(&s, 2); /* goes on unseen */
+    assert_int_equal(s.tree.event_count, last);
+    press(&s, "{");
+    assert_int_equal(s.tree.count, 1);
+    assert_true(shows(&s, "the beginning"));
+    press(&s, "2]");
+    assert_int_equal(s.tree.event_count, 25); /* session, plan, completion, five thoughts, plan, 4 * (3 + 1) judged: then the decision */
+    press(&s, "}");
+    assert_false(s.past.on);
+    assert_int_equal(s.tree.count, nodes);
+    assert_true(search_tree_is_pruned(&s.tree, 2));
+    press(&s, "[");
+    char *words = xasprintf("back %d", (int)last);
+    does(&s, 'B', words);
+    free(words);
+    assert_false(s.past.on);
+    tui_screen_free(&s);
+}
+
+/* Nodes go and come back: the selection is at the nearest that is there. */
+static void test_gone(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24(&s);
+    press(&s, "7G"); /* a child of 1, of the second proposal */
+    script_own(&s, 1, 7, "mine");
+    assert_int_equal(s.selected, 9);
+    assert_true(shows(&s, "✎ mine"));
+    int64_t own = s.tree.event_count - 1;
+    script_act(&s, SEARCH_EVENT_UNDO, own);
+    assert_true(s.tree.nodes[9].gone);
+    assert_int_equal(s.selected, 1);
+    assert_false(shows(&s, "mine"));
+    script_act(&s, SEARCH_EVENT_REDO, own);
+    assert_int_equal(s.selected, 9);
+    assert_true(shows(&s, "✎ mine"));
+    script_act(&s, SEARCH_EVENT_BACK, 1); /* before the first plan */
+    assert_int_equal(s.selected, 0);
+    assert_int_equal(tui_outline_rows(&s.outline), 1);
+    assert_false(shows(&s, "10 - 4"));
+    script_act(&s, SEARCH_EVENT_UNDO, s.tree.event_count - 1);
+    assert_int_equal(s.selected, 9);
+    assert_true(shows(&s, "10 - 4"));
+    tui_screen_free(&s);
+}
+
 /* --- hostile text ------------------------------------------------------------------------------------------------ */
 
 static size_t hostile_text(uint64_t seed, char *out, size_t most)
@@ -323,6 +539,8 @@ static void test_hostile_screens(void **state)
         for (int selected = 0; selected < 4; selected++) {
             tui_screen_select(&s, selected);
             press(&s, selected % 2 ? "\tllj" : "\033");
+            if (selected == 3)
+                tui_ask_open(&s, TUI_ASKS_EDIT, 3, other);
             static const int sizes[][2] = {{200, 50}, {80, 24}, {79, 20}, {41, 13}, {40, 12}};
             for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
                 tui_screen_draw(&s, sizes[k][0], sizes[k][1]);
@@ -346,7 +564,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
-        cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
+        cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line),
+        cmocka_unit_test(test_past), cmocka_unit_test(test_gone), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_screens),
     };
     updating = argc > 1 && !strcmp(argv[1], "update");

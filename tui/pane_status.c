@@ -246,11 +246,13 @@ static int hint_width(struct tui_hint hint)
 static int search_hints(const struct tui_screen *s, struct tui_hint *out)
 {
     if (s->past.on) {
-        out[0] = (struct tui_hint){"[", "earlier"};
-        out[1] = (struct tui_hint){"]", "later"};
-        out[2] = (struct tui_hint){"}", "now"};
-        out[3] = (struct tui_hint){"B", "go on from here"};
-        return 4;
+        int narrow = s->layout.keys.w < 60, n = 0;
+        if (!narrow)
+            out[n++] = (struct tui_hint){"[", "earlier"};
+        out[n++] = (struct tui_hint){"]", "later"};
+        out[n++] = (struct tui_hint){"}", "now"};
+        out[n++] = (struct tui_hint){"B", narrow ? "go on here" : "go on from here"};
+        return n;
     }
     if (s->thought.forking)
         return 0;

@@ -165,7 +165,8 @@ static int is_verb(const char *words, const char *verb)
     return !strncmp(words, verb, n) && (!words[n] || words[n] == ' ');
 }
 
-/* Do these words change only how votes are counted? Asked before they are done. */
+/* Do these words change only how votes are counted, or a mark? Then a search that was done is done again at once, without a token.
+ * Asked before they are done. */
 static int is_recount(const struct search_tree *tree, const char *words)
 {
     int64_t target = -1;
@@ -173,8 +174,9 @@ static int is_recount(const struct search_tree *tree, const char *words)
         target = tree->undo[tree->undo_count - 1];
     if (is_verb(words, "redo") && tree->redo_count)
         target = tree->undo[tree->undo_count];
-    return is_verb(words, "exclude") || is_verb(words, "include") || is_verb(words, "weight") ||
-           (target >= 0 && tree->events[target]->kind == SEARCH_EVENT_REVOTE);
+    if (target >= 0)
+        return tree->events[target]->kind == SEARCH_EVENT_REVOTE || tree->events[target]->kind == SEARCH_EVENT_KEEP;
+    return is_verb(words, "exclude") || is_verb(words, "include") || is_verb(words, "weight") || is_verb(words, "keep") || is_verb(words, "unkeep");
 }
 
 /* What is asked for is begun even while paused: another sample; the tally of votes counted again. */
@@ -274,10 +276,12 @@ static void grow(struct tui_thread *t)
     }
     enum tui_state before = t->state;
     struct runner *r = runner_of(t, moved);
-    int ended = r && status == SEARCH_DONE;
-    if (ended)
+    int ended = status == SEARCH_DONE;
+    if (ended && r)
         r->done = 1;
-    if ((!r && status == SEARCH_DONE) || all_done(t) || (ended && t->state == TUI_STEPPING))
+    for (int i = 0; i < t->count && ended && !r; i++) /* all that are not held: of one that came to its end twice we are not told twice */
+        t->runners[i].done |= t->state == TUI_RUNNING || i == t->stepped;
+    if ((!r && ended) || all_done(t) || (ended && t->state == TUI_STEPPING))
         t->state = TUI_PAUSED;
     else if (r && status == SEARCH_BETWEEN && t->state == TUI_STEPPING && --t->steps <= 0)
         t->state = TUI_PAUSED;

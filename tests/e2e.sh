@@ -159,6 +159,47 @@ for _ in $(seq 50); do
 done
 is "no wake-ups while idle" "$after" "$before"
 
+# --- acts and time ---
+keys 2 G K
+sees "kept" '◆ '
+sees "done again at once" '■ done'
+keys K
+gone "kept no more" '◆ '
+sees "done again at once" '■ done'
+keys e C-u; keys -l 'own words'
+sees "a line" '^ edit 2 own words'
+keys Enter
+sees "edited" '✎ own words'
+keys b
+sees "back" '❚❚ paused'
+keys u u
+gone "undone" '✎ own words'
+keys g a; keys -l 'below'; keys Enter
+sees "added" '✎ below'
+keys :; keys -l 'unk'; keys Tab; keys -l '99'; keys Enter
+sees "a wrong command" 'there is no node 99'
+keys '['
+sees "the past" 'the past'
+keys '{'
+sees "the beginning" '0 of [0-9]+: the beginning'
+keys p
+sees "no acts there" 'this is the past'
+keys B
+gone "on from there" 'the past'
+sees "on from there" 'chose *nothing yet'
+keys u
+sees "undone" 'votes|chose *plurality|chose *[^n]'
+keys 2 G f
+sees "fork" 'fork here'
+keys Escape
+gone "left" 'fork here'
+keys g r
+sees "again" '❚❚ paused|■ done'
+keys :; keys -l 'at 0'; keys Enter
+sees "at an event" 'the beginning'
+keys '}'
+gone "now" 'the past'
+
 # --- suspended and back ---
 keys C-z
 sees "a shell again" '^ready>'
@@ -202,6 +243,39 @@ sees "the same tree" '■ done'
 if screen | head -22 | cmp -s - "$work/one"; then ok; else bad "stepped, the tree is another:"; screen | head -22 | diff - "$work/one"; fi
 keys q
 ended "the same tree" 0
+
+# --- the editor, and a race ---
+printf '#!/bin/sh\n[ "$1" = --wait ] && stat -c %%a "$2" >mode && echo "$2" >name && echo "from outside" >"$2"\n' >"$work/editor"
+chmod +x "$work/editor"
+keys "export EDITOR='$work/editor --wait'; unset VISUAL" Enter
+start --paused $problem
+sees "paused" '❚❚ paused'
+keys s
+sees "a thought" 'step 1'
+keys g j E
+sees "edited outside" '✎ from outside'
+is "the file is the user's own" "$(cat "$work/mode" 2>/dev/null)" 600
+is "and is gone" "$(ls "$(cat "$work/name")" 2>/dev/null)" ""
+keys q
+ended "the editor" 0
+keys "export EDITOR=$work/no-such" Enter
+start --paused $problem
+sees "paused" '❚❚ paused'
+keys s
+sees "a thought" 'step 1'
+keys g j E
+sees "no editor" 'could not be run'
+keys q
+ended "no editor" 0
+start -s greedy $problem
+sees "a race" '1 of 2: greedy'
+keys c
+sees "the next" '2 of 2: self'
+keys C
+sees "and back" '1 of 2: greedy'
+sees "all done" '■ done'
+keys q
+ended "a race" 0
 
 # --- ways to die ---
 for way in TERM:143 HUP:129 QUIT:131 SEGV:139 BUS:135 FPE:136 ABRT:134; do

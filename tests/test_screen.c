@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "tests/screen_script.h"
+#include "tui/race.h"
 
 #include <utf8proc.h>
 
@@ -428,6 +429,39 @@ static void test_gone(void **state)
     tui_screen_free(&s);
 }
 
+static void test_race(void **state)
+{
+    (void)state;
+    static const char *const strategies[] = {"tot,b=3", "greedy"};
+    struct tui_race race;
+    tui_race_open(&race, 2);
+    for (int i = 0; i < 2; i++) { /* the script opens its screen itself */
+        tui_screen_free(&race.screens[i]);
+        (i ? script_votes : script_game24)(&race.screens[i]);
+        race.screens[i].race = race.screens;
+        race.screens[i].race_count = 2;
+        race.screens[i].asked_strategy = strategies[i];
+    }
+    struct tui_screen *s = tui_race_shown(&race);
+    assert_true(shows(s, "1 of 2: tot") && shows(s, "▸ 1 tot,b=3") && shows(s, "  2 greedy") && shows(s, "= 56"));
+    tui_screen_draw(s, 40, 12); /* no room for the lines */
+    assert_int_equal(s->layout.race.h, 0);
+    tui_race_key(&race, ':');
+    tui_race_key(&race, 'c'); /* text */
+    assert_int_equal(race.shown, 0);
+    tui_race_key(&race, 27);
+    tui_race_key(&race, '\t');
+    tui_race_key(&race, 'c');
+    assert_int_equal(race.shown, 1);
+    assert_ptr_equal(tui_race_shown(&race)->focus, &tui_view_thought); /* goes with the user */
+    assert_true(shows(tui_race_shown(&race), "2 of 2: self"));
+    struct tui_action a = tui_race_key(&race, 'u');
+    assert_int_equal(a.search, 1);
+    tui_race_key(&race, 'C');
+    assert_int_equal(race.shown, 0);
+    tui_race_free(&race);
+}
+
 /* --- hostile text ------------------------------------------------------------------------------------------------ */
 
 static size_t hostile_text(uint64_t seed, char *out, size_t most)
@@ -565,7 +599,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line),
-        cmocka_unit_test(test_past), cmocka_unit_test(test_gone), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
+        cmocka_unit_test(test_past), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_screens),
     };
     updating = argc > 1 && !strcmp(argv[1], "update");

@@ -60,7 +60,7 @@ static void draw_racer(struct tui_screen *s, int y, const struct tui_screen *rac
     char a[32], b[32], place[16];
     int number = (int)(racer - s->race) + 1, right = result ? result->result.correct : -1, end = s->canvas.w - 1;
     int64_t tokens = t->usage.prompt - t->usage.cached + t->usage.completion;
-    char *cost = xasprintf("%8s thoughts %10s tokens", tui_number(t->count ? t->count - 1 : 0, a), tui_number(tokens, b));
+    char *cost = xasprintf("%8s thought%s %10s tokens", tui_number(t->count ? t->count - 1 : 0, a), t->count == 2 ? " " : "s", tui_number(tokens, b));
     const char *answer = !result ? (racer->now.state == TUI_PAUSED ? "paused" : "…") : result->result.answer ? result->result.answer : "no answer";
     char *outcome = xasprintf("%s%s", right == 1 ? "✓ " : right == 0 ? "✗ " : result && result->result.answer ? "= " : "", answer);
     int rest = end / 4, w = (int)strlen(cost);

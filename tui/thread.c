@@ -322,6 +322,8 @@ static void *run(void *context)
     struct error e;
     tui_terminal_guard_stack(t->guard, sizeof t->guard);
     if (open_searches(t, &e)) {
+        while (t->made_count) /* all or none: a race lacks no runner */
+            search_event_release(t->made[--t->made_count].event);
         fail(t, &e);
     } else {
         t->state = t->options->paused ? TUI_PAUSED : TUI_RUNNING;

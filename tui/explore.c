@@ -102,6 +102,7 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
         string_free(&text);
     }
     tui_race_free(&race);
+    engine_close(judge);
     engine_close(engine);
     return code;
 }

@@ -16,7 +16,6 @@ static const double snapshot_interval = 1.0 / 30;
 struct runner {
     struct tui_thread *thread;
     int number;
-    struct search_options options;
     struct search *search;
     int done;
 };
@@ -36,7 +35,8 @@ struct tui_thread {
 
     pthread_t thread;
     const struct tui_options *options;
-    struct engine *engine;
+    struct tui_searches *searches;
+    struct engine *engine, *judge; /* judge: the judges' own model, or NULL */
     struct runner *runners;
     struct search_group *group;
     int count;
@@ -294,11 +294,13 @@ static void grow(struct tui_thread *t)
 /* The one place where searches are opened. */
 static int open_searches(struct tui_thread *t, struct error *e)
 {
-    int code = tui_engine_open(t->options, 0, &t->engine, e);
+    int code = tui_engine_open_at(t->options, t->searches->model, 0, &t->engine, e);
+    if (!code)
+        code = tui_judge_open(t->options, &t->judge, e);
     t->group = search_group_open();
     for (int i = 0; i < t->count && !code; i++) {
         struct runner *r = &t->runners[i];
-        code = search_open(&r->search, t->engine, &r->options, e);
+        code = tui_searches_start(t->searches, i, t->engine, t->judge, take_event, r, &r->search, e);
         if (!code)
             search_group_add(t->group, r->search);
     }
@@ -312,8 +314,9 @@ static void close_searches(struct tui_thread *t)
         search_close(t->runners[i].search);
         t->runners[i].search = NULL;
     }
+    engine_close(t->judge);
     engine_close(t->engine);
-    t->engine = NULL;
+    t->engine = t->judge = NULL;
 }
 
 static void *run(void *context)
@@ -327,6 +330,7 @@ static void *run(void *context)
         fail(t, &e);
     } else {
         t->state = t->options->paused ? TUI_PAUSED : TUI_RUNNING;
+        tell_notice(t, t->searches->notice);
         tell(t, NULL);
     }
     while (attend(t))
@@ -377,8 +381,9 @@ static void free_thread(struct tui_thread *t)
     free(t);
 }
 
-int tui_thread_start(struct tui_thread **out, const struct tui_options *o, const struct search_options *searches, int count, struct error *e)
+int tui_thread_start(struct tui_thread **out, const struct tui_options *o, struct tui_searches *searches, struct error *e)
 {
+    int count = searches->count;
     struct tui_thread *t = xcalloc(1, sizeof *t);
     pthread_mutex_init(&t->lock, NULL);
     pthread_condattr_t clock;
@@ -387,13 +392,12 @@ int tui_thread_start(struct tui_thread **out, const struct tui_options *o, const
     pthread_cond_init(&t->changed, &clock);
     pthread_condattr_destroy(&clock);
     t->options = o;
+    t->searches = searches;
     t->count = count;
     t->runners = xcalloc((size_t)count, sizeof *t->runners);
     t->snapshots = xcalloc((size_t)count, sizeof *t->snapshots);
     for (int i = 0; i < count; i++) {
-        t->runners[i] = (struct runner){.thread = t, .number = i, .options = searches[i]};
-        t->runners[i].options.sink = take_event;
-        t->runners[i].options.context = &t->runners[i];
+        t->runners[i] = (struct runner){.thread = t, .number = i};
     }
     t->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     int code = t->wake < 0 ? errno : create(t);

@@ -10,7 +10,7 @@
 struct tui_thread;
 /* Start it: it opens the model, then the searches (whose sinks and contexts it sets), and runs unless o->paused. o and the searches must
  * outlive the thread. With more than one search they race: one batch for all, started and paused together. */
-int tui_thread_start(struct tui_thread **out, const struct tui_options *o, const struct search_options *searches, int count, struct error *e);
+int tui_thread_start(struct tui_thread **out, const struct tui_options *o, struct tui_searches *searches, struct error *e);
 /* Ask it to end, and wait for that, one second at most: a model being loaded cannot be interrupted. 1: it has ended, and all is freed;
  * 0: it goes on for a while with what it owns, and must be left alone. */
 int tui_thread_stop(struct tui_thread *t);

@@ -9,8 +9,6 @@
 /* Values as the command line gave them; what was not given holds the value in the comment. Strings are argv's own. */
 struct tui_options {
     const char *model, *kernels, *task, *strategy, *data, *theme; /* NULL */
-    const char **strategies;                                      /* every -s, in order, [strategy_count]; `strategy` is the last */
-    int strategy_count;                                           /* 0 */
     int threads, batch, context;                                  /* 0 */
     size_t kv_memory;                                             /* 0 */
     int n;                                                        /* 0 */

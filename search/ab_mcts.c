@@ -208,7 +208,7 @@ static void visit(const struct search_tree *tree, const struct search_parameters
 static int fruitless(const struct search_tree *tree)
 {
     const struct search_event *plan = tree->latest_plan, *decision = tree->latest_decision;
-    if (!plan || plan->plan.by_user || plan->plan.count != 1 || plan->plan.items[0].purpose != SEARCH_SAMPLE ||
+    if (!plan || plan->plan.ask || plan->plan.count != 1 || plan->plan.items[0].purpose != SEARCH_SAMPLE ||
         (decision && decision->number > plan->number))
         return -1;
     int node = plan->plan.items[0].nodes[0], last = tree->nodes[node].last_child;

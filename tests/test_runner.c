@@ -285,6 +285,8 @@ struct run {
         int64_t at;
         int node;
     } acts[6];
+    int commands, refused, nodes; /* refused: it is not opened, and `why` is what is said */
+    double flops;
     uint64_t fuzz; /* not 0: any acts at any events, which follow from this number and those events */
 };
 struct outcome {
@@ -292,7 +294,7 @@ struct outcome {
     struct string short_log; /* "propose 0; 3 thoughts; ..." see say_event */
     struct search_usage usage;
     char *answer, *why;
-    int requests, cancels, forgotten;
+    int requests, cancels, forgotten, node_count;
 };
 
 static void take_event(void *context, struct search_event *event)
@@ -492,6 +494,9 @@ static struct outcome run(const struct run *r)
                                      .seed = 1,
                                      .sampling = {-1, -1, -1, -1, -1},
                                      .budget_tokens = r->budget,
+                                     .budget_nodes = r->nodes,
+                                     .budget_flops = r->flops,
+                                     .commands = r->commands,
                                      .sink = take_event,
                                      .context = &out};
     struct search *search = NULL;
@@ -499,6 +504,11 @@ static struct outcome run(const struct run *r)
     enum search_status status = SEARCH_WORKING;
     int acts = 0;
     int code = search_open(&search, &engine, &options, &e);
+    if (code && r->refused) {
+        out.why = xstrdup(e.message);
+        search_task_close(task);
+        return out;
+    }
     for (int calls = 0; !code && status != SEARCH_DONE; calls++) {
         assert_true(calls < 5000);
         act(search, r, &acts);
@@ -519,6 +529,7 @@ static struct outcome run(const struct run *r)
     out.usage = tree->usage;
     out.answer = xstrdup(tree->result->result.answer);
     out.why = xstrdup(tree->result->result.why);
+    out.node_count = tree->count;
     out.requests = engine.count;
     out.cancels = engine.cancels;
     out.forgotten = engine.forgotten;
@@ -878,6 +889,107 @@ static void test_acts_after_the_end(void **state)
     engine_empty(&engine);
 }
 
+/* --- other judges ------------------------------------------------------------------------------------------------ */
+
+/* The words' log-probabilities are the script's: a: yes -1, no -2: 1 / (1 + e^-1) = .731; b: -3, -1: 1 / (1 + e^2) = .119. */
+static void test_judged_by_words(void **state)
+{
+    (void)state;
+    static const struct line script[] = {
+        {SEARCH_PROPOSE, 0, 0, "a\nb\n"},         {SEARCH_SELF_EVALUATION, 1, 0, "-1"}, {SEARCH_SELF_EVALUATION, 1, 1, "-2"},
+        {SEARCH_SELF_EVALUATION, 2, 0, "-3"},      {SEARCH_SELF_EVALUATION, 2, 1, "-1"}, {SEARCH_PROPOSE, 1, 0, "=x\n"},
+        {SEARCH_SELF_EVALUATION, 3, 0, "-0.5"},    {SEARCH_SELF_EVALUATION, 3, 1, "-0.5"}, {0},
+    };
+    struct outcome out = run_in_all_orders(
+        (struct run){.yaml = lines_task, .strategy = "tot,b=1,evaluate=self-evaluation", .script = script});
+    assert_string_equal(string_text(&out.short_log),
+                        "[propose from 1 state] 1<0:a 2<0:b [judge 2 thoughts by self-evaluation] judged 1=0.731059 judged 2=0.119203 "
+                        "[kept 1 of 2 by value: 0.7311] [propose from 1 state] 3<1:=x [judge 1 thought by self-evaluation] judged 3=0.5 "
+                        "[kept the only thought there was] ");
+    assert_non_null(strstr(out.log.text, "\"labels\":[\"yes 0.3679\",\"no 0.1353\"]"));
+    /* "Yb|": 3 tokens, then its words: the prompt is paid once, each word's tokens as written. */
+    assert_non_null(strstr(out.log.text, "\"text\":\"yes\",\"ending\":\"scored\",\"usage\":{\"tokens\":{\"prompt\":3,\"cached\":1,\"completion\":3}"));
+    outcome_free(&out);
+}
+
+/* Three answers: 7 7 8; agreement is 2/3, 2/3 and 1/3. Likelihood: every token has -0.5, so e^-0.5 = .60653 for all. */
+static void test_judged_by_rule(void **state)
+{
+    (void)state;
+    static const struct line script[] = {
+        {SEARCH_SAMPLE, 0, 0, "=7;"}, {SEARCH_SAMPLE, 0, 1, "so =7;"}, {SEARCH_SAMPLE, 0, 2, "=8;"}, {0},
+    };
+    struct outcome out = run((&(struct run){.yaml = turn_task, .strategy = "best-of-n,n=3,evaluate=agreement", .script = script}));
+    assert_non_null(strstr(out.short_log.text, "[judge 3 thoughts by agreement] judged 1=0.666667 judged 2=0.666667 judged 3=0.333333 "));
+    assert_string_equal(out.answer, "7");
+    assert_int_equal(out.requests, 3);
+    outcome_free(&out);
+    out = run((&(struct run){.yaml = turn_task, .strategy = "best-of-n,n=3,evaluate=likelihood", .script = script}));
+    assert_non_null(strstr(out.short_log.text, "judged 1=0.606531 judged 2=0.606531 judged 3=0.606531 "));
+    outcome_free(&out);
+    out = run((&(struct run){.yaml = turn_task, .strategy = "best-of-n,n=3,evaluate=oracle", .script = NULL, .refused = 1}));
+    assert_non_null(strstr(out.why, "needs the judge 'oracle', which task made does not have"));
+    outcome_free(&out);
+}
+
+/* A program of the user's: right for what it is told of "=7". It runs only when it is allowed. */
+static void test_judged_by_command(void **state)
+{
+    (void)state;
+    static const char task[] = HEAD "continues: true\nsample: {messages: 'Q{problem}:', max_tokens: 12, stops: [\";\"]}\n"
+        "command: {run: [/bin/sh, -c, 'case \"$(cat)\" in *=7*) echo 0.75 good;; *=8*) echo none;; *) sleep 9;; esac'], seconds: 0.3}\n";
+    static const struct line script[] = {
+        {SEARCH_SAMPLE, 0, 0, "=9;"}, {SEARCH_SAMPLE, 0, 1, "=7;"}, {SEARCH_SAMPLE, 0, 2, "=8;"}, {0},
+    };
+    struct run r = {.yaml = task, .strategy = "best-of-n,n=3,evaluate=verifier", .script = script, .refused = 1};
+    struct outcome out = run(&r);
+    assert_string_equal(out.why, "the judge 'verifier' of task made runs the program /bin/sh; allow that with --allow-commands");
+    outcome_free(&out);
+    r.refused = 0;
+    r.commands = 1;
+    out = run(&r);
+    assert_non_null(strstr(out.short_log.text, "[judge 3 thoughts by verifier] judged 1=0 judged 2=0.75 judged 3=0 "));
+    assert_non_null(strstr(out.log.text, "\"text\":\"timed out after 0.3 s\",\"ending\":\"cancelled\""));
+    assert_non_null(strstr(out.log.text, "\"labels\":[\"0.75 good\"]"));
+    assert_string_equal(out.answer, "7");
+    outcome_free(&out);
+}
+
+/* --- other budgets ----------------------------------------------------------------------------------------------- */
+
+/* Thoughts and FLOPs: never more, the same log in every order, and with enough of it that of no budget. */
+static void test_other_budgets(void **state)
+{
+    (void)state;
+    struct run runs[] = {
+        {.yaml = lines_task, .strategy = "tot,b=2,n_evaluate=2", .script = tot_script},
+        {.yaml = turn_task, .strategy = "self-consistency,m=3", .script = chain_script},
+    };
+    for (int i = 0; i < 2; i++) {
+        struct run r = runs[i];
+        struct outcome free_run = run(&r);
+        int ended = 0;
+        for (r.nodes = 1; r.nodes < 10; r.nodes++) {
+            struct outcome out = run_in_all_orders(r);
+            assert_true(out.node_count - 1 <= r.nodes);
+            ended += !strncmp(out.why, "budget spent: ", 14);
+            if (r.nodes > free_run.node_count)
+                assert_string_equal(string_text(&out.log), string_text(&free_run.log));
+            outcome_free(&out);
+        }
+        assert_true(ended > 2);
+        r.nodes = 0;
+        for (r.flops = 100; r.flops < 2 * free_run.usage.flops; r.flops *= 1.3) {
+            struct outcome out = run_in_all_orders(r);
+            assert_true(out.usage.flops <= r.flops);
+            if (r.flops > 1.5 * free_run.usage.flops && strncmp(out.why, "budget spent: ", 14))
+                assert_string_equal(string_text(&out.log), string_text(&free_run.log));
+            outcome_free(&out);
+        }
+        outcome_free(&free_run);
+    }
+}
+
 /* --- what is being written --------------------------------------------------------------------------------------- */
 
 static void test_live(void **state)
@@ -1007,6 +1119,10 @@ int main(void)
         cmocka_unit_test(test_prune_between_samples),
         cmocka_unit_test(test_acts_after_the_end),
         cmocka_unit_test(test_any_acts),
+        cmocka_unit_test(test_judged_by_words),
+        cmocka_unit_test(test_judged_by_rule),
+        cmocka_unit_test(test_judged_by_command),
+        cmocka_unit_test(test_other_budgets),
         cmocka_unit_test(test_live),
         cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_errors),

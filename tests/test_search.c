@@ -253,6 +253,96 @@ static void test_same_budget_same_log(void **state)
         }
 }
 
+/* --- in company, and interrupted --------------------------------------------------------------------------------- */
+
+static struct engine *open_engine(int threads, int batch)
+{
+    struct engine *engine;
+    struct error e;
+    if (engine_open(&engine, &(struct engine_options){.model = tiny, .threads = threads, .batch = batch}, &e))
+        fail_msg("%s", e.message);
+    return engine;
+}
+
+/* Advance the group until all are done, or have this many events between them. */
+static void advance_all(struct search_group *group, struct search **searches, int64_t most)
+{
+    enum search_status status = SEARCH_WORKING;
+    struct search *moved = NULL;
+    struct error e;
+    int64_t events = 0;
+    while ((moved || status != SEARCH_DONE) && events < most) {
+        if (search_group_advance(group, &moved, &status, &e))
+            fail_msg("%s", e.message);
+        events = 0;
+        for (int i = 0; i < STRATEGIES; i++)
+            events += search_tree(searches[i])->event_count;
+    }
+}
+
+/* All strategies in one batch; with `interrupt` they are closed after so many events, engine and all, and opened again from their logs. */
+static void race(const char *task_path, int threads, int batch, int64_t interrupt, char *const *alone)
+{
+    struct engine *engine = open_engine(threads, batch);
+    struct search_task *task;
+    struct search *searches[STRATEGIES];
+    struct sink sinks[STRATEGIES] = {{0}};
+    struct search_tree logs[STRATEGIES] = {{0}};
+    struct search_group *group = search_group_open();
+    struct error e;
+    assert_int_equal(search_task_open(&task, task_path, &e), OK);
+    struct search_options options = {.task = task, .problem = "what grows here?", .seed = 11, .sampling = {-1, -1, -1, -1, -1}};
+    for (int i = 0; i < STRATEGIES; i++) {
+        options.strategy = strategies[i];
+        if (search_open(&searches[i], engine, &options, &e))
+            fail_msg("%s", e.message);
+        search_group_add(group, searches[i]);
+    }
+    advance_all(group, searches, interrupt ? interrupt : INT64_MAX);
+    for (int i = 0; i < STRATEGIES; i++) {
+        search_tree_at(search_tree(searches[i]), search_tree(searches[i])->event_count, &logs[i]);
+        search_close(searches[i]);
+    }
+    search_group_close(group);
+    engine_close(engine);
+    engine = open_engine(threads, batch);
+    group = search_group_open();
+    for (int i = 0; i < STRATEGIES; i++) {
+        sinks[i].engine = engine;
+        options.sink = take_event;
+        options.context = &sinks[i];
+        if (search_open_again(&searches[i], engine, &options, logs[i].events, logs[i].event_count, &e))
+            fail_msg("%s", e.message);
+        search_group_add(group, searches[i]);
+    }
+    advance_all(group, searches, INT64_MAX);
+    for (int i = 0; i < STRATEGIES; i++) {
+        if (strcmp(sinks[i].log.text, alone[i]))
+            fail_msg("%s: %d threads, batch %d, interrupted at %d: not the log of the search alone", strategies[i], threads, batch, (int)interrupt);
+        string_free(&sinks[i].log);
+        search_close(searches[i]);
+        search_tree_free(&logs[i]);
+    }
+    search_group_close(group);
+    search_task_close(task);
+    engine_close(engine);
+}
+
+/* Threads, batch, company, interruption: none of them changes a bit. */
+static void test_race(void **state)
+{
+    char *alone[STRATEGIES];
+    for (int i = 0; i < STRATEGIES; i++)
+        alone[i] = run(&(struct setting){.model = tiny, .task = *state, .problem = "what grows here?", .strategy = strategies[i], .seed = 11,
+                                         .threads = 1, .batch = 16}, NULL);
+    for (int threads = 1; threads <= 2; threads++)
+        for (int batch = 1; batch <= 25; batch += 8)
+            for (int64_t interrupt = 0; interrupt <= 400; interrupt += 130)
+                race(*state, threads, batch, interrupt, alone);
+    for (int i = 0; i < STRATEGIES; i++)
+        free(alone[i]);
+}
+
 static void test_shipped_tasks(void **state)
 {
     (void)state;
@@ -312,6 +402,7 @@ int main(void)
         cmocka_unit_test_prestate(test_another_seed_another_log, task),
         cmocka_unit_test_prestate(test_same_acts_same_log, task),
         cmocka_unit_test_prestate(test_same_budget_same_log, task),
+        cmocka_unit_test_prestate(test_race, task),
         cmocka_unit_test(test_shipped_tasks),
         cmocka_unit_test(test_model),
     };

@@ -27,7 +27,7 @@ refuses() { # CODE 'PART OF THE LINE' COMMAND...
 }
 
 # --- published logs ---
-gives 'usage: espalier show FILE' "$espalier" show --help
+gives 'usage: espalier show [SESSION|FILE' "$espalier" show --help
 gives '8 trees' "$espalier" show $excerpt
 gives '    1  3 4 4 13' "$espalier" show $excerpt
 gives 'misjudged at level 1: node 4: 4 * 7 = 28 (left: 9 13 28), value 0.003' "$espalier" show $excerpt --audit
@@ -47,7 +47,7 @@ gives '4 \* 6 = 24' "$espalier" show $excerpt 1 --md
 "$espalier" show "$work/all.jsonl" --audit | tail -n +2 | cmp -s - "$work/one" && ok || bad 'the audit of the export'
 
 # --- what is refused ---
-refuses 2 'show takes a file' "$espalier" show
+gives 'no sessions are kept in' env XDG_DATA_HOME="$work" "$espalier" show
 refuses 2 'show takes a file' "$espalier" show a b c
 refuses 2 'the trees 1 to 8' "$espalier" show $excerpt 9
 refuses 2 'the trees 1 to 8' "$espalier" show $excerpt 1x

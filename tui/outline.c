@@ -131,7 +131,7 @@ void tui_outline_grow(struct tui_outline *o)
         *n = (struct tui_outline_node){.rows = 1, .family = -1, .open = node >= o->known || n->open};
         if (node >= o->known)
             o->known = node + 1;
-        if (parent < 0) {
+        if (parent < 0 || tree_node(o, node)->gone) {
             o->count++;
             continue;
         }

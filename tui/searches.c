@@ -124,6 +124,9 @@ static int load(struct tui_searches *s, const struct tui_options *o, const char 
     if (!code)
         code = search_task_open(&s->task, o->task ? o->task : task ? task : s->loaded.list[0].tree.events[0]->session.task, e);
     char *now = xasprintf("%016llx", code ? 0ULL : (unsigned long long)search_task_sum(s->task));
+    const char *of = s->loaded.list[0].tree.session->session.task;
+    if (!code && strcmp(of, search_task_name(s->task)))
+        code = error_set(e, ERROR_INPUT, "%s: the session is of task %s, not %s; leave out -t", path, of, search_task_name(s->task));
     if (!code && sum && strcmp(sum, now))
         code = error_set(e, ERROR_INPUT, "%s: its task file %s is not as it was; the session can be looked at (espalier show) but not gone on with",
                          path, search_task_path(s->task));

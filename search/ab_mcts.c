@@ -75,7 +75,7 @@ static double draw(const struct search_tree *tree, const struct search_parameter
                    int what, int node)
 {
     struct search_posterior posterior = search_posterior_of(p->value[PRIOR], seen);
-    uint64_t stream = random_stream((uint64_t)search_iterations(tree), (uint64_t)what, (uint64_t)node);
+    uint64_t stream = random_stream((uint64_t)tree->iterations, (uint64_t)what, (uint64_t)node);
     return search_posterior_draw(&posterior, tree->session->session.seed, stream);
 }
 
@@ -148,7 +148,7 @@ static void go_down(const struct search_tree *tree, const struct search_paramete
 {
     struct string why = {0};
     int node = 0;
-    string_addf(&why, "iteration %d of %d: ", search_iterations(tree) + 1, p->value[ITERATIONS]);
+    string_addf(&why, "iteration %d of %d: ", tree->iterations + 1, p->value[ITERATIONS]);
     for (int child = 0; child >= 0; child = choose(tree, p, node, &why))
         node = child;
     search_plan_item(plan, SEARCH_SAMPLE, &node, 1, 1);
@@ -221,7 +221,7 @@ static int fruitless(const struct search_tree *tree)
 static void finish(const struct search_tree *tree, struct search_plan *plan)
 {
     struct search_nodes answers = {0};
-    int iterations = search_iterations(tree);
+    int iterations = tree->iterations;
     const char *s = iterations == 1 ? "" : "s";
     for (int i = 1; i < tree->count; i++)
         if (search_has_answer(tree, i))
@@ -244,7 +244,7 @@ static void finish(const struct search_tree *tree, struct search_plan *plan)
 
 static void next(const struct search_tree *tree, const struct search_parameters *p, int spent, struct search_plan *plan)
 {
-    if (spent || search_iterations(tree) >= p->value[ITERATIONS]) {
+    if (spent || tree->iterations >= p->value[ITERATIONS]) {
         finish(tree, plan);
         return;
     }

@@ -135,7 +135,7 @@ static void grow(const struct search_tree *tree, const struct search_parameters 
 {
     int propose = p->value[GENERATE] == PROPOSE;
     search_plan_item(plan, propose ? SEARCH_PROPOSE : SEARCH_SAMPLE, &node, 1, propose ? 1 : p->value[N_GENERATE]);
-    plan->why = xasprintf("iteration %d of %d: %s from %d", search_iterations(tree) + 1, p->value[ITERATIONS],
+    plan->why = xasprintf("iteration %d of %d: %s from %d", tree->iterations + 1, p->value[ITERATIONS],
                           propose ? "propose" : "sample", node);
 }
 
@@ -276,7 +276,7 @@ static void conclude(const struct search_tree *tree, const struct search_paramet
                      const struct search_nodes *leaves, int visited, struct search_plan *plan)
 {
     struct string why = {0};
-    int node, iterations = search_iterations(tree);
+    int node, iterations = tree->iterations;
     if (!visited) { /* cut short before a visit came to one */
         char *chosen;
         node = search_choose(tree, leaves, SEARCH_LAST, 0, plan, &chosen);
@@ -305,7 +305,7 @@ static void finish(const struct search_tree *tree, const struct search_parameter
         if (tree->nodes[i].visits)
             search_nodes_add(&visited, i);
     }
-    int iterations = search_iterations(tree);
+    int iterations = tree->iterations;
     if (all.count)
         conclude(tree, p, visited.count ? &visited : &all, visited.count, plan);
     else
@@ -317,7 +317,7 @@ static void finish(const struct search_tree *tree, const struct search_parameter
 
 static void next(const struct search_tree *tree, const struct search_parameters *p, int spent, struct search_plan *plan)
 {
-    if (!spent && search_iterations(tree) < p->value[ITERATIONS])
+    if (!spent && tree->iterations < p->value[ITERATIONS])
         visit(tree, p, plan);
     if (!plan->why)
         finish(tree, p, plan);

@@ -170,8 +170,6 @@ double search_reward(const struct search_tree *tree, int node);
 /* search_judge for those of the nodes that are no dead end. */
 int search_judge_choices(const struct search_tree *tree, int judge, const struct search_nodes *choices, int samples,
                          struct search_plan *plan);
-/* Visits so far by the strategy that is at work, those of leaves that are pruned now too: they were paid for. */
-int search_iterations(const struct search_tree *tree);
 /* "iteration 3 of 10: 4 > 9 > 12, an answer, reward 0.71; Q of 4 now 0.66 after 2 visits", malloc'ed, for the decision
  * that backs a visit up. greatest: Q is the greatest reward, not the mean. */
 char *search_visit_why(const struct search_tree *tree, const struct search_plan *visit, int of, const char *ending,

@@ -386,6 +386,13 @@ static void remove_ask(struct search_tree *tree, int64_t number)
     tree->ask_count = left;
 }
 
+static int same_strategy(const struct search_event *a, const struct search_event *b)
+{
+    const char *x = a->session.strategy ? a->session.strategy : "", *y = b->session.strategy ? b->session.strategy : "";
+    size_t n = strcspn(x, ",");
+    return n == strcspn(y, ",") && !memcmp(x, y, n);
+}
+
 /* What an event in force does. */
 static void apply(struct search_tree *tree, const struct search_event *event)
 {
@@ -422,6 +429,7 @@ static void apply(struct search_tree *tree, const struct search_event *event)
         close_plan(tree);
         tree->latest_decision = event;
         tree->spent = event->decision.spent;
+        tree->iterations += event->decision.backup_count > 0;
         keep_nodes(tree, event->decision.kept, event->decision.kept_count, event->step);
         break;
     case SEARCH_EVENT_PRUNE:
@@ -436,6 +444,8 @@ static void apply(struct search_tree *tree, const struct search_event *event)
         tree->revote = event;
         break;
     case SEARCH_EVENT_SETTING:
+        if (!same_strategy(tree->session, event))
+            tree->iterations = 0;
         tree->session = event;
         tree->spent = 0;
         break;
@@ -543,7 +553,7 @@ static void fold_anew(struct search_tree *tree)
     find_out_by_undo(tree);
     find_out_by_plan(tree);
     tree->count = tree->kept_count = tree->step_open = tree->done_count = tree->items_open = 0;
-    tree->illegal = tree->spent = tree->visits = tree->steps = tree->grown = tree->ask_count = tree->paths_capacity = 0;
+    tree->illegal = tree->spent = tree->visits = tree->iterations = tree->steps = tree->grown = tree->ask_count = tree->paths_capacity = 0;
     tree->session = tree->latest_plan = tree->latest_decision = tree->result = tree->revote = NULL;
     for (int64_t i = 0; i < tree->event_count; i++) {
         const struct search_event *event = tree->events[i];

@@ -48,30 +48,6 @@ int search_judge_choices(const struct search_tree *tree, int judge, const struct
 
 /* --- visits ------------------------------------------------------------------------------------------------------ */
 
-static int same_strategy(const char *a, const char *b)
-{
-    size_t n = strcspn(a, ",");
-    return n == strcspn(b, ",") && !memcmp(a, b, n);
-}
-
-int search_iterations(const struct search_tree *tree)
-{
-    const char *strategy = "";
-    int iterations = 0;
-    for (int64_t i = 0; i < tree->event_count; i++) {
-        const struct search_event *event = tree->events[i];
-        if (tree->out[i])
-            continue;
-        if (event->kind == SEARCH_EVENT_DECISION)
-            iterations += event->decision.backup_count > 0;
-        if ((event->kind != SEARCH_EVENT_SESSION && event->kind != SEARCH_EVENT_SETTING) || !event->session.strategy)
-            continue;
-        iterations = same_strategy(strategy, event->session.strategy) ? iterations : 0;
-        strategy = event->session.strategy;
-    }
-    return iterations;
-}
-
 static void add_path(struct string *out, const struct search_tree *tree, int node)
 {
     if (tree->nodes[node].parent > 0) {
@@ -86,7 +62,7 @@ char *search_visit_why(const struct search_tree *tree, const struct search_plan 
 {
     struct string why = {0};
     int count = visit->backup_count;
-    string_addf(&why, "iteration %d of %d: ", search_iterations(tree) + 1, of);
+    string_addf(&why, "iteration %d of %d: ", tree->iterations + 1, of);
     add_path(&why, tree, visit->backups[0].node);
     string_addf(&why, ", %s, reward %.4g", ending, visit->backups[count - 1].reward);
     if (count < 2) /* the root's alone */

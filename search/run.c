@@ -470,6 +470,8 @@ void search_close(struct search *s)
     search_oracle_close(s->g.oracle);
     free(s->strategy);
     free(s->made);
+    free(s->sent[0]);
+    free(s->sent[1]);
     free(s->judged);
     free(s->judged_table);
     free(s->first);

@@ -56,6 +56,10 @@ struct search {
     int work_count, closed; /* the first `closed` items are neither open nor, without an act, will be */
     const struct search_event **first; /* by item of the latest plan: the completion that has its prompt */
     int first_count;
+    struct search_sent {
+        int id, item, sample;
+    } *sent[2]; /* requests of the work, to the model and to the judges' model, by id, ascending: some may be answered */
+    int sent_count[2], sent_capacity[2];
     int unsent; /* something admitted has not been sent */
     struct search_judged *judged;
     int judged_count, judged_capacity;

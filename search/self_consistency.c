@@ -12,11 +12,11 @@
 enum { M, WEIGHT, ADAPTIVE, THRESHOLD, ROUND };
 enum { PLURALITY, NORMALISED }; /* weight */
 static const struct search_parameter parameters[] = {
-    [M] = {.name = "m", .standard = 16, .least = 1, .most = 10000},
+    [M] = {.name = "m", .standard = 16, .least = 1, .most = 1000000},
     [WEIGHT] = {.name = "weight", .choices = "plurality|normalised", .most = 1, .quiet = 1},
     [ADAPTIVE] = {.name = "adaptive", .choices = "0|1", .most = 1, .quiet = 1},
     [THRESHOLD] = {.name = "threshold", .real = {.95, .5, 1}, .quiet = 1},
-    [ROUND] = {.name = "round", .standard = 1, .least = 1, .most = 10000, .quiet = 1},
+    [ROUND] = {.name = "round", .standard = 1, .least = 1, .most = 1000000, .quiet = 1},
 };
 
 /* As the strategy says, or the user since. */

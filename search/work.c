@@ -50,7 +50,7 @@ void search_work_drop(struct search *s)
     }
     free(s->work);
     s->work = NULL;
-    s->work_count = s->closed = 0;
+    s->work_count = s->closed = s->sent_count[0] = s->sent_count[1] = 0;
 }
 
 /* What a fork begins with: the completion up to the token, then the other token. */
@@ -356,6 +356,9 @@ static int send_job(struct search *s, int i, int k, struct error *e)
     engine_tokens_free(&all);
     if (code)
         return error_set(e, code, "%s at node %d: %s", search_purpose_name(item->purpose), item->nodes[0], why.message);
+    int judge = search_item_judges(&s->g, item->purpose);
+    ARRAY_RESERVE(s->sent[judge], s->sent_count[judge], s->sent_capacity[judge]);
+    s->sent[judge][s->sent_count[judge]++] = (struct search_sent){w->jobs[k].id, i, k};
     w->jobs[k].state = SEARCH_JOB_SENT;
     w->jobs[k].sent_tokens = w->jobs[k].max_tokens;
     return OK;
@@ -419,19 +422,22 @@ int search_work_send(struct search *s, struct error *e)
 
 int search_work_take(struct search *s, const struct engine *engine, const struct engine_result *result)
 {
-    for (int i = 0; i < s->work_count; i++) {
-        if (search_item_engine(&s->g, search_work_item(s, i)->purpose) != engine)
-            continue;
-        for (int k = s->g.tree.done[i]; k < s->work[i].admitted; k++) {
-            struct search_job *job = &s->work[i].jobs[k];
-            if (job->state == SEARCH_JOB_SENT && !job->outside && job->id == result->id) {
-                job->state = SEARCH_JOB_ENDED;
-                job->result = *result;
-                return 1;
-            }
-        }
+    int judge = engine != s->g.engine, low = 0, high = s->sent_count[judge];
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (s->sent[judge][middle].id < result->id)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return 0;
+    if ((judge && engine != s->g.judge) || low == s->sent_count[judge] || s->sent[judge][low].id != result->id)
+        return 0;
+    struct search_job *job = &s->work[s->sent[judge][low].item].jobs[s->sent[judge][low].sample];
+    if (job->state != SEARCH_JOB_SENT || job->outside || job->id != result->id)
+        return 0; /* cancelled since, or sent again */
+    job->state = SEARCH_JOB_ENDED;
+    job->result = *result;
+    return 1;
 }
 
 void search_work_cancel(struct search *s)

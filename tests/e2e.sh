@@ -251,7 +251,7 @@ keys "export EDITOR='$work/editor --wait'; unset VISUAL" Enter
 start --paused $problem
 sees "paused" '❚❚ paused'
 keys s
-sees "a thought" 'step 1'
+sees "a thought" "the step is done"
 keys g j E
 sees "edited outside" '✎ from outside'
 is "the file is the user's own" "$(cat "$work/mode" 2>/dev/null)" 600
@@ -262,7 +262,7 @@ keys "export EDITOR=$work/no-such" Enter
 start --paused $problem
 sees "paused" '❚❚ paused'
 keys s
-sees "a thought" 'step 1'
+sees "a thought" "the step is done"
 keys g j E
 sees "no editor" 'could not be run'
 keys q

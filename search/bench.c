@@ -5,6 +5,7 @@
 #include "search/schema.h"
 #include "search/run.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -89,6 +90,7 @@ int search_bench_open(struct search_bench **out, struct engine *engine, const st
     b->each.sink = NULL;
     b->seeds = o->seeds > 0 ? o->seeds : 1;
     b->together = o->together;
+    b->trees = o->trees;
     b->room = 1;
     b->group = search_group_open();
     b->file = -1;
@@ -132,6 +134,21 @@ static void take_result(struct search_bench_run *run, const struct search_tree *
     run->correct = event->result.answer ? event->result.correct : 0;
     run->nodes = event->result.nodes;
     run->usage = event->result.usage;
+}
+
+/* Before the run counts as finished: what is killed in between is there twice rather than not at all. */
+static int keep_tree(const struct search_bench *b, const struct search_tree *tree, struct error *e)
+{
+    struct string lines = {0};
+    if (!b->trees)
+        return OK;
+    for (int64_t i = 0; i < tree->event_count; i++)
+        search_event_json(tree->events[i], NULL, &lines);
+    FILE *file = fopen(b->trees, "ab");
+    int failed = !file || fwrite(lines.text, 1, lines.length, file) != lines.length;
+    failed = (file && fclose(file)) || failed;
+    string_free(&lines);
+    return failed ? error_set(e, ERROR_INPUT, "%s: %s; expected a file that can be appended to", b->trees, strerror(errno)) : OK;
 }
 
 static struct search_bench_member *member_of(struct search_bench *b, const struct search *search)
@@ -224,9 +241,14 @@ static int take_moved(struct search_bench *b, struct search *moved, enum search_
     if (!code && status != SEARCH_DONE)
         return OK;
     run->seconds = m->seconds;
-    if (!code)
+    int kept = OK;
+    if (!code) {
         take_result(run, search_tree(moved));
+        kept = keep_tree(b, search_tree(moved), e);
+    }
     drop(b, m);
+    if (kept)
+        return kept;
     return code ? fail(b, run, why, e) : finish(b, run, e);
 }
 

@@ -29,6 +29,7 @@ struct search_bench {
     double busy;        /* seconds of the engines, when they were shared out last */
     char *path;
     int file;
+    const char *trees;
 };
 
 /* --- bench_file.c: a line of JSON with the settings, then one for each run */

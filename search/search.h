@@ -485,6 +485,7 @@ struct search_bench_options {
     int budget_count;
     int first, last, seeds;        /* rows from 1; last 0: as many as there are, at most 100 */
     const char *path;              /* of the results; NULL: a file under $XDG_DATA_HOME that is named for the settings */
+    const char *trees;             /* the events of each search that ends are appended there, a tree after the other; NULL: nowhere */
     int together;                  /* searches side by side at most; 0: as many as fill the batch. It changes nothing but times */
 };
 struct search_bench_run {

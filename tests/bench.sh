@@ -135,6 +135,14 @@ for form in '' --csv --json; do
     if grep -q "$(printf '\342\200\256')" "$work/out"; then bad "a bidi control in $form"; else ok; fi
 done
 
+# --- the trees, too: one for each run that ended, to be looked at and audited ---
+bench -n 2 --budget-tokens 300 --out "$work/with_trees" --trees "$work/trees" >"$work/out" 2>"$work/err" || bad trees
+gives '18 trees' "$espalier" show "$work/trees"
+bench -n 2 --budget-tokens 300 --out "$work/with_trees" --trees "$work/trees" >/dev/null 2>&1
+gives '18 trees' "$espalier" show "$work/trees" # what is done is not done again
+bench -n 1 --budget-tokens 300 --out "$work/no_trees" --trees "$work/no/such" >"$work/out" 2>"$work/err"
+[ $? = 3 ] && grep -q 'expected a file that can be appended to' "$work/err" && ok || bad 'trees that cannot be kept'
+
 # --- the real model ---
 if [ -r "$real" ]; then
     small() { "$espalier" bench -m "$real" -t math-word -s greedy -s sample -n 2 --budget-tokens 1k --out "$work/real" "$@"; }

@@ -331,6 +331,7 @@ static int read_options(const struct tui_options *o, struct search_task **task, 
     out->budget_count = o->budget_count;
     out->seeds = o->seeds;
     out->path = o->out;
+    out->trees = o->trees;
     return code;
 }
 
@@ -430,6 +431,6 @@ const struct tui_command tui_command_bench = {
     .usage = "bench -t TASK [OPTIONS] -s STRATEGY [-s STRATEGY ...] [--budget-tokens N ...]",
     .example = "espalier bench -t math-word -s greedy -s self-consistency,m=8 -s best-of-n,n=8 --budget-tokens 4k -n 20",
     .options = "model task strategy judge judge-model allow-commands grammar data n rows seed seeds temperature top-k top-p min-p "
-               "repetition-penalty budget-tokens budget-flops budget-nodes budget-time out threads batch context kv-memory kernels ascii csv json",
+               "repetition-penalty budget-tokens budget-flops budget-nodes budget-time out trees threads batch context kv-memory kernels ascii csv json",
     .run = run,
 };

@@ -60,6 +60,7 @@ static const struct option_row table[] = {
     {"seeds", '1', COUNT, AT(seeds), 1, 1e6, "K", "run each problem with K seeds, from --seed on (default 1)"},
     {"rows", '2', TEXT, AT(rows), 0, 0, "FROM-TO", "these rows of the data, as in 901-1000, instead of the first ones"},
     {"out", '3', TEXT, AT(out), 0, 0, "FILE", "keep results there; what it already holds is not run again (default: under $XDG_DATA_HOME)"},
+    {"trees", '5', TEXT, AT(trees), 0, 0, "FILE", "append every tree there, for espalier show FILE --audit"},
     {"csv", '4', FLAG, AT(csv), 0, 0, NULL, "one line a run on stdout"},
     {"json", 'J', FLAG, AT(json), 0, 0, NULL, "machine-readable output on stdout"},
 };

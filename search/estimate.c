@@ -125,20 +125,6 @@ static int do_items(struct play *p, struct search_plan *plan, struct error *e)
     return code;
 }
 
-static void decide(struct play *p, struct search_plan *plan)
-{
-    struct search_event *event = search_event_make(SEARCH_EVENT_DECISION, -1, p->g.tree.steps - 1);
-    event->decision.kept = plan->kept;
-    event->decision.kept_count = plan->kept_count;
-    event->decision.why = plan->why;
-    event->decision.tally = plan->tally;
-    event->decision.tally_count = plan->tally_count;
-    event->decision.backups = plan->backups;
-    event->decision.backup_count = plan->backup_count;
-    *plan = (struct search_plan){0};
-    fold(p, event);
-}
-
 /* --- the whole --------------------------------------------------------------------------------------------------- */
 
 static int within(const struct search_options *o, const struct search_estimate *e)
@@ -162,7 +148,7 @@ static int play(struct play *p, const struct search_options *o, struct error *e)
         if (plan.kind == SEARCH_PLAN_ITEMS)
             code = do_items(p, &plan, e);
         else if (plan.kind == SEARCH_PLAN_DECISION)
-            decide(p, &plan);
+            fold(p, search_plan_decision(&plan, p->g.tree.steps - 1));
         else
             done = 1;
         search_plan_free(&plan);

@@ -147,20 +147,7 @@ static void begin_plan(struct search *s, const struct search_item *items, int co
 
 static void record_decision(struct search *s, struct search_plan *plan)
 {
-    struct search_event *event = search_event_make(SEARCH_EVENT_DECISION, -1, s->g.tree.steps - 1);
-    event->decision.kept = plan->kept;
-    event->decision.kept_count = plan->kept_count;
-    event->decision.why = plan->why;
-    event->decision.tally = plan->tally;
-    event->decision.tally_count = plan->tally_count;
-    event->decision.tie = plan->tie;
-    event->decision.backups = plan->backups;
-    event->decision.backup_count = plan->backup_count;
-    plan->kept = NULL;
-    plan->why = NULL;
-    plan->tally = NULL;
-    plan->tally_count = 0;
-    plan->backups = NULL;
+    struct search_event *event = search_plan_decision(plan, s->g.tree.steps - 1);
     event->decision.spent = search_is_spent(s);
     search_emit(s, event);
 }

@@ -348,6 +348,22 @@ void search_plan_done(struct search_plan *plan, int node, char *why)
     plan->why = why;
 }
 
+struct search_event *search_plan_decision(struct search_plan *plan, int step)
+{
+    struct search_event *event = search_event_make(SEARCH_EVENT_DECISION, -1, step);
+    event->decision.kept = plan->kept;
+    event->decision.kept_count = plan->kept_count;
+    event->decision.why = plan->why;
+    event->decision.tally = plan->tally;
+    event->decision.tally_count = plan->tally_count;
+    event->decision.tie = plan->tie;
+    event->decision.backups = plan->backups;
+    event->decision.backup_count = plan->backup_count;
+    search_items_free(plan->items, plan->count);
+    *plan = (struct search_plan){0};
+    return event;
+}
+
 void search_plan_free(struct search_plan *plan)
 {
     search_items_free(plan->items, plan->count);

@@ -60,6 +60,8 @@ void search_plan_item(struct search_plan *plan, enum search_purpose purpose, con
 void search_plan_keep(struct search_plan *plan, int node);
 void search_plan_back_up(struct search_plan *plan, int node, double reward);
 void search_plan_done(struct search_plan *plan, int node, char *why); /* takes why */
+/* The event of a DECISION, which takes what the plan holds. */
+struct search_event *search_plan_decision(struct search_plan *plan, int step);
 void search_plan_free(struct search_plan *plan);
 
 /* --- strategies -------------------------------------------------------------------------------------------------- */

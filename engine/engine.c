@@ -95,7 +95,8 @@ static void describe_model(struct engine *engine)
     info->tied = m->tied;
     info->parameters = m->parameters;
     info->packed_bytes = m->packed_bytes;
-    info->kv_bytes_per_token = engine_forward_block_bytes(m, engine->set) / KERNEL_CELLS;
+    info->kv_type = kernel_format(engine->cache)->name;
+    info->kv_bytes_per_token = engine_forward_block_bytes(m, engine->set, engine->cache) / KERNEL_CELLS;
     info->threads = kernel_pool_threads(engine->pool);
     memcpy(info->tensors_by_type, m->tensors_by_type, sizeof info->tensors_by_type);
     memcpy(info->bytes_by_type, m->bytes_by_type, sizeof info->bytes_by_type);
@@ -111,6 +112,23 @@ static int open_vocabulary(struct engine *engine, const struct engine_options *o
     return OK;
 }
 
+/* What keys and values are kept in: as asked, or as the set has it. */
+static int choose_cache(struct engine *engine, const char *asked, struct error *e)
+{
+    const struct engine_model *m = engine->model;
+    const int f16 = asked && !strcmp(asked, "f16"), q8 = asked && !strcmp(asked, "q8");
+    if (asked && !f16 && !q8)
+        return error_set(e, ERROR_USAGE, "--kv-type %s: expected f16 or q8", asked);
+    engine->cache = f16 ? KERNEL_F16 : q8 ? KERNEL_Q8_0 : engine->set->cache;
+    if (engine->set->cache_bytes(engine->cache, m->kv_heads, m->head_dim))
+        return OK;
+    if (!engine->set->cache_bytes(engine->cache, 1, 32))
+        return error_set(e, ERROR_USAGE, "--kv-type %s: the kernels %s keep keys and values in %s only; leave it out", asked,
+                         engine->set->name, kernel_format(engine->set->cache)->name);
+    return error_set(e, ERROR_INPUT, "--kv-type %s: %s has heads of width %d; expected a multiple of 32; leave it out", asked,
+                     engine->path, m->head_dim);
+}
+
 static int open_model(struct engine *engine, const struct engine_options *o, struct error *e)
 {
     struct engine_info *info = &engine->info;
@@ -119,16 +137,18 @@ static int open_model(struct engine *engine, const struct engine_options *o, str
         return code;
     engine->pool = kernel_pool_create(o->threads ? o->threads : machine_threads());
     code = engine_model_open(&engine->model, engine->file, info->vocabulary, o->context, engine->set, engine->pool, e);
+    if (!code)
+        code = choose_cache(engine, o->kv_type, e);
     if (code)
         return code;
     describe_model(engine);
     info->batch = o->batch ? o->batch : BATCH;
     info->kv_memory = o->kv_memory ? o->kv_memory : default_kv_memory();
-    code = engine_forward_create(&engine->forward, engine->model, engine->set, engine->pool,
+    code = engine_forward_create(&engine->forward, engine->model, engine->set, engine->cache, engine->pool,
                                  ENGINE_PROMPT_ROWS + info->batch, ENGINE_LOGITS, e);
     if (code)
         return code;
-    size_t block_bytes = engine_forward_block_bytes(engine->model, engine->set);
+    size_t block_bytes = engine_forward_block_bytes(engine->model, engine->set, engine->cache);
     if (info->kv_memory < block_bytes)
         return error_set(e, ERROR_USAGE,
                          "--kv-memory: %zu bytes; expected at least %zu, what %d tokens of this model take",

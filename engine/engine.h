@@ -18,10 +18,12 @@ struct engine;
 
 struct engine_options {     /* {0} is a good start; see the comment at each for what 0 means */
     const char *model;      /* path of a GGUF file */
-    const char *kernels;    /* "auto" (also NULL), "avx2", "reference" */
+    const char *kernels;    /* "auto" (also NULL), "avx512", "avx2", "reference" */
     int threads;            /* 0: as many as the machine has */
     int batch;              /* branches that decode in one pass at most; 0: 32 */
     int context;            /* positions a branch may have; 0: the model's own, at most 8,192 */
+    const char *kv_type;    /* of cached keys and values: "f16" or "q8" (Q8_0: half the memory, some of the quality); NULL: the set's
+                               own, F16, or F32 of "reference", which keeps no other */
     size_t kv_memory;       /* bytes for cached keys and values; 0: 1 GiB or a quarter of the machine's, the smaller */
     int vocabulary_only;    /* tokens, and the shape where it is known: no weights are touched, no request can be made */
 };
@@ -37,6 +39,7 @@ struct engine_info {
     const char *tokenizer;             /* "gpt2 (smollm)" */
     const char *chat_template;         /* family: "chatml" or "none" */
     const char *kernels;               /* the set in use */
+    const char *kv_type;               /* "F16": of cached keys and values */
     int layers, width, heads, kv_heads, head_dim, ff_width, vocabulary;
     int context_trained, context;      /* the model's own; what this engine allows */
     float rope_base, norm_epsilon;

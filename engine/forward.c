@@ -157,8 +157,7 @@ static void rope_and_store_row(struct engine_forward *f, int r)
     if (!row->block)
         return;
     f->set->rope(k, m->kv_heads, m->head_dim, rope, m->architecture->neox);
-    f->set->store(k, f->v + (size_t)r * kv_width, m->kv_heads, m->head_dim, row->block, f->attention.keys,
-                  f->attention.values, row->position % KERNEL_CELLS);
+    f->set->store(&f->attention.cache, k, f->v + (size_t)r * kv_width, row->block, row->position % KERNEL_CELLS);
 }
 
 static void prepare_mixed_row(struct engine_forward *f, int r)
@@ -216,8 +215,8 @@ static void run_layer(struct engine_forward *f, int i)
 {
     const struct engine_layer *layer = &f->model->layers[i];
     f->layer = layer;
-    f->attention.keys = (size_t)i * f->layer_bytes;
-    f->attention.values = f->attention.keys + f->layer_bytes / 2;
+    f->attention.cache.keys = (size_t)i * f->layer_bytes;
+    f->attention.cache.values = f->attention.cache.keys + f->layer_bytes / 2;
 
     run_rows(f, attention_norm_row, f->n, 4);
     run_products(f, &(struct product_phase){.x = f->normed,
@@ -272,10 +271,10 @@ float *engine_forward_logits(struct engine_forward *f, const int *rows, int n)
 
 /* --- scratch ----------------------------------------------------------------------------------------------------- */
 
-size_t engine_forward_block_bytes(const struct engine_model *m, const struct kernel_set *set)
+size_t engine_forward_block_bytes(const struct engine_model *m, const struct kernel_set *set, enum kernel_type cache)
 {
-    size_t cell = (size_t)kernel_format(set->cache)->bytes * (size_t)m->head_dim * (size_t)m->kv_heads * 2;
-    return (cell * KERNEL_CELLS * (size_t)m->layers_count + 63) & ~(size_t)63;
+    size_t layer = 2 * set->cache_bytes(cache, m->kv_heads, m->head_dim);
+    return (layer * (size_t)m->layers_count + 63) & ~(size_t)63;
 }
 
 /* The next part of the scratch; with no scratch yet, only its size is counted. */
@@ -310,7 +309,7 @@ static size_t lay_out(struct engine_forward *f)
 }
 
 int engine_forward_create(struct engine_forward **out, const struct engine_model *m, const struct kernel_set *set,
-                          struct kernel_pool *pool, int rows, int logits, struct error *e)
+                          enum kernel_type cache, struct kernel_pool *pool, int rows, int logits, struct error *e)
 {
     struct engine_forward *f = xcalloc(1, sizeof *f);
     *f = (struct engine_forward){.model = m,
@@ -319,8 +318,7 @@ int engine_forward_create(struct engine_forward **out, const struct engine_model
                                  .threads = kernel_pool_threads(pool),
                                  .most_rows = rows,
                                  .most_logits = logits};
-    f->layer_bytes =
-        (size_t)kernel_format(set->cache)->bytes * (size_t)m->head_dim * (size_t)m->kv_heads * 2 * KERNEL_CELLS;
+    f->layer_bytes = 2 * set->cache_bytes(cache, m->kv_heads, m->head_dim);
     size_t bytes = lay_out(f);
     f->scratch = aligned_alloc(64, bytes);
     if (!f->scratch) {
@@ -332,9 +330,8 @@ int engine_forward_create(struct engine_forward **out, const struct engine_model
     f->attention = (struct kernel_attention){.q = f->q,
                                              .out = f->mixed,
                                              .heads = m->heads,
-                                             .kv_heads = m->kv_heads,
-                                             .head_dim = m->head_dim,
                                              .scale = (float)(1 / sqrt(m->head_dim)),
+                                             .cache = {.type = cache, .kv_heads = m->kv_heads, .head_dim = m->head_dim},
                                              .rows = f->attends};
     *out = f;
     return OK;

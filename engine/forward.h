@@ -17,13 +17,13 @@ struct engine_row { /* one token of a batch */
 
 struct engine_forward;
 
-/* rows: the most in one pass; logits: the most rows of logits at once. Everything a pass needs is allocated here. */
+/* cache: one the set keeps in this shape. rows: the most in one pass; logits: the most rows of logits at once. Everything a pass needs is allocated here. */
 int engine_forward_create(struct engine_forward **out, const struct engine_model *model, const struct kernel_set *set,
-                          struct kernel_pool *pool, int rows, int logits, struct error *e);
+                          enum kernel_type cache, struct kernel_pool *pool, int rows, int logits, struct error *e);
 void engine_forward_free(struct engine_forward *f);
 
 /* Bytes of a block of the cache: KERNEL_CELLS positions of every layer. */
-size_t engine_forward_block_bytes(const struct engine_model *model, const struct kernel_set *set);
+size_t engine_forward_block_bytes(const struct engine_model *model, const struct kernel_set *set, enum kernel_type cache);
 
 /* All layers for rows[0..n), 1 <= n <= rows. Keys and values of a row are stored before any row attends. */
 void engine_forward_run(struct engine_forward *f, const struct engine_row *rows, int n);

@@ -358,7 +358,7 @@ static int too_large(struct engine *engine, struct request *r, struct error *e)
     int most = r->score ? target(r) : r->prompt_count + r->max_tokens;
     if (most > engine->info.context)
         most = engine->info.context;
-    size_t block = engine_forward_block_bytes(engine->model, engine->set);
+    size_t block = engine_forward_block_bytes(engine->model, engine->set, engine->cache);
     size_t need = (size_t)((most + KERNEL_CELLS - 1) / KERNEL_CELLS) * block, mib = (size_t)1 << 20;
     int code =
         error_set(e, ERROR_ENGINE,

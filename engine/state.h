@@ -19,6 +19,7 @@ struct engine {
     struct engine_vocabulary *vocabulary;
     struct engine_trie_holder *trie; /* of the vocabulary, for grammars */
     const struct kernel_set *set;
+    enum kernel_type cache; /* of keys and values */
     struct kernel_pool *pool;
     struct engine_model *model;
     struct engine_forward *forward;

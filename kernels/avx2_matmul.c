@@ -1,111 +1,23 @@
 /* Weights times activations, AVX2.
  *
- * Quantized weights are repacked once, keeping their bits, into strips of 16 output rows interleaved by 4 bytes of K:
- * of a pair of vectors of 32 bytes, each lane (32 bits) belongs to one row of the strip. A group of 4 activations is
- * broadcast to all lanes, so that no sum ever crosses lanes. Whole numbers are exact in any order; each block of 32
- * then adds one product to the output's fp32 sum, blocks in ascending order: this, and not how many rows a tile has, is
- * the order of every sum.
+ * A pair of vectors holds 4 weights of each of a strip's 16 outputs; a group of 4 activations is broadcast to all lanes.
+ * Whole numbers are exact in any order; each block of 32 then adds one product to the output's fp32 sum, blocks in
+ * ascending order: this, and not how many rows a tile has, is the order of every sum.
  *
  * F32 and F16 weights are used where they lie, 8 along K in a vector, with the fp32 activations: one vector of partial
- * sums an output, K ascending, then sum8.
+ * sums an output, K ascending, then vec_sum.
  */
 #include "avx2.h"
-
-#include <stdlib.h>
-
-/* --- packing ----------------------------------------------------------------------------------------------------- */
-
-/* A strip is read from its begin to its end. For each block of 32 it has the scales of 16 rows (halves; Q4_1: then 16
- * minima), then their quants. 4 bits: 4 pairs of vectors; pair j holds bytes [4 j, 4 j + 4) of each row's 16, whose low
- * nibbles are weights [4 j, 4 j + 4) and high ones 16 further. 8 bits: 8 pairs; pair j holds weights [4 j, 4 j + 4). Rows
- * past the matrix's last are zeros. Q8_0 has after all strips, for each strip and block, 16 corrections (16 bits), for
- * which see tile_8bit: apart because a single row, which is bound by the bytes it reads, does without them. */
-struct layout {
-    size_t blocks;       /* of a row */
-    size_t block_halves; /* 16-bit numbers a row has in a block before its quants */
-    size_t quant_bytes;  /* of a row's block */
-    size_t block_bytes;  /* of a strip's block */
-    size_t strips;
-    size_t corrections, bytes; /* where in the matrix corrections begin, and its end */
-};
-#define CORRECTION_BYTES (2 * KERNEL_STRIP) /* of a block of a strip */
-
-static int is_quantized(enum kernel_type type)
-{
-    return type == KERNEL_Q4_0 || type == KERNEL_Q4_1 || type == KERNEL_Q8_0;
-}
-
-static struct layout layout_of(const struct kernel_matrix *m)
-{
-    struct layout l = {.blocks = (size_t)m->cols / 32,
-                       .block_halves = m->type == KERNEL_Q4_1 ? 2 : 1,
-                       .quant_bytes = m->type == KERNEL_Q8_0 ? 32 : 16,
-                       .strips = ((size_t)m->rows + KERNEL_STRIP - 1) / KERNEL_STRIP};
-    l.block_bytes = (2 * l.block_halves + l.quant_bytes) * KERNEL_STRIP;
-    l.corrections = l.strips * l.blocks * l.block_bytes;
-    l.bytes = l.corrections + (m->type == KERNEL_Q8_0 ? l.strips * l.blocks * CORRECTION_BYTES : 0);
-    l.bytes = (l.bytes + 63) & ~(size_t)63; /* as aligned_alloc wants it */
-    return l;
-}
-
-/* The sum of the magnitudes of a block's negative weights. */
-static uint16_t correction_of(const unsigned char *quants)
-{
-    int sum = 0;
-    for (int i = 0; i < 32; i++)
-        sum += quants[i] > 127 ? 256 - quants[i] : 0;
-    return (uint16_t)sum;
-}
-
-static void pack_strip(void *argument, int s)
-{
-    struct kernel_matrix *m = argument;
-    const struct layout l = layout_of(m);
-    const size_t from_bytes = 2 * l.block_halves + l.quant_bytes;
-    unsigned char *strip = (unsigned char *)m->packed + (size_t)s * l.blocks * l.block_bytes;
-    unsigned char *corrections = (unsigned char *)m->packed + l.corrections + (size_t)s * l.blocks * CORRECTION_BYTES;
-    memset(strip, 0, l.blocks * l.block_bytes);
-    if (m->type == KERNEL_Q8_0)
-        memset(corrections, 0, l.blocks * CORRECTION_BYTES);
-    for (int r = 0; r < KERNEL_STRIP && s * KERNEL_STRIP + r < m->rows; r++) {
-        const unsigned char *from =
-            (const unsigned char *)m->data + (size_t)(s * KERNEL_STRIP + r) * l.blocks * from_bytes;
-        for (size_t b = 0; b < l.blocks; b++, from += from_bytes) {
-            unsigned char *scales = strip + b * l.block_bytes, *quants = scales + 2 * l.block_halves * KERNEL_STRIP;
-            const unsigned char *from_quants = from + 2 * l.block_halves;
-            for (size_t h = 0; h < l.block_halves; h++)
-                memcpy(scales + 2 * (h * KERNEL_STRIP + (size_t)r), from + 2 * h, 2);
-            for (size_t j = 0; j < l.quant_bytes / 4; j++)
-                memcpy(quants + 4 * (j * KERNEL_STRIP + (size_t)r), from_quants + 4 * j, 4);
-            if (m->type == KERNEL_Q8_0) {
-                uint16_t correction = correction_of(from_quants);
-                memcpy(corrections + b * CORRECTION_BYTES + 2 * r, &correction, 2);
-            }
-        }
-    }
-}
+#include "strips.h"
+#include "vector.h"
 
 int kernel_avx2_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e)
 {
-    m->packed = NULL;
-    m->packed_bytes = 0;
-    if (!is_quantized(m->type) || m->rows == 0 || m->cols == 0)
-        return OK;
-    struct layout l = layout_of(m);
-    m->packed = aligned_alloc(64, l.bytes);
-    if (!m->packed)
-        return error_set(e, ERROR_ENGINE, "out of memory laying out weights (asked for %zu bytes); try a smaller model",
-                         l.bytes);
-    m->packed_bytes = l.bytes;
-    kernel_pool_run(pool, (int)l.strips, pack_strip, m);
-    return OK;
+    return kernel_strips_pack(m, STRIPS_SIGNED, pool, e);
 }
 
 /* --- tiles of quantized weights ---------------------------------------------------------------------------------- */
 
-/* INLINE, with R a constant where it is called, so that loops over it unroll and the sums stay in registers. */
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 8") /* gcc by itself stops at 200 instructions, which is less than a block */
 #define PAIR 2                         /* vectors a strip is wide: 16 outputs share every broadcast */
 #define MOST 4 /* rows a tile has at most: 2 x 4 sums, weights, products and the mask fill the 16 registers */
 
@@ -149,6 +61,13 @@ INLINE const struct activation_row *row_of(const struct rows *rows, int r)
     return (const void *)(rows->first + (size_t)r * rows->stride);
 }
 
+/* One strip of a quantized matrix. */
+struct strip {
+    const unsigned char *scales, *quants, *corrections;
+    size_t blocks;
+    enum kernel_type type;
+};
+
 /* It would set the loops after UNROLL apart. */
 /* clang-format off */
 
@@ -168,16 +87,14 @@ INLINE void add_4bit(__m256i products[PAIR][MOST], const __m256i w[PAIR], const 
 
 /* Q4_1, and Q4_0 as a Q4_1 whose minimum is -8 scales. A product of 4 bits and 7 and a sign is at most 15 * 127,
  * maddubs adds two of them, so 8 such sums fit in 16 bits (30,480): the widening is done once a block. */
-INLINE void tile_4bit(const unsigned char *strip, int minima, size_t blocks, const struct rows *rows, int R,
-                      __m256 sums[PAIR][MOST])
+INLINE void tile_4bit(const struct strip *strip, int minima, const struct rows *rows, int R, __m256 sums[PAIR][MOST])
 {
     const __m256i low = _mm256_set1_epi8(15);
     const int scale_bytes = minima ? 64 : 32;
-    for (size_t b = 0; b < blocks; b++) {
-        const unsigned char *scales = strip, *quants = strip + scale_bytes;
+    const unsigned char *scales = strip->scales, *quants = strip->quants;
+    for (size_t b = 0; b < strip->blocks; b++, scales += scale_bytes, quants += 256) {
         __m256i products[PAIR][MOST];
-        strip = quants + 256;
-        fetch_ahead(scales, 256 + scale_bytes);
+        fetch_ahead(quants, 256);
         UNROLL for (int j = 0; j < 4; j++) {
             __m256i w[PAIR];
             UNROLL for (int s = 0; s < PAIR; s++)
@@ -204,13 +121,13 @@ INLINE void tile_4bit(const unsigned char *strip, int minima, size_t blocks, con
  * as dear as a product; several rows by ~a, which is -a - 1, for a negative w, and the sum of |w| over the negative w
  * of the block, the correction, makes up for the ones. The two products maddubs adds may fill 16 bits (from -32768, by
  * -128 * 128 twice), so each is widened. */
-INLINE void tile_8bit(const unsigned char *strip, const unsigned char *corrections, size_t blocks,
-                      const struct rows *rows, int R, __m256 sums[PAIR][MOST])
+INLINE void tile_8bit(const struct strip *strip, const struct rows *rows, int R, __m256 sums[PAIR][MOST])
 {
     const __m256i ones = _mm256_set1_epi16(1);
-    for (size_t b = 0; b < blocks; b++, strip += 32 + 512, corrections += CORRECTION_BYTES) {
+    const unsigned char *scales = strip->scales, *quants = strip->quants, *corrections = strip->corrections;
+    for (size_t b = 0; b < strip->blocks; b++, scales += 32, quants += 512, corrections += CORRECTION_BYTES) {
         __m256i totals[PAIR][MOST];
-        fetch_ahead(strip, 32 + 512);
+        fetch_ahead(quants, 512);
         UNROLL for (int s = 0; s < PAIR; s++) {
             const __m128i *correction = (const __m128i *)(const void *)(corrections + 16 * s);
             UNROLL for (int r = 0; r < R; r++)
@@ -219,7 +136,7 @@ INLINE void tile_8bit(const unsigned char *strip, const unsigned char *correctio
         UNROLL for (int j = 0; j < 8; j++) {
             __m256i w[PAIR], magnitude[PAIR];
             UNROLL for (int s = 0; s < PAIR; s++) {
-                w[s] = load(strip + 32 + 64 * j + 32 * s);
+                w[s] = load(quants + 64 * j + 32 * s);
                 magnitude[s] = _mm256_abs_epi8(w[s]);
                 if (R > 1)
                     w[s] = _mm256_cmpgt_epi8(_mm256_setzero_si256(), w[s]);
@@ -235,7 +152,7 @@ INLINE void tile_8bit(const unsigned char *strip, const unsigned char *correctio
             }
         }
         UNROLL for (int s = 0; s < PAIR; s++) {
-            __m256 d = load_8_halves(strip + 16 * s);
+            __m256 d = load_8_halves(scales + 16 * s);
             UNROLL for (int r = 0; r < R; r++) {
                 __m256 steps = _mm256_set1_ps(row_of(rows, r)->blocks[b].steps);
                 sums[s][r] = _mm256_fmadd_ps(d, _mm256_mul_ps(_mm256_cvtepi32_ps(totals[s][r]), steps), sums[s][r]);
@@ -252,13 +169,6 @@ struct outputs {
     int stride, count, accumulate;
 };
 
-/* One strip of a quantized matrix. */
-struct strip {
-    const unsigned char *weights, *corrections;
-    size_t blocks;
-    enum kernel_type type;
-};
-
 INLINE void tile(const struct strip *strip, int bits, const struct rows *rows, int R, const struct outputs *out)
 {
     __m256 sums[PAIR][MOST];
@@ -266,9 +176,9 @@ INLINE void tile(const struct strip *strip, int bits, const struct rows *rows, i
         for (int r = 0; r < R; r++)
             sums[s][r] = _mm256_setzero_ps();
     if (bits == 8)
-        tile_8bit(strip->weights, strip->corrections, strip->blocks, rows, R, sums);
+        tile_8bit(strip, rows, R, sums);
     else
-        tile_4bit(strip->weights, strip->type == KERNEL_Q4_1, strip->blocks, rows, R, sums);
+        tile_4bit(strip, strip->type == KERNEL_Q4_1, rows, R, sums);
     for (int s = 0; s < PAIR; s++)
         for (int r = 0; r < R; r++) {
             __m256 y = _mm256_mul_ps(sums[s][r], _mm256_set1_ps(row_of(rows, r)->unit));
@@ -308,9 +218,9 @@ enum { WEIGHTS_AT_ONCE = 256 << 10, ROWS_AT_ONCE = 16 << 10 };
 static void matmul_quantized(const struct kernel_matrix *m, const unsigned char *prepared, int rows, float *y,
                              int y_stride, int first, int last, int accumulate)
 {
-    const struct layout l = layout_of(m);
+    const struct strips l = kernel_strips_of(m, STRIPS_SIGNED);
     const size_t stride = kernel_avx2_prepared_bytes(m->cols), row_bytes = kernel_avx2_row_bytes(m->cols),
-                 strip_bytes = l.blocks * l.block_bytes;
+                 strip_bytes = l.strip_bytes;
     const int strips = (int)(WEIGHTS_AT_ONCE / strip_bytes), fit = (int)(ROWS_AT_ONCE / (m->fine ? stride : row_bytes));
     const int wide = (strips > 1 ? strips : 1) * KERNEL_STRIP;
     const int pieces = (rows + (fit > MOST ? fit : MOST) - 1) / (fit > MOST ? fit : MOST);
@@ -319,9 +229,9 @@ static void matmul_quantized(const struct kernel_matrix *m, const unsigned char 
         for (int r = 0; r < rows; r += tall)
             for (int n = from; n < last && n < from + wide; n += KERNEL_STRIP) {
                 const size_t s = (size_t)n / KERNEL_STRIP;
-                const struct strip strip = {
-                    (unsigned char *)m->packed + s * strip_bytes,
-                    (unsigned char *)m->packed + l.corrections + s * l.blocks * CORRECTION_BYTES, l.blocks, m->type};
+                const unsigned char *packed = m->packed;
+                const struct strip strip = {packed + s * strip_bytes, packed + s * strip_bytes + l.quants,
+                                            packed + l.corrections + s * l.blocks * CORRECTION_BYTES, l.blocks, m->type};
                 for (int part = 0; part <= m->fine; part++) { /* the rows as rounded, then what that left */
                     const struct rows some = {prepared + (size_t)r * stride + (size_t)part * row_bytes, stride};
                     const struct outputs out = {y + (size_t)r * (size_t)y_stride + n, y_stride, last - n,
@@ -380,7 +290,7 @@ INLINE void tile_plain(const struct kernel_matrix *m, enum kernel_type type, int
     for (int i = 0; i < N; i++)
         for (int r = 0; r < R; r++) {
             float *to = y + (size_t)r * (size_t)y_stride + n + i;
-            *to = (accumulate ? *to : 0) + sum8(sums[i][r]);
+            *to = (accumulate ? *to : 0) + vec_sum(sums[i][r]);
         }
 }
 

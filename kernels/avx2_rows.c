@@ -1,9 +1,9 @@
 /* The AVX2 set (with FMA and F16C): its table, the rounding of activations, and all that works on one row of numbers.
  */
 #include "avx2.h"
+#include "attention_body.h"
+#include "rows_body.h"
 #include "sets.h"
-
-#include <math.h>
 
 /* --- activations to 8 bits --------------------------------------------------------------------------------------- */
 
@@ -113,98 +113,7 @@ static void prepare(const float *x, int cols, int fine, void *prepared)
     }
 }
 
-/* --- rows -------------------------------------------------------------------------------------------------------- */
-
-/* 8 floats from x[c] on, zeros from `cols` on. */
-static __m256 load_some(const float *x, int c, int cols)
-{
-    return c + 8 <= cols ? _mm256_loadu_ps(x + c) : _mm256_maskload_ps(x + c, lanes8(cols - c));
-}
-
-static void rms_norm(const float *x, const float *weight, float epsilon, int cols, float *out)
-{
-    __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-    int c = 0;
-    for (; c + 32 <= cols; c += 32)
-        for (int i = 0; i < 4; i++) {
-            __m256 v = _mm256_loadu_ps(x + c + 8 * i);
-            sums[i] = _mm256_fmadd_ps(v, v, sums[i]);
-        }
-    for (; c < cols; c += 8) {
-        __m256 v = load_some(x, c, cols);
-        sums[0] = _mm256_fmadd_ps(v, v, sums[0]);
-    }
-    float sum = sum8(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])));
-    float scale = 1 / sqrtf(sum / (float)cols + epsilon);
-    for (c = 0; c < cols; c++)
-        out[c] = weight[c] * (x[c] * scale);
-}
-
-static void rope(float *x, int heads, int head_dim, const float *cos_sin, int neox)
-{
-    int half = head_dim / 2;
-    for (int h = 0; h < heads; h++, x += head_dim) {
-        int i = 0; /* pairs done */
-        if (neox)
-            for (; i + 8 <= half; i += 8) {
-                __m256 low = _mm256_loadu_ps(cos_sin + 2 * i), high = _mm256_loadu_ps(cos_sin + 2 * i + 8);
-                __m256 c = _mm256_shuffle_ps(low, high, 0x88), s = _mm256_shuffle_ps(low, high, 0xdd);
-                c = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(c), 0xd8)); /* 0 1 4 5 2 3 6 7 before */
-                s = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(s), 0xd8));
-                __m256 a = _mm256_loadu_ps(x + i), b = _mm256_loadu_ps(x + half + i);
-                _mm256_storeu_ps(x + i, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)));
-                _mm256_storeu_ps(x + half + i, _mm256_fmadd_ps(a, s, _mm256_mul_ps(b, c)));
-            }
-        else
-            for (; i + 4 <= half; i += 4) {
-                __m256 both = _mm256_loadu_ps(cos_sin + 2 * i), v = _mm256_loadu_ps(x + 2 * i);
-                __m256 c = _mm256_moveldup_ps(both), s = _mm256_movehdup_ps(both);
-                _mm256_storeu_ps(x + 2 * i, _mm256_fmaddsub_ps(v, c, _mm256_mul_ps(_mm256_permute_ps(v, 0xb1), s)));
-            }
-        for (; i < half; i++) {
-            float *a = neox ? x + i : x + 2 * i, *b = neox ? x + i + half : x + 2 * i + 1;
-            float c = cos_sin[2 * i], s = cos_sin[2 * i + 1], a0 = *a, b0 = *b;
-            *a = fmaf(a0, c, -(b0 * s));
-            *b = fmaf(a0, s, b0 * c);
-        }
-    }
-}
-
-/* Keys are transposed, [kv_heads][head_dim][KERNEL_CELLS]; values are not: see avx2_attention.c. */
-static void store(const float *k, const float *v, int kv_heads, int head_dim, unsigned char *block, size_t keys,
-                  size_t values, int cell)
-{
-    for (int h = 0; h < kv_heads; h++)
-        for (int d = 0; d < head_dim; d += 8) {
-            uint16_t key[8], value[8];
-            int n = head_dim - d < 8 ? head_dim - d : 8;
-            _mm_storeu_si128((__m128i *)(void *)key, _mm256_cvtps_ph(load_some(k, h * head_dim + d, (h + 1) * head_dim),
-                                                                     _MM_FROUND_TO_NEAREST_INT));
-            _mm_storeu_si128(
-                (__m128i *)(void *)value,
-                _mm256_cvtps_ph(load_some(v, h * head_dim + d, (h + 1) * head_dim), _MM_FROUND_TO_NEAREST_INT));
-            uint16_t *key_to = (uint16_t *)(void *)(block + keys) + (size_t)(h * head_dim + d) * KERNEL_CELLS + cell;
-            uint16_t *value_to =
-                (uint16_t *)(void *)(block + values) + (size_t)(h * KERNEL_CELLS + cell) * (size_t)head_dim + d;
-            for (int i = 0; i < n; i++)
-                key_to[i * KERNEL_CELLS] = key[i];
-            memcpy(value_to, value, (size_t)n * sizeof *value);
-        }
-}
-
-static void swiglu(const float *gate, const float *up, int n, float *out)
-{
-    const __m256 one = _mm256_set1_ps(1);
-    for (int c = 0; c < n; c += 8) {
-        __m256 g = load_some(gate, c, n), u = load_some(up, c, n);
-        __m256 e = exp8(_mm256_sub_ps(_mm256_setzero_ps(), g));
-        __m256 y = _mm256_mul_ps(_mm256_div_ps(g, _mm256_add_ps(one, e)), u);
-        if (c + 8 <= n)
-            _mm256_storeu_ps(out + c, y);
-        else
-            _mm256_maskstore_ps(out + c, lanes8(n - c), y);
-    }
-}
+/* --- 8-bit products ---------------------------------------------------------------------------------------------- */
 
 /* Groups of 4 as tile_4bit has them: 8 maddubs, 7 additions in 16 bits, one widening, one addition in 32. The empty asm
  * keeps the compiler from computing them once. */
@@ -240,8 +149,9 @@ const struct kernel_set kernel_set_avx2 = {
     .matmul = kernel_avx2_matmul,
     .rms_norm = rms_norm,
     .rope = rope,
+    .cache_bytes = cache_bytes,
     .store = store,
-    .attention_rows = kernel_avx2_attention_rows,
+    .attention_rows = attention_rows,
     .swiglu = swiglu,
     .int8_products = int8_products,
 };

@@ -57,13 +57,14 @@ void kernel_pool_run(struct kernel_pool *pool, int tasks, void (*task)(void *arg
 /* --- attention over a tree of cached keys and values ------------------------------------------------------------- */
 
 /* The cache is made of blocks of KERNEL_CELLS cells; the cell of position p is cell p % KERNEL_CELLS of some block, so
- * that runs never straddle a multiple of KERNEL_CELLS. Within a block, for each layer: kv_heads * KERNEL_CELLS * head_dim numbers
- * of the set's cache type for keys, then as many for values. In what order they lie is known to the set alone. */
+ * that runs never straddle a multiple of KERNEL_CELLS. Within a block, for each layer: cache_bytes(...) of keys, then as
+ * many of values. In what order they lie is known to the set alone. */
 #define KERNEL_CELLS 16
+#define KERNEL_HEAD_DIM 512 /* the widest head */
 /* Softmax partials are taken over absolute positions [0,64), [64,128), ... and merged in that order, whoever stores
  * them and however the positions are spread over runs: score_j = scale * q.k_j; within a chunk m = max, l = sum of
- * exp(score - m) and o = sum of exp(score - m) v, in order of position (l: or as 8 sums, position j of the chunk in sum j % 8,
- * which are then added up); chunks merge in order of position. */
+ * exp(score - m) and o = sum of exp(score - m) v, in order of position (l: or as some sums, position j of the chunk in sum j % 8
+ * or j % 16, which are then added up); chunks merge in order of position. */
 #define KERNEL_CHUNK 64
 
 struct kernel_run { /* consecutive positions in one block */
@@ -74,22 +75,27 @@ struct kernel_row { /* one token of a batch */
     const struct kernel_run *runs; /* positions 0, 1, ... in order; they reach at least to `position` */
     int position;                  /* attends to positions 0..position */
 };
+struct kernel_cache { /* one layer's keys and values in a block */
+    enum kernel_type type;
+    int kv_heads, head_dim;
+    size_t keys, values; /* byte offsets in the block, multiples of 2 */
+};
 struct kernel_attention {
     const float *q; /* [n][heads * head_dim], rotated */
     float *out;     /* [n][heads * head_dim] */
-    int heads, kv_heads, head_dim;
+    int heads;      /* a multiple of cache.kv_heads */
     float scale;
-    size_t keys, values;           /* byte offsets of this layer's keys and values in a block */
+    struct kernel_cache cache;
     const struct kernel_row *rows; /* [n] */
 };
 
 /* --- the table --------------------------------------------------------------------------------------------------- */
 
 struct kernel_set {
-    const char *name;        /* "reference", "avx2" */
+    const char *name;        /* "reference", "avx2", "avx512" */
     const char *about;       /* one line for `espalier info` and the log */
     int (*supported)(void);  /* can this machine run it */
-    enum kernel_type cache;  /* type of cached keys and values: KERNEL_F32 or KERNEL_F16 */
+    enum kernel_type cache;  /* type of cached keys and values where none is asked for: KERNEL_F32 or KERNEL_F16 */
 
     /* Lay the weights out as matmul wants them (may leave m->packed NULL and use m->data). Work is spread over pool.
      * Fails with ERROR_ENGINE only for lack of memory. */
@@ -111,12 +117,14 @@ struct kernel_set {
     /* Rotate pairs of `heads` heads of one row in place. cos_sin [head_dim/2][2] for the row's position. Pairs are (2i, 2i+1),
      * llama's order in GGUF, or (i, i + head_dim/2) when neox != 0. (Su et al. 2021) */
     void (*rope)(float *x, int heads, int head_dim, const float *cos_sin, int neox);
-    /* Store one row's keys and values, each [kv_heads][head_dim], in cell `cell` of the block's layer. */
-    void (*store)(const float *k, const float *v, int kv_heads, int head_dim, unsigned char *block, size_t keys,
-                  size_t values, int cell);
+    /* Bytes of one layer's keys (or values) in a block; 0: the set cannot keep this type in this shape. Q8_0 takes heads
+     * whose width is a multiple of 32. */
+    size_t (*cache_bytes)(enum kernel_type type, int kv_heads, int head_dim);
+    /* Store one row's keys and values, each [kv_heads][head_dim], in cell `cell` of a block. */
+    void (*store)(const struct kernel_cache *cache, const float *k, const float *v, unsigned char *block, int cell);
     /* The heads that share kv head h, of rows [first, last): out = softmax(scale q.K) V over positions 0..position, as
      * KERNEL_CHUNK says. Rows beside each other that have chunks in common (the branches of a tree, the tokens of a prompt)
-     * go over those together, which is faster and gives the same numbers; 4 rows at a time have most of the gain. */
+     * go over those together, which is faster and gives the same numbers; some 16 rows at a time have most of the gain. */
     void (*attention_rows)(const struct kernel_attention *a, int first, int last, int h);
     /* out[c] = silu(gate[c]) * up[c] (SwiGLU: Shazeer 2020); out may be gate. */
     void (*swiglu)(const float *gate, const float *up, int n, float *out);

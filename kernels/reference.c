@@ -117,20 +117,24 @@ static float *cell_at(unsigned char *block, size_t offset, int h, int cell, int 
     return (float *)(void *)(block + offset) + (size_t)(h * KERNEL_CELLS + cell) * (size_t)head_dim;
 }
 
-static void store(const float *k, const float *v, int kv_heads, int head_dim, unsigned char *block, size_t keys,
-                  size_t values, int cell)
+static size_t cache_bytes(enum kernel_type type, int kv_heads, int head_dim)
 {
-    for (int h = 0; h < kv_heads; h++) {
-        size_t bytes = (size_t)head_dim * sizeof(float);
-        memcpy(cell_at(block, keys, h, cell, head_dim), k + (size_t)h * (size_t)head_dim, bytes);
-        memcpy(cell_at(block, values, h, cell, head_dim), v + (size_t)h * (size_t)head_dim, bytes);
+    return type == KERNEL_F32 ? (size_t)kv_heads * (size_t)head_dim * KERNEL_CELLS * sizeof(float) : 0;
+}
+
+static void store(const struct kernel_cache *c, const float *k, const float *v, unsigned char *block, int cell)
+{
+    size_t dim = (size_t)c->head_dim;
+    for (int h = 0; h < c->kv_heads; h++) {
+        memcpy(cell_at(block, c->keys, h, cell, c->head_dim), k + (size_t)h * dim, dim * sizeof *k);
+        memcpy(cell_at(block, c->values, h, cell, c->head_dim), v + (size_t)h * dim, dim * sizeof *v);
     }
 }
 
 /* One head of attention, whose keys and values are those of head kv. */
 static void attend(const struct kernel_attention *a, const struct kernel_row *row, const float *q, int kv, float *out)
 {
-    int dim = a->head_dim, cell = 0; /* cell: how many of the run's positions were taken */
+    int dim = a->cache.head_dim, cell = 0; /* cell: how many of the run's positions were taken */
     const struct kernel_run *run = row->runs;
     float maximum = -INFINITY, length = 0;
     for (int d = 0; d < dim; d++)
@@ -142,8 +146,8 @@ static void attend(const struct kernel_attention *a, const struct kernel_row *ro
         for (int j = 0; j < count; j++, cell++) {
             while (cell == run->count)
                 run++, cell = 0;
-            scores[j] = a->scale * dot(q, cell_at(run->block, a->keys, kv, run->cell + cell, dim), dim);
-            values[j] = cell_at(run->block, a->values, kv, run->cell + cell, dim);
+            scores[j] = a->scale * dot(q, cell_at(run->block, a->cache.keys, kv, run->cell + cell, dim), dim);
+            values[j] = cell_at(run->block, a->cache.values, kv, run->cell + cell, dim);
             chunk_maximum = fmaxf(chunk_maximum, scores[j]);
         }
         float merged = fmaxf(maximum, chunk_maximum);
@@ -170,10 +174,10 @@ static void attend(const struct kernel_attention *a, const struct kernel_row *ro
 
 static void attention_rows(const struct kernel_attention *a, int first, int last, int h)
 {
-    int group = a->heads / a->kv_heads;
+    int group = a->heads / a->cache.kv_heads;
     for (int r = first; r < last; r++)
         for (int g = h * group; g < (h + 1) * group; g++) {
-            size_t at = ((size_t)r * (size_t)a->heads + (size_t)g) * (size_t)a->head_dim;
+            size_t at = ((size_t)r * (size_t)a->heads + (size_t)g) * (size_t)a->cache.head_dim;
             attend(a, &a->rows[r], a->q + at, h, a->out + at);
         }
 }
@@ -195,6 +199,7 @@ const struct kernel_set kernel_set_reference = {
     .matmul = matmul,
     .rms_norm = rms_norm,
     .rope = rope,
+    .cache_bytes = cache_bytes,
     .store = store,
     .attention_rows = attention_rows,
     .swiglu = swiglu,

@@ -560,19 +560,20 @@ static void test_rope(void **state)
 
 /* A cache in which every position has its own cell, spread at will over blocks and runs. */
 struct cache {
+    struct kernel_cache shape;
     struct kernel_run *runs;
     unsigned char **blocks;
     int blocks_count;
-    size_t keys, values;
 };
 
 /* Positions [0, n) of k and v ([n][kv_heads * dim]) stored so that runs end at random with chance 1/`often` at each
  * position, and at the end of each block. Unused cells hold NaN, which nothing may read into a sum. */
-static struct cache cache_make(const struct kernel_set *set, const float *k, const float *v, int n, int kv_heads,
-                               int dim, int often)
+static struct cache cache_make(const struct kernel_set *set, enum kernel_type type, const float *k, const float *v, int n,
+                               int kv_heads, int dim, int often)
 {
-    size_t bytes = (size_t)kv_heads * KERNEL_CELLS * (size_t)dim * (set->cache == KERNEL_F16 ? 2 : 4);
-    struct cache c = {.keys = 64, .values = 64 + bytes};
+    size_t bytes = set->cache_bytes(type, kv_heads, dim);
+    assert_true(bytes > 0);
+    struct cache c = {.shape = {.type = type, .kv_heads = kv_heads, .head_dim = dim, .keys = 64, .values = 64 + bytes}};
     c.runs = xcalloc((size_t)n, sizeof *c.runs);
     c.blocks = xcalloc((size_t)n, sizeof *c.blocks);
     int run = -1;
@@ -584,8 +585,7 @@ static struct cache cache_make(const struct kernel_set *set, const float *k, con
             c.blocks[c.blocks_count++] = block;
             c.runs[++run] = (struct kernel_run){block, p % KERNEL_CELLS, 0};
         }
-        set->store(k + p * kv_heads * dim, v + p * kv_heads * dim, kv_heads, dim, c.runs[run].block, c.keys, c.values,
-                   p % KERNEL_CELLS);
+        set->store(&c.shape, k + p * kv_heads * dim, v + p * kv_heads * dim, c.runs[run].block, p % KERNEL_CELLS);
         c.runs[run].count++;
     }
     return c;
@@ -599,8 +599,23 @@ static void cache_drop(struct cache *c)
     free(c->runs);
 }
 
+/* Number d of a head at x as the cache rounds it. Q8_0: whole numbers of a step, which is a half, for each 32. */
+static double cached(enum kernel_type type, const float *x, int d)
+{
+    if (type == KERNEL_F32)
+        return (double)x[d];
+    if (type == KERNEL_F16)
+        return (double)kernel_half_to_float(kernel_float_to_half(x[d]));
+    float most = 0;
+    for (int i = d / 32 * 32; i < d / 32 * 32 + 32; i++)
+        most = fmaxf(most, fabsf(x[i]));
+    float step = kernel_half_to_float(kernel_float_to_half(most / 127));
+    float rounded = step > 0 ? nearbyintf(x[d] * (1 / step)) : 0;
+    return (double)(fmaxf(-127, fminf(127, rounded)) * step);
+}
+
 /* Softmax attention in double precision, on keys and values as the cache rounds them. */
-static void attend_exactly(const struct kernel_set *set, const float *q, const float *k, const float *v, int position,
+static void attend_exactly(enum kernel_type type, const float *q, const float *k, const float *v, int position,
                            int heads, int kv_heads, int dim, float scale, double *out, double *bound)
 {
     double *weights = xmalloc((size_t)(position + 1) * sizeof *weights);
@@ -610,10 +625,9 @@ static void attend_exactly(const struct kernel_set *set, const float *q, const f
         for (int p = 0; p <= position; p++) {
             double sum = 0, magnitude = 0;
             for (int d = 0; d < dim; d++) {
-                float key = k[(p * kv_heads + kv) * dim + d];
-                key = set->cache == KERNEL_F16 ? kernel_half_to_float(kernel_float_to_half(key)) : key;
-                sum += (double)q[h * dim + d] * (double)key;
-                magnitude += fabs((double)q[h * dim + d] * (double)key);
+                double key = cached(type, k + (p * kv_heads + kv) * dim, d);
+                sum += (double)q[h * dim + d] * key;
+                magnitude += fabs((double)q[h * dim + d] * key);
             }
             weights[p] = sum * (double)scale;
             score_error = fmax(score_error, 1e-6 * magnitude * (double)scale);
@@ -624,10 +638,9 @@ static void attend_exactly(const struct kernel_set *set, const float *q, const f
         for (int d = 0; d < dim; d++) {
             double sum = 0, magnitude = 0;
             for (int p = 0; p <= position; p++) {
-                float value = v[(p * kv_heads + kv) * dim + d];
-                value = set->cache == KERNEL_F16 ? kernel_half_to_float(kernel_float_to_half(value)) : value;
-                sum += weights[p] * (double)value;
-                magnitude += weights[p] * fabs((double)value);
+                double value = cached(type, v + (p * kv_heads + kv) * dim, d);
+                sum += weights[p] * value;
+                magnitude += weights[p] * fabs(value);
             }
             out[h * dim + d] = sum / length;
             bound[h * dim + d] = (4e-6 + 2 * score_error) * magnitude / length;
@@ -636,10 +649,8 @@ static void attend_exactly(const struct kernel_set *set, const float *q, const f
     free(weights);
 }
 
-static void test_attention(void **state)
+static void check_attention(const struct kernel_set *set, enum kernel_type type)
 {
-    (void)state;
-    draws = 5 << 20;
     const struct {
         int heads, kv_heads, dim;
     } shapes[] = {
@@ -647,14 +658,15 @@ static void test_attention(void **state)
         {5, 1, 80}, {3, 3, 20},  {4, 2, 4},  {6, 3, 96}, {50, 1, 8},
     };
     const int positions[] = {0, 1, 7, 8, 15, 16, 62, 63, 64, 65, 127, 128, 200};
-    FOR_EACH_SET(set)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         enum { N = 201 };
         int heads = shapes[i].heads, kv_heads = shapes[i].kv_heads, dim = shapes[i].dim, wide = heads * dim;
+        if (!set->cache_bytes(type, kv_heads, dim))
+            continue;
         float *k = normals((size_t)(N * kv_heads * dim), 1), *v = normals((size_t)(N * kv_heads * dim), 1);
-        struct cache whole = cache_make(set, k, v, N, kv_heads, dim, 1 << 30);
+        struct cache whole = cache_make(set, type, k, v, N, kv_heads, dim, 1 << 30);
         for (int often = 1; often <= 27; often *= 3) { /* once with a run for every position */
-            struct cache spread = cache_make(set, k, v, N, kv_heads, dim, often);
+            struct cache spread = cache_make(set, type, k, v, N, kv_heads, dim, often);
             enum { ROWS = sizeof positions / sizeof *positions };
             struct kernel_row rows[ROWS], alone;
             float *q = normals((size_t)(ROWS * wide), often == 3 ? 12.0f : 1.0f);
@@ -664,11 +676,8 @@ static void test_attention(void **state)
             struct kernel_attention a = {.q = q,
                                          .out = out,
                                          .heads = heads,
-                                         .kv_heads = kv_heads,
-                                         .head_dim = dim,
                                          .scale = 1 / sqrtf((float)dim),
-                                         .keys = spread.keys,
-                                         .values = spread.values,
+                                         .cache = spread.shape,
                                          .rows = rows};
             memset(out, 0xff, (size_t)(ROWS * wide) * sizeof *out);
             for (int h = kv_heads - 1; h >= 0; h--)
@@ -686,11 +695,11 @@ static void test_attention(void **state)
                 assert_same(out + r * wide, one, (size_t)wide);
                 double *expected = xmalloc((size_t)wide * sizeof *expected),
                        *bound = xmalloc((size_t)wide * sizeof *bound);
-                attend_exactly(set, b.q, k, v, positions[r], heads, kv_heads, dim, a.scale, expected, bound);
+                attend_exactly(type, b.q, k, v, positions[r], heads, kv_heads, dim, a.scale, expected, bound);
                 for (int d = 0; d < wide; d++)
                     if (!(fabs((double)one[d] - expected[d]) <= bound[d]))
-                        fail_msg("%s, %d heads on %d of %d, position %d, number %d: %g, not %g (bound %g)", set->name,
-                                 heads, kv_heads, dim, positions[r], d, (double)one[d], expected[d], bound[d]);
+                        fail_msg("%s %s, %d heads on %d of %d, position %d, number %d: %g, not %g (bound %g)", set->name,
+                                 kernel_format(type)->name, heads, kv_heads, dim, positions[r], d, (double)one[d], expected[d], bound[d]);
                 free(expected);
                 free(bound);
             }
@@ -705,6 +714,24 @@ static void test_attention(void **state)
     }
 }
 
+/* The types of cache a set may be asked for. */
+static const enum kernel_type cache_types[] = {KERNEL_F32, KERNEL_F16, KERNEL_Q8_0};
+#define FOR_EACH_CACHE(set, type)                                                                                      \
+    for (const enum kernel_type *type = cache_types; type < cache_types + 3; type++)                                   \
+        if ((set)->cache_bytes(*type, 1, 32))
+
+static void test_attention(void **state)
+{
+    (void)state;
+    draws = 5 << 20;
+    FOR_EACH_SET(set)
+    {
+        assert_true(set->cache_bytes(set->cache, 3, 20) > 0);
+        FOR_EACH_CACHE(set, type)
+        check_attention(set, *type);
+    }
+}
+
 /* A tree: branches that leave a common prefix at different places, also within a block, and rows of them in any order
  * give together what each gives alone. */
 static void test_attention_tree(void **state)
@@ -716,12 +743,13 @@ static void test_attention_tree(void **state)
         BRANCHES = 7,
         HEADS = 6,
         KV_HEADS = 2,
-        DIM = 24,
+        DIM = 32,
         WIDE = HEADS * DIM,
         KV = KV_HEADS * DIM,
         ROWS = 40
     };
     FOR_EACH_SET(set)
+    FOR_EACH_CACHE(set, type)
     {
         struct cache caches[BRANCHES];
         float *k = normals(N * KV, 1), *v = normals(N * KV, 1);
@@ -731,7 +759,7 @@ static void test_attention_tree(void **state)
             float *own_k = normals(N * KV, 1), *own_v = normals(N * KV, 1);
             memcpy(own_k, k, (size_t)(fork * KV) * sizeof *k);
             memcpy(own_v, v, (size_t)(fork * KV) * sizeof *v);
-            caches[b] = cache_make(set, own_k, own_v, N, KV_HEADS, DIM, 40);
+            caches[b] = cache_make(set, *type, own_k, own_v, N, KV_HEADS, DIM, 40);
             if (b) {
                 struct kernel_run *runs = xcalloc(2 * N, sizeof *runs);
                 int count = 0, position = 0;
@@ -761,11 +789,8 @@ static void test_attention_tree(void **state)
         struct kernel_attention a = {.q = q,
                                      .out = together,
                                      .heads = HEADS,
-                                     .kv_heads = KV_HEADS,
-                                     .head_dim = DIM,
                                      .scale = 0.2f,
-                                     .keys = caches[0].keys,
-                                     .values = caches[0].values,
+                                     .cache = caches[0].shape,
                                      .rows = rows};
         for (int h = 0; h < KV_HEADS; h++)
             set->attention_rows(&a, 0, ROWS, h);
@@ -797,16 +822,13 @@ static void test_attention_by_hand(void **state)
                 v[p * DIM + d] = (float)(p + d);
         for (int d = 0; d < DIM; d++)
             q[d] = 1;
-        struct cache c = cache_make(set, k, v, N, 1, DIM, 5);
+        struct cache c = cache_make(set, set->cache, k, v, N, 1, DIM, 5);
         struct kernel_row row = {c.runs, N - 1};
         struct kernel_attention a = {.q = q,
                                      .out = out,
                                      .heads = 1,
-                                     .kv_heads = 1,
-                                     .head_dim = DIM,
                                      .scale = 1,
-                                     .keys = c.keys,
-                                     .values = c.values,
+                                     .cache = c.shape,
                                      .rows = &row};
         set->attention_rows(&a, 0, 1, 0);
         for (int d = 0; d < DIM; d++)
@@ -814,7 +836,7 @@ static void test_attention_by_hand(void **state)
         cache_drop(&c);
         for (int d = 0; d < DIM; d++)
             k[70 * DIM + d] = 100;
-        c = cache_make(set, k, v, N, 1, DIM, 5);
+        c = cache_make(set, set->cache, k, v, N, 1, DIM, 5);
         row.runs = c.runs;
         set->attention_rows(&a, 0, 1, 0);
         for (int d = 0; d < DIM; d++)

@@ -39,7 +39,7 @@ int tui_model_path(const struct tui_options *o, char **path, struct error *e)
 int tui_engine_open_at(const struct tui_options *o, const char *path, int vocabulary_only, struct engine **out, struct error *e)
 {
     struct engine_options options = {
-        .model = path, .kernels = o->kernels, .threads = o->threads, .batch = o->batch, .context = o->context, .kv_memory = o->kv_memory,
+        .model = path, .kernels = o->kernels, .kv_type = o->kv_type, .threads = o->threads, .batch = o->batch, .context = o->context, .kv_memory = o->kv_memory,
         .vocabulary_only = vocabulary_only,
     };
     return engine_open(out, &options, e);

@@ -157,6 +157,6 @@ const struct tui_command tui_command_speed = {
     .summary = "prefill, one stream, branches on a shared prefix, on this machine",
     .usage = "speed [OPTIONS]",
     .example = "espalier speed --prefix 2048 --branches 16 --json",
-    .options = "model prefix branches n threads batch context kv-memory kernels json",
+    .options = "model prefix branches n threads batch context kv-memory kv-type kernels json",
     .run = run,
 };

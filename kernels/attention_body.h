@@ -1,0 +1,438 @@
+/* Attention over a tree's cache, for any set: included once by the set's own file, after its vector_*.h.
+ *
+ * A query is one head of one row. The queries that share a kv head and a chunk's positions, as the heads of a group,
+ * the branches of a tree on their common prefix and the tokens of a prompt do, go over the chunk together: its keys and
+ * values are turned into floats once for all of them, then each query has its scores, their exponentials and its sum of
+ * values. Keys lie transposed, so that LANES positions are scored in one vector and no sum crosses lanes.
+ *
+ * The cell of a position is its position modulo KERNEL_CELLS, so a position has the same lane of the same vector
+ * whichever run it is in, and each lane of each query has its own sums: that is why the numbers depend neither on runs
+ * nor on what else is computed beside them. Nothing past a query's own position is multiplied into its sums, not even by zero.
+ *
+ * The cache of a layer in a block, of each kv head one after the other:
+ *   F16   keys [head_dim][KERNEL_CELLS], values [KERNEL_CELLS][head_dim], halves
+ *   Q8_0  the same in signed bytes, all heads; then their steps, halves, one for each 32 dimensions of a cell:
+ *         of keys [head_dim / 32][KERNEL_CELLS], of values [KERNEL_CELLS][head_dim / 32]
+ */
+#include "kernels.h"
+#include "vector.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    TILE = 6,          /* queries computed at a time at most */
+    MOST_QUERIES = 48, /* gone over together */
+    GROUP = 32,        /* dimensions that share a step in Q8_0 */
+};
+
+/* Consecutive positions of a chunk in one block. Invariant: they do not straddle a multiple of KERNEL_CELLS. */
+struct segment {
+    unsigned char *block;
+    int first, count; /* positions, from the chunk's begin; first % KERNEL_CELLS is the cell */
+};
+struct chunk {
+    struct segment segments[KERNEL_CHUNK];
+    int segments_count, count; /* count: positions */
+};
+
+/* What queries that go together need, of head width dim, padded to a multiple of LANES for values. */
+struct workspace {
+    float keys[KERNEL_HEAD_DIM * KERNEL_CHUNK];   /* [dim][KERNEL_CHUNK] */
+    float values[KERNEL_CHUNK * KERNEL_HEAD_DIM]; /* [KERNEL_CHUNK][padded] */
+    float q[MOST_QUERIES * KERNEL_HEAD_DIM];      /* [query][dim] */
+    float out[MOST_QUERIES * KERNEL_HEAD_DIM];    /* [query][padded] */
+    float scores[MOST_QUERIES * KERNEL_CHUNK];    /* of the chunk at hand; then exp(score - the chunk's maximum) */
+    /* maximum and length are those of the chunks so far: of the scores, and of the sum of exp(score - maximum). The
+     * chunk at hand is merged as out = keep * out + take * sums. */
+    float maximum[MOST_QUERIES], length[MOST_QUERIES], keep[MOST_QUERIES], take[MOST_QUERIES];
+    int counts[MOST_QUERIES]; /* positions of the chunk at hand that the query sees */
+};
+
+/* --- the cache --------------------------------------------------------------------------------------------------- */
+
+static size_t cache_bytes(enum kernel_type type, int kv_heads, int head_dim)
+{
+    size_t numbers = (size_t)kv_heads * (size_t)head_dim * KERNEL_CELLS;
+    if (type == KERNEL_F16)
+        return 2 * numbers;
+    return type == KERNEL_Q8_0 && head_dim % GROUP == 0 ? numbers + numbers / GROUP * 2 : 0;
+}
+
+/* The first of head h's keys (or values) at p; of Q8_0 also of its steps. */
+static size_t head_at(const struct kernel_cache *c, int h)
+{
+    return (size_t)h * (size_t)c->head_dim * KERNEL_CELLS;
+}
+
+static uint16_t *steps_at(const struct kernel_cache *c, unsigned char *p, int h)
+{
+    size_t numbers = (size_t)c->kv_heads * (size_t)c->head_dim * KERNEL_CELLS;
+    return (uint16_t *)(void *)(p + numbers) + head_at(c, h) / GROUP;
+}
+
+/* GROUP numbers to bytes; returns the step as a half. */
+static uint16_t round_group(const float *x, int8_t *q)
+{
+    vec most = vec_all(0);
+    for (int i = 0; i < GROUP; i += LANES)
+        most = vec_max(most, vec_max(vec_load(x + i), vec_sub(vec_all(0), vec_load(x + i))));
+    uint16_t step = kernel_float_to_half(vec_most(most) / 127);
+    float by = kernel_half_to_float(step), rounded[GROUP];
+    by = by > 0 ? 1 / by : 0;
+    for (int i = 0; i < GROUP; i += LANES) {
+        vec scaled = vec_round(vec_mul(vec_load(x + i), vec_all(by)));
+        vec_store(rounded + i, vec_max(vec_all(-127), vec_min(vec_all(127), scaled)));
+    }
+    for (int i = 0; i < GROUP; i++)
+        q[i] = (int8_t)rounded[i];
+    return step;
+}
+
+static void store_bytes(const struct kernel_cache *c, const float *k, const float *v, unsigned char *block, int cell)
+{
+    const int groups = c->head_dim / GROUP;
+    for (int h = 0; h < c->kv_heads; h++) {
+        int8_t *keys = (int8_t *)block + c->keys + head_at(c, h) + cell;
+        int8_t *values = (int8_t *)block + c->values + head_at(c, h) + cell * c->head_dim;
+        uint16_t *key_steps = steps_at(c, block + c->keys, h), *value_steps = steps_at(c, block + c->values, h);
+        for (int g = 0; g < groups; g++) {
+            int8_t q[GROUP];
+            key_steps[g * KERNEL_CELLS + cell] = round_group(k + h * c->head_dim + g * GROUP, q);
+            for (int i = 0; i < GROUP; i++)
+                keys[(g * GROUP + i) * KERNEL_CELLS] = q[i];
+            value_steps[cell * groups + g] = round_group(v + h * c->head_dim + g * GROUP, values + g * GROUP);
+        }
+    }
+}
+
+static void store_halves(const struct kernel_cache *c, const float *k, const float *v, unsigned char *block, int cell)
+{
+    const int dim = c->head_dim;
+    for (int h = 0; h < c->kv_heads; h++) {
+        uint16_t *keys = (uint16_t *)(void *)(block + c->keys) + head_at(c, h) + cell;
+        uint16_t *values = (uint16_t *)(void *)(block + c->values) + head_at(c, h) + cell * dim;
+        for (int d = 0; d < dim; d += LANES) {
+            uint16_t key[LANES], value[LANES];
+            int n = dim - d < LANES ? dim - d : LANES;
+            vec_store_halves(key, vec_load_first(k + h * dim + d, n));
+            vec_store_halves(value, vec_load_first(v + h * dim + d, n));
+            for (int i = 0; i < n; i++)
+                keys[(d + i) * KERNEL_CELLS] = key[i];
+            memcpy(values + d, value, (size_t)n * sizeof *value);
+        }
+    }
+}
+
+static void store(const struct kernel_cache *c, const float *k, const float *v, unsigned char *block, int cell)
+{
+    (c->type == KERNEL_F16 ? store_halves : store_bytes)(c, k, v, block, cell);
+}
+
+/* --- a chunk as floats ------------------------------------------------------------------------------------------- */
+
+/* Where a walk along a row's runs stands: `taken` positions of *run are behind it. */
+struct walk {
+    const struct kernel_run *run;
+    int taken;
+};
+
+static void take_chunk(int count, struct walk *walk, struct chunk *chunk)
+{
+    chunk->count = count;
+    chunk->segments_count = 0;
+    for (int j = 0; j < count;) {
+        while (walk->taken == walk->run->count)
+            walk->run++, walk->taken = 0;
+        int left = walk->run->count - walk->taken, some = left < count - j ? left : count - j;
+        chunk->segments[chunk->segments_count++] = (struct segment){walk->run->block, j, some};
+        walk->taken += some;
+        j += some;
+    }
+}
+
+/* Whether all positions of one are positions of the other. */
+static int begins_alike(const struct chunk *a, const struct chunk *b)
+{
+    const struct chunk *less = a->count < b->count ? a : b, *more = less == a ? b : a;
+    const int last = less->segments_count - 1;
+    if (less->segments_count > more->segments_count)
+        return 0;
+    for (int i = 0; i <= last; i++) {
+        const struct segment *s = &less->segments[i], *t = &more->segments[i];
+        if (s->block != t->block || (i < last ? s->count != t->count : s->count > t->count))
+            return 0;
+    }
+    return 1;
+}
+
+/* Keys of a segment go to the lanes of its cells; what lies in lanes after them is overwritten by the next segment or
+ * never used. */
+static void load_keys(const struct kernel_cache *c, int h, const struct chunk *chunk, float *to)
+{
+    const int dim = c->head_dim;
+    for (int i = 0; i < chunk->segments_count; i++) {
+        const struct segment *s = &chunk->segments[i];
+        const int cell = s->first % KERNEL_CELLS;
+        float *at = to + (s->first - cell);
+        const uint16_t *halves = (const uint16_t *)(const void *)(s->block + c->keys) + head_at(c, h);
+        const int8_t *bytes = (const int8_t *)s->block + c->keys + head_at(c, h);
+        const uint16_t *steps = c->type == KERNEL_F16 ? NULL : steps_at(c, s->block + c->keys, h);
+        for (int l = cell / LANES * LANES; l < KERNEL_CELLS && l < cell + s->count; l += LANES) {
+            const int first = cell - l;
+            vec step = vec_all(0);
+            for (int d = 0; d < dim; d++) {
+                vec v;
+                if (steps) {
+                    if (d % GROUP == 0)
+                        step = vec_load_halves(steps + d / GROUP * KERNEL_CELLS + l);
+                    v = vec_mul(step, vec_load_bytes(bytes + d * KERNEL_CELLS + l));
+                } else {
+                    v = vec_load_halves(halves + d * KERNEL_CELLS + l);
+                }
+                if (first <= 0)
+                    vec_store(at + d * KERNEL_CHUNK + l, v);
+                else
+                    vec_store_from(at + d * KERNEL_CHUNK + l, first, v);
+            }
+        }
+    }
+}
+
+static void load_values(const struct kernel_cache *c, int h, const struct chunk *chunk, float *to, int padded)
+{
+    const int dim = c->head_dim, groups = dim / GROUP;
+    for (int i = 0; i < chunk->segments_count; i++) {
+        const struct segment *s = &chunk->segments[i];
+        const int cell = s->first % KERNEL_CELLS;
+        const uint16_t *halves = (const uint16_t *)(const void *)(s->block + c->values) + head_at(c, h) + cell * dim;
+        const int8_t *bytes = (const int8_t *)s->block + c->values + head_at(c, h) + cell * dim;
+        const uint16_t *steps = c->type == KERNEL_F16 ? NULL : steps_at(c, s->block + c->values, h) + cell * groups;
+        for (int j = 0; j < s->count; j++, halves += dim, bytes += dim) {
+            float *row = to + (s->first + j) * padded;
+            if (!steps) {
+                for (int d = 0; d < dim; d += LANES)
+                    vec_store(row + d, vec_load_halves_first(halves + d, dim - d));
+                continue;
+            }
+            for (int g = 0; g < groups; g++) {
+                const vec step = vec_all(kernel_half_to_float(steps[j * groups + g]));
+                for (int d = g * GROUP; d < (g + 1) * GROUP; d += LANES)
+                    vec_store(row + d, vec_mul(step, vec_load_bytes(bytes + d)));
+            }
+        }
+    }
+}
+
+/* --- products ---------------------------------------------------------------------------------------------------- */
+
+/* One product with N queries and V vectors of what is shared: sums[n] = sum over i < counts[n] of a[n][i] b[i], i
+ * ascending. It goes to c, or with keep is merged into it. */
+struct product {
+    const float *a, *b; /* [N][a_stride], [i][b_stride] */
+    int a_stride, b_stride, c_stride;
+    float *c; /* [N][c_stride] */
+    const int *counts;
+    const float *keep, *take; /* [N], or NULL */
+};
+
+/* It would set the loops after UNROLL apart. */
+/* clang-format off */
+INLINE void tile(const struct product *p, int N, int V)
+{
+    vec sums[TILE][VECTORS];
+    UNROLL for (int n = 0; n < N; n++)
+        UNROLL for (int v = 0; v < V; v++)
+            sums[n][v] = vec_all(0);
+    int common = p->counts[0];
+    UNROLL for (int n = 1; n < N; n++)
+        common = p->counts[n] < common ? p->counts[n] : common;
+    const float *a = p->a, *b = p->b;
+    for (int i = 0; i < common; i++, b += p->b_stride) {
+        vec shared[VECTORS];
+        UNROLL for (int v = 0; v < V; v++)
+            shared[v] = vec_load(b + LANES * v);
+        UNROLL for (int n = 0; n < N; n++) {
+            vec x = vec_all(a[n * p->a_stride + i]);
+            UNROLL for (int v = 0; v < V; v++)
+                sums[n][v] = vec_fma(x, shared[v], sums[n][v]);
+        }
+    }
+    UNROLL for (int n = 0; n < N; n++) {
+        const float *rest = b;
+        for (int i = common; i < p->counts[n]; i++, rest += p->b_stride)
+            UNROLL for (int v = 0; v < V; v++)
+                sums[n][v] = vec_fma(vec_all(a[n * p->a_stride + i]), vec_load(rest + LANES * v), sums[n][v]);
+    }
+    UNROLL for (int n = 0; n < N; n++)
+        UNROLL for (int v = 0; v < V; v++) {
+            float *to = p->c + n * p->c_stride + LANES * v;
+            if (!p->keep)
+                vec_store(to, sums[n][v]);
+            else if (p->keep[n] == 0) /* the first chunk, when there is nothing yet */
+                vec_store(to, vec_mul(vec_all(p->take[n]), sums[n][v]));
+            else
+                vec_store(to, vec_fma(vec_all(p->keep[n]), vec_load(to), vec_mul(vec_all(p->take[n]), sums[n][v])));
+        }
+}
+/* clang-format on */
+
+INLINE void tile_vectors(struct product p, int N, int vectors)
+{
+    for (int V; vectors > 0; vectors -= V, p.b += V * LANES, p.c += V * LANES) {
+        V = vectors >= VECTORS ? VECTORS : vectors >= 2 ? 2 : 1;
+        if (V == VECTORS)
+            tile(&p, N, VECTORS);
+        else if (V == 2)
+            tile(&p, N, 2);
+        else
+            tile(&p, N, 1);
+    }
+}
+
+static void run_product(struct product p, int queries, int vectors)
+{
+    for (int left = queries, N; left > 0; left -= N) {
+        N = left <= TILE ? left : left < 2 * TILE ? (left + 1) / 2 : TILE;
+        switch (N) {
+        case 6:
+            tile_vectors(p, 6, vectors);
+            break;
+        case 5:
+            tile_vectors(p, 5, vectors);
+            break;
+        case 4:
+            tile_vectors(p, 4, vectors);
+            break;
+        case 3:
+            tile_vectors(p, 3, vectors);
+            break;
+        case 2:
+            tile_vectors(p, 2, vectors);
+            break;
+        default:
+            tile_vectors(p, 1, vectors);
+        }
+        p.a += N * p.a_stride, p.c += N * p.c_stride, p.counts += N;
+        if (p.keep)
+            p.keep += N, p.take += N;
+    }
+}
+
+/* Scores of query n, scaled, to exp(score - the chunk's maximum); their sum: LANES sums by position mod LANES, then
+ * vec_sum. */
+static void exponentials(struct workspace *w, int n, float scale)
+{
+    float *scores = w->scores + n * KERNEL_CHUNK;
+    const int count = w->counts[n];
+    vec most = vec_all(-INFINITY), sum = vec_all(0);
+    for (int j = count; j % LANES; j++)
+        scores[j] = -INFINITY;
+    for (int j = 0; j < count; j += LANES) {
+        vec scaled = vec_mul(vec_all(scale), vec_load(scores + j));
+        vec_store(scores + j, scaled);
+        most = vec_max(most, scaled);
+    }
+    float maximum = vec_most(most), merged = w->maximum[n] > maximum ? w->maximum[n] : maximum;
+    for (int j = 0; j < count; j += LANES) {
+        vec e = vec_exp(vec_sub(vec_load(scores + j), vec_all(maximum)));
+        vec_store(scores + j, e);
+        sum = vec_add(sum, e);
+    }
+    float both[2] = {w->maximum[n] - merged, maximum - merged}, powers[LANES];
+    vec_store(powers, vec_exp(vec_load_first(both, 2)));
+    w->keep[n] = w->maximum[n] == -INFINITY ? 0 : powers[0], w->take[n] = powers[1];
+    w->length[n] = w->keep[n] * w->length[n] + w->take[n] * vec_sum(sum);
+    w->maximum[n] = merged;
+}
+
+/* Queries [first, first + count) against a chunk that has all their positions. */
+static void attend_chunk(struct workspace *w, const struct kernel_attention *a, int h, const struct chunk *chunk,
+                         int first, int count)
+{
+    const int dim = a->cache.head_dim, padded = (dim + LANES - 1) / LANES * LANES;
+    int dims[TILE];
+    for (int n = 0; n < TILE; n++)
+        dims[n] = dim;
+    load_keys(&a->cache, h, chunk, w->keys);
+    load_values(&a->cache, h, chunk, w->values, padded);
+    for (int n = first, N; n < first + count; n += N) {
+        N = first + count - n < TILE ? first + count - n : TILE;
+        run_product((struct product){.a = w->q + n * dim,
+                                     .a_stride = dim,
+                                     .b = w->keys,
+                                     .b_stride = KERNEL_CHUNK,
+                                     .c = w->scores + n * KERNEL_CHUNK,
+                                     .c_stride = KERNEL_CHUNK,
+                                     .counts = dims},
+                    N, (chunk->count + LANES - 1) / LANES);
+    }
+    for (int n = first; n < first + count; n++)
+        exponentials(w, n, a->scale);
+    run_product((struct product){.a = w->scores + first * KERNEL_CHUNK,
+                                 .a_stride = KERNEL_CHUNK,
+                                 .b = w->values,
+                                 .b_stride = padded,
+                                 .c = w->out + first * padded,
+                                 .c_stride = padded,
+                                 .counts = w->counts + first,
+                                 .keep = w->keep + first,
+                                 .take = w->take + first},
+                count, padded / LANES);
+}
+
+/* --- rows -------------------------------------------------------------------------------------------------------- */
+
+/* Rows [first, last) and heads [head, head + heads) of them, which share kv head h: at most MOST_QUERIES. */
+static void attend_rows(const struct kernel_attention *a, int first, int last, int h, int head, int heads)
+{
+    struct workspace w; /* large, and of it only what head_dim and the queries need is touched */
+    struct walk walks[MOST_QUERIES];
+    struct chunk chunks[2];
+    const int dim = a->cache.head_dim, padded = (dim + LANES - 1) / LANES * LANES, rows = last - first;
+    int furthest = 0;
+    for (int r = 0; r < rows; r++) {
+        walks[r] = (struct walk){a->rows[first + r].runs, 0};
+        furthest = a->rows[first + r].position > furthest ? a->rows[first + r].position : furthest;
+        memcpy(w.q + r * heads * dim, a->q + ((size_t)(first + r) * (size_t)a->heads + (size_t)head) * (size_t)dim,
+               (size_t)(heads * dim) * sizeof *w.q);
+        for (int n = r * heads; n < (r + 1) * heads; n++)
+            w.maximum[n] = -INFINITY, w.length[n] = 0;
+    }
+    for (int from = 0; from <= furthest; from += KERNEL_CHUNK) {
+        int leader = 0, now = 0; /* rows [leader, r) are within chunks[now] */
+        chunks[now].count = 0;
+        for (int r = 0; r <= rows; r++) {
+            struct chunk *next = &chunks[!now];
+            int count = r < rows ? a->rows[first + r].position + 1 - from : 0;
+            next->count = next->segments_count = 0;
+            if (count > 0)
+                take_chunk(count < KERNEL_CHUNK ? count : KERNEL_CHUNK, &walks[r], next);
+            for (int n = r * heads; r < rows && n < (r + 1) * heads; n++)
+                w.counts[n] = next->count;
+            if (r < rows && r > leader && next->count && chunks[now].count && begins_alike(&chunks[now], next)) {
+                if (next->count > chunks[now].count)
+                    now = !now;
+                continue;
+            }
+            if (chunks[now].count)
+                attend_chunk(&w, a, h, &chunks[now], leader * heads, (r - leader) * heads);
+            leader = r, now = !now;
+        }
+    }
+    for (int n = 0; n < rows * heads; n++) {
+        float *to = a->out + ((size_t)(first + n / heads) * (size_t)a->heads + (size_t)(head + n % heads)) * (size_t)dim;
+        for (int d = 0; d < dim; d += LANES)
+            vec_store_first(to + d, dim - d, vec_div(vec_load(w.out + n * padded + d), vec_all(w.length[n])));
+    }
+}
+
+static void attention_rows(const struct kernel_attention *a, int first, int last, int h)
+{
+    const int group = a->heads / a->cache.kv_heads, end = (h + 1) * group;
+    for (int head = h * group, heads; head < end; head += heads) {
+        heads = end - head < MOST_QUERIES ? end - head : MOST_QUERIES;
+        for (int r = first, most = MOST_QUERIES / heads; r < last; r += most)
+            attend_rows(a, r, r + most < last ? r + most : last, h, head, heads);
+    }
+}

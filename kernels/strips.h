@@ -1,0 +1,34 @@
+/* Quantized weights as matmul reads them: repacked once, keeping their bits, into strips of 16 output rows interleaved by
+ * 4 bytes of K, so that each 32-bit lane of a vector belongs to one output and no sum ever crosses lanes.
+ *
+ * A strip has, for each block of 32, the scales of its 16 rows (halves) and for Q4_1 their 16 minima; then, from a multiple of
+ * 64 bytes on, each block's quants, in groups of 64 bytes: 4 bytes of each row. 4 bits: 4 groups; group j holds bytes
+ * [4 j, 4 j + 4) of each row's 16, whose low nibbles are weights [4 j, 4 j + 4) and high ones 16 further. 8 bits: 8 groups;
+ * group j holds weights [4 j, 4 j + 4). Rows past the matrix's last are zeros. */
+#ifndef ESPALIER_STRIPS_H
+#define ESPALIER_STRIPS_H
+
+#include "kernels.h"
+
+struct strips {
+    size_t blocks;      /* of a row */
+    size_t scale_bytes; /* scales, and minima, of a block of a strip */
+    size_t quant_bytes; /* quants of a block of a strip */
+    size_t quants;      /* where in a strip they begin */
+    size_t strip_bytes;
+    size_t strips;
+    size_t corrections, bytes; /* where in the matrix corrections begin, and its end; a multiple of 64 */
+};
+#define CORRECTION_BYTES (2 * KERNEL_STRIP) /* of a block of a strip */
+
+/* How a set wants 8-bit weights: signed, with corrections after all strips (for each strip and block 16 numbers of 16 bits:
+ * the sum of the magnitudes of the row's negative weights; apart, because a single row, which is bound by the bytes it
+ * reads, does without them); or unsigned, 128 added. */
+enum strips_bytes { STRIPS_SIGNED, STRIPS_UNSIGNED };
+
+int kernel_strips_take(enum kernel_type type); /* whether weights of this type are packed into strips */
+struct strips kernel_strips_of(const struct kernel_matrix *m, enum strips_bytes bytes);
+/* Fill m->packed, or leave it NULL for a type that is used where it lies. ERROR_ENGINE: no memory. */
+int kernel_strips_pack(struct kernel_matrix *m, enum strips_bytes bytes, struct kernel_pool *pool, struct error *e);
+
+#endif

@@ -1,0 +1,131 @@
+/* A vector of floats on AVX2 (with FMA and F16C), for the bodies that all sets share (vector.h says what each is). */
+#ifndef ESPALIER_VECTOR_AVX2_H
+#define ESPALIER_VECTOR_AVX2_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef __m256 vec;
+enum { LANES = 8, VECTORS = 2 };
+
+/* All bits set in the first n lanes (n may be over 8, or below 0). */
+static inline __m256i lanes8(int n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+static inline vec vec_all(float x)
+{
+    return _mm256_set1_ps(x);
+}
+static inline vec vec_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+static inline vec vec_load_first(const float *p, int n)
+{
+    return _mm256_maskload_ps(p, lanes8(n));
+}
+static inline void vec_store(float *p, vec v)
+{
+    _mm256_storeu_ps(p, v);
+}
+static inline void vec_store_first(float *p, int n, vec v)
+{
+    if (n >= 8) /* masked stores are slow on some machines */
+        _mm256_storeu_ps(p, v);
+    else
+        _mm256_maskstore_ps(p, lanes8(n), v);
+}
+static inline void vec_store_from(float *p, int first, vec v)
+{
+    _mm256_storeu_ps(p, _mm256_blendv_ps(v, _mm256_loadu_ps(p), _mm256_castsi256_ps(lanes8(first))));
+}
+static inline vec vec_load_halves(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+static inline vec vec_load_halves_first(const uint16_t *p, int n)
+{
+    uint16_t some[8] = {0};
+    if (n >= 8)
+        return vec_load_halves(p);
+    memcpy(some, p, (size_t)n * sizeof *some);
+    return vec_load_halves(some);
+}
+static inline void vec_store_halves(uint16_t *p, vec v)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+static inline vec vec_load_bytes(const int8_t *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+static inline vec vec_add(vec a, vec b)
+{
+    return _mm256_add_ps(a, b);
+}
+static inline vec vec_sub(vec a, vec b)
+{
+    return _mm256_sub_ps(a, b);
+}
+static inline vec vec_mul(vec a, vec b)
+{
+    return _mm256_mul_ps(a, b);
+}
+static inline vec vec_div(vec a, vec b)
+{
+    return _mm256_div_ps(a, b);
+}
+static inline vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+static inline vec vec_max(vec a, vec b)
+{
+    return _mm256_max_ps(a, b);
+}
+static inline vec vec_min(vec a, vec b)
+{
+    return _mm256_min_ps(a, b);
+}
+static inline vec vec_round(vec a)
+{
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+static inline vec vec_times_power(vec a, vec n)
+{
+    __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    return _mm256_mul_ps(a, _mm256_castsi256_ps(power));
+}
+static inline vec vec_zero_below(vec a, vec x, float least)
+{
+    return _mm256_andnot_ps(_mm256_cmp_ps(x, _mm256_set1_ps(least), _CMP_LT_OQ), a);
+}
+static inline float vec_sum(vec v)
+{
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+static inline float vec_most(vec v)
+{
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+static inline vec vec_rotate_pairs(vec v, vec cos_sin)
+{
+    vec c = _mm256_moveldup_ps(cos_sin), s = _mm256_movehdup_ps(cos_sin);
+    return _mm256_fmaddsub_ps(v, c, _mm256_mul_ps(_mm256_permute_ps(v, 0xb1), s));
+}
+static inline void vec_unzip(const float *p, vec *even, vec *odd)
+{
+    __m256 low = _mm256_loadu_ps(p), high = _mm256_loadu_ps(p + 8);
+    __m256 e = _mm256_shuffle_ps(low, high, 0x88), o = _mm256_shuffle_ps(low, high, 0xdd); /* 0 1 4 5 2 3 6 7 */
+    *even = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(e), 0xd8));
+    *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(o), 0xd8));
+}
+
+#endif

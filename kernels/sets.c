@@ -12,12 +12,19 @@ int kernel_machine_avx2(void)
     unsigned a, b, c, d; /* not every compiler's builtin knows the name f16c: bit 29 of leaf 1 */
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
 }
+
+int kernel_machine_avx512(void)
+{
+    return kernel_machine_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 const struct kernel_set *const *kernel_sets(void)
 {
     static const struct kernel_set *const sets[] = {
 #ifdef __x86_64__
+        &kernel_set_avx512,
         &kernel_set_avx2,
 #endif
         &kernel_set_reference,

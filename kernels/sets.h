@@ -6,8 +6,10 @@
 
 extern const struct kernel_set kernel_set_reference;
 #ifdef __x86_64__
+extern const struct kernel_set kernel_set_avx512;
 extern const struct kernel_set kernel_set_avx2;
-/* Not in avx2_rows.c: a file compiled for AVX2 may hold AVX2 anywhere, also in the question. */
+/* Not in the sets' own files: a file compiled for AVX2 may hold AVX2 anywhere, also in the question. */
+int kernel_machine_avx512(void);
 int kernel_machine_avx2(void);
 #endif
 

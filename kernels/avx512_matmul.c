@@ -1,0 +1,273 @@
+/* Weights times activations, AVX-512 with VNNI.
+ *
+ * A vector holds 4 weights of each of a strip's 16 outputs; four activations are broadcast to all lanes, and one instruction
+ * multiplies and adds 64 pairs. The whole numbers of a block of 32 are exact in any order; each block then adds one product to
+ * the output's fp32 sum, blocks in ascending order: this, and not how many rows a tile has, is the order of every sum.
+ *
+ * F32 and F16 weights are used where they lie, 16 along K in a vector, with the fp32 activations: one vector of partial
+ * sums an output, K ascending, then vec_sum.
+ */
+#include "avx512.h"
+#include "strips.h"
+#include "vector.h"
+
+int kernel_avx512_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e)
+{
+    return kernel_strips_pack(m, STRIPS_UNSIGNED, pool, e);
+}
+
+/* --- tiles of quantized weights ---------------------------------------------------------------------------------- */
+
+#define MOST 16 /* rows a tile has at most: 16 sums, a block's 8 vectors of weights, scales and products fill the 32 registers */
+
+/* Far enough for memory to answer while a single row goes through what lies between; a whole number of lines. */
+#define AHEAD 4096
+
+/* Rows prepared for matmul, `stride` bytes apart. */
+struct rows {
+    const unsigned char *first;
+    size_t stride;
+};
+
+INLINE const struct activation_block *blocks_of(const struct rows *rows, int r)
+{
+    return (const void *)(rows->first + (size_t)r * rows->stride);
+}
+
+INLINE __m512i load(const unsigned char *p)
+{
+    return _mm512_load_si512((const void *)p);
+}
+
+INLINE __m512 load_16_halves(const unsigned char *p)
+{
+    return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(const void *)p));
+}
+
+INLINE void fetch_ahead(const unsigned char *p, int bytes)
+{
+    for (int i = 0; i < bytes; i += 64)
+        _mm_prefetch(p + AHEAD + i, _MM_HINT_T0);
+}
+
+/* It would set the loops after UNROLL apart. */
+/* clang-format off */
+
+/* A block's weights as 8 vectors of unsigned bytes; vector j goes with activations [4 j, 4 j + 4). */
+INLINE void load_block(const unsigned char *quants, int bits, __m512i w[8])
+{
+    const __m512i low = _mm512_set1_epi8(15);
+    if (bits == 8) {
+        UNROLL for (int j = 0; j < 8; j++)
+            w[j] = load(quants + 64 * j);
+        return;
+    }
+    UNROLL for (int j = 0; j < 4; j++) {
+        __m512i both = load(quants + 64 * j);
+        w[j] = _mm512_and_si512(both, low);
+        w[j + 4] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
+    }
+}
+
+INLINE __m512i products_of(const struct activation_block *a, const __m512i w[8], int begin)
+{
+    __m512i sum = _mm512_set1_epi32(begin);
+    UNROLL for (int j = 0; j < 8; j++) {
+        int32_t four;
+        memcpy(&four, a->q + 4 * j, 4);
+        sum = _mm512_dpbusd_epi32(sum, w[j], _mm512_set1_epi32(four));
+    }
+    return sum;
+}
+
+/* One strip of a quantized matrix. */
+struct strip {
+    const unsigned char *scales, *quants;
+    size_t blocks;
+};
+
+INLINE void tile_blocks(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R, __m512 sums[MOST])
+{
+    const int bits = type == KERNEL_Q8_0 ? 8 : 4, scale_bytes = type == KERNEL_Q4_1 ? 64 : 32;
+    const unsigned char *scales = strip->scales, *quants = strip->quants;
+    for (size_t b = 0; b < strip->blocks; b++, scales += scale_bytes, quants += 64 * bits) {
+        __m512i w[8];
+        fetch_ahead(quants, 64 * bits);
+        load_block(quants, bits, w);
+        const __m512 scale = load_16_halves(scales);
+        const __m512 minimum = type == KERNEL_Q4_1 ? load_16_halves(scales + 32) : scale;
+        UNROLL for (int r = 0; r < R; r++) {
+            const struct activation_block *a = blocks_of(rows, r) + b;
+            int begin = type == KERNEL_Q8_0 ? a->from_128 : type == KERNEL_Q4_0 ? a->from_8 : 0;
+            __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(products_of(a, w, begin)), _mm512_set1_ps(a->step));
+            if (type == KERNEL_Q4_1)
+                sums[r] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(a->sum), sums[r]);
+            sums[r] = _mm512_fmadd_ps(scale, product, sums[r]);
+        }
+    }
+}
+/* clang-format on */
+
+/* Where a tile's outputs go: y[r * stride + n] for n in [0, count), count at most 16. */
+struct outputs {
+    float *y;
+    int stride, count, accumulate;
+};
+
+INLINE void tile(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R, const struct outputs *out)
+{
+    __m512 sums[MOST];
+    for (int r = 0; r < R; r++)
+        sums[r] = _mm512_setzero_ps();
+    tile_blocks(strip, type, rows, R, sums);
+    const __mmask16 lanes = vec_mask(out->count);
+    for (int r = 0; r < R; r++) {
+        float *to = out->y + (size_t)r * (size_t)out->stride;
+        __m512 y = out->accumulate ? _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, to), sums[r]) : sums[r];
+        _mm512_mask_storeu_ps(to, lanes, y);
+    }
+}
+
+/* A strip against rows of any number. What 16 leave is cut as evenly as the tiles there are allow: a tile of few rows
+ * unpacks weights for those alone. */
+INLINE void tiles(const struct strip *strip, enum kernel_type type, struct rows rows, int count, struct outputs out)
+{
+    for (int left = count, R; left > 0; left -= R) {
+        R = left >= 16 ? 16 : left >= 12 ? 12 : left >= 8 ? 8 : left >= 6 ? 6 : left >= 4 ? 4 : left;
+        switch (R) {
+        case 16:
+            tile(strip, type, &rows, 16, &out);
+            break;
+        case 12:
+            tile(strip, type, &rows, 12, &out);
+            break;
+        case 8:
+            tile(strip, type, &rows, 8, &out);
+            break;
+        case 6:
+            tile(strip, type, &rows, 6, &out);
+            break;
+        case 4:
+            tile(strip, type, &rows, 4, &out);
+            break;
+        case 3:
+            tile(strip, type, &rows, 3, &out);
+            break;
+        case 2:
+            tile(strip, type, &rows, 2, &out);
+            break;
+        default:
+            tile(strip, type, &rows, 1, &out);
+        }
+        rows.first += (size_t)R * rows.stride;
+        out.y += (size_t)R * (size_t)out.stride;
+    }
+}
+
+/* How much is gone over again and again: weights by all rows, in the second cache; rows by those weights, in the first.
+ */
+enum { WEIGHTS_AT_ONCE = 512 << 10, ROWS_AT_ONCE = 32 << 10 };
+
+INLINE void matmul_strips(const struct kernel_matrix *m, enum kernel_type type, const unsigned char *prepared, int rows,
+                          float *y, int y_stride, int first, int last, int accumulate)
+{
+    const struct strips l = kernel_strips_of(m, STRIPS_UNSIGNED);
+    const size_t row_bytes = kernel_avx512_row_bytes(m->cols), stride = 2 * row_bytes,
+                 strip_bytes = l.strip_bytes;
+    const int strips = (int)(WEIGHTS_AT_ONCE / strip_bytes), fit = (int)(ROWS_AT_ONCE / row_bytes) / MOST * MOST;
+    const int wide = (strips > 1 ? strips : 1) * KERNEL_STRIP, tall = fit > MOST ? fit : MOST;
+    for (int from = first; from < last; from += wide)
+        for (int r = 0; r < rows; r += tall)
+            for (int n = from; n < last && n < from + wide; n += KERNEL_STRIP) {
+                const unsigned char *at = (unsigned char *)m->packed + (size_t)(n / KERNEL_STRIP) * strip_bytes;
+                const struct strip strip = {at, at + l.quants, l.blocks};
+                for (int part = 0; part <= m->fine; part++) { /* the rows as rounded, then what that left */
+                    const struct rows some = {prepared + (size_t)r * stride + (size_t)part * row_bytes, stride};
+                    const struct outputs out = {y + (size_t)r * (size_t)y_stride + n, y_stride, last - n,
+                                                accumulate || part};
+                    tiles(&strip, type, some, rows - r < tall ? rows - r : tall, out);
+                }
+            }
+}
+
+/* --- tiles of plain weights -------------------------------------------------------------------------------------- */
+
+/* The first n (at most 16) weights from the k-th of a row. */
+INLINE __m512 load_weights(enum kernel_type type, const unsigned char *row, int k, int n)
+{
+    if (type == KERNEL_F16)
+        return vec_load_halves_first((const uint16_t *)(const void *)(row + 2 * (size_t)k), n);
+    return vec_load_first((const float *)(const void *)(row + 4 * (size_t)k), n);
+}
+
+/* N rows of weights against R rows of activations. */
+INLINE void tile_plain(const struct kernel_matrix *m, enum kernel_type type, int n, int N, const float *x, int R, float *y,
+                       int y_stride, int accumulate)
+{
+    size_t row_bytes = (size_t)m->cols * (type == KERNEL_F16 ? 2 : 4);
+    const unsigned char *weights = (const unsigned char *)m->data + (size_t)n * row_bytes;
+    __m512 sums[4][4];
+    UNROLL for (int i = 0; i < N; i++)
+        UNROLL for (int r = 0; r < R; r++)
+            sums[i][r] = _mm512_setzero_ps();
+    for (int k = 0; k < m->cols; k += 16) {
+        __m512 a[4];
+        UNROLL for (int r = 0; r < R; r++)
+            a[r] = vec_load_first(x + (size_t)r * (size_t)m->cols + k, m->cols - k);
+        UNROLL for (int i = 0; i < N; i++) {
+            __m512 w = load_weights(type, weights + (size_t)i * row_bytes, k, m->cols - k);
+            UNROLL for (int r = 0; r < R; r++)
+                sums[i][r] = _mm512_fmadd_ps(w, a[r], sums[i][r]);
+        }
+    }
+    UNROLL for (int i = 0; i < N; i++)
+        UNROLL for (int r = 0; r < R; r++) {
+            float *to = y + (size_t)r * (size_t)y_stride + n + i;
+            *to = (accumulate ? *to : 0) + vec_sum(sums[i][r]);
+        }
+}
+
+INLINE void matmul_plain(const struct kernel_matrix *m, enum kernel_type type, const float *x, int rows, float *y,
+                         int y_stride, int first, int last, int accumulate)
+{
+    for (int n = first, N; n < last; n += N) {
+        N = n + 4 <= last ? 4 : 1;
+        for (int r = 0, R; r < rows; r += R) {
+            const float *from = x + (size_t)r * (size_t)m->cols;
+            float *to = y + (size_t)r * (size_t)y_stride;
+            R = r + 4 <= rows ? 4 : 1;
+            if (N == 4 && R == 4)
+                tile_plain(m, type, n, 4, from, 4, to, y_stride, accumulate);
+            else if (N == 4)
+                tile_plain(m, type, n, 4, from, 1, to, y_stride, accumulate);
+            else if (R == 4)
+                tile_plain(m, type, n, 1, from, 4, to, y_stride, accumulate);
+            else
+                tile_plain(m, type, n, 1, from, 1, to, y_stride, accumulate);
+        }
+    }
+}
+
+void kernel_avx512_matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y,
+                          int y_stride, int first, int last, int accumulate)
+{
+    switch (m->type) {
+    case KERNEL_F32:
+        matmul_plain(m, KERNEL_F32, x, rows, y, y_stride, first, last, accumulate);
+        break;
+    case KERNEL_F16:
+        matmul_plain(m, KERNEL_F16, x, rows, y, y_stride, first, last, accumulate);
+        break;
+    case KERNEL_Q4_0:
+        matmul_strips(m, KERNEL_Q4_0, prepared, rows, y, y_stride, first, last, accumulate);
+        break;
+    case KERNEL_Q4_1:
+        matmul_strips(m, KERNEL_Q4_1, prepared, rows, y, y_stride, first, last, accumulate);
+        break;
+    case KERNEL_Q8_0:
+        matmul_strips(m, KERNEL_Q8_0, prepared, rows, y, y_stride, first, last, accumulate);
+        break;
+    case KERNEL_TYPES:
+        break;
+    }
+}

@@ -1,11 +1,13 @@
 #include "engine/forward.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
     TASKS_A_THREAD = 4, /* enough that a thread held up elsewhere does not hold up a phase */
-    ROWS_TOGETHER = 4,  /* that attend in one task */
+    ATTENTION_TASKS_A_THREAD = 3,
+    ROWS_TOGETHER = 16, /* that attend in one task at most */
 };
 
 /* Scratch is one allocation; the pointers are [rows][...] into it, contiguous by row. */
@@ -25,10 +27,11 @@ struct engine_forward {
     float *logits;              /* [most_logits][vocabulary] */
     unsigned char *prepared;    /* [rows][the widest prepared row] */
     struct kernel_row *attends; /* [rows] */
+    _Atomic int *heads_done;    /* [rows]: kv heads attended to of a group of rows */
 
     /* The pass under way. */
     const struct engine_row *rows;
-    int n, layer_index;
+    int n, together; /* rows; how many of them attend in one task */
     const struct engine_layer *layer;
     const int *chosen; /* rows whose logits are wanted */
     struct kernel_attention attention;
@@ -166,41 +169,30 @@ static void prepare_mixed_row(struct engine_forward *f, int r)
     prepare(f, f->mixed + (size_t)r * (size_t)cols, cols, 0, r);
 }
 
-/* Rows beside each other have much of their past in common, and what is common is read once for those of a task. */
-static int attend_last(const struct engine_forward *f, int group)
-{
-    int last = (group + 1) * ROWS_TOGETHER;
-    return last < f->n ? last : f->n;
-}
-
-static void attend_group(void *argument, int group)
+/* Rows beside each other have much of their past in common, and what is common is read once for those of a task: a task
+ * is a kv head of as many rows as leave a few tasks for every thread. Whoever finishes the last head of some rows prepares
+ * what attention gave them, where it is still warm. */
+static void attend_task(void *argument, int i)
 {
     struct engine_forward *f = argument;
-    int first = group * ROWS_TOGETHER, last = attend_last(f, group);
-    for (int h = 0; h < f->model->kv_heads; h++)
-        f->set->attention_rows(&f->attention, first, last, h);
-    for (int r = first; r < last; r++)
-        prepare_mixed_row(f, r);
+    const int group = i / f->model->kv_heads, first = group * f->together;
+    const int last = first + f->together < f->n ? first + f->together : f->n;
+    f->set->attention_rows(&f->attention, first, last, i % f->model->kv_heads);
+    if (atomic_fetch_add(&f->heads_done[group], 1) == f->model->kv_heads - 1)
+        for (int r = first; r < last; r++)
+            prepare_mixed_row(f, r);
 }
 
-static void attend_head(void *argument, int i)
-{
-    struct engine_forward *f = argument;
-    int group = i / f->model->kv_heads;
-    f->set->attention_rows(&f->attention, group * ROWS_TOGETHER, attend_last(f, group), i % f->model->kv_heads);
-}
-
-/* With rows for everybody a group of rows is a task and is prepared where it is still warm; with few of them its heads
- * are. */
 static void attend(struct engine_forward *f)
 {
-    int groups = (f->n + ROWS_TOGETHER - 1) / ROWS_TOGETHER;
-    if (f->threads == 1 || groups >= f->threads * TASKS_A_THREAD) {
-        kernel_pool_run(f->pool, groups, attend_group, f);
-    } else {
-        kernel_pool_run(f->pool, groups * f->model->kv_heads, attend_head, f);
-        run_rows(f, prepare_mixed_row, f->n, 8);
-    }
+    const int tasks = f->threads == 1 ? 1 : f->threads * ATTENTION_TASKS_A_THREAD;
+    const int groups = (tasks + f->model->kv_heads - 1) / f->model->kv_heads;
+    f->together = (f->n + groups - 1) / groups;
+    f->together = f->together < ROWS_TOGETHER ? f->together : ROWS_TOGETHER;
+    const int count = (f->n + f->together - 1) / f->together;
+    for (int g = 0; g < count; g++)
+        atomic_store_explicit(&f->heads_done[g], 0, memory_order_relaxed);
+    kernel_pool_run(f->pool, count * f->model->kv_heads, attend_task, f);
 }
 
 static void swiglu_row(struct engine_forward *f, int r)
@@ -304,6 +296,7 @@ static size_t lay_out(struct engine_forward *f)
     f->up = carve(f, &at, n * ff, sizeof *f->up);
     f->logits = carve(f, &at, (size_t)f->most_logits * (size_t)m->vocabulary, sizeof *f->logits);
     f->attends = carve(f, &at, n, sizeof *f->attends);
+    f->heads_done = carve(f, &at, n, sizeof *f->heads_done);
     f->prepared = carve(f, &at, n, widest);
     return at;
 }

@@ -117,9 +117,9 @@ static int read_shape(struct reader *r, struct engine_model *m, int context)
     if ((int64_t)m->heads * m->head_dim > MAX_WIDTH)
         return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %d heads of width %d; expected at most %d in all",
                          r->path, key_of(r, "attention.key_length"), m->heads, m->head_dim, MAX_WIDTH);
-    if (m->head_dim % 2)
-        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: heads of width %d; expected an even number", r->path,
-                         key_of(r, "attention.key_length"), m->head_dim);
+    if (m->head_dim % 2 || m->head_dim > KERNEL_HEAD_DIM)
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: heads of width %d; expected an even number up to %d", r->path,
+                         key_of(r, "attention.key_length"), m->head_dim, KERNEL_HEAD_DIM);
     if (context > MAX_CONTEXT)
         return error_set(r->e, ERROR_USAGE, "--context %d: expected at most %d", context, MAX_CONTEXT);
     int most = m->context_trained < MAX_CONTEXT_DEFAULT ? m->context_trained : MAX_CONTEXT_DEFAULT;

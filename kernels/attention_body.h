@@ -38,7 +38,7 @@ struct chunk {
 
 /* What queries that go together need, of head width dim, padded to a multiple of LANES for values. */
 struct workspace {
-    float keys[KERNEL_HEAD_DIM * KERNEL_CHUNK];   /* [dim][KERNEL_CHUNK] */
+    float keys[KERNEL_HEAD_DIM * KERNEL_CHUNK];   /* [KERNEL_CHUNK / KERNEL_CELLS][dim][KERNEL_CELLS] */
     float values[KERNEL_CHUNK * KERNEL_HEAD_DIM]; /* [KERNEL_CHUNK][padded] */
     float q[MOST_QUERIES * KERNEL_HEAD_DIM];      /* [query][dim] */
     float out[MOST_QUERIES * KERNEL_HEAD_DIM];    /* [query][padded] */
@@ -65,10 +65,10 @@ static size_t head_at(const struct kernel_cache *c, int h)
     return (size_t)h * (size_t)c->head_dim * KERNEL_CELLS;
 }
 
-static uint16_t *steps_at(const struct kernel_cache *c, unsigned char *p, int h)
+static uint16_t *steps_at(const struct kernel_cache *c, const unsigned char *p, int h)
 {
     size_t numbers = (size_t)c->kv_heads * (size_t)c->head_dim * KERNEL_CELLS;
-    return (uint16_t *)(void *)(p + numbers) + head_at(c, h) / GROUP;
+    return (uint16_t *)(uintptr_t)(p + numbers) + head_at(c, h) / GROUP;
 }
 
 /* GROUP numbers to bytes; returns the step as a half. */
@@ -166,36 +166,48 @@ static int begins_alike(const struct chunk *a, const struct chunk *b)
     return 1;
 }
 
+/* n halves, or bytes of one step, to floats. */
+INLINE void halves_to_floats(const uint16_t *from, int n, float *to)
+{
+    int i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        UNROLL for (int j = 0; j < 4; j++)
+            vec_store(to + i + LANES * j, vec_load_halves(from + i + LANES * j));
+    for (; i < n; i += LANES)
+        vec_store_first(to + i, n - i, vec_load_halves_first(from + i, n - i));
+}
+
+/* The keys of a block, [dim][KERNEL_CELLS]. */
+static void block_keys(const struct kernel_cache *c, int h, const unsigned char *block, float *to)
+{
+    const int dim = c->head_dim;
+    if (c->type == KERNEL_F16) {
+        halves_to_floats((const uint16_t *)(const void *)(block + c->keys) + head_at(c, h), dim * KERNEL_CELLS, to);
+        return;
+    }
+    const int8_t *bytes = (const int8_t *)block + c->keys + head_at(c, h);
+    const uint16_t *steps = steps_at(c, block + c->keys, h);
+    for (int g = 0; g < dim / GROUP; g++)
+        for (int l = 0; l < KERNEL_CELLS; l += LANES) {
+            const vec step = vec_load_halves(steps + g * KERNEL_CELLS + l);
+            for (int d = g * GROUP; d < (g + 1) * GROUP; d++)
+                vec_store(to + d * KERNEL_CELLS + l, vec_mul(step, vec_load_bytes(bytes + d * KERNEL_CELLS + l)));
+        }
+}
+
 /* Keys of a segment go to the lanes of its cells; what lies in lanes after them is overwritten by the next segment or
  * never used. */
 static void load_keys(const struct kernel_cache *c, int h, const struct chunk *chunk, float *to)
 {
-    const int dim = c->head_dim;
+    const int numbers = c->head_dim * KERNEL_CELLS;
+    float whole[KERNEL_HEAD_DIM * KERNEL_CELLS];
     for (int i = 0; i < chunk->segments_count; i++) {
         const struct segment *s = &chunk->segments[i];
         const int cell = s->first % KERNEL_CELLS;
-        float *at = to + (s->first - cell);
-        const uint16_t *halves = (const uint16_t *)(const void *)(s->block + c->keys) + head_at(c, h);
-        const int8_t *bytes = (const int8_t *)s->block + c->keys + head_at(c, h);
-        const uint16_t *steps = c->type == KERNEL_F16 ? NULL : steps_at(c, s->block + c->keys, h);
-        for (int l = cell / LANES * LANES; l < KERNEL_CELLS && l < cell + s->count; l += LANES) {
-            const int first = cell - l;
-            vec step = vec_all(0);
-            for (int d = 0; d < dim; d++) {
-                vec v;
-                if (steps) {
-                    if (d % GROUP == 0)
-                        step = vec_load_halves(steps + d / GROUP * KERNEL_CELLS + l);
-                    v = vec_mul(step, vec_load_bytes(bytes + d * KERNEL_CELLS + l));
-                } else {
-                    v = vec_load_halves(halves + d * KERNEL_CELLS + l);
-                }
-                if (first <= 0)
-                    vec_store(at + d * KERNEL_CHUNK + l, v);
-                else
-                    vec_store_from(at + d * KERNEL_CHUNK + l, first, v);
-            }
-        }
+        float *at = to + s->first / KERNEL_CELLS * numbers;
+        block_keys(c, h, s->block, cell ? whole : at);
+        for (int d = 0; cell && d < numbers; d += KERNEL_CELLS)
+            memcpy(at + d + cell, whole + d + cell, (size_t)(KERNEL_CELLS - cell) * sizeof *at);
     }
 }
 
@@ -204,41 +216,48 @@ static void load_values(const struct kernel_cache *c, int h, const struct chunk 
     const int dim = c->head_dim, groups = dim / GROUP;
     for (int i = 0; i < chunk->segments_count; i++) {
         const struct segment *s = &chunk->segments[i];
-        const int cell = s->first % KERNEL_CELLS;
-        const uint16_t *halves = (const uint16_t *)(const void *)(s->block + c->values) + head_at(c, h) + cell * dim;
-        const int8_t *bytes = (const int8_t *)s->block + c->values + head_at(c, h) + cell * dim;
-        const uint16_t *steps = c->type == KERNEL_F16 ? NULL : steps_at(c, s->block + c->values, h) + cell * groups;
-        for (int j = 0; j < s->count; j++, halves += dim, bytes += dim) {
-            float *row = to + (s->first + j) * padded;
-            if (!steps) {
-                for (int d = 0; d < dim; d += LANES)
-                    vec_store(row + d, vec_load_halves_first(halves + d, dim - d));
-                continue;
-            }
-            for (int g = 0; g < groups; g++) {
-                const vec step = vec_all(kernel_half_to_float(steps[j * groups + g]));
-                for (int d = g * GROUP; d < (g + 1) * GROUP; d += LANES)
-                    vec_store(row + d, vec_mul(step, vec_load_bytes(bytes + d)));
-            }
+        const size_t at = head_at(c, h) + (size_t)(s->first % KERNEL_CELLS * dim);
+        float *row = to + s->first * padded;
+        if (c->type == KERNEL_F16) {
+            const uint16_t *halves = (const uint16_t *)(const void *)(s->block + c->values) + at;
+            if (padded == dim)
+                halves_to_floats(halves, s->count * dim, row);
+            for (int j = 0; padded != dim && j < s->count; j++)
+                halves_to_floats(halves + j * dim, dim, row + j * padded);
+            continue;
+        }
+        const int8_t *bytes = (const int8_t *)s->block + c->values + at;
+        const uint16_t *steps = steps_at(c, s->block + c->values, h) + s->first % KERNEL_CELLS * groups;
+        for (int g = 0; g < s->count * groups; g++) {
+            const vec step = vec_all(kernel_half_to_float(steps[g]));
+            for (int d = g * GROUP; d < (g + 1) * GROUP; d += LANES)
+                vec_store(row + d, vec_mul(step, vec_load_bytes(bytes + d)));
         }
     }
 }
 
 /* --- products ---------------------------------------------------------------------------------------------------- */
 
-/* One product with N queries and V vectors of what is shared: sums[n] = sum over i < counts[n] of a[n][i] b[i], i
- * ascending. It goes to c, or with keep is merged into it. */
+/* One product of N queries with what they share: sums[n] = sum over i < counts[n] of a[n][i] b[i], i ascending. It goes to c,
+ * or with keep is merged into it. b[i] is `width` numbers, in groups of KERNEL_CELLS that lie b_far apart. */
 struct product {
-    const float *a, *b; /* [N][a_stride], [i][b_stride] */
-    int a_stride, b_stride, c_stride;
+    const float *a, *b; /* [N][a_stride]; b[i] begins i * b_stride further */
+    int a_stride, b_stride, b_far, width, c_stride;
     float *c; /* [N][c_stride] */
     const int *counts;
     const float *keep, *take; /* [N], or NULL */
 };
 
+INLINE const float *vector_at(const struct product *p, int v)
+{
+    return p->b + v * LANES / KERNEL_CELLS * p->b_far + v * LANES % KERNEL_CELLS;
+}
+
 /* It would set the loops after UNROLL apart. */
 /* clang-format off */
-INLINE void tile(const struct product *p, int N, int V)
+
+/* Vectors [first, first + V) of what is shared. */
+INLINE void tile(const struct product *p, int N, int first, int V)
 {
     vec sums[TILE][VECTORS];
     UNROLL for (int n = 0; n < N; n++)
@@ -247,26 +266,27 @@ INLINE void tile(const struct product *p, int N, int V)
     int common = p->counts[0];
     UNROLL for (int n = 1; n < N; n++)
         common = p->counts[n] < common ? p->counts[n] : common;
-    const float *a = p->a, *b = p->b;
-    for (int i = 0; i < common; i++, b += p->b_stride) {
+    const float *a = p->a, *b[VECTORS];
+    UNROLL for (int v = 0; v < V; v++)
+        b[v] = vector_at(p, first + v);
+    const long stride = p->b_stride, a_stride = p->a_stride;
+    for (long i = 0; i < common; i++) {
         vec shared[VECTORS];
         UNROLL for (int v = 0; v < V; v++)
-            shared[v] = vec_load(b + LANES * v);
+            shared[v] = vec_load(b[v] + i * stride);
         UNROLL for (int n = 0; n < N; n++) {
-            vec x = vec_all(a[n * p->a_stride + i]);
+            vec x = vec_all(a[n * a_stride + i]);
             UNROLL for (int v = 0; v < V; v++)
                 sums[n][v] = vec_fma(x, shared[v], sums[n][v]);
         }
     }
-    UNROLL for (int n = 0; n < N; n++) {
-        const float *rest = b;
-        for (int i = common; i < p->counts[n]; i++, rest += p->b_stride)
+    UNROLL for (int n = 0; n < N; n++)
+        for (long i = common; i < p->counts[n]; i++)
             UNROLL for (int v = 0; v < V; v++)
-                sums[n][v] = vec_fma(vec_all(a[n * p->a_stride + i]), vec_load(rest + LANES * v), sums[n][v]);
-    }
+                sums[n][v] = vec_fma(vec_all(a[n * a_stride + i]), vec_load(b[v] + i * stride), sums[n][v]);
     UNROLL for (int n = 0; n < N; n++)
         UNROLL for (int v = 0; v < V; v++) {
-            float *to = p->c + n * p->c_stride + LANES * v;
+            float *to = p->c + n * p->c_stride + LANES * (first + v);
             if (!p->keep)
                 vec_store(to, sums[n][v]);
             else if (p->keep[n] == 0) /* the first chunk, when there is nothing yet */
@@ -277,41 +297,40 @@ INLINE void tile(const struct product *p, int N, int V)
 }
 /* clang-format on */
 
-INLINE void tile_vectors(struct product p, int N, int vectors)
+INLINE void tile_vectors(const struct product *p, int N)
 {
-    for (int V; vectors > 0; vectors -= V, p.b += V * LANES, p.c += V * LANES) {
-        V = vectors >= VECTORS ? VECTORS : vectors >= 2 ? 2 : 1;
-        if (V == VECTORS)
-            tile(&p, N, VECTORS);
-        else if (V == 2)
-            tile(&p, N, 2);
-        else
-            tile(&p, N, 1);
-    }
+    const int vectors = (p->width + LANES - 1) / LANES;
+    int v = 0;
+    for (; v + VECTORS <= vectors; v += VECTORS)
+        tile(p, N, v, VECTORS);
+    for (; v + 2 <= vectors; v += 2)
+        tile(p, N, v, 2);
+    for (; v < vectors; v++)
+        tile(p, N, v, 1);
 }
 
-static void run_product(struct product p, int queries, int vectors)
+static void run_product(struct product p, int queries)
 {
     for (int left = queries, N; left > 0; left -= N) {
         N = left <= TILE ? left : left < 2 * TILE ? (left + 1) / 2 : TILE;
         switch (N) {
         case 6:
-            tile_vectors(p, 6, vectors);
+            tile_vectors(&p, 6);
             break;
         case 5:
-            tile_vectors(p, 5, vectors);
+            tile_vectors(&p, 5);
             break;
         case 4:
-            tile_vectors(p, 4, vectors);
+            tile_vectors(&p, 4);
             break;
         case 3:
-            tile_vectors(p, 3, vectors);
+            tile_vectors(&p, 3);
             break;
         case 2:
-            tile_vectors(p, 2, vectors);
+            tile_vectors(&p, 2);
             break;
         default:
-            tile_vectors(p, 1, vectors);
+            tile_vectors(&p, 1);
         }
         p.a += N * p.a_stride, p.c += N * p.c_stride, p.counts += N;
         if (p.keep)
@@ -351,34 +370,35 @@ static void attend_chunk(struct workspace *w, const struct kernel_attention *a, 
                          int first, int count)
 {
     const int dim = a->cache.head_dim, padded = (dim + LANES - 1) / LANES * LANES;
-    int dims[TILE];
-    for (int n = 0; n < TILE; n++)
+    int dims[MOST_QUERIES];
+    for (int n = 0; n < count; n++)
         dims[n] = dim;
     load_keys(&a->cache, h, chunk, w->keys);
     load_values(&a->cache, h, chunk, w->values, padded);
-    for (int n = first, N; n < first + count; n += N) {
-        N = first + count - n < TILE ? first + count - n : TILE;
-        run_product((struct product){.a = w->q + n * dim,
-                                     .a_stride = dim,
-                                     .b = w->keys,
-                                     .b_stride = KERNEL_CHUNK,
-                                     .c = w->scores + n * KERNEL_CHUNK,
-                                     .c_stride = KERNEL_CHUNK,
-                                     .counts = dims},
-                    N, (chunk->count + LANES - 1) / LANES);
-    }
+    run_product((struct product){.a = w->q + first * dim,
+                                 .a_stride = dim,
+                                 .b = w->keys,
+                                 .b_stride = KERNEL_CELLS,
+                                 .b_far = dim * KERNEL_CELLS,
+                                 .width = chunk->count,
+                                 .c = w->scores + first * KERNEL_CHUNK,
+                                 .c_stride = KERNEL_CHUNK,
+                                 .counts = dims},
+                count);
     for (int n = first; n < first + count; n++)
         exponentials(w, n, a->scale);
     run_product((struct product){.a = w->scores + first * KERNEL_CHUNK,
                                  .a_stride = KERNEL_CHUNK,
                                  .b = w->values,
                                  .b_stride = padded,
+                                 .b_far = KERNEL_CELLS,
+                                 .width = padded,
                                  .c = w->out + first * padded,
                                  .c_stride = padded,
                                  .counts = w->counts + first,
                                  .keep = w->keep + first,
                                  .take = w->take + first},
-                count, padded / LANES);
+                count);
 }
 
 /* --- rows -------------------------------------------------------------------------------------------------------- */

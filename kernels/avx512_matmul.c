@@ -18,7 +18,8 @@ int kernel_avx512_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct
 
 /* --- tiles of quantized weights ---------------------------------------------------------------------------------- */
 
-#define MOST 16 /* rows a tile has at most: 16 sums, a block's 8 vectors of weights, scales and products fill the 32 registers */
+#define MOST 16 /* rows a tile has at most: their products, weights and scales stay in registers; their sums, which a block
+                   needs once, mostly do not */
 
 /* Far enough for memory to answer while a single row goes through what lies between; a whole number of lines. */
 #define AHEAD 4096
@@ -50,56 +51,52 @@ INLINE void fetch_ahead(const unsigned char *p, int bytes)
         _mm_prefetch(p + AHEAD + i, _MM_HINT_T0);
 }
 
-/* It would set the loops after UNROLL apart. */
-/* clang-format off */
-
-/* A block's weights as 8 vectors of unsigned bytes; vector j goes with activations [4 j, 4 j + 4). */
-INLINE void load_block(const unsigned char *quants, int bits, __m512i w[8])
-{
-    const __m512i low = _mm512_set1_epi8(15);
-    if (bits == 8) {
-        UNROLL for (int j = 0; j < 8; j++)
-            w[j] = load(quants + 64 * j);
-        return;
-    }
-    UNROLL for (int j = 0; j < 4; j++) {
-        __m512i both = load(quants + 64 * j);
-        w[j] = _mm512_and_si512(both, low);
-        w[j + 4] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
-    }
-}
-
-INLINE __m512i products_of(const struct activation_block *a, const __m512i w[8], int begin)
-{
-    __m512i sum = _mm512_set1_epi32(begin);
-    UNROLL for (int j = 0; j < 8; j++) {
-        int32_t four;
-        memcpy(&four, a->q + 4 * j, 4);
-        sum = _mm512_dpbusd_epi32(sum, w[j], _mm512_set1_epi32(four));
-    }
-    return sum;
-}
-
 /* One strip of a quantized matrix. */
 struct strip {
     const unsigned char *scales, *quants;
     size_t blocks;
 };
 
+/* It would set the loops after UNROLL apart. */
+/* clang-format off */
+
+/* Add the products of 4 weights of each output with 4 activations of each row. Rows are the inner loop: their sums are
+ * chains apart, and as many as hide the time one product takes. */
+INLINE void add_products(__m512i sums[MOST], __m512i w, const struct rows *rows, int R, size_t b, int k)
+{
+    UNROLL for (int r = 0; r < R; r++) {
+        int32_t four;
+        memcpy(&four, blocks_of(rows, r)[b].q + k, 4);
+        sums[r] = _mm512_dpbusd_epi32(sums[r], w, _mm512_set1_epi32(four));
+    }
+}
+
 INLINE void tile_blocks(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R, __m512 sums[MOST])
 {
     const int bits = type == KERNEL_Q8_0 ? 8 : 4, scale_bytes = type == KERNEL_Q4_1 ? 64 : 32;
+    const __m512i low = _mm512_set1_epi8(15);
     const unsigned char *scales = strip->scales, *quants = strip->quants;
     for (size_t b = 0; b < strip->blocks; b++, scales += scale_bytes, quants += 64 * bits) {
-        __m512i w[8];
+        __m512i products[MOST];
         fetch_ahead(quants, 64 * bits);
-        load_block(quants, bits, w);
+        UNROLL for (int r = 0; r < R; r++) {
+            const struct activation_block *a = blocks_of(rows, r) + b;
+            products[r] = _mm512_set1_epi32(type == KERNEL_Q8_0 ? a->from_128 : type == KERNEL_Q4_0 ? a->from_8 : 0);
+        }
+        UNROLL for (int j = 0; j < bits; j++) {
+            __m512i w = load(quants + 64 * j);
+            if (bits == 8) {
+                add_products(products, w, rows, R, b, 4 * j);
+            } else {
+                add_products(products, _mm512_and_si512(w, low), rows, R, b, 4 * j);
+                add_products(products, _mm512_and_si512(_mm512_srli_epi16(w, 4), low), rows, R, b, 16 + 4 * j);
+            }
+        }
         const __m512 scale = load_16_halves(scales);
         const __m512 minimum = type == KERNEL_Q4_1 ? load_16_halves(scales + 32) : scale;
         UNROLL for (int r = 0; r < R; r++) {
             const struct activation_block *a = blocks_of(rows, r) + b;
-            int begin = type == KERNEL_Q8_0 ? a->from_128 : type == KERNEL_Q4_0 ? a->from_8 : 0;
-            __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(products_of(a, w, begin)), _mm512_set1_ps(a->step));
+            __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(products[r]), _mm512_set1_ps(a->step));
             if (type == KERNEL_Q4_1)
                 sums[r] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(a->sum), sums[r]);
             sums[r] = _mm512_fmadd_ps(scale, product, sums[r]);
@@ -128,36 +125,19 @@ INLINE void tile(const struct strip *strip, enum kernel_type type, const struct 
     }
 }
 
-/* A strip against rows of any number. What 16 leave is cut as evenly as the tiles there are allow: a tile of few rows
- * unpacks weights for those alone. */
+/* A strip against rows of any number, cut as evenly as whole rows can be: a tile of few unpacks weights for those alone, and
+ * waits for its own products. */
+#define TILE(n)                                                                                                        \
+    case n:                                                                                                            \
+        tile(strip, type, &rows, n, &out);                                                                             \
+        break;
 INLINE void tiles(const struct strip *strip, enum kernel_type type, struct rows rows, int count, struct outputs out)
 {
     for (int left = count, R; left > 0; left -= R) {
-        R = left >= 16 ? 16 : left >= 12 ? 12 : left >= 8 ? 8 : left >= 6 ? 6 : left >= 4 ? 4 : left;
+        const int tiles_left = (left + MOST - 1) / MOST;
+        R = (left + tiles_left - 1) / tiles_left;
         switch (R) {
-        case 16:
-            tile(strip, type, &rows, 16, &out);
-            break;
-        case 12:
-            tile(strip, type, &rows, 12, &out);
-            break;
-        case 8:
-            tile(strip, type, &rows, 8, &out);
-            break;
-        case 6:
-            tile(strip, type, &rows, 6, &out);
-            break;
-        case 4:
-            tile(strip, type, &rows, 4, &out);
-            break;
-        case 3:
-            tile(strip, type, &rows, 3, &out);
-            break;
-        case 2:
-            tile(strip, type, &rows, 2, &out);
-            break;
-        default:
-            tile(strip, type, &rows, 1, &out);
+            TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14) TILE(15) TILE(16)
         }
         rows.first += (size_t)R * rows.stride;
         out.y += (size_t)R * (size_t)out.stride;

@@ -508,6 +508,57 @@ static void test_join_and_leave(void **state)
     free_results(alone, n);
 }
 
+/* Thousands that wait, some of them given up: what is live, what waits and what has ended are always all there are, and
+ * each has the result it has alone, memory or not. */
+static void test_long_queue(void **state)
+{
+    (void)state;
+    enum { WAITING = 3000, KINDS = 12 };
+    struct engine_request q[KINDS];
+    struct engine_result alone[KINDS], r;
+    static int ended[WAITING];
+    for (int small = 0; small < 2; small++) {
+        size_t memory = small ? memory_for(NULL, 320) : 0;
+        struct engine *engine = open_with((struct engine_options){.threads = 2, .kv_memory = memory});
+        for (int i = 0; i < KINDS; i++) { /* half of them have a beginning in common */
+            q[i] = request(i % 2 ? prompt : prompt + 9 * i, 3 + 2 * i, 1 + i % 3);
+            if (!small)
+                alone[i] = result_of(engine, &q[i]);
+        }
+        int first = -1, left = WAITING, cancelled = 0;
+        memset(ended, 0, sizeof ended);
+        for (int i = 0; i < WAITING; i++) {
+            int id = submit(engine, &q[i * 7 % KINDS]);
+            first = i ? first : id;
+            assert_int_equal(id, first + i);
+        }
+        for (uint64_t i = 0; left; i++) {
+            const struct engine_token *tokens;
+            int count, which = (int)(random_uniform(17, 0, i) * WAITING);
+            assert_int_equal(engine_so_far(engine, first + which, &tokens, &count), !ended[which]);
+            if (i % 4 == 0)
+                engine_cancel(engine, first + which); /* those that have ended have nothing to give up */
+            int live = step(engine);
+            struct engine_statistics s = statistics(engine);
+            assert_int_equal(s.live + s.waiting, live);
+            assert_true(s.live <= 32);
+            for (; engine_result(engine, &r); left--) {
+                assert_int_equal(ended[r.id - first]++, 0);
+                if (r.ending == ENGINE_END_CANCELLED)
+                    cancelled++;
+                else
+                    assert_same(&r, &alone[(r.id - first) * 7 % KINDS]);
+                engine_result_free(&r);
+            }
+            assert_int_equal(live, left);
+        }
+        assert_true(cancelled > 10);
+        assert_true(statistics(engine).evicted > 0 || !small);
+        engine_close(engine);
+    }
+    free_results(alone, KINDS);
+}
+
 static void test_forget(void **state)
 {
     (void)state;
@@ -964,6 +1015,7 @@ int main(void)
         cmocka_unit_test(test_preemption),
         cmocka_unit_test(test_scattered_path),
         cmocka_unit_test(test_join_and_leave),
+        cmocka_unit_test(test_long_queue),
         cmocka_unit_test(test_forget),
         cmocka_unit_test(test_endings),
         cmocka_unit_test(test_bad_requests),

@@ -309,6 +309,12 @@ static size_t lay_out(struct engine_forward *f)
     return at;
 }
 
+size_t engine_forward_scratch_bytes(const struct engine_model *m, const struct kernel_set *set, int rows, int logits)
+{
+    struct engine_forward f = {.model = m, .set = set, .most_rows = rows, .most_logits = logits};
+    return lay_out(&f);
+}
+
 int engine_forward_create(struct engine_forward **out, const struct engine_model *m, const struct kernel_set *set,
                           struct kernel_pool *pool, int rows, int logits, struct error *e)
 {
@@ -322,7 +328,7 @@ int engine_forward_create(struct engine_forward **out, const struct engine_model
     f->layer_bytes =
         (size_t)kernel_format(set->cache)->bytes * (size_t)m->head_dim * (size_t)m->kv_heads * 2 * KERNEL_CELLS;
     size_t bytes = lay_out(f);
-    f->scratch = aligned_alloc(64, bytes);
+    f->scratch = large_alloc(bytes);
     if (!f->scratch) {
         free(f);
         return error_set(e, ERROR_ENGINE, "not enough memory for %zu MiB of scratch; use a smaller --batch",

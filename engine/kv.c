@@ -75,8 +75,7 @@ static int take_slab(struct engine_kv *kv)
     int64_t blocks = kv->limit - made < kv->slab_blocks ? kv->limit - made : kv->slab_blocks;
     if (blocks <= 0)
         return 0;
-    size_t bytes = ((size_t)blocks * kv->block_bytes + 63) & ~(size_t)63;
-    unsigned char *slab = aligned_alloc(64, bytes);
+    unsigned char *slab = large_alloc((size_t)blocks * kv->block_bytes);
     if (!slab) { /* the machine has less than the limit said: live with what there is */
         kv->limit = made;
         return 0;

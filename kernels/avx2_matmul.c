@@ -85,14 +85,21 @@ static void pack_strip(void *argument, int s)
     }
 }
 
+size_t kernel_avx2_packed_bytes(const struct kernel_matrix *m)
+{
+    return is_quantized(m->type) && m->rows && m->cols ? layout_of(m).bytes : 0;
+}
+
 int kernel_avx2_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e)
 {
-    m->packed = NULL;
-    m->packed_bytes = 0;
-    if (!is_quantized(m->type) || m->rows == 0 || m->cols == 0)
-        return OK;
     struct layout l = layout_of(m);
-    m->packed = aligned_alloc(64, l.bytes);
+    if (!m->lent)
+        m->packed = NULL;
+    m->packed_bytes = 0;
+    if (!kernel_avx2_packed_bytes(m))
+        return OK;
+    if (!m->lent)
+        m->packed = aligned_alloc(64, l.bytes);
     if (!m->packed)
         return error_set(e, ERROR_ENGINE, "out of memory laying out weights (asked for %zu bytes); try a smaller model",
                          l.bytes);

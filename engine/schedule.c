@@ -76,6 +76,11 @@ struct engine_schedule {
     double busy_seconds;
 };
 
+size_t engine_schedule_scratch_bytes(const struct engine *engine)
+{
+    return 2 * (size_t)engine->info.vocabulary * ENGINE_LOGITS * sizeof(int);
+}
+
 struct engine_schedule *engine_schedule_create(const struct engine *engine)
 {
     struct engine_schedule *s = xcalloc(1, sizeof *s);
@@ -85,7 +90,7 @@ struct engine_schedule *engine_schedule_create(const struct engine *engine)
     s->rows = xcalloc((size_t)s->most_rows, sizeof *s->rows);
     s->choices = xcalloc((size_t)s->most_rows, sizeof *s->choices);
     s->chosen = xcalloc((size_t)s->most_rows, sizeof *s->chosen);
-    s->scratch = xmalloc(2 * (size_t)s->vocabulary * ENGINE_LOGITS * sizeof *s->scratch);
+    s->scratch = xmalloc(engine_schedule_scratch_bytes(engine));
     return s;
 }
 
@@ -261,7 +266,7 @@ static int check_sampling(const struct engine_sampling *s, struct error *e)
 static int check_request(const struct engine *engine, const struct engine_request *q, struct error *e)
 {
     if (!engine->schedule)
-        return error_set(e, ERROR_USAGE, "%s was opened for its tokens only and cannot run a prompt", engine->path);
+        return error_set(e, ERROR_USAGE, "%s was opened without its weights and cannot run a prompt", engine->path);
     if (q->prompt_count < 1)
         return error_set(e, ERROR_INPUT, "the prompt is empty; expected at least one token");
     int most = engine->info.context - !q->score; /* at least one place to write in */

@@ -735,7 +735,7 @@ static void test_bad_requests(void **state)
     engine_tokenize(engine, "left", 4, 0, &ids);
     assert_true(ids.count > 0);
     assert_int_equal(engine_info(engine)->vocabulary, 299);
-    refuses_request(engine, request(ids.ids, ids.count, 5), ERROR_USAGE, PARTS("tokens only"));
+    refuses_request(engine, request(ids.ids, ids.count, 5), ERROR_USAGE, PARTS("without its weights"));
     engine_forget(engine, ids.ids, ids.count);
     assert_int_equal(step(engine), 0);
     engine_tokens_free(&ids);
@@ -1001,6 +1001,43 @@ static void test_info(void **state)
     engine_close(engine);
 }
 
+/* What a model will need is known before it is taken, and is what is taken then. */
+static void test_described(void **state)
+{
+    (void)state;
+    static const char *const files[] = {TINY "tiny-f32.gguf", TINY "tiny-q8_0.gguf", TINY "tiny-wide-q4_1.gguf", TINY "tiny-untied-f32.gguf"};
+    for (const struct kernel_set *const *set = kernel_sets(); *set; set++)
+        for (size_t i = 0; i < sizeof files / sizeof *files && (*set)->supported(); i++) {
+            struct engine_options o = {.model = files[i], .kernels = (*set)->name, .threads = 2, .batch = 7};
+            struct engine *opened = open_with(o);
+            o.describe = 1;
+            struct engine *described = open_with(o);
+            const struct engine_info *a = engine_info(described), *b = engine_info(opened);
+            size_t weights = 0;
+            for (int t = 0; t < KERNEL_TYPES; t++)
+                weights += (size_t)b->bytes_by_type[t];
+            assert_int_equal(a->packed_bytes, b->packed_bytes);
+            assert_int_equal(a->in_place_bytes, b->in_place_bytes);
+            assert_int_equal(a->scratch_bytes, b->scratch_bytes);
+            assert_int_equal(a->kv_bytes_per_token, b->kv_bytes_per_token);
+            assert_int_equal(a->parameters, b->parameters);
+            assert_int_equal(a->batch, 7);
+            assert_true(a->scratch_bytes > (size_t)a->vocabulary * sizeof(float));
+            if (!a->packed_bytes) /* all but the norms are used where they lie */
+                assert_int_equal(a->in_place_bytes, weights - sizeof(float) * (size_t)a->width * (2 * (size_t)a->layers + 1));
+            refuses_request(described, request(prompt, 5, 5), ERROR_USAGE, PARTS("without its weights"));
+            assert_int_equal(step(described), 0);
+            assert_int_equal(statistics(described).kv_limit, 0);
+            engine_close(described);
+            engine_close(opened);
+        }
+    struct error e;
+    struct engine *engine;
+    struct engine_options o = {.model = MODEL, .kv_memory = 100, .describe = 1};
+    assert_int_equal(engine_open(&engine, &o, &e), ERROR_USAGE); /* what would be refused is */
+    assert_true(memory_peak() > (1 << 20));
+}
+
 int main(void)
 {
     for (int i = 0; i < 512; i++)
@@ -1023,6 +1060,7 @@ int main(void)
         cmocka_unit_test(test_bad_models),
         cmocka_unit_test(test_nan),
         cmocka_unit_test(test_info),
+        cmocka_unit_test(test_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,6 +96,10 @@ static void describe_model(struct engine *engine)
     info->parameters = m->parameters;
     info->packed_bytes = m->packed_bytes;
     info->kv_type = kernel_format(engine->cache)->name;
+    info->in_place_bytes = m->in_place_bytes;
+    info->scratch_bytes = engine_forward_scratch_bytes(m, engine->set, ENGINE_PROMPT_ROWS + info->batch, ENGINE_LOGITS) +
+                          engine_schedule_scratch_bytes(engine) +
+                          (size_t)m->context * (size_t)m->head_dim * sizeof *m->rope;
     info->kv_bytes_per_token = engine_forward_block_bytes(m, engine->set, engine->cache) / KERNEL_CELLS;
     info->threads = kernel_pool_threads(engine->pool);
     memcpy(info->tensors_by_type, m->tensors_by_type, sizeof info->tensors_by_type);
@@ -136,23 +140,27 @@ static int open_model(struct engine *engine, const struct engine_options *o, str
     if (code)
         return code;
     engine->pool = kernel_pool_create(o->threads ? o->threads : machine_threads());
-    code = engine_model_open(&engine->model, engine->file, info->vocabulary, o->context, engine->set, engine->pool, e);
+    code = o->describe
+               ? engine_model_describe(&engine->model, engine->file, info->vocabulary, o->context, engine->set, e)
+               : engine_model_open(&engine->model, engine->file, info->vocabulary, o->context, engine->set, engine->pool, e);
     if (!code)
         code = choose_cache(engine, o->kv_type, e);
     if (code)
         return code;
-    describe_model(engine);
     info->batch = o->batch ? o->batch : BATCH;
     info->kv_memory = o->kv_memory ? o->kv_memory : default_kv_memory();
-    code = engine_forward_create(&engine->forward, engine->model, engine->set, engine->cache, engine->pool,
-                                 ENGINE_PROMPT_ROWS + info->batch, ENGINE_LOGITS, e);
-    if (code)
-        return code;
+    describe_model(engine);
     size_t block_bytes = engine_forward_block_bytes(engine->model, engine->set, engine->cache);
     if (info->kv_memory < block_bytes)
         return error_set(e, ERROR_USAGE,
                          "--kv-memory: %zu bytes; expected at least %zu, what %d tokens of this model take",
                          info->kv_memory, block_bytes, KERNEL_CELLS);
+    if (o->describe)
+        return OK;
+    code = engine_forward_create(&engine->forward, engine->model, engine->set, engine->cache, engine->pool,
+                                 ENGINE_PROMPT_ROWS + info->batch, ENGINE_LOGITS, e);
+    if (code)
+        return code;
     engine->kv = engine_kv_create(block_bytes, info->kv_memory);
     engine->schedule = engine_schedule_create(engine);
     return OK;

@@ -25,6 +25,7 @@ struct engine_options {     /* {0} is a good start; see the comment at each for 
     const char *kv_type;    /* of cached keys and values: "f16" or "q8" (Q8_0: half the memory, some of the quality); NULL: the set's
                                own, F16, or F32 of "reference", which keeps no other */
     size_t kv_memory;       /* bytes for cached keys and values; 0: 1 GiB or a quarter of the machine's, the smaller */
+    int describe;           /* everything is checked and engine_info filled, but no memory taken for it: no request can be made */
     int vocabulary_only;    /* tokens, and the shape where it is known: no weights are touched, no request can be made */
 };
 
@@ -45,7 +46,9 @@ struct engine_info {
     float rope_base, norm_epsilon;
     int tied;                          /* the head is the embedding */
     int64_t parameters;
-    size_t file_bytes, packed_bytes, kv_bytes_per_token, kv_memory;
+    size_t file_bytes, kv_bytes_per_token, kv_memory;
+    size_t packed_bytes, in_place_bytes; /* weights laid out anew in memory; weights used where they lie in the mapped file */
+    size_t scratch_bytes;                /* everything else whose size is known: what passes and draws use, tables */
     int threads, batch;
     int tensors_by_type[KERNEL_TYPES]; /* how many tensors of each type */
     int64_t bytes_by_type[KERNEL_TYPES];

@@ -728,3 +728,11 @@ const struct engine_tensor *engine_file_tensor(const struct engine_file *f, cons
     }
     return NULL;
 }
+
+void engine_file_release(const struct engine_file *f, const void *data, size_t bytes)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)data + page - 1) / page * page, last = ((uintptr_t)data + bytes) / page * page;
+    if (f->mapped && first < last)
+        madvise((void *)first, last - first, MADV_DONTNEED); /* a private mapping nobody has written: only a copy goes */
+}

@@ -45,4 +45,8 @@ int engine_file_tensor_count(const struct engine_file *f);
 const struct engine_tensor *engine_file_tensor_at(const struct engine_file *f, int i);
 const struct engine_tensor *engine_file_tensor(const struct engine_file *f, const char *name); /* NULL when absent */
 
+/* The bytes of these data are not going to be read soon: whole pages of them leave this process's memory, and come back
+ * from the file when they are read all the same. */
+void engine_file_release(const struct engine_file *f, const void *data, size_t bytes);
+
 #endif

@@ -301,6 +301,12 @@ static size_t lay_out(struct engine_forward *f)
     return at;
 }
 
+size_t engine_forward_scratch_bytes(const struct engine_model *m, const struct kernel_set *set, int rows, int logits)
+{
+    struct engine_forward f = {.model = m, .set = set, .most_rows = rows, .most_logits = logits};
+    return lay_out(&f);
+}
+
 int engine_forward_create(struct engine_forward **out, const struct engine_model *m, const struct kernel_set *set,
                           enum kernel_type cache, struct kernel_pool *pool, int rows, int logits, struct error *e)
 {
@@ -313,7 +319,7 @@ int engine_forward_create(struct engine_forward **out, const struct engine_model
                                  .most_logits = logits};
     f->layer_bytes = 2 * set->cache_bytes(cache, m->kv_heads, m->head_dim);
     size_t bytes = lay_out(f);
-    f->scratch = aligned_alloc(64, bytes);
+    f->scratch = large_alloc(bytes);
     if (!f->scratch) {
         free(f);
         return error_set(e, ERROR_ENGINE, "not enough memory for %zu MiB of scratch; use a smaller --batch",

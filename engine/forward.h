@@ -17,7 +17,10 @@ struct engine_row { /* one token of a batch */
 
 struct engine_forward;
 
-/* cache: one the set keeps in this shape. rows: the most in one pass; logits: the most rows of logits at once. Everything a pass needs is allocated here. */
+/* Bytes that engine_forward_create takes for its scratch. */
+size_t engine_forward_scratch_bytes(const struct engine_model *model, const struct kernel_set *set, int rows, int logits);
+/* cache: one the set keeps in this shape. rows: the most in one pass; logits: the most rows of logits at once. Everything a
+ * pass needs is allocated here. */
 int engine_forward_create(struct engine_forward **out, const struct engine_model *model, const struct kernel_set *set,
                           enum kernel_type cache, struct kernel_pool *pool, int rows, int logits, struct error *e);
 void engine_forward_free(struct engine_forward *f);

@@ -5,28 +5,41 @@
 
 enum { ROOT = 0, NONE = -1, SLAB_BYTES = 16 << 20 };
 
+/* Where children leave their parent. Of those that leave at one position `children` are there, and `held` of them have
+ * a writer in or below them. */
+struct fork {
+    int position, children, held;
+};
+
 /* One stretch of a path. Invariants, outside the functions that change them:
  *  - a child leaves its parent after the parent's first own position (start < child.start <= start + count), except
  * that children of the root, which owns no position, leave at 0;
  *  - blocks[i] holds positions of [start, start + count) with p / KERNEL_CELLS == start / KERNEL_CELLS + i; without a
  * writer there are no more blocks than that needs;
  *  - without a writer count > 0: an empty segment is removed, never kept;
+ *  - forks are those of its children, ascending; held is its writer and the children that have one in or below them;
+ *  - a segment with tokens, the root apart, is in the index under its parent, start and first token;
+ *  - it is in the heap when its end can go: neither a writer nor a child stands on it;
+ *  - pinned is how many of its blocks no eviction can free: all of a writer's, else those up to its last held fork;
  *  - runs is there only with a writer, and then covers positions 0 .. start + count - 1 of the whole path. */
 struct segment {
-    int parent, first, last, previous, next; /* children first..last; siblings in the order they were made */
-    int start, count, capacity;
+    int parent, start, count, capacity;
     int *tokens;
     unsigned char **blocks;
     int block_count, block_capacity;
+    struct fork *forks;
+    int fork_count, fork_capacity, held, pinned;
+    int previous, next;     /* in its chain of the index */
+    int heap_at;            /* NONE: not in the heap */
     int alive, writer, cut; /* cut: evicted from since it was last left */
-    uint64_t left;          /* when the last writer left it, on the tree's own clock */
+    uint64_t made, left;    /* when, on the tree's own clock; left: by its last writer */
     struct kernel_run *runs;
     int run_count, run_capacity;
 };
 
 struct engine_kv {
     size_t block_bytes;
-    int64_t limit, used; /* blocks */
+    int64_t limit, used, pinned; /* blocks */
     int slab_blocks;
     unsigned char **slabs; /* owned; never given back before the end */
     int slab_count, slab_capacity;
@@ -36,6 +49,10 @@ struct engine_kv {
     int count, capacity, alive;
     int *spare; /* ids of dead segments */
     int spare_count, spare_capacity;
+    int *chains; /* the index: [chain_mask + 1] first segments, or NONE */
+    int chain_mask, indexed;
+    int *heap; /* ids, the one left longest ago first; the parent of i is (i - 1) / 2 */
+    int heap_count, heap_capacity;
     uint64_t clock;
     int64_t evicted;
 };
@@ -58,8 +75,7 @@ static int take_slab(struct engine_kv *kv)
     int64_t blocks = kv->limit - made < kv->slab_blocks ? kv->limit - made : kv->slab_blocks;
     if (blocks <= 0)
         return 0;
-    size_t bytes = ((size_t)blocks * kv->block_bytes + 63) & ~(size_t)63;
-    unsigned char *slab = aligned_alloc(64, bytes);
+    unsigned char *slab = large_alloc((size_t)blocks * kv->block_bytes);
     if (!slab) { /* the machine has less than the limit said: live with what there is */
         kv->limit = made;
         return 0;
@@ -82,8 +98,175 @@ static void give_blocks(struct engine_kv *kv, struct segment *s, int keep)
     }
 }
 
+/* --- the index: children by where they leave their parent, and with which token ---------------------------------- */
+
+static int *chain_of(const struct engine_kv *kv, int parent, int start, int token)
+{
+    uint64_t mixed = random_stream((uint64_t)parent, (uint64_t)start, (uint64_t)token);
+    return &kv->chains[mixed & (uint64_t)kv->chain_mask];
+}
+
+static void link_segment(struct engine_kv *kv, int id)
+{
+    struct segment *s = &kv->segments[id];
+    int *chain = chain_of(kv, s->parent, s->start, s->tokens[0]);
+    s->previous = NONE;
+    s->next = *chain;
+    if (*chain != NONE)
+        kv->segments[*chain].previous = id;
+    *chain = id;
+}
+
+static void grow_index(struct engine_kv *kv)
+{
+    int chains = kv->chains ? 2 * (kv->chain_mask + 1) : 64;
+    kv->chain_mask = chains - 1;
+    kv->chains = xrealloc(kv->chains, (size_t)chains * sizeof *kv->chains);
+    for (int i = 0; i < chains; i++)
+        kv->chains[i] = NONE;
+    for (int i = ROOT + 1; i < kv->count; i++)
+        if (kv->segments[i].alive && kv->segments[i].count)
+            link_segment(kv, i);
+}
+
+/* The segment has its first token. */
+static void index_segment(struct engine_kv *kv, int id)
+{
+    if (++kv->indexed > kv->chain_mask)
+        grow_index(kv); /* links it with the others */
+    else
+        link_segment(kv, id);
+}
+
+/* Its first token is about to go. */
+static void unindex_segment(struct engine_kv *kv, int id)
+{
+    struct segment *s = &kv->segments[id];
+    kv->indexed--;
+    if (s->next != NONE)
+        kv->segments[s->next].previous = s->previous;
+    if (s->previous != NONE)
+        kv->segments[s->previous].next = s->next;
+    else
+        *chain_of(kv, s->parent, s->start, s->tokens[0]) = s->next;
+}
+
+/* --- the heap: segments whose end can go ------------------------------------------------------------------------- */
+
+static void place_in_heap(struct engine_kv *kv, int i, int id)
+{
+    kv->heap[i] = id;
+    kv->segments[id].heap_at = i;
+}
+
+/* The segment belongs at place i or above it, or below it: `left` is without equals among the living. */
+static void settle_in_heap(struct engine_kv *kv, int i, int id)
+{
+    const struct segment *s = kv->segments;
+    for (; i && s[kv->heap[(i - 1) / 2]].left > s[id].left; i = (i - 1) / 2)
+        place_in_heap(kv, i, kv->heap[(i - 1) / 2]);
+    for (int child; (child = 2 * i + 1) < kv->heap_count; i = child) {
+        child += child + 1 < kv->heap_count && s[kv->heap[child + 1]].left < s[kv->heap[child]].left;
+        if (s[kv->heap[child]].left > s[id].left)
+            break;
+        place_in_heap(kv, i, kv->heap[child]);
+    }
+    place_in_heap(kv, i, id);
+}
+
+static void leave_heap(struct engine_kv *kv, int id)
+{
+    int at = kv->segments[id].heap_at, last = kv->heap[--kv->heap_count];
+    kv->segments[id].heap_at = NONE;
+    if (last != id)
+        settle_in_heap(kv, at, last);
+}
+
 /* --- segments ---------------------------------------------------------------------------------------------------- */
 
+/* The first position of the segment's end that nobody needs: neither a writer nor a child stands on it. */
+static int needed_until(const struct segment *s)
+{
+    return s->writer ? end_of(s) : s->fork_count ? s->forks[s->fork_count - 1].position : s->start;
+}
+
+/* The first position of its end that no writer stands on. */
+static int held_until(const struct segment *s)
+{
+    int i = s->fork_count - 1;
+    while (i >= 0 && !s->forks[i].held)
+        i--;
+    return s->writer ? end_of(s) : i >= 0 ? s->forks[i].position : s->start;
+}
+
+/* What follows from a segment's own fields: called after each change of them. */
+static void update(struct engine_kv *kv, int id)
+{
+    struct segment *s = &kv->segments[id];
+    int pinned = s->writer ? s->block_count : blocks_for(s->start, held_until(s));
+    kv->pinned += pinned - s->pinned;
+    s->pinned = pinned;
+    if (id == ROOT || needed_until(s) == end_of(s)) {
+        if (s->heap_at != NONE)
+            leave_heap(kv, id);
+        return;
+    }
+    if (s->heap_at == NONE) {
+        ARRAY_RESERVE(kv->heap, kv->heap_count, kv->heap_capacity);
+        s->heap_at = kv->heap_count++;
+    }
+    settle_in_heap(kv, s->heap_at, id);
+}
+
+/* The fork at that position, or where it belongs among the others. */
+static int find_fork(const struct segment *s, int position)
+{
+    int low = 0, high = s->fork_count;
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (s->forks[middle].position < position)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void add_child(struct segment *s, int position)
+{
+    int i = find_fork(s, position);
+    if (i == s->fork_count || s->forks[i].position != position) {
+        ARRAY_RESERVE(s->forks, s->fork_count, s->fork_capacity);
+        memmove(s->forks + i + 1, s->forks + i, (size_t)(s->fork_count++ - i) * sizeof *s->forks);
+        s->forks[i] = (struct fork){.position = position};
+    }
+    s->forks[i].children++;
+}
+
+static void drop_child(struct segment *s, int position)
+{
+    int i = find_fork(s, position);
+    if (--s->forks[i].children == 0)
+        memmove(s->forks + i, s->forks + i + 1, (size_t)(--s->fork_count - i) * sizeof *s->forks);
+}
+
+/* A writer comes (1) or goes (-1), and those above are held by it as long as they were not by another. */
+static void hold(struct engine_kv *kv, int id, int change)
+{
+    for (;;) {
+        struct segment *s = &kv->segments[id];
+        int was = s->held > 0;
+        s->held += change;
+        update(kv, id);
+        if (id == ROOT || (s->held > 0) == was)
+            return;
+        struct segment *parent = &kv->segments[s->parent];
+        parent->forks[find_fork(parent, s->start)].held += change;
+        id = s->parent;
+    }
+}
+
+/* Whoever calls makes it a writer's, which is what updates its parent. */
 static int make_segment(struct engine_kv *kv, int parent, int start)
 {
     int id;
@@ -93,83 +276,52 @@ static int make_segment(struct engine_kv *kv, int parent, int start)
         ARRAY_RESERVE(kv->segments, kv->count, kv->capacity);
         id = kv->count++;
     }
-    kv->segments[id] = (struct segment){
-        .parent = parent, .first = NONE, .last = NONE, .previous = NONE, .next = NONE, .start = start, .alive = 1};
+    kv->segments[id] =
+        (struct segment){.parent = parent, .start = start, .heap_at = NONE, .alive = 1, .made = ++kv->clock};
     kv->alive++;
-    if (parent != NONE) {
-        struct segment *p = &kv->segments[parent];
-        kv->segments[id].previous = p->last;
-        if (p->last != NONE)
-            kv->segments[p->last].next = id;
-        else
-            p->first = id;
-        p->last = id;
-    }
+    if (parent != NONE)
+        add_child(&kv->segments[parent], start);
     return id;
 }
 
+/* It is empty, and nobody stands on it. */
 static void remove_segment(struct engine_kv *kv, int id)
 {
     struct segment *s = &kv->segments[id], *p = &kv->segments[s->parent];
-    if (s->previous != NONE)
-        kv->segments[s->previous].next = s->next;
-    else
-        p->first = s->next;
-    if (s->next != NONE)
-        kv->segments[s->next].previous = s->previous;
-    else
-        p->last = s->previous;
+    drop_child(p, s->start);
     /* Whoever visited the child stood on the parent. */
     if (p->left < s->left)
         p->left = s->left;
-    give_blocks(kv, s, 0);
     free(s->tokens);
     free(s->blocks);
     free(s->runs);
+    free(s->forks);
     s->alive = 0;
     kv->alive--;
     ARRAY_RESERVE(kv->spare, kv->spare_count, kv->spare_capacity);
     kv->spare[kv->spare_count++] = id;
-}
-
-/* The first position of the segment's end that nobody needs: neither a writer nor a child stands on it. */
-static int needed_until(const struct engine_kv *kv, const struct segment *s)
-{
-    if (s->writer)
-        return end_of(s);
-    int until = s->start;
-    for (int c = s->first; c != NONE; c = kv->segments[c].next)
-        if (kv->segments[c].start > until)
-            until = kv->segments[c].start;
-    return until;
+    update(kv, s->parent);
 }
 
 /* Drop positions from `end` on; the segment itself goes when that leaves nothing. */
 static void cut_segment(struct engine_kv *kv, int id, int end)
 {
     struct segment *s = &kv->segments[id];
+    if (s->count && end == s->start)
+        unindex_segment(kv, id);
     s->count = end - s->start;
     give_blocks(kv, s, blocks_for(s->start, end));
-    if (!s->count && !s->writer && s->first == NONE)
+    update(kv, id);
+    if (!s->count && !s->writer && !s->fork_count)
         remove_segment(kv, id);
 }
 
 /* Free at most one block of the segment left longest ago; 0 when all that is there is in use. */
 static int evict_block(struct engine_kv *kv)
 {
-    int victim = NONE, floor = 0;
-    for (int i = ROOT + 1; i < kv->count; i++) {
-        const struct segment *s = &kv->segments[i];
-        if (!s->alive || s->writer || (victim != NONE && s->left >= kv->segments[victim].left))
-            continue;
-        int until = needed_until(kv, s);
-        if (until < end_of(s)) {
-            victim = i;
-            floor = until;
-        }
-    }
-    if (victim == NONE)
+    if (!kv->heap_count)
         return 0;
+    int victim = kv->heap[0], floor = needed_until(&kv->segments[victim]);
     struct segment *s = &kv->segments[victim];
     int boundary = (end_of(s) - 1) / KERNEL_CELLS * KERNEL_CELLS;
     kv->evicted += !s->cut;
@@ -186,6 +338,7 @@ struct engine_kv *engine_kv_create(size_t block_bytes, size_t limit)
     kv->block_bytes = block_bytes;
     kv->limit = limit > block_bytes ? (int64_t)(limit / block_bytes) : 1;
     kv->slab_blocks = block_bytes < SLAB_BYTES ? (int)(SLAB_BYTES / block_bytes) : 1;
+    grow_index(kv);
     make_segment(kv, NONE, 0);
     return kv;
 }
@@ -199,6 +352,7 @@ void engine_kv_free(struct engine_kv *kv)
             free(kv->segments[i].tokens);
             free(kv->segments[i].blocks);
             free(kv->segments[i].runs);
+            free(kv->segments[i].forks);
         }
     for (int i = 0; i < kv->slab_count; i++)
         free(kv->slabs[i]);
@@ -206,6 +360,8 @@ void engine_kv_free(struct engine_kv *kv)
     free(kv->free);
     free(kv->segments);
     free(kv->spare);
+    free(kv->chains);
+    free(kv->heap);
     free(kv);
 }
 
@@ -213,28 +369,37 @@ struct place {
     int segment, position;
 };
 
-/* Longest match among the segment and everything below it. The first found of equal ones stays: parents before
- * children, elder siblings before younger. */
-static void find_below(const struct engine_kv *kv, int id, const int *tokens, int n, struct place *best)
+/* Longest match among the segment and everything below it. Of equal ones a parent goes before its children, an elder
+ * sibling before a younger one. */
+static struct place find_below(const struct engine_kv *kv, int id, const int *tokens, int n)
 {
     const struct segment *s = &kv->segments[id];
     int position = s->start;
     while (position < n && position < end_of(s) && s->tokens[position - s->start] == tokens[position])
         position++;
-    if (position > best->position)
-        *best = (struct place){id, position};
-    for (int c = s->first; c != NONE; c = kv->segments[c].next) {
-        const struct segment *child = &kv->segments[c];
-        if (child->start <= position && child->start < n && child->count && child->tokens[0] == tokens[child->start])
-            find_below(kv, c, tokens, n, best);
+    struct place best = {id, position};
+    uint64_t made = 0; /* of the child that best is in or below; 0: none */
+    for (int i = 0; i < s->fork_count; i++) {
+        int at = s->forks[i].position;
+        if (at > position || at >= n)
+            break;
+        for (int c = *chain_of(kv, id, at, tokens[at]); c != NONE; c = kv->segments[c].next) {
+            const struct segment *child = &kv->segments[c];
+            if (child->parent != id || child->start != at || child->tokens[0] != tokens[at])
+                continue;
+            struct place below = find_below(kv, c, tokens, n);
+            if (below.position > best.position || (below.position == best.position && child->made < made)) {
+                best = below;
+                made = child->made;
+            }
+        }
     }
+    return best;
 }
 
 static struct place find(const struct engine_kv *kv, const int *tokens, int n)
 {
-    struct place best = {ROOT, 0};
-    find_below(kv, ROOT, tokens, n, &best);
-    return best;
+    return find_below(kv, ROOT, tokens, n);
 }
 
 int engine_kv_find(const struct engine_kv *kv, const int *tokens, int n)
@@ -288,6 +453,7 @@ int engine_kv_open(struct engine_kv *kv, const int *tokens, int n, int *found)
     if (id == ROOT || s->writer || at.position < end_of(s))
         id = make_segment(kv, at.segment, at.position);
     kv->segments[id].writer = 1;
+    hold(kv, id, 1);
     gather_runs(kv, id);
     *found = at.position;
     return id;
@@ -302,6 +468,7 @@ void engine_kv_close(struct engine_kv *kv, int branch)
     free(s->runs);
     s->runs = NULL;
     s->run_count = s->run_capacity = 0;
+    hold(kv, branch, -1);
     cut_segment(kv, branch, end_of(s));
 }
 
@@ -316,14 +483,15 @@ int engine_kv_reserve(struct engine_kv *kv, int branch, int positions)
     int need = blocks_for(s->start, positions);
     while (s->block_count < need) {
         if (!kv->free_count && !take_slab(kv) && !evict_block(kv))
-            return 0;
+            break;
         if (!kv->free_count)
             continue;
         ARRAY_RESERVE(s->blocks, s->block_count, s->block_capacity);
         s->blocks[s->block_count++] = kv->free[--kv->free_count];
         kv->used++;
     }
-    return 1;
+    update(kv, branch);
+    return s->block_count >= need;
 }
 
 void engine_kv_append(struct engine_kv *kv, int branch, const int *tokens, int n)
@@ -333,6 +501,8 @@ void engine_kv_append(struct engine_kv *kv, int branch, const int *tokens, int n
         add_position(s, end_of(s));
         ARRAY_RESERVE(s->tokens, s->count, s->capacity);
         s->tokens[s->count++] = tokens[i];
+        if (s->count == 1)
+            index_segment(kv, branch);
     }
 }
 
@@ -354,7 +524,7 @@ void engine_kv_forget(struct engine_kv *kv, const int *tokens, int n)
     /* Only the end of a segment can go; a segment that goes whole uncovers the end of its parent. */
     while (at.segment != ROOT) {
         const struct segment *s = &kv->segments[at.segment];
-        int until = needed_until(kv, s);
+        int until = needed_until(s);
         if (at.position < end_of(s) || until == end_of(s))
             return;
         struct place up = {s->parent, s->start};
@@ -368,40 +538,8 @@ void engine_kv_forget(struct engine_kv *kv, const int *tokens, int n)
 
 void engine_kv_clear(struct engine_kv *kv)
 {
-    int cut;
-    do { /* as long as removing a segment uncovers another */
-        cut = 0;
-        for (int i = ROOT + 1; i < kv->count; i++) {
-            const struct segment *s = &kv->segments[i];
-            int until = s->alive ? needed_until(kv, s) : 0;
-            if (s->alive && until < end_of(s)) {
-                cut_segment(kv, i, until);
-                cut = 1;
-            }
-        }
-    } while (cut);
-}
-
-/* Blocks under a branch cannot be freed; all others can. */
-static int64_t pinned_blocks(const struct engine_kv *kv)
-{
-    int *until = xcalloc((size_t)kv->count, sizeof *until);
-    int64_t pinned = 0;
-    for (int i = ROOT + 1; i < kv->count; i++) {
-        if (!kv->segments[i].alive || !kv->segments[i].writer)
-            continue;
-        const struct segment *s = &kv->segments[i];
-        pinned += s->block_count;
-        for (int end = s->start, j = s->parent; j != ROOT && end > until[j]; j = s->parent) {
-            s = &kv->segments[j];
-            if (!s->writer)
-                pinned += blocks_for(s->start, end) - blocks_for(s->start, until[j]);
-            until[j] = end;
-            end = s->start;
-        }
-    }
-    free(until);
-    return pinned;
+    while (kv->heap_count) /* what a segment that is removed uncovers comes into it */
+        cut_segment(kv, kv->heap[0], needed_until(&kv->segments[kv->heap[0]]));
 }
 
 void engine_kv_usage(const struct engine_kv *kv, struct engine_kv_usage *out)
@@ -409,7 +547,7 @@ void engine_kv_usage(const struct engine_kv *kv, struct engine_kv_usage *out)
     *out = (struct engine_kv_usage){.block_bytes = kv->block_bytes,
                                     .blocks = kv->used,
                                     .limit = kv->limit,
-                                    .available = kv->limit - pinned_blocks(kv),
+                                    .available = kv->limit - kv->pinned,
                                     .evicted = kv->evicted,
                                     .segments = kv->alive - 1};
 }

@@ -309,15 +309,60 @@ static int make_rope(struct reader *r, struct engine_model *m)
     return OK;
 }
 
-static int pack(struct engine_model *m, const struct kernel_set *set, struct kernel_pool *pool, struct error *e)
+/* All matrices that rows are multiplied by: the head, then those of each layer. */
+static int matrix_count(const struct engine_model *m)
 {
-    int code = set->pack(&m->head, pool, e);
-    m->packed_bytes = m->head.packed_bytes;
-    for (int i = 0; i < m->layers_count && !code; i++)
-        for (int j = 0; j < LAYER_MATRICES && !code; j++) {
-            code = set->pack(layer_matrix(&m->layers[i], j), pool, e);
-            m->packed_bytes += layer_matrix(&m->layers[i], j)->packed_bytes;
+    return 1 + m->layers_count * LAYER_MATRICES;
+}
+
+static struct kernel_matrix *matrix_at(struct engine_model *m, int i)
+{
+    return i ? layer_matrix(&m->layers[(i - 1) / LAYER_MATRICES], (i - 1) % LAYER_MATRICES) : &m->head;
+}
+
+static size_t data_bytes(const struct kernel_matrix *matrix)
+{
+    const struct kernel_format *format = kernel_format(matrix->type);
+    return (size_t)matrix->rows * (size_t)(matrix->cols / format->block) * (size_t)format->bytes;
+}
+
+/* How the set will use each matrix. Returns the bytes that the packed ones take side by side. */
+static size_t count_weights(struct engine_model *m, const struct kernel_set *set)
+{
+    size_t all = 0;
+    m->packed_bytes = 0;
+    m->in_place_bytes = data_bytes(&m->embedding);
+    for (int i = 0; i < matrix_count(m); i++) {
+        const struct kernel_matrix *matrix = matrix_at(m, i);
+        size_t bytes = set->packed_bytes ? set->packed_bytes(matrix) : 0;
+        m->packed_bytes += bytes;
+        all += (bytes + 63) & ~(size_t)63;
+        if (!bytes && matrix->data != m->embedding.data)
+            m->in_place_bytes += data_bytes(matrix);
+    }
+    return all;
+}
+
+/* One piece of memory for all packed weights, so that it can be of large pages: most matrices are smaller than one. What
+ * the file has of them is read once; a tied head's rows come back as they are looked up. */
+static int pack(struct reader *r, struct engine_model *m, const struct kernel_set *set, struct kernel_pool *pool)
+{
+    size_t all = count_weights(m, set), at = 0;
+    int code = OK;
+    if (all && !(m->memory = large_alloc(all)))
+        return error_set(r->e, ERROR_ENGINE, "not enough memory for %zu MiB of weights; use a smaller model", all >> 20);
+    for (int i = 0; i < matrix_count(m) && !code; i++) {
+        struct kernel_matrix *matrix = matrix_at(m, i);
+        size_t bytes = set->packed_bytes ? set->packed_bytes(matrix) : 0;
+        if (bytes) {
+            matrix->packed = (unsigned char *)m->memory + at;
+            matrix->lent = 1;
+            at += (bytes + 63) & ~(size_t)63;
         }
+        code = set->pack(matrix, pool, r->e);
+        if (matrix->packed)
+            engine_file_release(r->file, matrix->data, data_bytes(matrix));
+    }
     return code;
 }
 
@@ -329,18 +374,40 @@ int engine_model_shape(struct engine_model *m, const struct engine_file *file, i
     return code ? code : read_shape(&r, m, context);
 }
 
+static int read_model(struct reader *r, struct engine_model *m, int tokens, int context)
+{
+    int code;
+    if ((code = read_architecture(r, &m->architecture)) || (code = read_shape(r, m, context)) ||
+        (code = read_tensors(r, m, tokens)))
+        return code;
+    return refuse_unused(r, m);
+}
+
 int engine_model_open(struct engine_model **out, const struct engine_file *file, int tokens, int context,
                       const struct kernel_set *set, struct kernel_pool *pool, struct error *e)
 {
     struct engine_model *m = xcalloc(1, sizeof *m);
     struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
     int code;
-    if ((code = read_architecture(&r, &m->architecture)) || (code = read_shape(&r, m, context)) ||
-        (code = read_tensors(&r, m, tokens)) || (code = refuse_unused(&r, m)) || (code = make_rope(&r, m)) ||
-        (code = pack(m, set, pool, e))) {
+    if ((code = read_model(&r, m, tokens, context)) || (code = make_rope(&r, m)) || (code = pack(&r, m, set, pool))) {
         engine_model_close(m);
         return code;
     }
+    *out = m;
+    return OK;
+}
+
+int engine_model_describe(struct engine_model **out, const struct engine_file *file, int tokens, int context,
+                          const struct kernel_set *set, struct error *e)
+{
+    struct engine_model *m = xcalloc(1, sizeof *m);
+    struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
+    int code = read_model(&r, m, tokens, context);
+    if (code) {
+        engine_model_close(m);
+        return code;
+    }
+    count_weights(m, set);
     *out = m;
     return OK;
 }
@@ -349,10 +416,9 @@ void engine_model_close(struct engine_model *m)
 {
     if (!m)
         return;
-    kernel_matrix_free(&m->head);
-    for (int i = 0; m->layers && i < m->layers_count; i++)
-        for (int j = 0; j < LAYER_MATRICES; j++)
-            kernel_matrix_free(layer_matrix(&m->layers[i], j));
+    for (int i = 0; m->layers && i < matrix_count(m); i++)
+        kernel_matrix_free(matrix_at(m, i));
+    free(m->memory);
     free(m->layers);
     free(m->norms);
     free(m->rope);

@@ -37,7 +37,8 @@ struct engine_model {
     float *norms;                   /* all norm weights: owned */
     const float *output_norm;       /* [width] */
     float *rope;                    /* [context][head_dim / 2][cos, sin] */
-    size_t packed_bytes;
+    void *memory;                   /* that packed weights are in: owned */
+    size_t packed_bytes, in_place_bytes; /* weights laid out anew; weights used where they lie in the file */
     int64_t parameters;
     int tensors_by_type[KERNEL_TYPES];
     int64_t bytes_by_type[KERNEL_TYPES];
@@ -48,6 +49,10 @@ struct engine_model {
  * is missing, misshapen, unknown or beyond what can be computed. */
 int engine_model_open(struct engine_model **out, const struct engine_file *file, int tokens, int context,
                       const struct kernel_set *set, struct kernel_pool *pool, struct error *e);
+/* The same model, checked and counted as that one would be, but with nothing laid out and no rope: its numbers can be
+ * read, nothing be computed. */
+int engine_model_describe(struct engine_model **out, const struct engine_file *file, int tokens, int context,
+                          const struct kernel_set *set, struct error *e);
 /* Only what the metadata says of the architecture and its shape: *m has no weights, and nothing to close. */
 int engine_model_shape(struct engine_model *m, const struct engine_file *file, int context, struct error *e);
 void engine_model_close(struct engine_model *m);

@@ -29,6 +29,17 @@ struct request {
     int begun; /* cached is known */
     int rows;  /* in the pass under way */
     int ended; /* its result is queued; removed before the call returns */
+    struct request *previous, *next; /* in its list */
+};
+
+struct list { /* by id, ascending, but for those that have ended: in order of ending */
+    struct request *first, *last;
+    int count;
+};
+
+struct slot {
+    int id;
+    struct request *request; /* NULL: it has ended */
 };
 
 struct choice { /* a row of the pass whose logits are wanted, and what comes of them */
@@ -38,10 +49,14 @@ struct choice { /* a row of the pass whose logits are wanted, and what comes of 
     int failed;
 };
 
+/* Invariants: a request is in one list, `active` when it has a branch; between calls none has ended. Slots are of all that
+ * were submitted, by id, less those that were swept out; at most half of them are of requests that have ended. So no step goes
+ * through what waits. */
 struct engine_schedule {
     int vocabulary, most_rows, batch;
-    struct request **requests; /* by id, ascending */
-    int count, capacity, active;
+    struct list active, waiting, ended;
+    struct slot *slots;
+    int slot_count, slot_capacity, empty_slots;
     int next_id;
     struct engine_result *results; /* [first_result, result_count) have not been fetched */
     int first_result, result_count, result_capacity;
@@ -61,6 +76,11 @@ struct engine_schedule {
     double busy_seconds;
 };
 
+size_t engine_schedule_scratch_bytes(const struct engine *engine)
+{
+    return 2 * (size_t)engine->info.vocabulary * ENGINE_LOGITS * sizeof(int);
+}
+
 struct engine_schedule *engine_schedule_create(const struct engine *engine)
 {
     struct engine_schedule *s = xcalloc(1, sizeof *s);
@@ -70,7 +90,7 @@ struct engine_schedule *engine_schedule_create(const struct engine *engine)
     s->rows = xcalloc((size_t)s->most_rows, sizeof *s->rows);
     s->choices = xcalloc((size_t)s->most_rows, sizeof *s->choices);
     s->chosen = xcalloc((size_t)s->most_rows, sizeof *s->chosen);
-    s->scratch = xmalloc(2 * (size_t)s->vocabulary * ENGINE_LOGITS * sizeof *s->scratch);
+    s->scratch = xmalloc(engine_schedule_scratch_bytes(engine));
     return s;
 }
 
@@ -90,11 +110,12 @@ void engine_schedule_free(struct engine_schedule *s)
 {
     if (!s)
         return;
-    for (int i = 0; i < s->count; i++)
-        free_request(s->requests[i]);
+    for (int i = 0; i < s->slot_count; i++)
+        if (s->slots[i].request)
+            free_request(s->slots[i].request);
     for (int i = s->first_result; i < s->result_count; i++)
         engine_result_free(&s->results[i]);
-    free(s->requests);
+    free(s->slots);
     free(s->results);
     free(s->rows);
     free(s->choices);
@@ -116,21 +137,72 @@ static int target(const struct request *r)
     return r->score ? r->prompt_count - 1 : r->tokens.count;
 }
 
+/* --- lists ------------------------------------------------------------------------------------------------------- */
+
+/* Before `next`; NULL: at the end. */
+static void list_insert(struct list *list, struct request *r, struct request *next)
+{
+    r->next = next;
+    r->previous = next ? next->previous : list->last;
+    *(r->previous ? &r->previous->next : &list->first) = r;
+    *(next ? &next->previous : &list->last) = r;
+    list->count++;
+}
+
+static void list_remove(struct list *list, struct request *r)
+{
+    *(r->previous ? &r->previous->next : &list->first) = r->next;
+    *(r->next ? &r->next->previous : &list->last) = r->previous;
+    list->count--;
+}
+
+/* By id. Whoever comes is the latest, or has at most a batch of others before it. */
+static void list_place(struct list *list, struct request *r)
+{
+    struct request *next = list->last && list->last->id > r->id ? list->first : NULL;
+    while (next && next->id < r->id)
+        next = next->next;
+    list_insert(list, r, next);
+}
+
+/* The slot of that id, or where it belongs. */
+static int find_slot(const struct engine_schedule *s, int id)
+{
+    int low = 0, high = s->slot_count;
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (s->slots[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static struct request *request_by_id(const struct engine_schedule *s, int id)
+{
+    int at = s ? find_slot(s, id) : 0;
+    return s && at < s->slot_count && s->slots[at].id == id ? s->slots[at].request : NULL;
+}
+
 /* --- ending ------------------------------------------------------------------------------------------------------ */
 
+/* It is in no list then. */
 static void leave(struct engine *engine, struct request *r)
 {
-    if (r->branch == NO_BRANCH)
-        return;
     engine_kv_close(engine->kv, r->branch);
     r->branch = NO_BRANCH;
-    engine->schedule->active--;
+    list_remove(&engine->schedule->active, r);
 }
 
 static void finish(struct engine *engine, struct request *r, enum engine_ending ending)
 {
     struct engine_schedule *s = engine->schedule;
-    leave(engine, r);
+    if (r->branch != NO_BRANCH)
+        leave(engine, r);
+    else
+        list_remove(&s->waiting, r);
+    list_insert(&s->ended, r, NULL);
     ARRAY_RESERVE(s->results, s->result_count, s->result_capacity);
     s->results[s->result_count++] = (struct engine_result){.id = r->id,
                                                            .ending = ending,
@@ -144,14 +216,21 @@ static void finish(struct engine *engine, struct request *r, enum engine_ending 
 
 static void sweep(struct engine_schedule *s)
 {
-    int kept = 0;
-    for (int i = 0; i < s->count; i++) {
-        if (s->requests[i]->ended)
-            free_request(s->requests[i]);
-        else
-            s->requests[kept++] = s->requests[i];
+    for (struct request *r = s->ended.first, *next; r; r = next) {
+        next = r->next;
+        s->slots[find_slot(s, r->id)].request = NULL;
+        s->empty_slots++;
+        free_request(r);
     }
-    s->count = kept;
+    s->ended = (struct list){0};
+    if (2 * s->empty_slots <= s->slot_count)
+        return;
+    int kept = 0;
+    for (int i = 0; i < s->slot_count; i++)
+        if (s->slots[i].request)
+            s->slots[kept++] = s->slots[i];
+    s->slot_count = kept;
+    s->empty_slots = 0;
 }
 
 int engine_result(struct engine *engine, struct engine_result *out)
@@ -187,7 +266,7 @@ static int check_sampling(const struct engine_sampling *s, struct error *e)
 static int check_request(const struct engine *engine, const struct engine_request *q, struct error *e)
 {
     if (!engine->schedule)
-        return error_set(e, ERROR_USAGE, "%s was opened for its tokens only and cannot run a prompt", engine->path);
+        return error_set(e, ERROR_USAGE, "%s was opened without its weights and cannot run a prompt", engine->path);
     if (q->prompt_count < 1)
         return error_set(e, ERROR_INPUT, "the prompt is empty; expected at least one token");
     int most = engine->info.context - !q->score; /* at least one place to write in */
@@ -271,8 +350,9 @@ int engine_submit(struct engine *engine, const struct engine_request *q, int *id
                 r->longest_stop = strlen(q->stops[i]);
         }
     }
-    ARRAY_RESERVE(s->requests, s->count, s->capacity);
-    s->requests[s->count++] = r;
+    ARRAY_RESERVE(s->slots, s->slot_count, s->slot_capacity);
+    s->slots[s->slot_count++] = (struct slot){r->id, r};
+    list_place(&s->waiting, r);
     *id = r->id;
     if (r->score ? target(r) < r->from : r->max_tokens == 0) { /* nothing to compute */
         finish(engine, r, r->score ? ENGINE_END_SCORED : ENGINE_END_LENGTH);
@@ -282,19 +362,6 @@ int engine_submit(struct engine *engine, const struct engine_request *q, int *id
         sweep(s);
     }
     return OK;
-}
-
-static struct request *request_by_id(const struct engine_schedule *s, int id)
-{
-    int low = 0, high = s ? s->count : 0;
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        if (s->requests[middle]->id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return s && low < s->count && s->requests[low]->id == id ? s->requests[low] : NULL;
 }
 
 int engine_so_far(const struct engine *engine, int id, const struct engine_token **tokens, int *count)
@@ -340,14 +407,13 @@ static int waits_for_prefix(const struct engine *engine, const struct request *r
     int found = engine_kv_find(engine->kv, r->tokens.ids, shareable(r)), worth = (target(r) - found + 1) / 2;
     if (worth > KERNEL_CELLS)
         worth = KERNEL_CELLS;
-    for (int i = 0; i < s->count; i++) {
-        const struct request *other = s->requests[i];
-        if (other->branch == NO_BRANCH || other->done >= target(other))
+    for (const struct request *other = s->active.first; other; other = other->next) {
+        int n = target(other) < shareable(r) ? target(other) : shareable(r), common = 0, next = other->done;
+        if (next >= n || other->tokens.ids[next] != r->tokens.ids[next]) /* as with nearly all that decode */
             continue;
-        int n = target(other) < shareable(r) ? target(other) : shareable(r), common = 0;
         while (common < n && other->tokens.ids[common] == r->tokens.ids[common])
             common++;
-        if (common > other->done && common - found >= worth)
+        if (common > next && common - found >= worth)
             return 1;
     }
     return 0;
@@ -374,11 +440,11 @@ static int begin(struct engine *engine, struct request *r)
 {
     struct engine_schedule *s = engine->schedule;
     int found, branch = engine_kv_open(engine->kv, r->tokens.ids, shareable(r), &found);
-    if (s->active) {
+    if (s->active.count) {
         struct engine_kv_usage usage;
         engine_kv_usage(engine->kv, &usage);
         int need = (target(r) + KERNEL_CELLS - 1) / KERNEL_CELLS - found / KERNEL_CELLS;
-        if (usage.available < need + s->active + 1) {
+        if (usage.available < need + s->active.count + 1) {
             engine_kv_close(engine->kv, branch);
             return 0;
         }
@@ -394,7 +460,8 @@ static int begin(struct engine *engine, struct request *r)
     if (!r->begun)
         r->cached = r->done;
     r->begun = 1;
-    s->active++;
+    list_remove(&s->waiting, r);
+    list_place(&s->active, r);
     return 1;
 }
 
@@ -403,15 +470,12 @@ static int begin(struct engine *engine, struct request *r)
 static int admit(struct engine *engine, struct error *e)
 {
     struct engine_schedule *s = engine->schedule;
-    int places = s->batch - s->active;
-    for (int i = 0; i < s->count && places > 0; i++) {
-        struct request *r = s->requests[i];
-        if (r->branch != NO_BRANCH)
-            continue;
-        places--;
+    int places = s->batch - s->active.count;
+    for (struct request *r = s->waiting.first, *next; r && places > 0; r = next, places--) {
+        next = r->next;
         if (waits_for_prefix(engine, r) || begin(engine, r))
             continue;
-        if (s->active)
+        if (s->active.count)
             return OK; /* until others have ended */
         /* Alone, and what it shares with the cache is all that is left in memory: nothing shared takes the least. */
         engine_kv_clear(engine->kv);
@@ -421,24 +485,17 @@ static int admit(struct engine *engine, struct error *e)
     return OK;
 }
 
-static struct request *last_active(const struct engine_schedule *s)
-{
-    for (int i = s->count - 1; i >= 0; i--)
-        if (s->requests[i]->branch != NO_BRANCH)
-            return s->requests[i];
-    return NULL;
-}
-
 /* Every active branch gets room for its next rows, the earliest first; where memory ends, the latest go back to
  * waiting. They find again what is left of theirs in the cache and compute the rest, with the same numbers. */
 static void make_room(struct engine *engine)
 {
     struct engine_schedule *s = engine->schedule;
-    for (int i = 0; i < s->count; i++) {
-        struct request *r = s->requests[i];
-        while (r->branch != NO_BRANCH && !engine_kv_reserve(engine->kv, r->branch, target(r)))
-            leave(engine, last_active(s)); /* r itself when no later one is left */
-    }
+    for (struct request *r = s->active.first; r; r = r->branch == NO_BRANCH ? NULL : r->next)
+        while (r->branch != NO_BRANCH && !engine_kv_reserve(engine->kv, r->branch, target(r))) {
+            struct request *last = s->active.last; /* r itself when no later one is left */
+            leave(engine, last);
+            list_place(&s->waiting, last);
+        }
 }
 
 /* --- a pass ------------------------------------------------------------------------------------------------------ */
@@ -468,11 +525,7 @@ static void build_pass(struct engine *engine)
     struct engine_schedule *s = engine->schedule;
     int budget = ENGINE_PROMPT_ROWS;
     s->row_count = s->choice_count = 0;
-    for (int i = 0; i < s->count; i++) {
-        struct request *r = s->requests[i];
-        r->rows = 0;
-        if (r->branch == NO_BRANCH)
-            continue;
+    for (struct request *r = s->active.first; r; r = r->next) {
         int left = target(r) - r->done;
         if (r->out_count && left == 1 && !r->score) {
             add_rows(engine, r, 1);
@@ -599,8 +652,8 @@ static void accept_token(struct engine *engine, struct request *r, const struct 
 static void settle(struct engine *engine)
 {
     struct engine_schedule *s = engine->schedule;
-    for (int i = 0; i < s->count; i++)
-        s->requests[i]->done += s->requests[i]->rows;
+    for (struct request *r = s->active.first; r; r = r->next)
+        r->done += r->rows;
     for (int i = 0; i < s->choice_count; i++) {
         const struct choice *c = &s->choices[i];
         if (c->request->ended)
@@ -626,7 +679,7 @@ int engine_step(struct engine *engine, int *live, struct error *e)
         return OK;
     make_room(engine);
     int code = admit(engine, e);
-    if (!code && s->active) {
+    if (!code && s->active.count) {
         build_pass(engine);
         engine_forward_run(engine->forward, s->rows, s->row_count);
         code = sample(engine, e);
@@ -634,7 +687,7 @@ int engine_step(struct engine *engine, int *live, struct error *e)
         s->passes++;
     }
     sweep(s);
-    *live = s->count;
+    *live = s->active.count + s->waiting.count;
     s->busy_seconds += clock_seconds() - start;
     return code;
 }
@@ -652,8 +705,8 @@ void engine_statistics(const struct engine *engine, struct engine_statistics *ou
                                       .passes = s->passes,
                                       .evicted = usage.evicted,
                                       .busy_seconds = s->busy_seconds,
-                                      .live = s->active,
-                                      .waiting = s->count - s->active,
+                                      .live = s->active.count,
+                                      .waiting = s->waiting.count,
                                       .kv_used = (size_t)usage.blocks * usage.block_bytes,
                                       .kv_limit = (size_t)usage.limit * usage.block_bytes,
                                       .kv_segments = usage.segments};

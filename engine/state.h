@@ -29,6 +29,7 @@ struct engine {
 
 enum { ENGINE_LOGITS = 32 }; /* rows that go through the vocabulary product at once */
 
+size_t engine_schedule_scratch_bytes(const struct engine *engine);
 struct engine_schedule *engine_schedule_create(const struct engine *engine);
 void engine_schedule_free(struct engine_schedule *schedule);
 

@@ -27,6 +27,7 @@ struct activation_row {
 };
 #define MOST_STEPS 32767
 
+size_t kernel_avx2_packed_bytes(const struct kernel_matrix *m);
 int kernel_avx2_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e);
 size_t kernel_avx2_prepared_bytes(int cols);
 size_t kernel_avx2_row_bytes(int cols); /* of one of the two */

@@ -11,6 +11,11 @@
 #include "strips.h"
 #include "vector.h"
 
+size_t kernel_avx2_packed_bytes(const struct kernel_matrix *m)
+{
+    return kernel_strips_bytes(m, STRIPS_SIGNED);
+}
+
 int kernel_avx2_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e)
 {
     return kernel_strips_pack(m, STRIPS_SIGNED, pool, e);

@@ -143,6 +143,7 @@ const struct kernel_set kernel_set_avx2 = {
     .about = "AVX2, FMA, F16C: weights as they are, activations rounded to 8 bits, half-precision cache",
     .supported = kernel_machine_avx2,
     .cache = KERNEL_F16,
+    .packed_bytes = kernel_avx2_packed_bytes,
     .pack = kernel_avx2_pack,
     .prepared_bytes = kernel_avx2_prepared_bytes,
     .prepare = prepare,

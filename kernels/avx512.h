@@ -23,6 +23,7 @@ struct activation_block {
 size_t kernel_avx512_row_bytes(int cols); /* of one of the two */
 size_t kernel_avx512_prepared_bytes(int cols);
 
+size_t kernel_avx512_packed_bytes(const struct kernel_matrix *m);
 int kernel_avx512_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e);
 void kernel_avx512_matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y,
                           int y_stride, int first, int last, int accumulate);

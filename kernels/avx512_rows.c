@@ -81,6 +81,7 @@ const struct kernel_set kernel_set_avx512 = {
     .about = "AVX-512 with VNNI: weights as they are, activations rounded to 8 bits, half-precision cache",
     .supported = kernel_machine_avx512,
     .cache = KERNEL_F16,
+    .packed_bytes = kernel_avx512_packed_bytes,
     .pack = kernel_avx512_pack,
     .prepared_bytes = kernel_avx512_prepared_bytes,
     .prepare = prepare,

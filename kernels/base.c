@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 /* --- errors ------------------------------------------------------------------------------------------------------ */
@@ -94,6 +95,33 @@ void *aligned_xmalloc(size_t bytes)
 {
     size_t rounded = (bytes + 63) & ~(size_t)63;
     return checked(aligned_alloc(64, rounded ? rounded : 64), rounded);
+}
+
+/* Only what fills large pages is asked for in them: the rest of the last one would be memory for nothing. */
+void *large_alloc(size_t bytes)
+{
+    const size_t page = (size_t)2 << 20, large = bytes / page * page;
+    if (bytes > SIZE_MAX - page)
+        return NULL;
+    void *p = aligned_alloc(large ? page : 64, large ? (bytes + page - 1) / page * page : (bytes + 63) & ~(size_t)63);
+#ifdef MADV_HUGEPAGE
+    if (p && large)
+        madvise(p, large, MADV_HUGEPAGE); /* a system that has none goes on with small ones */
+#endif
+    return p;
+}
+
+/* Not getrusage: its peak includes that of the program this process was before exec. */
+size_t memory_peak(void)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[256];
+    size_t kilobytes = 0;
+    while (f && fgets(line, sizeof line, f) && sscanf(line, "VmHWM: %zu", &kilobytes) != 1) {
+    }
+    if (f)
+        fclose(f);
+    return kilobytes * 1024;
 }
 
 /* --- byte strings ------------------------------------------------------------------------------------------------ */

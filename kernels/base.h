@@ -39,6 +39,11 @@ char *xstrndup(const char *s, size_t n);
 char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void *input_alloc(size_t count, size_t bytes);
 void *aligned_xmalloc(size_t bytes); /* 64-byte aligned; free() frees it */
+/* Memory that is gone through over and over (weights, keys), in the large pages of the machine where it has them: with
+ * small ones a processor spends much of that time looking up where each is. 64-byte aligned; NULL when there is none; free()
+ * frees it. */
+void *large_alloc(size_t bytes);
+size_t memory_peak(void); /* the most bytes of this process that were in memory at once; 0 where the system does not say */
 
 /* Grow an array so that one more element fits: ARRAY_RESERVE(a, count, capacity). */
 #define ARRAY_RESERVE(array, count, capacity)                                                                          \

@@ -38,8 +38,9 @@ struct kernel_matrix {
     int fine;         /* a set that rounds activations takes twice the bits for this matrix, by twice the work: for the
                          few whose outputs everything after depends on */
     const void *data; /* as in the file; not owned; need not be aligned */
-    void *packed;     /* the set's own layout, made by set->pack, or NULL; owned: kernel_matrix_free */
+    void *packed;     /* the set's own layout, made by set->pack, or NULL; owned unless lent: kernel_matrix_free */
     size_t packed_bytes;
+    int lent;         /* packed is memory of whoever made the matrix, there before set->pack fills it */
 };
 void kernel_matrix_free(struct kernel_matrix *m); /* frees what was packed, not data */
 
@@ -97,8 +98,11 @@ struct kernel_set {
     int (*supported)(void);  /* can this machine run it */
     enum kernel_type cache;  /* type of cached keys and values where none is asked for: KERNEL_F32 or KERNEL_F16 */
 
-    /* Lay the weights out as matmul wants them (may leave m->packed NULL and use m->data). Work is spread over pool.
-     * Fails with ERROR_ENGINE only for lack of memory. */
+    /* Bytes that pack takes for the matrix; 0, as where this is NULL: none, matmul uses m->data. */
+    size_t (*packed_bytes)(const struct kernel_matrix *m);
+    /* Lay the weights out as matmul wants them (may leave m->packed NULL and use m->data): in memory of its own, or, when
+     * m->lent, in the packed_bytes(m) that m->packed has, 64-byte aligned. Work is spread over pool. Fails with
+     * ERROR_ENGINE only for lack of memory. */
     int (*pack)(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e);
 
     /* An activation row prepared for matmul: what it holds is the set's affair (int8 with scales, or nothing). One

@@ -54,7 +54,9 @@ int kernel_set_find(const char *name, const struct kernel_set **set, struct erro
 
 void kernel_matrix_free(struct kernel_matrix *m)
 {
-    free(m->packed);
+    if (!m->lent)
+        free(m->packed);
     m->packed = NULL;
     m->packed_bytes = 0;
+    m->lent = 0;
 }

@@ -75,14 +75,21 @@ static void pack_strip(void *argument, int strip)
         pack_row(p, strip, r);
 }
 
+size_t kernel_strips_bytes(const struct kernel_matrix *m, enum strips_bytes bytes)
+{
+    return kernel_strips_take(m->type) && m->rows && m->cols ? kernel_strips_of(m, bytes).bytes : 0;
+}
+
 int kernel_strips_pack(struct kernel_matrix *m, enum strips_bytes bytes, struct kernel_pool *pool, struct error *e)
 {
-    m->packed = NULL;
-    m->packed_bytes = 0;
-    if (!kernel_strips_take(m->type) || m->rows == 0 || m->cols == 0)
-        return OK;
     struct packing p = {m, bytes, kernel_strips_of(m, bytes)};
-    m->packed = aligned_alloc(64, p.s.bytes);
+    if (!m->lent)
+        m->packed = NULL;
+    m->packed_bytes = 0;
+    if (!kernel_strips_bytes(m, bytes))
+        return OK;
+    if (!m->lent)
+        m->packed = aligned_alloc(64, p.s.bytes);
     if (!m->packed)
         return error_set(e, ERROR_ENGINE, "out of memory laying out weights (asked for %zu bytes); try a smaller model",
                          p.s.bytes);

@@ -28,7 +28,8 @@ enum strips_bytes { STRIPS_SIGNED, STRIPS_UNSIGNED };
 
 int kernel_strips_take(enum kernel_type type); /* whether weights of this type are packed into strips */
 struct strips kernel_strips_of(const struct kernel_matrix *m, enum strips_bytes bytes);
-/* Fill m->packed, or leave it NULL for a type that is used where it lies. ERROR_ENGINE: no memory. */
+/* As kernel_set's packed_bytes and pack. */
+size_t kernel_strips_bytes(const struct kernel_matrix *m, enum strips_bytes bytes);
 int kernel_strips_pack(struct kernel_matrix *m, enum strips_bytes bytes, struct kernel_pool *pool, struct error *e);
 
 #endif

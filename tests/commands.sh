@@ -91,6 +91,7 @@ gives 'numbers,target' "$espalier" task make countdown --seed 7 -n 100
 cp "$work/out" "$work/x.csv"
 "$espalier" run -m $tiny -t countdown --data "$work/x.csv" -s greedy --json @100 >"$work/out" 2>"$work/err"
 if grep -qF "$(tail -1 "$work/x.csv" | sed 's/\(.*\),\(.*\)/"problem":"\2: \1"/')" "$work/out"; then ok; else bad 'a problem that was made is not the one that is run'; fi
+if grep -q 'peak memory [1-9]' "$work/err"; then ok; else bad "run does not say its peak memory"; fi
 
 # --- no terminal ---
 refuses 3 'terminal' "$espalier" -m $tiny 'What is 8 * 7?'
@@ -104,6 +105,9 @@ gives '"logprob":null' "$espalier" score -m $tiny --json 'one two three'
 gives '"perplexity":' "$espalier" score -m $tiny --json 'one two three'
 gives '"ending":"length"' "$espalier" complete -m $tiny --json -n 3 --temperature 0 'one two'
 gives '"architecture":"llama"' "$espalier" info -m $tiny --json
+gives '"scratch_bytes":' "$espalier" info -m $tiny --json
+gives 'memory needed' "$espalier" info $tiny
+gives '"peak_bytes":' "$espalier" speed -m $tiny --json --prefix 40 --branches 4 -n 8
 gives '"tokens_per_second":' "$espalier" speed -m $tiny --json --prefix 40 --branches 4 -n 8
 
 # --- the same seed gives the same events, whatever the threads and the batch ---

@@ -508,6 +508,57 @@ static void test_join_and_leave(void **state)
     free_results(alone, n);
 }
 
+/* Thousands that wait, some of them given up: what is live, what waits and what has ended are always all there are, and
+ * each has the result it has alone, memory or not. */
+static void test_long_queue(void **state)
+{
+    (void)state;
+    enum { WAITING = 3000, KINDS = 12 };
+    struct engine_request q[KINDS];
+    struct engine_result alone[KINDS], r;
+    static int ended[WAITING];
+    for (int small = 0; small < 2; small++) {
+        size_t memory = small ? memory_for(NULL, 320) : 0;
+        struct engine *engine = open_with((struct engine_options){.threads = 2, .kv_memory = memory});
+        for (int i = 0; i < KINDS; i++) { /* half of them have a beginning in common */
+            q[i] = request(i % 2 ? prompt : prompt + 9 * i, 3 + 2 * i, 1 + i % 3);
+            if (!small)
+                alone[i] = result_of(engine, &q[i]);
+        }
+        int first = -1, left = WAITING, cancelled = 0;
+        memset(ended, 0, sizeof ended);
+        for (int i = 0; i < WAITING; i++) {
+            int id = submit(engine, &q[i * 7 % KINDS]);
+            first = i ? first : id;
+            assert_int_equal(id, first + i);
+        }
+        for (uint64_t i = 0; left; i++) {
+            const struct engine_token *tokens;
+            int count, which = (int)(random_uniform(17, 0, i) * WAITING);
+            assert_int_equal(engine_so_far(engine, first + which, &tokens, &count), !ended[which]);
+            if (i % 4 == 0)
+                engine_cancel(engine, first + which); /* those that have ended have nothing to give up */
+            int live = step(engine);
+            struct engine_statistics s = statistics(engine);
+            assert_int_equal(s.live + s.waiting, live);
+            assert_true(s.live <= 32);
+            for (; engine_result(engine, &r); left--) {
+                assert_int_equal(ended[r.id - first]++, 0);
+                if (r.ending == ENGINE_END_CANCELLED)
+                    cancelled++;
+                else
+                    assert_same(&r, &alone[(r.id - first) * 7 % KINDS]);
+                engine_result_free(&r);
+            }
+            assert_int_equal(live, left);
+        }
+        assert_true(cancelled > 10);
+        assert_true(statistics(engine).evicted > 0 || !small);
+        engine_close(engine);
+    }
+    free_results(alone, KINDS);
+}
+
 static void test_forget(void **state)
 {
     (void)state;
@@ -684,7 +735,7 @@ static void test_bad_requests(void **state)
     engine_tokenize(engine, "left", 4, 0, &ids);
     assert_true(ids.count > 0);
     assert_int_equal(engine_info(engine)->vocabulary, 299);
-    refuses_request(engine, request(ids.ids, ids.count, 5), ERROR_USAGE, PARTS("tokens only"));
+    refuses_request(engine, request(ids.ids, ids.count, 5), ERROR_USAGE, PARTS("without its weights"));
     engine_forget(engine, ids.ids, ids.count);
     assert_int_equal(step(engine), 0);
     engine_tokens_free(&ids);
@@ -950,6 +1001,43 @@ static void test_info(void **state)
     engine_close(engine);
 }
 
+/* What a model will need is known before it is taken, and is what is taken then. */
+static void test_described(void **state)
+{
+    (void)state;
+    static const char *const files[] = {TINY "tiny-f32.gguf", TINY "tiny-q8_0.gguf", TINY "tiny-wide-q4_1.gguf", TINY "tiny-untied-f32.gguf"};
+    for (const struct kernel_set *const *set = kernel_sets(); *set; set++)
+        for (size_t i = 0; i < sizeof files / sizeof *files && (*set)->supported(); i++) {
+            struct engine_options o = {.model = files[i], .kernels = (*set)->name, .threads = 2, .batch = 7};
+            struct engine *opened = open_with(o);
+            o.describe = 1;
+            struct engine *described = open_with(o);
+            const struct engine_info *a = engine_info(described), *b = engine_info(opened);
+            size_t weights = 0;
+            for (int t = 0; t < KERNEL_TYPES; t++)
+                weights += (size_t)b->bytes_by_type[t];
+            assert_int_equal(a->packed_bytes, b->packed_bytes);
+            assert_int_equal(a->in_place_bytes, b->in_place_bytes);
+            assert_int_equal(a->scratch_bytes, b->scratch_bytes);
+            assert_int_equal(a->kv_bytes_per_token, b->kv_bytes_per_token);
+            assert_int_equal(a->parameters, b->parameters);
+            assert_int_equal(a->batch, 7);
+            assert_true(a->scratch_bytes > (size_t)a->vocabulary * sizeof(float));
+            if (!a->packed_bytes) /* all but the norms are used where they lie */
+                assert_int_equal(a->in_place_bytes, weights - sizeof(float) * (size_t)a->width * (2 * (size_t)a->layers + 1));
+            refuses_request(described, request(prompt, 5, 5), ERROR_USAGE, PARTS("without its weights"));
+            assert_int_equal(step(described), 0);
+            assert_int_equal(statistics(described).kv_limit, 0);
+            engine_close(described);
+            engine_close(opened);
+        }
+    struct error e;
+    struct engine *engine;
+    struct engine_options o = {.model = MODEL, .kv_memory = 100, .describe = 1};
+    assert_int_equal(engine_open(&engine, &o, &e), ERROR_USAGE); /* what would be refused is */
+    assert_true(memory_peak() > (1 << 20));
+}
+
 int main(void)
 {
     for (int i = 0; i < 512; i++)
@@ -964,6 +1052,7 @@ int main(void)
         cmocka_unit_test(test_preemption),
         cmocka_unit_test(test_scattered_path),
         cmocka_unit_test(test_join_and_leave),
+        cmocka_unit_test(test_long_queue),
         cmocka_unit_test(test_forget),
         cmocka_unit_test(test_endings),
         cmocka_unit_test(test_bad_requests),
@@ -971,6 +1060,7 @@ int main(void)
         cmocka_unit_test(test_bad_models),
         cmocka_unit_test(test_nan),
         cmocka_unit_test(test_info),
+        cmocka_unit_test(test_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -591,10 +591,56 @@ static void test_flipped_bits(void **state)
     string_free(&s);
 }
 
+/* Bytes of files that this process has in memory. */
+static size_t resident_file_bytes(void)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[256];
+    size_t kilobytes = 0;
+    while (f && fgets(line, sizeof line, f) && sscanf(line, "RssFile: %zu", &kilobytes) != 1) {
+    }
+    if (f)
+        fclose(f);
+    return kilobytes * 1024;
+}
+
+/* What is released leaves memory, and is what it was when it is read again. */
+static void test_release(void **state)
+{
+    (void)state;
+    enum { ROWS = 2048, BYTES = ROWS * 1024 * 4 };
+    static const char head[] = "GGUF\3\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                               "\1\0\0\0\0\0\0\0w\2\0\0\0\0\4\0\0\0\0\0\0\0\10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    char path[] = "/tmp/espalier-test-XXXXXX", *bytes = xcalloc(1, 96 + BYTES);
+    memcpy(bytes, head, sizeof head - 1);
+    for (int i = 0; i < BYTES; i++)
+        bytes[96 + i] = (char)(i * 7 / 5);
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, bytes, 96 + BYTES), 96 + BYTES);
+    close(fd);
+    struct engine_file *f;
+    struct error e = {0};
+    if (engine_file_open(&f, path, &e))
+        fail_msg("%s", e.message);
+    const struct engine_tensor *t = engine_file_tensor(f, "w");
+    assert_non_null(t);
+    assert_int_equal(t->bytes, BYTES);
+    uint64_t hash = hash_bytes(t->data, t->bytes);
+    size_t before = resident_file_bytes();
+    engine_file_release(f, t->data, t->bytes);
+    assert_true(before == 0 || resident_file_bytes() + BYTES / 2 < before);
+    assert_true(hash_bytes(t->data, t->bytes) == hash);
+    engine_file_release(f, t->data, 10); /* less than a page: nothing */
+    engine_file_close(f);
+    unlink(path);
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything_is_read),
+        cmocka_unit_test(test_release),
         cmocka_unit_test(test_many_names_are_found),
         cmocka_unit_test(test_other_files_are_named),
         cmocka_unit_test(test_paths_that_cannot_be_read),

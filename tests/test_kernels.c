@@ -862,6 +862,41 @@ static void test_limits(void **state)
     kernel_pool_free(pool);
 }
 
+/* A matrix takes as many bytes packed as was said before, and lies in memory lent to it as it does in its own. */
+static void test_packing(void **state)
+{
+    (void)state;
+    draws = 9 << 20;
+    struct kernel_pool *pool = kernel_pool_create(2);
+    FOR_EACH_SET(set)
+    for (int type = 0; type < KERNEL_TYPES; type++)
+        for (int rows = 1; rows < 70; rows += 17) {
+            enum { GUARD = 64 };
+            struct matrix own = matrix_make(type, rows, 96), lent = own;
+            size_t bytes = set->packed_bytes ? set->packed_bytes(&own.m) : 0;
+            assert_int_equal(set->pack(&own.m, pool, NULL), OK);
+            assert_int_equal(own.m.packed_bytes, bytes);
+            assert_int_equal(own.m.packed != NULL, bytes > 0);
+            if (bytes) {
+                unsigned char *memory = aligned_xmalloc(bytes + GUARD);
+                memset(memory, 0xa5, bytes + GUARD);
+                lent.m.packed = memory;
+                lent.m.lent = 1;
+                assert_int_equal(set->pack(&lent.m, pool, NULL), OK);
+                assert_ptr_equal(lent.m.packed, memory);
+                assert_int_equal(lent.m.packed_bytes, bytes);
+                assert_memory_equal(memory, own.m.packed, bytes - 63); /* the last line need not be full */
+                for (int i = 0; i < GUARD; i++)
+                    assert_int_equal(memory[bytes + (size_t)i], 0xa5);
+                kernel_matrix_free(&lent.m);
+                assert_null(lent.m.packed);
+                free(memory); /* it was not freed with the matrix */
+            }
+            matrix_drop(&own);
+        }
+    kernel_pool_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -871,6 +906,7 @@ int main(void)
         cmocka_unit_test(test_matmul_bits),    cmocka_unit_test(test_rows),
         cmocka_unit_test(test_rope),           cmocka_unit_test(test_attention),
         cmocka_unit_test(test_attention_tree), cmocka_unit_test(test_attention_by_hand),
+        cmocka_unit_test(test_packing),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

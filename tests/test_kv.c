@@ -1,6 +1,7 @@
-/* The cache: random forks, appends, departures, forgetting and eviction against a model that copies whole paths; what
- * is shared, what is freed, and who is evicted first, by hand. */
+/* The cache: random forks, appends, departures, forgetting and eviction against a model that copies whole paths, and
+ * against one that counts everything anew; what is shared, what is freed, and who is evicted first, by hand. */
 #include "engine/kv.h"
+#include "naive_kv.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -203,6 +204,103 @@ static void test_random(void **state)
     }
 }
 
+/* --- counted anew ------------------------------------------------------------------------------------------------ */
+
+enum { LIVES = 32, VOCABULARY = 4 };
+
+struct life { /* a path that is or was written in both caches */
+    int ids[NAIVE_LONGEST], count, real, naive; /* real: -1 when it was left */
+};
+
+static void check_counts(const struct engine_kv *kv, const struct naive_kv *naive)
+{
+    struct engine_kv_usage u = usage(kv);
+    assert_int_equal(u.blocks, naive->used);
+    assert_int_equal(u.limit - u.available, naive_pinned(naive));
+    assert_int_equal(u.evicted, naive->evicted);
+    assert_int_equal(u.segments, naive_alive(naive));
+}
+
+/* A prefix of a path that was written, or of none, and something else. */
+static int any_path(const struct life *lives, int count, int *ids)
+{
+    int n = 0;
+    if (count && below(8)) {
+        const struct life *l = &lives[below(count)];
+        n = below(3) ? l->count : below(l->count + 1);
+        memcpy(ids, l->ids, (size_t)n * sizeof *ids);
+    }
+    for (int more = below(4); more > 0 && n < NAIVE_LONGEST - 40; more--)
+        ids[n++] = below(VOCABULARY);
+    return n;
+}
+
+/* One thing that may happen to a cache, to both. */
+static void live_on(struct engine_kv *kv, struct naive_kv *naive, struct life *lives, int *count)
+{
+    int action = below(20), ids[NAIVE_LONGEST], found, expected = 0, n = any_path(lives, *count, ids);
+    struct life *l = *count ? &lives[below(*count)] : NULL;
+    if (action < 7 && *count < LIVES) {
+        l = &lives[(*count)++];
+        l->real = engine_kv_open(kv, ids, n, &found);
+        l->naive = naive_open(naive, ids, n, &expected);
+        assert_int_equal(found, expected);
+        memcpy(l->ids, ids, (size_t)found * sizeof *ids);
+        l->count = found;
+    } else if (action < 14 && l && l->real >= 0) {
+        for (n = 0; n < 1 + action * 2 && l->count + n < NAIVE_LONGEST; n++)
+            ids[n] = below(VOCABULARY);
+        int there = naive_reserve(naive, l->naive, l->count + n);
+        assert_int_equal(engine_kv_reserve(kv, l->real, l->count + n), there);
+        if (!there)
+            return;
+        naive_append(naive, l->naive, ids, n);
+        engine_kv_append(kv, l->real, ids, n);
+        memcpy(l->ids + l->count, ids, (size_t)n * sizeof *ids);
+        l->count += n;
+    } else if (action < 18 && l) {
+        if (l->real >= 0) {
+            engine_kv_close(kv, l->real);
+            naive_close(naive, l->naive);
+            l->real = -1;
+        } else {
+            *l = lives[--*count];
+        }
+    } else if (action == 18) {
+        engine_kv_forget(kv, ids, n);
+        naive_forget(naive, ids, n);
+    } else if (below(20) == 0) {
+        engine_kv_clear(kv);
+        naive_clear(naive);
+    }
+    found = expected = 0;
+    naive_find(naive, 0, ids, n, &found, &expected);
+    assert_int_equal(engine_kv_find(kv, ids, n), expected);
+    check_counts(kv, naive);
+}
+
+/* Whatever happens, what is found, counted and evicted is what looking through everything says. */
+static void test_against_naive(void **state)
+{
+    (void)state;
+    static const int limits[] = {12, 40, 150, 100000};
+    int64_t evicted = 0;
+    for (seed = 100; seed < 124; seed++) {
+        struct naive_kv naive = {.limit = limits[seed % 4]};
+        struct engine_kv *kv = engine_kv_create(BLOCK_BYTES, (size_t)naive.limit * BLOCK_BYTES);
+        struct life lives[LIVES];
+        int count = 0;
+        draws = 0;
+        naive_make(&naive, -1, 0);
+        for (int step = 0; step < 1500; step++)
+            live_on(kv, &naive, lives, &count);
+        evicted += naive.evicted;
+        engine_kv_free(kv);
+        free(naive.segments);
+    }
+    assert_true(evicted > 1000);
+}
+
 /* --- by hand ----------------------------------------------------------------------------------------------------- */
 
 static int tokens[256]; /* 0, 1, 2, ... */
@@ -354,6 +452,7 @@ int main(void)
         tokens[i] = i;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_against_naive),
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_extend),
         cmocka_unit_test(test_eviction),

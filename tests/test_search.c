@@ -131,6 +131,16 @@ static char *search_with(struct engine *engine, const struct setting *s, int64_t
     return sink.log.text;
 }
 
+static struct engine *open_engine(int threads, int batch, size_t kv_memory)
+{
+    struct engine *engine;
+    struct error e;
+    struct engine_options options = {.model = tiny, .threads = threads, .batch = batch, .kv_memory = kv_memory};
+    if (engine_open(&engine, &options, &e))
+        fail_msg("%s", e.message);
+    return engine;
+}
+
 static char *run(const struct setting *s, int64_t *events)
 {
     struct error e;
@@ -253,16 +263,40 @@ static void test_same_budget_same_log(void **state)
         }
 }
 
-/* --- in company, and interrupted --------------------------------------------------------------------------------- */
-
-static struct engine *open_engine(int threads, int batch)
+/* Thousands of nodes in a memory that holds a few dozen: the coldest branches are dropped, computed anew when they are
+ * come back to, and nobody can tell. */
+static void test_small_memory(void **state)
 {
-    struct engine *engine;
-    struct error e;
-    if (engine_open(&engine, &(struct engine_options){.model = tiny, .threads = threads, .batch = batch}, &e))
-        fail_msg("%s", e.message);
-    return engine;
+    static const struct {
+        const char *strategy;
+        int nodes, evicted;
+    } cases[] = {
+        {"self-consistency,m=1200", 2000, 1500},
+        {"mcts,iterations=150,generate=sample,n_generate_sample=24,n_evaluate_sample=1", 500, 800},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct setting s = {.task = *state, .problem = "what grows here?", .strategy = cases[i].strategy, .seed = 11};
+        char *logs[2];
+        for (int small = 0; small < 2; small++) {
+            struct engine *engine = open_engine(2, 0, small ? 512 * 1024 : 0);
+            struct engine_statistics statistics;
+            int thoughts = 0;
+            logs[small] = search_with(engine, &s, NULL);
+            for (const char *at = logs[small]; (at = strstr(at, "\"event\":\"thought\"")); at++)
+                thoughts++;
+            engine_statistics(engine, &statistics);
+            assert_true(thoughts > cases[i].nodes);
+            assert_true(small ? statistics.evicted > cases[i].evicted : statistics.evicted == 0);
+            assert_true(statistics.kv_used <= statistics.kv_limit);
+            engine_close(engine);
+        }
+        assert_string_equal(logs[0], logs[1]);
+        free(logs[0]);
+        free(logs[1]);
+    }
 }
+
+/* --- in company, and interrupted --------------------------------------------------------------------------------- */
 
 /* Advance the group until all are done, or have this many events between them. */
 static void advance_all(struct search_group *group, struct search **searches, int64_t most)
@@ -283,7 +317,7 @@ static void advance_all(struct search_group *group, struct search **searches, in
 /* All strategies in one batch; with `interrupt` they are closed after so many events, engine and all, and opened again from their logs. */
 static void race(const char *task_path, int threads, int batch, int64_t interrupt, char *const *alone)
 {
-    struct engine *engine = open_engine(threads, batch);
+    struct engine *engine = open_engine(threads, batch, 0);
     struct search_task *task;
     struct search *searches[STRATEGIES];
     struct sink sinks[STRATEGIES] = {{0}};
@@ -305,7 +339,7 @@ static void race(const char *task_path, int threads, int batch, int64_t interrup
     }
     search_group_close(group);
     engine_close(engine);
-    engine = open_engine(threads, batch);
+    engine = open_engine(threads, batch, 0);
     group = search_group_open();
     for (int i = 0; i < STRATEGIES; i++) {
         sinks[i].engine = engine;
@@ -402,6 +436,7 @@ int main(void)
         cmocka_unit_test_prestate(test_another_seed_another_log, task),
         cmocka_unit_test_prestate(test_same_acts_same_log, task),
         cmocka_unit_test_prestate(test_same_budget_same_log, task),
+        cmocka_unit_test_prestate(test_small_memory, task),
         cmocka_unit_test_prestate(test_race, task),
         cmocka_unit_test(test_shipped_tasks),
         cmocka_unit_test(test_model),

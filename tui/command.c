@@ -36,22 +36,22 @@ int tui_model_path(const struct tui_options *o, char **path, struct error *e)
     return e->code;
 }
 
-int tui_engine_open_at(const struct tui_options *o, const char *path, int vocabulary_only, struct engine **out, struct error *e)
+int tui_engine_open_at(const struct tui_options *o, const char *path, enum tui_part part, struct engine **out, struct error *e)
 {
     struct engine_options options = {
-        .model = path, .kernels = o->kernels, .kv_type = o->kv_type, .threads = o->threads, .batch = o->batch, .context = o->context, .kv_memory = o->kv_memory,
-        .vocabulary_only = vocabulary_only,
+        .model = path, .kernels = o->kernels, .kv_type = o->kv_type, .threads = o->threads, .batch = o->batch, .context = o->context,
+        .kv_memory = o->kv_memory, .vocabulary_only = part == TUI_TOKENS, .describe = part == TUI_DESCRIPTION,
     };
     return engine_open(out, &options, e);
 }
 
-int tui_engine_open(const struct tui_options *o, int vocabulary_only, struct engine **out, struct error *e)
+int tui_engine_open(const struct tui_options *o, enum tui_part part, struct engine **out, struct error *e)
 {
     char *path;
     int code = tui_model_path(o, &path, e);
     if (code)
         return code;
-    code = tui_engine_open_at(o, path, vocabulary_only, out, e);
+    code = tui_engine_open_at(o, path, part, out, e);
     free(path);
     return code;
 }
@@ -59,7 +59,7 @@ int tui_engine_open(const struct tui_options *o, int vocabulary_only, struct eng
 int tui_judge_open(const struct tui_options *o, struct engine **out, struct error *e)
 {
     *out = NULL;
-    return o->judge_model ? tui_engine_open_at(o, o->judge_model, 0, out, e) : OK;
+    return o->judge_model ? tui_engine_open_at(o, o->judge_model, TUI_MODEL, out, e) : OK;
 }
 
 int tui_read_text(const struct tui_options *o, struct string *out, struct error *e)

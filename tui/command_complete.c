@@ -88,7 +88,7 @@ static int run(const struct tui_options *o)
     struct string text = {0};
     struct engine_tokens tokens = {0};
     struct engine_result result = {0};
-    int code = tui_engine_open(o, 0, &engine, &e);
+    int code = tui_engine_open(o, TUI_MODEL, &engine, &e);
     if (!code)
         code = tui_read_text(o, &text, &e);
     if (!code) {

@@ -11,13 +11,15 @@ static void print_json(const struct engine_info *i)
             json_object_set_new(types, kernel_format((enum kernel_type)t)->name,
                                 json_pack("{s:i, s:I}", "tensors", i->tensors_by_type[t], "bytes", (json_int_t)i->bytes_by_type[t]));
     tui_print_json(json_pack(
-        "{s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:b, s:o, s:I, s:I, s:s, s:I, s:I, s:i}", "path",
+        "{s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:b, s:o, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:i}", "path",
         tui_json_text(i->path, strlen(i->path)), "name", tui_json_text(i->name, strlen(i->name)), "architecture", i->architecture,
         "tokenizer", i->tokenizer, "chat_template", i->chat_template, "kernels", i->kernels, "parameters", (json_int_t)i->parameters,
         "layers", i->layers, "width", i->width, "heads", i->heads, "kv_heads", i->kv_heads, "head_dim", i->head_dim, "ff_width",
         i->ff_width, "vocabulary", i->vocabulary, "context_trained", i->context_trained, "context", i->context, "rope_base",
         (double)i->rope_base, "norm_epsilon", (double)i->norm_epsilon, "tied", i->tied, "types", types, "file_bytes",
-        (json_int_t)i->file_bytes, "packed_bytes", (json_int_t)i->packed_bytes, "kv_type", i->kv_type, "kv_bytes_per_token", (json_int_t)i->kv_bytes_per_token,
+        (json_int_t)i->file_bytes, "packed_bytes", (json_int_t)i->packed_bytes, "in_place_bytes",
+        (json_int_t)i->in_place_bytes, "scratch_bytes", (json_int_t)i->scratch_bytes, "kv_type", i->kv_type, "kv_bytes_per_token",
+        (json_int_t)i->kv_bytes_per_token,
         "kv_memory", (json_int_t)i->kv_memory, "threads", i->threads));
 }
 
@@ -37,8 +39,9 @@ static void print_text(const struct engine_info *i)
         if (i->tensors_by_type[t])
             printf("%-14s %-5s %4d tensors, %8.1f MB\n", "weights", kernel_format((enum kernel_type)t)->name, i->tensors_by_type[t],
                    (double)i->bytes_by_type[t] / 1e6);
-    printf("%-14s file %.1f MB (mapped), %.1f MB repacked, %.1f KB of keys and values (%s) a token, at most %.0f MB\n", "memory",
-           (double)i->file_bytes / 1e6, (double)i->packed_bytes / 1e6, (double)i->kv_bytes_per_token / 1e3, i->kv_type,
+    printf("%-14s %.1f MB of weights repacked, %.1f MB used where they lie in the file of %.1f MB, %.1f MB of scratch\n", "memory needed",
+           (double)i->packed_bytes / 1e6, (double)i->in_place_bytes / 1e6, (double)i->file_bytes / 1e6, (double)i->scratch_bytes / 1e6);
+    printf("%-14s %.1f KB of keys and values (%s) a token, at most %.0f MB\n", "", (double)i->kv_bytes_per_token / 1e3, i->kv_type,
            (double)i->kv_memory / 1e6);
     printf("%-14s %s, %d thread%s\n", "kernels", i->kernels, i->threads, i->threads == 1 ? "" : "s");
 }
@@ -52,7 +55,7 @@ static int run(const struct tui_options *o)
         return tui_fail(&(struct error){ERROR_USAGE, "info takes one model; see espalier info --help"});
     if (o->word_count)
         with.model = o->words[0];
-    int code = tui_engine_open(&with, 0, &engine, &e);
+    int code = tui_engine_open(&with, TUI_DESCRIPTION, &engine, &e);
     if (code)
         return tui_fail(&e);
     if (o->json)

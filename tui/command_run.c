@@ -91,8 +91,8 @@ static void print_statistics(const struct engine *engine, int64_t written, doubl
 {
     struct engine_statistics s;
     engine_statistics(engine, &s);
-    fprintf(stderr, "%.2f s, %.1f tokens/s written, KV %.1f of %.0f MB\n", seconds, seconds > 0 ? (double)written / seconds : 0,
-            (double)s.kv_used / 1e6, (double)s.kv_limit / 1e6);
+    fprintf(stderr, "%.2f s, %.1f tokens/s written, KV %.1f of %.0f MB, peak memory %.0f MB\n", seconds,
+            seconds > 0 ? (double)written / seconds : 0, (double)s.kv_used / 1e6, (double)s.kv_limit / 1e6, (double)memory_peak() / 1e6);
 }
 
 /* Until all are done; what a user might do then is done by words, one after the other, and each time the searches end again. */
@@ -143,9 +143,9 @@ static int estimate(const struct tui_options *o)
     struct engine *engine = NULL, *judge = NULL;
     int code = tui_searches_open(&searches, o, 0, &e);
     if (!code)
-        code = tui_engine_open_at(o, searches.model, 1, &engine, &e);
+        code = tui_engine_open_at(o, searches.model, TUI_TOKENS, &engine, &e);
     if (!code && o->judge_model)
-        code = tui_engine_open_at(o, o->judge_model, 1, &judge, &e);
+        code = tui_engine_open_at(o, o->judge_model, TUI_TOKENS, &judge, &e);
     for (int i = 0; i < searches.count && !code; i++) {
         struct search_estimate cost;
         searches.options.strategy = searches.strategies[i];
@@ -185,7 +185,7 @@ static int run(const struct tui_options *o)
     struct runner *runners = NULL;
     int code = tui_searches_open(&searches, o, 0, &e), answered = 0;
     if (!code)
-        code = tui_engine_open_at(o, searches.model, 0, &engine, &e);
+        code = tui_engine_open_at(o, searches.model, TUI_MODEL, &engine, &e);
     if (!code)
         code = tui_judge_open(o, &judge, &e);
     struct output output = {.options = o, .engine = engine, .judge = judge, .racing = searches.count > 1};

@@ -133,10 +133,11 @@ static int run(const struct tui_options *o)
         for (int i = 0; i < count; i++)
             json_array_append_new(list, json_pack("{s:i, s:i, s:i, s:f}", "prefix", shapes[i].prefix, "branches", shapes[i].branches, "tokens",
                                                   tokens, "tokens_per_second", branches[i].median));
-        tui_print_json(json_pack("{s:s, s:s, s:i, s:[{s:i, s:f}], s:{s:f}, s:o, s:{s:f, s:f, s:f}}", "model", info->name, "kernels",
+        tui_print_json(json_pack("{s:s, s:s, s:i, s:[{s:i, s:f}], s:{s:f}, s:o, s:{s:f, s:f, s:f}, s:I}", "model", info->name, "kernels",
                                  info->kernels, "threads", info->threads, "prefill", "tokens", prefill_tokens, "tokens_per_second",
                                  prefill.median, "stream", "tokens_per_second", stream.median, "branches", list, "limits",
-                                 "memory_read_bytes_per_second", limits.memory_read, "sgemm_flops", limits.sgemm, "int8_macs", limits.int8));
+                                 "memory_read_bytes_per_second", limits.memory_read, "sgemm_flops", limits.sgemm, "int8_macs", limits.int8,
+                                 "peak_bytes", (json_int_t)memory_peak()));
     } else {
         printf("%s, kernels %s, %d thread%s; tokens a second, median of %d (least to most)\n\n", info->name, info->kernels, info->threads,
                info->threads == 1 ? "" : "s", RUNS);
@@ -147,6 +148,7 @@ static int run(const struct tui_options *o)
                    branches[i].least, branches[i].most);
         printf("\nlimits of this machine: memory read %.1f GB/s, sgemm %.0f GFLOP/s, int8 products %.0f G/s\n", limits.memory_read / 1e9,
                limits.sgemm / 1e9, limits.int8 / 1e9);
+        printf("peak memory %.0f MB\n", (double)memory_peak() / 1e6);
     }
     engine_close(engine);
     return OK;

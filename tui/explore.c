@@ -80,7 +80,7 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
     struct engine *judge = NULL;
     struct tui_race race;
     open_race(&race, s);
-    int code = tui_engine_open_at(s->options, s->searches.model, 0, &engine, e);
+    int code = tui_engine_open_at(s->options, s->searches.model, TUI_MODEL, &engine, e);
     if (!code)
         code = tui_judge_open(s->options, &judge, e);
     for (int i = 0; i < s->searches.count && !code; i++) {

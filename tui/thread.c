@@ -294,7 +294,7 @@ static void grow(struct tui_thread *t)
 /* The one place where searches are opened. */
 static int open_searches(struct tui_thread *t, struct error *e)
 {
-    int code = tui_engine_open_at(t->options, t->searches->model, 0, &t->engine, e);
+    int code = tui_engine_open_at(t->options, t->searches->model, TUI_MODEL, &t->engine, e);
     if (!code)
         code = tui_judge_open(t->options, &t->judge, e);
     t->group = search_group_open();

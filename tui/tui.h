@@ -48,9 +48,11 @@ int tui_fail(const struct error *e); /* print "espalier: message" on stderr, ret
 
 /* The path of the model: o->model, $ESPALIER_MODEL, or the one `make run` keeps under the XDG cache. malloc'ed. */
 int tui_model_path(const struct tui_options *o, char **path, struct error *e);
-/* engine_open with the options and that path; or another one. */
-int tui_engine_open(const struct tui_options *o, int vocabulary_only, struct engine **out, struct error *e);
-int tui_engine_open_at(const struct tui_options *o, const char *path, int vocabulary_only, struct engine **out, struct error *e);
+/* engine_open with the options and that path, or another one: all of the model, its tokens (vocabulary_only), or what is said of it
+ * (describe). */
+enum tui_part { TUI_MODEL, TUI_TOKENS, TUI_DESCRIPTION };
+int tui_engine_open(const struct tui_options *o, enum tui_part part, struct engine **out, struct error *e);
+int tui_engine_open_at(const struct tui_options *o, const char *path, enum tui_part part, struct engine **out, struct error *e);
 /* What the searches of a command line have in common (task, problem joined from the words, seed, sampling, budgets), and each one's
  * strategy, with the judge chosen for it. */
 struct tui_searches {

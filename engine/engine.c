@@ -226,7 +226,8 @@ double engine_flops(const struct engine *engine, int64_t past, int64_t tokens, i
 
 void engine_limits(struct engine *engine, struct kernel_limits *out)
 {
-    kernel_limits_measure(engine->set, engine->pool, out);
+    size_t packed = engine->info.packed_bytes; /* 0 where a set takes the weights as they are in the file */
+    kernel_limits_measure(engine->set, engine->pool, packed ? packed : engine->info.file_bytes, out);
 }
 
 /* --- tokens ------------------------------------------------------------------------------------------------------ */

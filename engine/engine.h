@@ -191,7 +191,7 @@ struct engine_statistics { /* since engine_open, unless said */
     int kv_segments;                           /* now */
 };
 void engine_statistics(const struct engine *engine, struct engine_statistics *out);
-/* Ceilings of this machine with this engine's threads and kernels (about a second). */
+/* Ceilings of this machine with this engine's threads, kernels and bytes of weights (a second or two). */
 void engine_limits(struct engine *engine, struct kernel_limits *out);
 
 #endif

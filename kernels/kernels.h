@@ -146,10 +146,14 @@ const struct kernel_set *const *kernel_sets(void); /* all that are built, NULL a
 /* --- the machine's own limits, for `espalier speed` -------------------------------------------------------------- */
 
 struct kernel_limits {
-    double memory_read;  /* bytes a second, all threads reading a buffer larger than the caches */
-    double sgemm;        /* FLOP a second, OpenBLAS cblas_sgemm, all threads */
-    double int8;         /* multiply-accumulates a second of the best 8-bit product instruction of `set`; 0 where it has none */
+    double memory_read;     /* bytes a second, all threads reading a buffer several times larger than the last cache */
+    double weights_read;    /* the same of `weights` bytes again and again, as a stream reads a model's: one that stays in a large cache
+                               is read faster than memory; 0 where weights is */
+    double sgemm;           /* FLOP a second, OpenBLAS cblas_sgemm, all threads, the best of a few shapes */
+    const char *sgemm_core; /* whose kernels OpenBLAS took, as in "Haswell": an old one does not know a new machine */
+    double int8;            /* multiply-accumulates a second of the best 8-bit product instruction of `set`; 0 where it has none */
 };
-void kernel_limits_measure(const struct kernel_set *set, struct kernel_pool *pool, struct kernel_limits *out); /* about a second */
+/* A second or two, and for that long a few times the last cache of memory. */
+void kernel_limits_measure(const struct kernel_set *set, struct kernel_pool *pool, size_t weights, struct kernel_limits *out);
 
 #endif

@@ -5,9 +5,11 @@
 #include <cblas.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define RUNS 4
-#define READ_BYTES ((size_t)256 << 20) /* well above any cache */
+#define LEAST_READ ((size_t)256 << 20) /* bytes; more where the caches are large */
+#define READ_CACHES 3                  /* a buffer so many times the last cache leaves a third of it there at most */
 
 /* The best seconds of RUNS calls of task for each of the pool's threads. */
 static double best_seconds(struct kernel_pool *pool, void (*task)(void *argument, int i), void *argument)
@@ -24,66 +26,141 @@ static double best_seconds(struct kernel_pool *pool, void (*task)(void *argument
 
 /* --- memory ------------------------------------------------------------------------------------------------------ */
 
+typedef uint64_t wide __attribute__((vector_size(32), may_alias));
+
 struct reading {
-    const uint64_t *words;
-    size_t words_each; /* of every thread; a multiple of 8 */
+    const char *bytes;
+    size_t bytes_each; /* of every thread; a multiple of READ_STREAMS lines */
+    size_t times;      /* the buffer is gone over so often */
     uint64_t *sums;    /* one a thread: what is read is used, so that no compiler leaves it out */
 };
+enum { LINE = 64, READ_STREAMS = 4, READ_AHEAD = 1024 };
 
-static void read_words(void *argument, int i)
+/* A sum, so the loop must wait for memory and for nothing else: streams in different pages, each with two sums of its own, and lines
+ * asked for before the processor's own prefetching, which ends with a page, would. */
+static inline __attribute__((always_inline)) uint64_t sum_lines(const char *bytes, size_t n)
 {
-    struct reading *reading = argument;
-    const uint64_t *words = reading->words + (size_t)i * reading->words_each;
-    uint64_t sums[8] = {0};
-    for (size_t w = 0; w < reading->words_each; w += 8)
-        for (int l = 0; l < 8; l++)
-            sums[l] += words[w + (size_t)l];
-    for (int l = 0; l < 8; l++)
-        reading->sums[i] += sums[l];
+    wide sums[READ_STREAMS][2] = {0};
+    size_t stream = n / READ_STREAMS;
+    for (size_t at = 0; at < stream; at += LINE)
+        for (int s = 0; s < READ_STREAMS; s++) {
+            const char *line = bytes + (size_t)s * stream + at;
+            __builtin_prefetch(line + READ_AHEAD); /* beyond the end it does nothing */
+            sums[s][0] += ((const wide *)(const void *)line)[0];
+            sums[s][1] += ((const wide *)(const void *)line)[1];
+        }
+    uint64_t sum = 0;
+    for (int s = 0; s < READ_STREAMS; s++)
+        for (int l = 0; l < 4; l++)
+            sum += sums[s][0][l] + sums[s][1][l];
+    return sum;
 }
 
-static double memory_read(struct kernel_pool *pool)
+static uint64_t sum_plain(const char *bytes, size_t n)
 {
-    size_t threads = (size_t)kernel_pool_threads(pool);
-    struct reading reading = {.words_each = READ_BYTES / 8 / threads & ~(size_t)7};
-    uint64_t *words = input_alloc(READ_BYTES, 1);
-    if (!words)
+    return sum_lines(bytes, n);
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static uint64_t sum_avx2(const char *bytes, size_t n) /* a tenth faster where nobody else is */
+{
+    return sum_lines(bytes, n);
+}
+#endif
+
+static void read_bytes(void *argument, int i)
+{
+    struct reading *reading = argument;
+    uint64_t (*sum)(const char *, size_t) = sum_plain;
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2"))
+        sum = sum_avx2;
+#endif
+    for (size_t time = 0; time < reading->times; time++)
+        reading->sums[i] += sum(reading->bytes + (size_t)i * reading->bytes_each, reading->bytes_each);
+}
+
+/* Bytes a second at which all threads together go over n bytes, again and again. */
+static double read_rate(struct kernel_pool *pool, const char *bytes, size_t n)
+{
+    size_t threads = (size_t)kernel_pool_threads(pool), unit = LINE * READ_STREAMS;
+    struct reading reading = {.bytes = bytes, .bytes_each = n / threads / unit * unit, .times = n < LEAST_READ ? LEAST_READ / n + 1 : 1};
+    if (!reading.bytes_each)
         return 0;
-    memset(words, 1, READ_BYTES); /* or every page would be the same page of zeros */
-    reading.words = words;
     reading.sums = xcalloc(threads, sizeof *reading.sums);
-    double seconds = best_seconds(pool, read_words, &reading);
+    double seconds = best_seconds(pool, read_bytes, &reading);
     free(reading.sums);
-    free(words);
-    return (double)(reading.words_each * 8 * threads) / seconds;
+    return (double)(reading.bytes_each * threads * reading.times) / seconds;
+}
+
+/* Several times the last cache, which may be that of a server: but not more than a quarter of the machine. */
+static size_t memory_bytes(void)
+{
+    size_t bytes = LEAST_READ, most = SIZE_MAX;
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    if (cache > 0 && (size_t)cache * READ_CACHES > bytes)
+        bytes = (size_t)cache * READ_CACHES;
+#endif
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (pages > 0 && page > 0)
+        most = (size_t)pages / 4 * (size_t)page;
+    return bytes < most ? bytes : most;
+}
+
+static void measure_reading(struct kernel_pool *pool, size_t weights, struct kernel_limits *out)
+{
+    size_t bytes = memory_bytes();
+    char *buffer = input_alloc(bytes + LINE, 1);
+    if (!buffer)
+        return;
+    memset(buffer, 1, bytes + LINE); /* or every page would be the same page of zeros */
+    const char *aligned = buffer + (LINE - (uintptr_t)buffer % LINE);
+    out->memory_read = read_rate(pool, aligned, bytes);
+    if (weights)
+        out->weights_read = weights < bytes ? read_rate(pool, aligned, weights) : out->memory_read;
+    free(buffer);
 }
 
 /* --- fp32 -------------------------------------------------------------------------------------------------------- */
 
-/* Shapes of a small model's prefill: rows of activations, outputs, inputs. */
-enum { SGEMM_M = 512, SGEMM_N = 1536, SGEMM_K = 576 };
+/* Rows of activations, outputs, inputs: a small model's prefill, and two that a library has an easier time with. */
+static const struct product {
+    int m, n, k;
+} shapes[] = {{512, 1536, 576}, {1024, 1536, 576}, {1024, 1024, 1024}};
+enum { SHAPES = sizeof shapes / sizeof *shapes, LARGEST = 1024 * 1536 };
+
+static double product_seconds(struct product p, const float *a, const float *b, float *c)
+{
+    double best = 0;
+    for (int run = 0; run < 2 * RUNS; run++) { /* the first ones start OpenBLAS's threads */
+        double start = clock_seconds();
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, p.m, p.n, p.k, 1, a, p.k, b, p.k, 0, c, p.n);
+        double seconds = clock_seconds() - start;
+        best = run == 0 || seconds < best ? seconds : best;
+    }
+    return best;
+}
 
 static double sgemm(int threads)
 {
-    float *a = input_alloc(SGEMM_M * SGEMM_K, sizeof *a), *b = input_alloc(SGEMM_N * SGEMM_K, sizeof *b);
-    float *c = input_alloc(SGEMM_M * SGEMM_N, sizeof *c);
+    float *a = input_alloc(LARGEST, sizeof *a), *b = input_alloc(LARGEST, sizeof *b), *c = input_alloc(LARGEST, sizeof *c);
     double best = 0;
     int before = openblas_get_num_threads();
     if (a && b && c) {
+        for (size_t i = 0; i < LARGEST; i++)
+            a[i] = b[i] = 1;
         openblas_set_num_threads(threads);
-        for (int run = 0; run < 2 * RUNS; run++) { /* the first ones start OpenBLAS's threads */
-            double start = clock_seconds();
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, SGEMM_M, SGEMM_N, SGEMM_K, 1, a, SGEMM_K, b, SGEMM_K,
-                        0, c, SGEMM_N);
-            double seconds = clock_seconds() - start;
-            best = run == 0 || seconds < best ? seconds : best;
+        for (int i = 0; i < SHAPES; i++) {
+            double rate = 2.0 * shapes[i].m * shapes[i].n * shapes[i].k / product_seconds(shapes[i], a, b, c);
+            best = rate > best ? rate : best;
         }
         openblas_set_num_threads(before);
     }
     free(a);
     free(b);
     free(c);
-    return best > 0 ? 2.0 * SGEMM_M * SGEMM_N * SGEMM_K / best : 0;
+    return best;
 }
 
 /* --- 8-bit products ---------------------------------------------------------------------------------------------- */
@@ -112,9 +189,10 @@ static double int8(const struct kernel_set *set, struct kernel_pool *pool)
     return products / seconds;
 }
 
-void kernel_limits_measure(const struct kernel_set *set, struct kernel_pool *pool, struct kernel_limits *out)
+void kernel_limits_measure(const struct kernel_set *set, struct kernel_pool *pool, size_t weights, struct kernel_limits *out)
 {
-    out->memory_read = memory_read(pool);
+    *out = (struct kernel_limits){.sgemm_core = openblas_get_corename()};
+    measure_reading(pool, weights, out);
     out->sgemm = sgemm(kernel_pool_threads(pool));
     out->int8 = int8(set, pool);
 }

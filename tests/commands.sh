@@ -109,6 +109,11 @@ gives '"scratch_bytes":' "$espalier" info -m $tiny --json
 gives 'memory needed' "$espalier" info $tiny
 gives '"peak_bytes":' "$espalier" speed -m $tiny --json --prefix 40 --branches 4 -n 8
 gives '"tokens_per_second":' "$espalier" speed -m $tiny --json --prefix 40 --branches 4 -n 8
+gives '"runs":2,"stream":{"tokens":' "$espalier" speed -m $tiny --json --only stream --runs 2
+gives '"runs":1,"prefill":[{"tokens":' "$espalier" speed -m $tiny --json --only branches,prefill --runs 1 --prefix 9 --branches 3 -n 2
+gives '"branches":[{"prefix":9,"branches":3,"tokens":2,"tokens_per_second":' "$espalier" speed -m $tiny --json --only branches --runs 1 --prefix 9 --branches 3 -n 2
+for only in '' x stream, ,stream streams 'stream prefill'; do refuses 2 'expected some of prefill, stream' "$espalier" speed -m $tiny --only "$only"; done
+refuses 3 'do not fit its context' "$espalier" speed -m $tiny --prefix 100000
 
 # --- the same seed gives the same events, whatever the threads and the batch ---
 same() { # MODEL ARGUMENTS...

@@ -997,7 +997,7 @@ static void test_info(void **state)
     assert_true(engine_flops(engine, 10, 3, 1) == 3.0 * 2 * 2 * layer + 4 * 2 * 64 * 36 + 2 * 299 * 32);
     struct kernel_limits limits;
     engine_limits(engine, &limits);
-    assert_true(limits.memory_read > 0);
+    assert_true(limits.memory_read > 0 && limits.weights_read > 0);
     engine_close(engine);
 }
 

@@ -854,11 +854,14 @@ static void test_limits(void **state)
     const struct kernel_set *set;
     assert_int_equal(kernel_set_find("auto", &set, NULL), OK);
     struct kernel_limits limits;
-    kernel_limits_measure(set, pool, &limits);
-    assert_true(limits.memory_read > 1e8 && limits.sgemm > 1e8);
+    kernel_limits_measure(set, pool, 1 << 20, &limits);
+    assert_true(limits.memory_read > 1e8 && limits.weights_read > 1e8 && limits.sgemm > 1e8);
+    assert_true(limits.sgemm_core && *limits.sgemm_core);
     assert_true(set->int8_products ? limits.int8 > 1e8 : limits.int8 == 0);
-    kernel_limits_measure(reference(), pool, &limits);
-    assert_true(limits.int8 == 0);
+    kernel_limits_measure(reference(), pool, 0, &limits);
+    assert_true(limits.int8 == 0 && limits.weights_read == 0);
+    kernel_limits_measure(reference(), pool, 1, &limits); /* less than a line for each thread */
+    assert_true(limits.weights_read == 0);
     kernel_pool_free(pool);
 }
 

@@ -257,7 +257,8 @@ static int unknown_type(struct reader *r, struct engine_text name, uint64_t numb
 {
     struct string known = {0};
     for (int t = 0; t < KERNEL_TYPES; t++)
-        string_addf(&known, "%s%s", t ? ", " : "", kernel_format((enum kernel_type)t)->name);
+        if (t != KERNEL_NF4)
+            string_addf(&known, "%s%s", t ? ", " : "", kernel_format((enum kernel_type)t)->name);
     if (number < GGML_TYPES)
         SAY(r, "%s: tensor %.*s is %s; this version reads %s: take a file quantized to one of these", r->name,
             SHOWN(name), ggml_types[number], string_text(&known));

@@ -10,6 +10,7 @@
  * sums an output, K ascending, then sum8.
  */
 #include "avx2.h"
+#include "sets.h"
 
 #include <stdlib.h>
 
@@ -404,6 +405,13 @@ INLINE void matmul_plain(const struct kernel_matrix *m, enum kernel_type type, c
     }
 }
 
+/* Formats without a product of their own: the exact one. */
+static void matmul_exact(const struct kernel_matrix *m, const float *x, int rows, float *y, int y_stride, int first,
+                         int last, int accumulate)
+{
+    kernel_set_reference.matmul(m, x, NULL, rows, y, y_stride, first, last, accumulate);
+}
+
 void kernel_avx2_matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y,
                         int y_stride, int first, int last, int accumulate)
 {
@@ -418,6 +426,10 @@ void kernel_avx2_matmul(const struct kernel_matrix *m, const float *x, const voi
     case KERNEL_Q4_1:
     case KERNEL_Q8_0:
         matmul_quantized(m, prepared, rows, y, y_stride, first, last, accumulate);
+        break;
+    case KERNEL_IQ4_NL:
+    case KERNEL_NF4:
+        matmul_exact(m, x, rows, y, y_stride, first, last, accumulate);
         break;
     case KERNEL_TYPES:
         break;

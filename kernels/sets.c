@@ -1,5 +1,6 @@
 /* Which sets are built, which of them this machine runs, and which is taken. */
 #include "sets.h"
+#include "formats.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,8 @@ int kernel_set_find(const char *name, const struct kernel_set **set, struct erro
 void kernel_matrix_free(struct kernel_matrix *m)
 {
     free(m->packed);
+    kernel_nf4_free(m->nf4);
+    m->nf4 = NULL;
     m->packed = NULL;
     m->packed_bytes = 0;
 }

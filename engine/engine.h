@@ -19,6 +19,8 @@ struct engine;
 struct engine_options {     /* {0} is a good start; see the comment at each for what 0 means */
     const char *model;      /* path of a GGUF file */
     const char *kernels;    /* "auto" (also NULL), "avx2", "reference" */
+    const char *quant;      /* NULL: weights as in the file. "nf4": the linear layers are quantized to NF4 at load; "nf4+head":
+                               the head too. What has a width that is not a multiple of 64 stays as it is */
     int threads;            /* 0: as many as the machine has */
     int batch;              /* branches that decode in one pass at most; 0: 32 */
     int context;            /* positions a branch may have; 0: the model's own, at most 8,192 */
@@ -37,6 +39,8 @@ struct engine_info {
     const char *tokenizer;             /* "gpt2 (smollm)" */
     const char *chat_template;         /* family: "chatml" or "none" */
     const char *kernels;               /* the set in use */
+    const char *quant;                 /* "nf4", "nf4+head"; "" when weights are as in the file */
+    int quantized, kept;               /* by quant: matrices that were quantized, and that stayed for their width */
     int layers, width, heads, kv_heads, head_dim, ff_width, vocabulary;
     int context_trained, context;      /* the model's own; what this engine allows */
     float rope_base, norm_epsilon;
@@ -44,7 +48,7 @@ struct engine_info {
     int64_t parameters;
     size_t file_bytes, packed_bytes, kv_bytes_per_token, kv_memory;
     int threads, batch;
-    int tensors_by_type[KERNEL_TYPES]; /* how many tensors of each type */
+    int tensors_by_type[KERNEL_TYPES]; /* how many tensors of each type, as they are used */
     int64_t bytes_by_type[KERNEL_TYPES];
     int begin_token, end_token;        /* -1 where there is none */
 };

@@ -309,6 +309,46 @@ static int make_rope(struct reader *r, struct engine_model *m)
     return OK;
 }
 
+/* `name` is the tensor's, for messages. A tied head leaves the embedding's data where rows are looked up. */
+static int quantize_matrix(struct reader *r, struct engine_model *m, struct kernel_matrix *matrix, const char *name,
+                           struct kernel_pool *pool)
+{
+    const enum kernel_type was = matrix->type;
+    const struct kernel_format *format = kernel_format(was);
+    if (matrix->cols % kernel_format(KERNEL_NF4)->block) {
+        m->kept++;
+        return OK;
+    }
+    int code = kernel_matrix_to_nf4(matrix, pool, r->e);
+    if (code == ERROR_INPUT)
+        return error_set(r->e, code, "%s: tensor %s: a weight is NaN or infinite, which NF4 cannot hold: the file is damaged",
+                         r->path, name);
+    if (code)
+        return code;
+    m->quantized++;
+    m->tensors_by_type[KERNEL_NF4]++;
+    m->bytes_by_type[KERNEL_NF4] += (int64_t)matrix->nf4->bytes;
+    if (matrix != &m->head || !m->tied) {
+        m->tensors_by_type[was]--;
+        m->bytes_by_type[was] -= (int64_t)matrix->rows * (matrix->cols / format->block) * format->bytes;
+    }
+    return OK;
+}
+
+static int quantize(struct reader *r, struct engine_model *m, enum engine_quant quant, struct kernel_pool *pool)
+{
+    int code = OK;
+    for (int i = 0; i < m->layers_count && !code && quant >= ENGINE_QUANT_NF4; i++)
+        for (int j = 0; j < LAYER_MATRICES && !code; j++) {
+            char name[64];
+            snprintf(name, sizeof name, "blk.%d.%s.weight", i, layer_matrices[j].name);
+            code = quantize_matrix(r, m, layer_matrix(&m->layers[i], j), name, pool);
+        }
+    if (!code && quant >= ENGINE_QUANT_NF4_HEAD)
+        code = quantize_matrix(r, m, &m->head, m->tied ? "token_embd.weight" : "output.weight", pool);
+    return code;
+}
+
 static int pack(struct engine_model *m, const struct kernel_set *set, struct kernel_pool *pool, struct error *e)
 {
     int code = set->pack(&m->head, pool, e);
@@ -330,14 +370,14 @@ int engine_model_shape(struct engine_model *m, const struct engine_file *file, i
 }
 
 int engine_model_open(struct engine_model **out, const struct engine_file *file, int tokens, int context,
-                      const struct kernel_set *set, struct kernel_pool *pool, struct error *e)
+                      enum engine_quant quant, const struct kernel_set *set, struct kernel_pool *pool, struct error *e)
 {
     struct engine_model *m = xcalloc(1, sizeof *m);
     struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
     int code;
     if ((code = read_architecture(&r, &m->architecture)) || (code = read_shape(&r, m, context)) ||
         (code = read_tensors(&r, m, tokens)) || (code = refuse_unused(&r, m)) || (code = make_rope(&r, m)) ||
-        (code = pack(m, set, pool, e))) {
+        (code = quantize(&r, m, quant, pool)) || (code = pack(m, set, pool, e))) {
         engine_model_close(m);
         return code;
     }

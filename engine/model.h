@@ -13,6 +13,9 @@ struct engine_architecture {
     int neox;         /* pairs that RoPE rotates: see kernel_set.rope */
 };
 
+/* What is quantized at load: each includes what is before it. */
+enum engine_quant { ENGINE_QUANT_NONE, ENGINE_QUANT_NF4, ENGINE_QUANT_NF4_HEAD };
+
 /* Shapes of matrices are [rows][cols] = [out][in]. */
 struct engine_layer {
     const float *attention_norm, *ff_norm; /* [width] */
@@ -38,8 +41,9 @@ struct engine_model {
     const float *output_norm;       /* [width] */
     float *rope;                    /* [context][head_dim / 2][cos, sin] */
     size_t packed_bytes;
+    int quantized, kept; /* matrices made NF4 here, and those whose width does not allow it */
     int64_t parameters;
-    int tensors_by_type[KERNEL_TYPES];
+    int tensors_by_type[KERNEL_TYPES]; /* as they are used */
     int64_t bytes_by_type[KERNEL_TYPES];
 };
 
@@ -47,7 +51,7 @@ struct engine_model {
  * most 8,192. tokens: how many the tokenizer has. The file must stay open as long as the model. ERROR_INPUT names what
  * is missing, misshapen, unknown or beyond what can be computed. */
 int engine_model_open(struct engine_model **out, const struct engine_file *file, int tokens, int context,
-                      const struct kernel_set *set, struct kernel_pool *pool, struct error *e);
+                      enum engine_quant quant, const struct kernel_set *set, struct kernel_pool *pool, struct error *e);
 /* Only what the metadata says of the architecture and its shape: *m has no weights, and nothing to close. */
 int engine_model_shape(struct engine_model *m, const struct engine_file *file, int context, struct error *e);
 void engine_model_close(struct engine_model *m);

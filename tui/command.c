@@ -40,7 +40,7 @@ int tui_engine_open_at(const struct tui_options *o, const char *path, int vocabu
 {
     struct engine_options options = {
         .model = path, .kernels = o->kernels, .threads = o->threads, .batch = o->batch, .context = o->context, .kv_memory = o->kv_memory,
-        .vocabulary_only = vocabulary_only,
+        .quant = o->quant, .vocabulary_only = vocabulary_only,
     };
     return engine_open(out, &options, e);
 }

@@ -133,12 +133,13 @@ static int run(const struct tui_options *o)
         for (int i = 0; i < count; i++)
             json_array_append_new(list, json_pack("{s:i, s:i, s:i, s:f}", "prefix", shapes[i].prefix, "branches", shapes[i].branches, "tokens",
                                                   tokens, "tokens_per_second", branches[i].median));
-        tui_print_json(json_pack("{s:s, s:s, s:i, s:[{s:i, s:f}], s:{s:f}, s:o, s:{s:f, s:f, s:f}}", "model", info->name, "kernels",
-                                 info->kernels, "threads", info->threads, "prefill", "tokens", prefill_tokens, "tokens_per_second",
+        tui_print_json(json_pack("{s:s, s:s, s:s, s:i, s:[{s:i, s:f}], s:{s:f}, s:o, s:{s:f, s:f, s:f}}", "model", info->name, "kernels",
+                                 info->kernels, "quant", info->quant, "threads", info->threads, "prefill", "tokens", prefill_tokens, "tokens_per_second",
                                  prefill.median, "stream", "tokens_per_second", stream.median, "branches", list, "limits",
                                  "memory_read_bytes_per_second", limits.memory_read, "sgemm_flops", limits.sgemm, "int8_macs", limits.int8));
     } else {
-        printf("%s, kernels %s, %d thread%s; tokens a second, median of %d (least to most)\n\n", info->name, info->kernels, info->threads,
+        printf("%s, kernels %s%s%s, %d thread%s; tokens a second, median of %d (least to most)\n\n", info->name, info->kernels,
+               *info->quant ? ", " : "", info->quant, info->threads,
                info->threads == 1 ? "" : "s", RUNS);
         printf("  prefill of %-4d                   %8.1f  (%.1f to %.1f)\n", prefill_tokens, prefill.median, prefill.least, prefill.most);
         printf("  one stream                        %8.1f  (%.1f to %.1f)\n", stream.median, stream.least, stream.most);
@@ -157,6 +158,6 @@ const struct tui_command tui_command_speed = {
     .summary = "prefill, one stream, branches on a shared prefix, on this machine",
     .usage = "speed [OPTIONS]",
     .example = "espalier speed --prefix 2048 --branches 16 --json",
-    .options = "model prefix branches n threads batch context kv-memory kernels json",
+    .options = "model prefix branches n threads batch context kv-memory kernels quant json",
     .run = run,
 };

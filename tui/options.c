@@ -47,6 +47,7 @@ static const struct option_row table[] = {
     {"context", 'c', COUNT, AT(context), 1, 1e9, "N", "positions a branch may have (default: the model's, at most 8192)"},
     {"kv-memory", 'k', BYTES, AT(kv_memory), 0, 0, "SIZE", "memory for cached keys and values, as in 512M or 2G"},
     {"kernels", 'x', TEXT, AT(kernels), 0, 0, "SET", "auto, avx2 or reference (scalar and exact)"},
+    {"quant", 'Q', TEXT, AT(quant), 0, 0, "nf4|nf4+head", "quantize the linear layers to NF4 at load (QLoRA's); +head: the vocabulary's product too"},
     {"prefix", 'p', COUNT, AT(prefix), 1, 1e6, "P", "measure branches on a shared prefix of P tokens"},
     {"branches", 'r', COUNT, AT(branches), 1, 4096, "B", "measure B branches"},
     {"theme", 'C', TEXT, AT(theme), 0, 0, "NAME|FILE", "colours: dark, light, or a YAML file (default: dark)"},

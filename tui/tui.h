@@ -8,7 +8,7 @@
 
 /* Values as the command line gave them; what was not given holds the value in the comment. Strings are argv's own. */
 struct tui_options {
-    const char *model, *kernels, *task, *strategy, *data, *theme; /* NULL */
+    const char *model, *kernels, *quant, *task, *strategy, *data, *theme; /* NULL */
     int threads, batch, context;                                  /* 0 */
     size_t kv_memory;                                             /* 0 */
     int n;                                                        /* 0 */

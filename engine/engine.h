@@ -192,4 +192,29 @@ void engine_statistics(const struct engine *engine, struct engine_statistics *ou
 /* Ceilings of this machine with this engine's threads and kernels (about a second). */
 void engine_limits(struct engine *engine, struct kernel_limits *out);
 
+/* --- files with fewer bits --------------------------------------------------------------------------------------- */
+
+struct engine_quantize_options {
+    const char *in, *out; /* paths of GGUF files; what was at `out` is replaced when all is on disk */
+    const char *type;     /* "f16", "q8_0", "q4_0", "iq4_nl" */
+    int threads;          /* 0: as many as the machine has */
+    int (*progress)(void *context, double done); /* 0 to 1, now and then; anything but 0 ends it; may be NULL */
+    void *context;
+};
+struct engine_quantized {
+    size_t bytes_in, bytes_out; /* of the files */
+    int64_t weights;
+    int narrow; /* matrices that are F16 for a width that is not a multiple of the type's block */
+    struct {
+        int tensors;
+        int64_t weights, bytes;
+        int converted; /* of the tensors; the others were copied */
+        double error;  /* of those: sum of (new - old)^2 over that of old^2 */
+    } types[KERNEL_TYPES]; /* by the type a tensor has now */
+};
+/* Copy a model's file with its matrices in another type: keys as they are, but for those that tell the type; tensors of one
+ * dimension as they are. With a type of 4 bits the embedding and the head get Q8_0, or stay where they have fewer bits already.
+ * ERROR_INPUT: what is wrong with a file, or a weight that the type cannot hold; nothing is left of the new file then. */
+int engine_quantize(const struct engine_quantize_options *options, struct engine_quantized *out, struct error *e);
+
 #endif

@@ -144,12 +144,12 @@ static struct fit fit_of(const struct weighted *block, const union block *value)
 /* The best step, before it is rounded to a half. */
 static float search_step(const struct book *book, const struct weighted *block)
 {
-    enum { TRIES = 20 };
+    enum { TRIES = 10 };
     const float end = -book->values[0];
     float best = 0, step = 0;
     union block value;
     for (int i = 0; i < 2 * TRIES; i++) {
-        float inverse = end * (0.75f + 0.025f * (float)(i / 2));
+        float inverse = end * (0.75f + 0.05f * (float)(i / 2));
         take_nearest(book, &block->x, i % 2 ? inverse : -inverse, &value);
         struct fit fit = fit_of(block, &value);
         if (fit.xwv * fit.xwv > best * fit.vwv) {
@@ -181,10 +181,10 @@ static struct weighted weigh(const float *weights, float most)
     return block;
 }
 
-/* The half d of 32 weights whose greatest magnitude is `most`, and their codes where d is neither 0 nor infinite. The
+/* The half d of 32 weights whose greatest magnitude is `most`, and the values where d is neither 0 nor infinite. The
  * step is tried as it will be stored, then the one that fits the values which that has given, while this gains
  * anything. */
-static uint16_t quantize_block(const struct book *book, const float *weights, float most, unsigned char *codes)
+static uint16_t quantize_block(const struct book *book, const float *weights, float most, union block *values)
 {
     const struct weighted block = weigh(weights, most);
     float step = search_step(book, &block), least = INFINITY;
@@ -201,24 +201,31 @@ static uint16_t quantize_block(const struct book *book, const float *weights, fl
             break;
         least = error;
         chosen = half;
-        for (int i = 0; i < BLOCK; i++)
-            for (codes[i] = 0; book->values[codes[i]] < value.x[i]; codes[i]++)
-                ;
+        *values = value;
         struct fit fit = fit_of(&block, &value);
         step = fit.vwv > 0 ? fit.xwv / fit.vwv : 0;
     }
     return chosen;
 }
 
+static unsigned code_of(const struct book *book, float value)
+{
+    unsigned code = 0;
+    while (book->values[code] < value)
+        code++;
+    return code;
+}
+
 static void quantize_4bit(const struct book *book, const float *x, unsigned char *p, int n)
 {
     for (; n > 0; n -= BLOCK, x += BLOCK, p += 2 + BLOCK / 2) {
-        unsigned char codes[BLOCK];
+        union block values;
         float most = greatest(x);
-        memset(codes, ZERO, sizeof codes);
-        put_half(p, !isfinite(most) ? HALF_NAN : most == 0 ? 0 : quantize_block(book, x, most, codes));
+        for (int i = 0; i < BLOCK; i++)
+            values.x[i] = book->values[ZERO];
+        put_half(p, !isfinite(most) ? HALF_NAN : most == 0 ? 0 : quantize_block(book, x, most, &values));
         for (int i = 0; i < BLOCK / 2; i++)
-            p[2 + i] = (unsigned char)(codes[i] | codes[i + BLOCK / 2] << 4);
+            p[2 + i] = (unsigned char)(code_of(book, values.x[i]) | code_of(book, values.x[i + BLOCK / 2]) << 4);
     }
 }
 

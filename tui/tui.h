@@ -32,7 +32,8 @@ struct tui_options {
     int64_t *budgets;                                             /* every --budget-tokens, in order; budget_tokens is the last */
     int budget_count;                                             /* 0 */
     int seeds;                                                    /* bench: 0 */
-    const char *out, *rows, *trees;                               /* bench: NULL */
+    const char *out, *rows, *trees;                               /* bench: NULL; out: quantize, too */
+    const char *type;                                             /* quantize: NULL */
     int csv;                                                      /* bench: 0 */
     char **words;                                                 /* what is not an option */
     int word_count;

@@ -875,6 +875,7 @@ static void test_bad_models(void **state)
     struct error e = {0};
     struct engine_options options[] = {
         {.model = MODEL, .kernels = "quantum"}, {.model = MODEL, .kv_memory = 100}, {.model = MODEL, .threads = -1},
+        {.model = MODEL, .quant = "nf5"},       {.model = MODEL, .quant = ""},
         {.model = MODEL, .batch = 5000},        {.model = TINY "none.gguf"},        {.model = NULL}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         assert_int_not_equal(engine_open(&engine, &options[i], &e), OK);

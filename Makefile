@@ -58,7 +58,7 @@ $(BUILD)/%.o: %.c
 
 # Files named for an instruction set are compiled for it; which runs is chosen at run time.
 $(BUILD)/kernels/avx2%o: EXTRA := -mavx2 -mfma -mf16c -O3
-$(BUILD)/kernels/reference%o $(BUILD)/kernels/quantize%o: EXTRA := -O3
+$(BUILD)/kernels/reference%o $(BUILD)/kernels/quantize%o $(BUILD)/kernels/nf4%o: EXTRA := -O3
 
 $(BUILD)/tests/%: tests/%.c $(ARCHIVE)
 	@mkdir -p $(@D)

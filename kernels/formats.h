@@ -7,6 +7,15 @@
 
 #define KERNEL_NF4_BLOCK 64
 
+/* Vectors that gcc and clang make of any machine's; left to find them in a search for the nearest value, gcc does not.
+ */
+typedef float four __attribute__((vector_size(16)));
+typedef int32_t mask __attribute__((vector_size(16)));
+static inline four all(float x)
+{
+    return (four){x, x, x, x};
+}
+
 /* See struct kernel_format. */
 void kernel_quantize_f32(const float *x, void *blocks, int n);
 void kernel_quantize_f16(const float *x, void *blocks, int n);

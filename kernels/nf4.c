@@ -81,29 +81,35 @@ struct work {
 static float greatest(const float *x, int n)
 {
     float most = 0;
+    int unordered = 0;
     for (int i = 0; i < n; i++) {
         float magnitude = fabsf(x[i]);
-        if (!(magnitude <= most))
-            most = magnitude;
-        if (isnan(most))
-            return most;
+        unordered |= magnitude != magnitude;
+        most = magnitude > most ? magnitude : most;
     }
-    return most;
+    return unordered ? NAN : most;
 }
 
-static unsigned code_of(float x)
-{
-    unsigned code = 0;
-    for (int i = 0; i < 15; i++)
-        code += x > (kernel_nf4_values[i] + kernel_nf4_values[i + 1]) / 2;
-    return code;
-}
-
+/* The code of a weight is how many midpoints are below it. */
 static float quantize_block(const float *x, unsigned char *codes)
 {
+    enum { FOURS = BLOCK / 4 };
+    union {
+        four x[FOURS];
+        mask code[FOURS];
+        int32_t each[BLOCK];
+    } at, sum = {.code = {{0}}};
     float absmax = greatest(x, BLOCK), scale = 1 / fmaxf(absmax, LEAST_ABSMAX);
+    memcpy(&at, x, sizeof at);
+    for (int i = 0; i < FOURS; i++)
+        at.x[i] *= scale;
+    for (int j = 0; j < 15; j++) {
+        const four middle = all((kernel_nf4_values[j] + kernel_nf4_values[j + 1]) / 2);
+        for (int i = 0; i < FOURS; i++)
+            sum.code[i] -= at.x[i] > middle; /* where it is so, -1 */
+    }
     for (int i = 0; i < BLOCK; i += 2)
-        codes[i / 2] = (unsigned char)(code_of(x[i] * scale) << 4 | code_of(x[i + 1] * scale));
+        codes[i / 2] = (unsigned char)(sum.each[i] << 4 | sum.each[i + 1]);
     return absmax;
 }
 

@@ -68,9 +68,6 @@ void kernel_quantize_q8_0(const float *x, void *blocks, int n)
 
 /* --- 4 bits: the search for a step ------------------------------------------------------------------------------- */
 
-/* A block as vectors, which gcc and clang make of any machine's: left to find them, gcc does not. */
-typedef float four __attribute__((vector_size(16)));
-typedef int32_t mask __attribute__((vector_size(16)));
 #define FOURS (BLOCK / 4)
 union block {
     four v[FOURS];
@@ -91,11 +88,6 @@ static struct book book_of(const float *values)
         book.gaps[i] = values[i + 1] - values[i];
     }
     return book;
-}
-
-static four all(float x)
-{
-    return (four){x, x, x, x};
 }
 
 /* value = the value nearest to inverse * x, of two the lower. Sums of whole numbers: exact. */

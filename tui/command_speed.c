@@ -133,8 +133,8 @@ static int run(const struct tui_options *o)
         for (int i = 0; i < count; i++)
             json_array_append_new(list, json_pack("{s:i, s:i, s:i, s:f}", "prefix", shapes[i].prefix, "branches", shapes[i].branches, "tokens",
                                                   tokens, "tokens_per_second", branches[i].median));
-        tui_print_json(json_pack("{s:s, s:s, s:s, s:i, s:[{s:i, s:f}], s:{s:f}, s:o, s:{s:f, s:f, s:f}}", "model", info->name, "kernels",
-                                 info->kernels, "quant", info->quant, "threads", info->threads, "prefill", "tokens", prefill_tokens, "tokens_per_second",
+        tui_print_json(json_pack("{s:s, s:s, s:s?, s:i, s:[{s:i, s:f}], s:{s:f}, s:o, s:{s:f, s:f, s:f}}", "model", info->name, "kernels",
+                                 info->kernels, "quant", *info->quant ? info->quant : NULL, "threads", info->threads, "prefill", "tokens", prefill_tokens, "tokens_per_second",
                                  prefill.median, "stream", "tokens_per_second", stream.median, "branches", list, "limits",
                                  "memory_read_bytes_per_second", limits.memory_read, "sgemm_flops", limits.sgemm, "int8_macs", limits.int8));
     } else {

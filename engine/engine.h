@@ -198,7 +198,7 @@ struct engine_quantize_options {
     const char *in, *out; /* paths of GGUF files; what was at `out` is replaced when all is on disk */
     const char *type;     /* "f16", "q8_0", "q4_0", "iq4_nl" */
     int threads;          /* 0: as many as the machine has */
-    int (*progress)(void *context, double done); /* 0 to 1, now and then; anything but 0 ends it; may be NULL */
+    int (*progress)(void *context, size_t bytes, size_t of); /* now and then, bytes written; not 0 ends it; may be NULL */
     void *context;
 };
 struct engine_quantized {

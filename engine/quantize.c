@@ -147,9 +147,9 @@ static int write_slab(struct job *job, const void *bytes, size_t n)
 {
     int code = engine_writer_add(job->writer, bytes, n, job->e);
     job->written += n;
-    double done = (double)job->written / (double)engine_writer_bytes(job->writer);
-    if (!code && job->options->progress && job->options->progress(job->options->context, done))
-        code = error_set(job->e, ERROR_INPUT, "%s: interrupted; nothing was written", job->options->out);
+    if (!code && job->options->progress &&
+        job->options->progress(job->options->context, job->written, engine_writer_bytes(job->writer)))
+        code = error_set(job->e, ERROR_INPUT, "%s: interrupted: nothing is written", job->options->out);
     return code;
 }
 

@@ -100,6 +100,15 @@ refuses 2 'was begun with --quant nf4' "$espalier" run --session "$said/s.espali
 
 if [ -r "$real" ]; then
     gives '210 converted' "$espalier" quantize -m "$real" --type q8_0 --out "$work/real.gguf"
+    # ^C while it works: the file that was begun is gone.
+    "$espalier" quantize -m "$real" --type iq4_nl --out "$work/cut.gguf" >"$said/out" 2>"$said/err" &
+    tries=0
+    until ls "$work"/cut.gguf.* >/dev/null 2>&1 || [ $tries = 600 ]; do sleep 0.05; tries=$((tries + 1)); done
+    kill -TERM $!
+    wait $!
+    got=$?
+    if [ $got = 143 ] && grep -q 'interrupted: nothing is written' "$said/err" && ! ls "$work"/cut* >/dev/null 2>&1; then ok
+    else bad "exit $got when it was ended: $(ls "$work")"; fi
     gives 'Paris' "$espalier" complete -m "$work/real.gguf" --temperature 0 -n 2 'The capital of France is'
     gives 'Paris' "$espalier" complete -m "$real" --quant nf4 --temperature 0 -n 2 'The capital of France is'
 else

@@ -478,10 +478,10 @@ struct made {
 };
 
 static int after; /* stop after so many calls; -1: never */
-static int stop(void *context, double done)
+static int stop(void *context, size_t bytes, size_t of)
 {
     (void)context;
-    assert_true(done >= 0 && done <= 1);
+    assert_true(bytes > 0 && bytes <= of);
     return after >= 0 && after-- == 0;
 }
 

@@ -9,8 +9,7 @@ static volatile sig_atomic_t interrupted;
 
 static void interrupt(int number)
 {
-    (void)number;
-    interrupted = 1;
+    interrupted = number;
 }
 
 /* So that the unfinished file goes. One that would be over the limit of a shell is an error like a full disk, not a death. */
@@ -28,13 +27,13 @@ struct progress {
     int terminal, shown;
 };
 
-static int show_progress(void *context, double done)
+static int show_progress(void *context, size_t bytes, size_t of)
 {
     struct progress *p = context;
     double now = clock_seconds();
-    if (p->terminal && done > 0 && now - p->last >= 0.25 && now - p->start >= 1) {
-        double left = (now - p->start) * (1 - done) / done;
-        fprintf(stderr, "\r\033[K%.0f %%, %.0f s left", 100 * done, left);
+    if (p->terminal && now - p->last >= 0.25 && now - p->start >= 1) {
+        double rate = (double)bytes / (now - p->start);
+        fprintf(stderr, "\r\033[K%.0f of %.0f MB, %.1f MB/s, %.0f s left", (double)bytes / 1e6, (double)of / 1e6, rate / 1e6, (double)(of - bytes) / rate);
         p->last = now;
         p->shown = 1;
     }
@@ -98,8 +97,10 @@ static int run(const struct tui_options *o)
     int code = engine_quantize(&options, &said, &e);
     if (progress.shown)
         fprintf(stderr, "\r\033[K");
-    if (code)
-        return tui_fail(&e);
+    if (code) {
+        tui_fail(&e);
+        return interrupted ? 128 + interrupted : code;
+    }
     if (o->json)
         print_json(&said);
     else

@@ -19,6 +19,8 @@ struct engine;
 struct engine_options {     /* {0} is a good start; see the comment at each for what 0 means */
     const char *model;      /* path of a GGUF file */
     const char *kernels;    /* "auto" (also NULL), "avx512", "avx2", "reference" */
+    const char *quant;      /* NULL: weights as in the file. "nf4": the linear layers are quantized to NF4 at load; "nf4+head":
+                               the head too. What has a width that is not a multiple of 64 stays as it is */
     int threads;            /* 0: as many as the machine has */
     int batch;              /* branches that decode in one pass at most; 0: 32 */
     int context;            /* positions a branch may have; 0: the model's own, at most 8,192 */
@@ -41,6 +43,8 @@ struct engine_info {
     const char *chat_template;         /* family: "chatml" or "none" */
     const char *kernels;               /* the set in use */
     const char *kv_type;               /* "F16": of cached keys and values */
+    const char *quant;                 /* "nf4", "nf4+head"; "" when weights are as in the file */
+    int quantized, kept;               /* by quant: matrices that were quantized, and that stayed for their width */
     int layers, width, heads, kv_heads, head_dim, ff_width, vocabulary;
     int context_trained, context;      /* the model's own; what this engine allows */
     float rope_base, norm_epsilon;
@@ -50,7 +54,7 @@ struct engine_info {
     size_t packed_bytes, in_place_bytes; /* weights laid out anew in memory; weights used where they lie in the mapped file */
     size_t scratch_bytes;                /* everything else whose size is known: what passes and draws use, tables */
     int threads, batch;
-    int tensors_by_type[KERNEL_TYPES]; /* how many tensors of each type */
+    int tensors_by_type[KERNEL_TYPES]; /* how many tensors of each type, as they are used */
     int64_t bytes_by_type[KERNEL_TYPES];
     int begin_token, end_token;        /* -1 where there is none */
 };
@@ -193,5 +197,30 @@ struct engine_statistics { /* since engine_open, unless said */
 void engine_statistics(const struct engine *engine, struct engine_statistics *out);
 /* Ceilings of this machine with this engine's threads, kernels and bytes of weights (a second or two). */
 void engine_limits(struct engine *engine, struct kernel_limits *out);
+
+/* --- files with fewer bits --------------------------------------------------------------------------------------- */
+
+struct engine_quantize_options {
+    const char *in, *out; /* paths of GGUF files; what was at `out` is replaced when all is on disk */
+    const char *type;     /* "f16", "q8_0", "q4_0", "iq4_nl" */
+    int threads;          /* 0: as many as the machine has */
+    int (*progress)(void *context, size_t bytes, size_t of); /* now and then, bytes written; not 0 ends it; may be NULL */
+    void *context;
+};
+struct engine_quantized {
+    size_t bytes_in, bytes_out; /* of the files */
+    int64_t weights;
+    int narrow; /* matrices that are F16 for a width that is not a multiple of the type's block */
+    struct {
+        int tensors;
+        int64_t weights, bytes;
+        int converted; /* of the tensors; the others were copied */
+        double error;  /* of those: sum of (new - old)^2 over that of old^2 */
+    } types[KERNEL_TYPES]; /* by the type a tensor has now */
+};
+/* Copy a model's file with its matrices in another type: keys as they are, but for those that tell the type; tensors of one
+ * dimension as they are. With a type of 4 bits the embedding and the head get Q8_0, or stay where they have fewer bits already.
+ * ERROR_INPUT: what is wrong with a file, or a weight that the type cannot hold; nothing is left of the new file then. */
+int engine_quantize(const struct engine_quantize_options *options, struct engine_quantized *out, struct error *e);
 
 #endif

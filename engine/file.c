@@ -53,7 +53,7 @@ struct value {
     struct engine_text key;
     enum value_type type, element;
     uint64_t count;
-    const unsigned char *bytes;
+    const unsigned char *bytes, *end; /* end: of the value */
 };
 
 /* Invariant: values are sorted by key, by_name holds the tensors' indices sorted by name, neither has equals. */
@@ -63,7 +63,7 @@ struct engine_file {
     size_t size;
     int mapped;
     struct value *values;
-    size_t value_count;
+    size_t value_count, alignment;
     struct engine_tensor *tensors; /* in the order of the file */
     int tensor_count;
     int *by_name;
@@ -235,9 +235,11 @@ static int read_values(struct reader *r, uint64_t count)
     if (!f->values)
         return FAIL(r, "%s: not enough memory for its %llu keys", r->name, (unsigned long long)count);
     f->value_count = (size_t)count;
-    for (size_t i = 0; i < f->value_count; i++)
+    for (size_t i = 0; i < f->value_count; i++) {
         if (take_value(r, &f->values[i]))
             return ERROR_INPUT;
+        f->values[i].end = f->bytes + r->at;
+    }
     qsort(f->values, f->value_count, sizeof *f->values, value_order);
     for (size_t i = 1; i < f->value_count; i++)
         if (!value_order(&f->values[i - 1], &f->values[i]))
@@ -257,7 +259,8 @@ static int unknown_type(struct reader *r, struct engine_text name, uint64_t numb
 {
     struct string known = {0};
     for (int t = 0; t < KERNEL_TYPES; t++)
-        string_addf(&known, "%s%s", t ? ", " : "", kernel_format((enum kernel_type)t)->name);
+        if (t != KERNEL_NF4)
+            string_addf(&known, "%s%s", t ? ", " : "", kernel_format((enum kernel_type)t)->name);
     if (number < GGML_TYPES)
         SAY(r, "%s: tensor %.*s is %s; this version reads %s: take a file quantized to one of these", r->name,
             SHOWN(name), ggml_types[number], string_text(&known));
@@ -279,6 +282,14 @@ static int take_type(struct reader *r, struct engine_tensor *t)
             return OK;
         }
     return unknown_type(r, t->name, number);
+}
+
+uint32_t engine_file_type_number(enum kernel_type type)
+{
+    uint32_t number = 0;
+    while (number < GGML_TYPES && strcmp(ggml_types[number], kernel_format(type)->name))
+        number++;
+    return number;
 }
 
 /* The tensor's dimensions and what follows from them; t->offset is still relative to the data. */
@@ -393,6 +404,7 @@ static int read_tensors(struct reader *r, uint64_t count)
             return ERROR_INPUT;
     if (read_alignment(r, &alignment))
         return ERROR_INPUT;
+    f->alignment = alignment;
     size_t data = r->at + (alignment - r->at % alignment) % alignment;
     for (size_t i = 0; i < n; i++)
         if (place_tensor(r, &f->tensors[i], data, alignment))
@@ -735,4 +747,33 @@ void engine_file_release(const struct engine_file *f, const void *data, size_t b
     uintptr_t first = ((uintptr_t)data + page - 1) / page * page, last = ((uintptr_t)data + bytes) / page * page;
     if (f->mapped && first < last)
         madvise((void *)first, last - first, MADV_DONTNEED); /* a private mapping nobody has written: only a copy goes */
+}
+
+/* --- for copies -------------------------------------------------------------------------------------------------- */
+
+static int key_place(const void *a, const void *b)
+{
+    const char *x = ((const struct engine_key *)a)->whole.bytes, *y = ((const struct engine_key *)b)->whole.bytes;
+    return x < y ? -1 : x > y;
+}
+
+size_t engine_file_key_count(const struct engine_file *f)
+{
+    return f->value_count;
+}
+
+void engine_file_keys(const struct engine_file *f, struct engine_key *out)
+{
+    for (size_t i = 0; i < f->value_count; i++) {
+        const struct value *v = &f->values[i];
+        const char *begin = v->key.bytes - 8; /* its length */
+        out[i] = (struct engine_key){v->key, {begin, (size_t)((const char *)v->end - begin)}};
+    }
+    if (f->value_count)
+        qsort(out, f->value_count, sizeof *out, key_place);
+}
+
+size_t engine_file_alignment(const struct engine_file *f)
+{
+    return f->alignment;
 }

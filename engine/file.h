@@ -32,6 +32,15 @@ void engine_file_texts_get(const struct engine_file *f, const char *key, struct 
 int64_t engine_file_integers(const struct engine_file *f, const char *key);
 void engine_file_integers_get(const struct engine_file *f, const char *key, int64_t *out);
 
+/* The keys in the file's order, for whoever copies them: out[engine_file_key_count]. */
+struct engine_key {
+    struct engine_text name;
+    struct engine_text whole; /* name, type and value as they lie in the file */
+};
+size_t engine_file_key_count(const struct engine_file *f);
+void engine_file_keys(const struct engine_file *f, struct engine_key *out);
+size_t engine_file_alignment(const struct engine_file *f);
+
 struct engine_tensor {
     struct engine_text name;
     enum kernel_type type;
@@ -48,5 +57,6 @@ const struct engine_tensor *engine_file_tensor(const struct engine_file *f, cons
 /* The bytes of these data are not going to be read soon: whole pages of them leave this process's memory, and come back
  * from the file when they are read all the same. */
 void engine_file_release(const struct engine_file *f, const void *data, size_t bytes);
+uint32_t engine_file_type_number(enum kernel_type type); /* what a file calls it; not of NF4, which is in none */
 
 #endif

@@ -309,6 +309,60 @@ static int make_rope(struct reader *r, struct engine_model *m)
     return OK;
 }
 
+static size_t data_bytes(const struct kernel_matrix *matrix)
+{
+    const struct kernel_format *format = kernel_format(matrix->type);
+    return (size_t)matrix->rows * (size_t)(matrix->cols / format->block) * (size_t)format->bytes;
+}
+
+/* `name` is the tensor's, for messages. Without a pool it is only counted. A tied head leaves the embedding's data where rows are looked up. */
+static int quantize_matrix(struct reader *r, struct engine_model *m, struct kernel_matrix *matrix, const char *name,
+                           struct kernel_pool *pool)
+{
+    const enum kernel_type was = matrix->type;
+    const void *data = matrix->data;
+    const size_t data_was = data_bytes(matrix);
+    if (matrix->cols % kernel_format(KERNEL_NF4)->block) {
+        m->kept++;
+        return OK;
+    }
+    int code = OK;
+    size_t bytes = kernel_nf4_bytes(matrix);
+    if (pool)
+        code = kernel_matrix_to_nf4(matrix, pool, r->e);
+    else
+        matrix->type = KERNEL_NF4;
+    if (code == ERROR_INPUT)
+        return error_set(r->e, code, "%s: tensor %s: a weight is NaN or infinite, which NF4 cannot hold: the file is damaged",
+                         r->path, name);
+    if (code)
+        return code;
+    m->quantized++;
+    m->tensors_by_type[KERNEL_NF4]++;
+    m->bytes_by_type[KERNEL_NF4] += (int64_t)bytes;
+    if (matrix != &m->head || !m->tied) {
+        m->tensors_by_type[was]--;
+        m->bytes_by_type[was] -= (int64_t)data_was;
+    }
+    if (pool)
+        engine_file_release(r->file, data, data_was);
+    return OK;
+}
+
+static int quantize(struct reader *r, struct engine_model *m, enum engine_quant quant, struct kernel_pool *pool)
+{
+    int code = OK;
+    for (int i = 0; i < m->layers_count && !code && quant >= ENGINE_QUANT_NF4; i++)
+        for (int j = 0; j < LAYER_MATRICES && !code; j++) {
+            char name[64];
+            snprintf(name, sizeof name, "blk.%d.%s.weight", i, layer_matrices[j].name);
+            code = quantize_matrix(r, m, layer_matrix(&m->layers[i], j), name, pool);
+        }
+    if (!code && quant >= ENGINE_QUANT_NF4_HEAD)
+        code = quantize_matrix(r, m, &m->head, m->tied ? "token_embd.weight" : "output.weight", pool);
+    return code;
+}
+
 /* All matrices that rows are multiplied by: the head, then those of each layer. */
 static int matrix_count(const struct engine_model *m)
 {
@@ -318,12 +372,6 @@ static int matrix_count(const struct engine_model *m)
 static struct kernel_matrix *matrix_at(struct engine_model *m, int i)
 {
     return i ? layer_matrix(&m->layers[(i - 1) / LAYER_MATRICES], (i - 1) % LAYER_MATRICES) : &m->head;
-}
-
-static size_t data_bytes(const struct kernel_matrix *matrix)
-{
-    const struct kernel_format *format = kernel_format(matrix->type);
-    return (size_t)matrix->rows * (size_t)(matrix->cols / format->block) * (size_t)format->bytes;
 }
 
 /* How the set will use each matrix. Returns the bytes that the packed ones take side by side. */
@@ -360,7 +408,9 @@ static int pack(struct reader *r, struct engine_model *m, const struct kernel_se
             at += (bytes + 63) & ~(size_t)63;
         }
         code = set->pack(matrix, pool, r->e);
-        if (matrix->packed)
+        if (matrix->packed && matrix->type == KERNEL_NF4)
+            kernel_matrix_drop_nf4(matrix);
+        else if (matrix->packed)
             engine_file_release(r->file, matrix->data, data_bytes(matrix));
     }
     return code;
@@ -384,12 +434,13 @@ static int read_model(struct reader *r, struct engine_model *m, int tokens, int 
 }
 
 int engine_model_open(struct engine_model **out, const struct engine_file *file, int tokens, int context,
-                      const struct kernel_set *set, struct kernel_pool *pool, struct error *e)
+                      enum engine_quant quant, const struct kernel_set *set, struct kernel_pool *pool, struct error *e)
 {
     struct engine_model *m = xcalloc(1, sizeof *m);
     struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
     int code;
-    if ((code = read_model(&r, m, tokens, context)) || (code = make_rope(&r, m)) || (code = pack(&r, m, set, pool))) {
+    if ((code = read_model(&r, m, tokens, context)) || (code = make_rope(&r, m)) || (code = quantize(&r, m, quant, pool)) ||
+        (code = pack(&r, m, set, pool))) {
         engine_model_close(m);
         return code;
     }
@@ -398,11 +449,13 @@ int engine_model_open(struct engine_model **out, const struct engine_file *file,
 }
 
 int engine_model_describe(struct engine_model **out, const struct engine_file *file, int tokens, int context,
-                          const struct kernel_set *set, struct error *e)
+                          enum engine_quant quant, const struct kernel_set *set, struct error *e)
 {
     struct engine_model *m = xcalloc(1, sizeof *m);
     struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
     int code = read_model(&r, m, tokens, context);
+    if (!code)
+        code = quantize(&r, m, quant, NULL);
     if (code) {
         engine_model_close(m);
         return code;

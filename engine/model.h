@@ -13,6 +13,9 @@ struct engine_architecture {
     int neox;         /* pairs that RoPE rotates: see kernel_set.rope */
 };
 
+/* What is quantized at load: each includes what is before it. */
+enum engine_quant { ENGINE_QUANT_NONE, ENGINE_QUANT_NF4, ENGINE_QUANT_NF4_HEAD };
+
 /* Shapes of matrices are [rows][cols] = [out][in]. */
 struct engine_layer {
     const float *attention_norm, *ff_norm; /* [width] */
@@ -39,8 +42,9 @@ struct engine_model {
     float *rope;                    /* [context][head_dim / 2][cos, sin] */
     void *memory;                   /* that packed weights are in: owned */
     size_t packed_bytes, in_place_bytes; /* weights laid out anew; weights used where they lie in the file */
+    int quantized, kept; /* matrices made NF4 here, and those whose width does not allow it */
     int64_t parameters;
-    int tensors_by_type[KERNEL_TYPES];
+    int tensors_by_type[KERNEL_TYPES]; /* as they are used */
     int64_t bytes_by_type[KERNEL_TYPES];
 };
 
@@ -48,11 +52,11 @@ struct engine_model {
  * most 8,192. tokens: how many the tokenizer has. The file must stay open as long as the model. ERROR_INPUT names what
  * is missing, misshapen, unknown or beyond what can be computed. */
 int engine_model_open(struct engine_model **out, const struct engine_file *file, int tokens, int context,
-                      const struct kernel_set *set, struct kernel_pool *pool, struct error *e);
-/* The same model, checked and counted as that one would be, but with nothing laid out and no rope: its numbers can be
- * read, nothing be computed. */
+                      enum engine_quant quant, const struct kernel_set *set, struct kernel_pool *pool, struct error *e);
+/* The same model, checked and counted as that one would be, but with nothing quantized or laid out and no rope: its numbers
+ * can be read, nothing be computed. */
 int engine_model_describe(struct engine_model **out, const struct engine_file *file, int tokens, int context,
-                          const struct kernel_set *set, struct error *e);
+                          enum engine_quant quant, const struct kernel_set *set, struct error *e);
 /* Only what the metadata says of the architecture and its shape: *m has no weights, and nothing to close. */
 int engine_model_shape(struct engine_model *m, const struct engine_file *file, int context, struct error *e);
 void engine_model_close(struct engine_model *m);

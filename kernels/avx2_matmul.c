@@ -70,7 +70,6 @@ INLINE const struct activation_row *row_of(const struct rows *rows, int r)
 struct strip {
     const unsigned char *scales, *quants, *corrections;
     size_t blocks;
-    enum kernel_type type;
 };
 
 /* It would set the loops after UNROLL apart. */
@@ -122,17 +121,21 @@ INLINE void tile_4bit(const struct strip *strip, int minima, const struct rows *
     }
 }
 
-/* Signed times signed is |w| times a with w's sign, whole numbers all: a single row takes the sign by vpsignb, which is
+/* Q8_0, and what nibbles stand for in IQ4_NL and NF4. Signed times signed is |w| times a with w's sign, whole numbers all: a single row takes the sign by vpsignb, which is
  * as dear as a product; several rows by ~a, which is -a - 1, for a negative w, and the sum of |w| over the negative w
  * of the block, the correction, makes up for the ones. The two products maddubs adds may fill 16 bits (from -32768, by
  * -128 * 128 twice), so each is widened. */
-INLINE void tile_8bit(const struct strip *strip, const struct rows *rows, int R, __m256 sums[PAIR][MOST])
+INLINE void tile_8bit(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R,
+                      __m256 sums[PAIR][MOST])
 {
+    const int bits = type == KERNEL_Q8_0 ? 8 : 4;
+    const int8_t *values = type == KERNEL_NF4 ? kernel_strips_nf4 : kernel_strips_iq4_nl;
+    const __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)values));
     const __m256i ones = _mm256_set1_epi16(1);
     const unsigned char *scales = strip->scales, *quants = strip->quants, *corrections = strip->corrections;
-    for (size_t b = 0; b < strip->blocks; b++, scales += 32, quants += 512, corrections += CORRECTION_BYTES) {
+    for (size_t b = 0; b < strip->blocks; b++, quants += 64 * bits, corrections += CORRECTION_BYTES) {
         __m256i totals[PAIR][MOST];
-        fetch_ahead(quants, 512);
+        fetch_ahead(quants, 64 * bits);
         UNROLL for (int s = 0; s < PAIR; s++) {
             const __m128i *correction = (const __m128i *)(const void *)(corrections + 16 * s);
             UNROLL for (int r = 0; r < R; r++)
@@ -141,7 +144,10 @@ INLINE void tile_8bit(const struct strip *strip, const struct rows *rows, int R,
         UNROLL for (int j = 0; j < 8; j++) {
             __m256i w[PAIR], magnitude[PAIR];
             UNROLL for (int s = 0; s < PAIR; s++) {
-                w[s] = load(quants + 64 * j + 32 * s);
+                w[s] = load(quants + 64 * (j % bits) + 32 * s);
+                if (bits == 4)
+                    w[s] = _mm256_shuffle_epi8(
+                        table, _mm256_and_si256(j < 4 ? w[s] : _mm256_srli_epi16(w[s], 4), _mm256_set1_epi8(15)));
                 magnitude[s] = _mm256_abs_epi8(w[s]);
                 if (R > 1)
                     w[s] = _mm256_cmpgt_epi8(_mm256_setzero_si256(), w[s]);
@@ -163,6 +169,7 @@ INLINE void tile_8bit(const struct strip *strip, const struct rows *rows, int R,
                 sums[s][r] = _mm256_fmadd_ps(d, _mm256_mul_ps(_mm256_cvtepi32_ps(totals[s][r]), steps), sums[s][r]);
             }
         }
+        scales += type != KERNEL_NF4 || b % 2 ? 32 : 0;
     }
 }
 
@@ -174,19 +181,21 @@ struct outputs {
     int stride, count, accumulate;
 };
 
-INLINE void tile(const struct strip *strip, int bits, const struct rows *rows, int R, const struct outputs *out)
+INLINE void tile(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R,
+                 const struct outputs *out)
 {
     __m256 sums[PAIR][MOST];
     for (int s = 0; s < PAIR; s++)
         for (int r = 0; r < R; r++)
             sums[s][r] = _mm256_setzero_ps();
-    if (bits == 8)
-        tile_8bit(strip, rows, R, sums);
+    if (type == KERNEL_Q4_0 || type == KERNEL_Q4_1)
+        tile_4bit(strip, type == KERNEL_Q4_1, rows, R, sums);
     else
-        tile_4bit(strip, strip->type == KERNEL_Q4_1, rows, R, sums);
+        tile_8bit(strip, type, rows, R, sums);
     for (int s = 0; s < PAIR; s++)
         for (int r = 0; r < R; r++) {
-            __m256 y = _mm256_mul_ps(sums[s][r], _mm256_set1_ps(row_of(rows, r)->unit));
+            const float unit = row_of(rows, r)->unit * (type == KERNEL_NF4 ? 1 / 127.0f : 1);
+            __m256 y = _mm256_mul_ps(sums[s][r], _mm256_set1_ps(unit));
             float *to = out->y + (size_t)r * (size_t)out->stride + 8 * s;
             int lanes = out->count - 8 * s;
             if (lanes >= 8) /* masked stores are slow on some machines */
@@ -199,18 +208,18 @@ INLINE void tile(const struct strip *strip, int bits, const struct rows *rows, i
 
 /* A strip against rows of any number. Five and six rows are 3 + 2 and 3 + 3: a tile of one row unpacks weights for
  * itself alone. */
-INLINE void tiles(const struct strip *strip, int bits, struct rows rows, int count, struct outputs out)
+INLINE void tiles(const struct strip *strip, enum kernel_type type, struct rows rows, int count, struct outputs out)
 {
     for (int left = count, R; left > 0; left -= R) {
         R = left >= 7 || left == 4 ? 4 : left >= 5 ? 3 : left;
         if (R == 4)
-            tile(strip, bits, &rows, 4, &out);
+            tile(strip, type, &rows, 4, &out);
         else if (R == 3)
-            tile(strip, bits, &rows, 3, &out);
+            tile(strip, type, &rows, 3, &out);
         else if (R == 2)
-            tile(strip, bits, &rows, 2, &out);
+            tile(strip, type, &rows, 2, &out);
         else
-            tile(strip, bits, &rows, 1, &out);
+            tile(strip, type, &rows, 1, &out);
         rows.first += (size_t)R * rows.stride;
         out.y += (size_t)R * (size_t)out.stride;
     }
@@ -220,7 +229,7 @@ INLINE void tiles(const struct strip *strip, int bits, struct rows rows, int cou
  */
 enum { WEIGHTS_AT_ONCE = 256 << 10, ROWS_AT_ONCE = 16 << 10 };
 
-static void matmul_quantized(const struct kernel_matrix *m, const unsigned char *prepared, int rows, float *y,
+INLINE void matmul_quantized(const struct kernel_matrix *m, enum kernel_type type, const unsigned char *prepared, int rows, float *y,
                              int y_stride, int first, int last, int accumulate)
 {
     const struct strips l = kernel_strips_of(m, STRIPS_SIGNED);
@@ -236,15 +245,12 @@ static void matmul_quantized(const struct kernel_matrix *m, const unsigned char 
                 const size_t s = (size_t)n / KERNEL_STRIP;
                 const unsigned char *packed = m->packed;
                 const struct strip strip = {packed + s * strip_bytes, packed + s * strip_bytes + l.quants,
-                                            packed + l.corrections + s * l.blocks * CORRECTION_BYTES, l.blocks, m->type};
+                                            packed + l.corrections + s * l.blocks * CORRECTION_BYTES, l.blocks};
                 for (int part = 0; part <= m->fine; part++) { /* the rows as rounded, then what that left */
                     const struct rows some = {prepared + (size_t)r * stride + (size_t)part * row_bytes, stride};
                     const struct outputs out = {y + (size_t)r * (size_t)y_stride + n, y_stride, last - n,
                                                 accumulate || part};
-                    if (m->type == KERNEL_Q8_0)
-                        tiles(&strip, 8, some, rows - r < tall ? rows - r : tall, out);
-                    else
-                        tiles(&strip, 4, some, rows - r < tall ? rows - r : tall, out);
+                    tiles(&strip, type, some, rows - r < tall ? rows - r : tall, out);
                 }
             }
 }
@@ -318,7 +324,6 @@ INLINE void matmul_plain(const struct kernel_matrix *m, enum kernel_type type, c
         }
     }
 }
-
 void kernel_avx2_matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y,
                         int y_stride, int first, int last, int accumulate)
 {
@@ -330,9 +335,19 @@ void kernel_avx2_matmul(const struct kernel_matrix *m, const float *x, const voi
         matmul_plain(m, KERNEL_F16, x, rows, y, y_stride, first, last, accumulate);
         break;
     case KERNEL_Q4_0:
+        matmul_quantized(m, KERNEL_Q4_0, prepared, rows, y, y_stride, first, last, accumulate);
+        break;
     case KERNEL_Q4_1:
+        matmul_quantized(m, KERNEL_Q4_1, prepared, rows, y, y_stride, first, last, accumulate);
+        break;
     case KERNEL_Q8_0:
-        matmul_quantized(m, prepared, rows, y, y_stride, first, last, accumulate);
+        matmul_quantized(m, KERNEL_Q8_0, prepared, rows, y, y_stride, first, last, accumulate);
+        break;
+    case KERNEL_IQ4_NL:
+        matmul_quantized(m, KERNEL_IQ4_NL, prepared, rows, y, y_stride, first, last, accumulate);
+        break;
+    case KERNEL_NF4:
+        matmul_quantized(m, KERNEL_NF4, prepared, rows, y, y_stride, first, last, accumulate);
         break;
     case KERNEL_TYPES:
         break;

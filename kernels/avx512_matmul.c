@@ -76,25 +76,41 @@ INLINE void add_products(__m512i sums[MOST], __m512i w, const struct rows *rows,
     }
 }
 
+/* What sums of a block begin with: what was added to its weights to make them unsigned, times the activations, taken back. */
+INLINE int32_t begin_of(enum kernel_type type, const struct activation_block *a)
+{
+    return type == KERNEL_Q4_1 ? 0 : type == KERNEL_Q4_0 ? a->from_8 : a->from_128;
+}
+
+/* The unsigned bytes that nibbles stand for, four times over. */
+INLINE __m512i table_of(enum kernel_type type)
+{
+    const int8_t *values = type == KERNEL_NF4 ? kernel_strips_nf4 : kernel_strips_iq4_nl;
+    return _mm512_xor_si512(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)values)),
+                            _mm512_set1_epi8((char)0x80));
+}
+
 INLINE void tile_blocks(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R, __m512 sums[MOST])
 {
     const int bits = type == KERNEL_Q8_0 ? 8 : 4, scale_bytes = type == KERNEL_Q4_1 ? 64 : 32;
-    const __m512i low = _mm512_set1_epi8(15);
+    const int looked_up = type == KERNEL_NF4 || type == KERNEL_IQ4_NL;
+    const __m512i low = _mm512_set1_epi8(15), table = table_of(type);
     const unsigned char *scales = strip->scales, *quants = strip->quants;
-    for (size_t b = 0; b < strip->blocks; b++, scales += scale_bytes, quants += 64 * bits) {
+    for (size_t b = 0; b < strip->blocks; b++, quants += 64 * bits) {
         __m512i products[MOST];
         fetch_ahead(quants, 64 * bits);
         UNROLL for (int r = 0; r < R; r++) {
             const struct activation_block *a = blocks_of(rows, r) + b;
-            products[r] = _mm512_set1_epi32(type == KERNEL_Q8_0 ? a->from_128 : type == KERNEL_Q4_0 ? a->from_8 : 0);
+            products[r] = _mm512_set1_epi32(begin_of(type, a));
         }
         UNROLL for (int j = 0; j < bits; j++) {
             __m512i w = load(quants + 64 * j);
             if (bits == 8) {
                 add_products(products, w, rows, R, b, 4 * j);
             } else {
-                add_products(products, _mm512_and_si512(w, low), rows, R, b, 4 * j);
-                add_products(products, _mm512_and_si512(_mm512_srli_epi16(w, 4), low), rows, R, b, 16 + 4 * j);
+                __m512i first = _mm512_and_si512(w, low), second = _mm512_and_si512(_mm512_srli_epi16(w, 4), low);
+                add_products(products, looked_up ? _mm512_shuffle_epi8(table, first) : first, rows, R, b, 4 * j);
+                add_products(products, looked_up ? _mm512_shuffle_epi8(table, second) : second, rows, R, b, 16 + 4 * j);
             }
         }
         const __m512 scale = load_16_halves(scales);
@@ -106,6 +122,7 @@ INLINE void tile_blocks(const struct strip *strip, enum kernel_type type, const 
                 sums[r] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(a->sum), sums[r]);
             sums[r] = _mm512_fmadd_ps(scale, product, sums[r]);
         }
+        scales += type != KERNEL_NF4 || b % 2 ? scale_bytes : 0;
     }
 }
 /* clang-format on */
@@ -125,7 +142,8 @@ INLINE void tile(const struct strip *strip, enum kernel_type type, const struct 
     const __mmask16 lanes = vec_mask(out->count);
     for (int r = 0; r < R; r++) {
         float *to = out->y + (size_t)r * (size_t)out->stride;
-        __m512 y = out->accumulate ? _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, to), sums[r]) : sums[r];
+        __m512 y = type == KERNEL_NF4 ? _mm512_mul_ps(sums[r], _mm512_set1_ps(1 / 127.0f)) : sums[r];
+        y = out->accumulate ? _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, to), y) : y;
         _mm512_mask_storeu_ps(to, lanes, y);
     }
 }
@@ -251,6 +269,12 @@ void kernel_avx512_matmul(const struct kernel_matrix *m, const float *x, const v
         break;
     case KERNEL_Q8_0:
         matmul_strips(m, KERNEL_Q8_0, prepared, rows, y, y_stride, first, last, accumulate);
+        break;
+    case KERNEL_IQ4_NL:
+        matmul_strips(m, KERNEL_IQ4_NL, prepared, rows, y, y_stride, first, last, accumulate);
+        break;
+    case KERNEL_NF4:
+        matmul_strips(m, KERNEL_NF4, prepared, rows, y, y_stride, first, last, accumulate);
         break;
     case KERNEL_TYPES:
         break;

@@ -2,7 +2,7 @@
  *
  * A block is read byte by byte: data mapped from a file promises no alignment.
  */
-#include "kernels.h"
+#include "formats.h"
 
 #include <string.h>
 
@@ -105,12 +105,42 @@ static void dequantize_q8_0(const void *blocks, float *out, int n)
     }
 }
 
+const float kernel_iq4_nl_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+/* Half d, 16 bytes of nibbles as in Q4_0; d times the value of the nibble. */
+static void dequantize_iq4_nl(const void *blocks, float *out, int n)
+{
+    const unsigned char *p = blocks;
+    for (; n > 0; n -= 32, out += 32, p += 18) {
+        float d = half_at(p);
+        for (int i = 0; i < 16; i++) {
+            out[i] = d * kernel_iq4_nl_values[p[2 + i] & 15];
+            out[i + 16] = d * kernel_iq4_nl_values[p[2 + i] >> 4];
+        }
+    }
+}
+
 const struct kernel_format *kernel_format(enum kernel_type type)
 {
     static const struct kernel_format formats[KERNEL_TYPES] = {
-        [KERNEL_F32] = {"F32", 1, 4, dequantize_f32},      [KERNEL_F16] = {"F16", 1, 2, dequantize_f16},
-        [KERNEL_Q4_0] = {"Q4_0", 32, 18, dequantize_q4_0}, [KERNEL_Q4_1] = {"Q4_1", 32, 20, dequantize_q4_1},
-        [KERNEL_Q8_0] = {"Q8_0", 32, 34, dequantize_q8_0},
+        [KERNEL_F32] = {"F32", 1, 4, dequantize_f32, kernel_quantize_f32},
+        [KERNEL_F16] = {"F16", 1, 2, dequantize_f16, kernel_quantize_f16},
+        [KERNEL_Q4_0] = {"Q4_0", 32, 18, dequantize_q4_0, kernel_quantize_q4_0},
+        [KERNEL_Q4_1] = {"Q4_1", 32, 20, dequantize_q4_1, NULL},
+        [KERNEL_Q8_0] = {"Q8_0", 32, 34, dequantize_q8_0, kernel_quantize_q8_0},
+        [KERNEL_IQ4_NL] = {"IQ4_NL", 32, 18, dequantize_iq4_nl, kernel_quantize_iq4_nl},
+        [KERNEL_NF4] = {"NF4", KERNEL_NF4_BLOCK, KERNEL_NF4_BLOCK / 2, NULL, NULL},
     };
     return &formats[type];
+}
+
+void kernel_matrix_dequantize(const struct kernel_matrix *m, int row, int col, float *out, int n)
+{
+    if (m->type == KERNEL_NF4) {
+        kernel_nf4_dequantize(m->nf4, (size_t)row * (size_t)m->cols + (size_t)col, out, n);
+        return;
+    }
+    const struct kernel_format *format = kernel_format(m->type);
+    size_t blocks = (size_t)row * (size_t)(m->cols / format->block) + (size_t)(col / format->block);
+    format->dequantize((const unsigned char *)m->data + blocks * (size_t)format->bytes, out, n);
 }

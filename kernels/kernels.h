@@ -15,21 +15,55 @@
 
 #include "base.h"
 
+struct kernel_pool;
+
 /* --- weight formats ---------------------------------------------------------------------------------------------- */
 
-/* How weights lie in a GGUF file (ggml's names and layouts). */
-enum kernel_type { KERNEL_F32, KERNEL_F16, KERNEL_Q4_0, KERNEL_Q4_1, KERNEL_Q8_0, KERNEL_TYPES };
+/* How weights lie in a GGUF file (ggml's names and layouts); last NF4, which is made in memory and in no such file. */
+enum kernel_type {
+    KERNEL_F32,
+    KERNEL_F16,
+    KERNEL_Q4_0,
+    KERNEL_Q4_1,
+    KERNEL_Q8_0,
+    KERNEL_IQ4_NL,
+    KERNEL_NF4,
+    KERNEL_TYPES
+};
 
 struct kernel_format {
     const char *name; /* "Q4_1" */
     int block;        /* weights in a block */
-    int bytes;        /* bytes of a block */
-    /* out[n] = the n weights at `blocks`; n is a multiple of block. Exact, as ggml defines the format. */
+    int bytes;        /* bytes of a block; of NF4 its codes alone */
+    /* out[n] = the n weights at `blocks`; n is a multiple of block. Exact, as ggml defines the format. NULL for NF4,
+     * whose scales lie apart: kernel_matrix_dequantize serves every type. */
     void (*dequantize)(const void *blocks, float *out, int n);
+    /* The blocks nearest to x[n], block by block: a block depends on its own weights alone. For Q4_0 and IQ4_NL the
+     * scale is searched for the least weighted squared error. A block that holds what is not a number, or more than the format
+     * can, gives NaN or infinity. NULL for the formats that are only read. */
+    void (*quantize)(const float *x, void *blocks, int n);
 };
 const struct kernel_format *kernel_format(enum kernel_type type); /* never NULL for a type below KERNEL_TYPES */
 float kernel_half_to_float(uint16_t half);
 uint16_t kernel_float_to_half(float x); /* round to nearest, ties to even */
+
+extern const float kernel_iq4_nl_values[16]; /* whole numbers; a weight is d times one of them */
+
+/* NF4 with double quantization (QLoRA: Dettmers et al. 2023), to the value what bitsandbytes makes. Block b is weights
+ * [64 b, 64 b + 64) of the matrix, row-major; cols is a multiple of 64, so that every row begins one. A weight is
+ * kernel_nf4_values[code] * s, s the absmax of its block: map[absmax[b]] * absmax2[b / 256] + offset, each operation
+ * rounded. */
+struct kernel_nf4 {
+    size_t blocks;
+    unsigned char *codes;  /* [blocks][32]: the even weight in the high half of its byte */
+    unsigned char *absmax; /* [blocks] */
+    float *absmax2;        /* [(blocks + 255) / 256] */
+    float offset;          /* the mean of the blocks' absmax */
+    float map[256];        /* ascending, map[127] = 0; the 8-bit dynamic map */
+    size_t bytes;          /* of codes, absmax and absmax2 */
+};
+extern const float kernel_nf4_values[16];
+float kernel_nf4_absmax(const struct kernel_nf4 *q, size_t block);
 
 /* A matrix of weights, [rows][cols]: y[n] = sum over k of W[n][k] x[k]. */
 struct kernel_matrix {
@@ -37,12 +71,21 @@ struct kernel_matrix {
     int rows, cols;   /* cols is a multiple of the format's block */
     int fine;         /* a set that rounds activations takes twice the bits for this matrix, by twice the work: for the
                          few whose outputs everything after depends on */
-    const void *data; /* as in the file; not owned; need not be aligned */
+    const void *data; /* as in the file; not owned; need not be aligned; NULL for NF4 */
+    struct kernel_nf4 *nf4; /* of an NF4 matrix that is not packed, else NULL; owned: kernel_matrix_free */
     void *packed;     /* the set's own layout, made by set->pack, or NULL; owned unless lent: kernel_matrix_free */
     size_t packed_bytes;
     int lent;         /* packed is memory of whoever made the matrix, there before set->pack fills it */
 };
-void kernel_matrix_free(struct kernel_matrix *m); /* frees what was packed, not data */
+void kernel_matrix_free(struct kernel_matrix *m); /* frees what was packed and nf4, not data */
+void kernel_matrix_drop_nf4(struct kernel_matrix *m); /* of a packed one only what was packed stays; it has no exact weights then */
+/* out[n] = weights [col, col + n) of a row, exactly; col and n are multiples of the format's block. Any type. */
+void kernel_matrix_dequantize(const struct kernel_matrix *m, int row, int col, float *out, int n);
+size_t kernel_nf4_bytes(const struct kernel_matrix *m); /* what a matrix of that shape takes as NF4 */
+/* Make *m, of any type and not yet packed, the NF4 matrix nearest to it; cols is a multiple of 64. Work is spread over
+ * pool. ERROR_ENGINE: no memory; ERROR_INPUT, without saying where: a weight is NaN or infinite. *m is then as it was.
+ */
+int kernel_matrix_to_nf4(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e);
 
 /* --- the pool of workers ----------------------------------------------------------------------------------------- */
 

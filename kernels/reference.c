@@ -70,17 +70,14 @@ static void matmul(const struct kernel_matrix *m, const float *x, const void *pr
                    int y_stride, int first, int last, int accumulate)
 {
     (void)prepared;
-    const struct kernel_format *format = kernel_format(m->type);
-    size_t row_bytes = (size_t)(m->cols / format->block) * (size_t)format->bytes;
     float weights[CHUNK], lanes[TILE][LANES];
-    for (int n = first; n < last; n++) {
-        const unsigned char *row = (const unsigned char *)m->data + (size_t)n * row_bytes;
+    for (int n = first; n < last; n++)
         for (int r = 0; r < rows; r += TILE) {
             int tile = rows - r < TILE ? rows - r : TILE;
             memset(lanes, 0, sizeof lanes);
             for (int k = 0; k < m->cols; k += CHUNK) {
                 int count = m->cols - k < CHUNK ? m->cols - k : CHUNK;
-                format->dequantize(row + (size_t)(k / format->block) * (size_t)format->bytes, weights, count);
+                kernel_matrix_dequantize(m, n, k, weights, count);
                 for (int t = 0; t < tile; t++)
                     add_products(weights, x + (size_t)(r + t) * (size_t)m->cols + k, count, lanes[t]);
             }
@@ -89,7 +86,6 @@ static void matmul(const struct kernel_matrix *m, const float *x, const void *pr
                 *out = (accumulate ? *out : 0) + sum_lanes(lanes[t]);
             }
         }
-    }
 }
 
 static void rms_norm(const float *x, const float *weight, float epsilon, int cols, float *out)

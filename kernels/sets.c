@@ -1,5 +1,6 @@
 /* Which sets are built, which of them this machine runs, and which is taken. */
 #include "sets.h"
+#include "formats.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,10 +53,17 @@ int kernel_set_find(const char *name, const struct kernel_set **set, struct erro
     return code;
 }
 
+void kernel_matrix_drop_nf4(struct kernel_matrix *m)
+{
+    kernel_nf4_free(m->nf4);
+    m->nf4 = NULL;
+}
+
 void kernel_matrix_free(struct kernel_matrix *m)
 {
     if (!m->lent)
         free(m->packed);
+    kernel_matrix_drop_nf4(m);
     m->packed = NULL;
     m->packed_bytes = 0;
     m->lent = 0;

@@ -3,31 +3,43 @@
 #include <stdlib.h>
 #include <string.h>
 
+const int8_t kernel_strips_iq4_nl[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+const int8_t kernel_strips_nf4[16] = {-127, -88, -67, -50, -36, -23, -12, 0, 10, 20, 31, 43, 56, 71, 92, 127};
+
 int kernel_strips_take(enum kernel_type type)
 {
-    return type == KERNEL_Q4_0 || type == KERNEL_Q4_1 || type == KERNEL_Q8_0;
+    return type != KERNEL_F32 && type != KERNEL_F16;
+}
+
+/* Whether a set that wants signed weights needs corrections. */
+static int is_corrected(enum kernel_type type, enum strips_bytes bytes)
+{
+    return bytes == STRIPS_SIGNED && (type == KERNEL_Q8_0 || type == KERNEL_IQ4_NL || type == KERNEL_NF4);
 }
 
 struct strips kernel_strips_of(const struct kernel_matrix *m, enum strips_bytes bytes)
 {
     struct strips s = {.blocks = (size_t)m->cols / 32,
+                       .scale_every = m->type == KERNEL_NF4 ? 2 : 1,
                        .scale_bytes = (m->type == KERNEL_Q4_1 ? 4 : 2) * KERNEL_STRIP,
                        .quant_bytes = (m->type == KERNEL_Q8_0 ? 32 : 16) * KERNEL_STRIP,
                        .strips = ((size_t)m->rows + KERNEL_STRIP - 1) / KERNEL_STRIP};
-    s.quants = (s.blocks * s.scale_bytes + 63) & ~(size_t)63;
+    s.quants = (s.blocks / s.scale_every * s.scale_bytes + 63) & ~(size_t)63;
     s.strip_bytes = s.quants + s.blocks * s.quant_bytes;
     s.corrections = s.strips * s.strip_bytes;
-    int corrected = bytes == STRIPS_SIGNED && m->type == KERNEL_Q8_0;
-    s.bytes = s.corrections + (corrected ? s.strips * s.blocks * CORRECTION_BYTES : 0);
+    s.bytes = s.corrections + (is_corrected(m->type, bytes) ? s.strips * s.blocks * CORRECTION_BYTES : 0);
     s.bytes = (s.bytes + 63) & ~(size_t)63; /* as aligned_alloc wants it */
     return s;
 }
 
-static uint16_t correction_of(const unsigned char *quants)
+static uint16_t correction_of(enum kernel_type type, const unsigned char *q)
 {
+    const int8_t *values = type == KERNEL_NF4 ? kernel_strips_nf4 : kernel_strips_iq4_nl;
     int sum = 0;
-    for (int i = 0; i < 32; i++)
-        sum += quants[i] > 127 ? 256 - quants[i] : 0;
+    for (int i = 0; i < 32; i++) {
+        int w = type == KERNEL_Q8_0 ? (int8_t)q[i] : values[q[i % 16] >> i / 16 * 4 & 15];
+        sum += w < 0 ? -w : 0;
+    }
     return (uint16_t)sum;
 }
 
@@ -37,30 +49,48 @@ struct packing {
     struct strips s;
 };
 
-static void pack_row(const struct packing *p, int strip, int r)
+/* Block b of 32 of a row: its scale, and minimum, as in the file, and its quants in the file's order, which is that of Q4_0
+ * for nibbles. */
+static void read_block(const struct packing *p, int row, size_t b, uint16_t scales[2], unsigned char q[32])
 {
     const struct kernel_matrix *m = p->m;
+    if (m->type == KERNEL_NF4) { /* pairs of neighbours, the first in the high half */
+        const size_t block = (size_t)row * ((size_t)m->cols / 64) + b / 2;
+        const unsigned char *codes = m->nf4->codes + block * 32 + b % 2 * 16;
+        scales[0] = kernel_float_to_half(kernel_nf4_absmax(m->nf4, block));
+        for (int i = 0; i < 16; i++) {
+            const int shift = i % 2 ? 0 : 4;
+            q[i] = (unsigned char)((codes[i / 2] >> shift & 15) | (codes[8 + i / 2] >> shift & 15) << 4);
+        }
+        return;
+    }
+    const size_t halves = p->s.scale_bytes / KERNEL_STRIP, quants = p->s.quant_bytes / KERNEL_STRIP;
+    const unsigned char *from = (const unsigned char *)m->data + ((size_t)row * p->s.blocks + b) * (halves + quants);
+    memcpy(scales, from, halves);
+    memcpy(q, from + halves, quants);
+}
+
+static void pack_row(const struct packing *p, int strip, int r)
+{
     const struct strips *s = &p->s;
-    const size_t scales = s->scale_bytes / KERNEL_STRIP, quants = s->quant_bytes / KERNEL_STRIP;
-    const unsigned char *from =
-        (const unsigned char *)m->data + (size_t)(strip * KERNEL_STRIP + r) * s->blocks * (scales + quants);
-    unsigned char *to = (unsigned char *)m->packed + (size_t)strip * s->strip_bytes;
+    unsigned char *to = (unsigned char *)p->m->packed + (size_t)strip * s->strip_bytes;
     unsigned char *corrections =
-        (unsigned char *)m->packed + s->corrections + (size_t)strip * s->blocks * CORRECTION_BYTES;
-    for (size_t b = 0; b < s->blocks; b++, from += scales + quants) {
+        (unsigned char *)p->m->packed + s->corrections + (size_t)strip * s->blocks * CORRECTION_BYTES;
+    const enum kernel_type type = p->m->type;
+    for (size_t b = 0; b < s->blocks; b++) {
+        uint16_t scales[2];
         unsigned char q[32];
-        memcpy(q, from + scales, quants);
-        if (m->type == KERNEL_Q8_0 && p->bytes == STRIPS_UNSIGNED)
-            for (size_t i = 0; i < quants; i++)
-                q[i] ^= 0x80;
-        for (size_t h = 0; h < scales / 2; h++)
-            memcpy(to + b * s->scale_bytes + 2 * (h * KERNEL_STRIP + (size_t)r), from + 2 * h, 2);
-        for (size_t j = 0; j < quants / 4; j++)
-            memcpy(to + s->quants + b * s->quant_bytes + 4 * (j * KERNEL_STRIP + (size_t)r), q + 4 * j, 4);
-        if (m->type == KERNEL_Q8_0 && p->bytes == STRIPS_SIGNED) {
-            uint16_t correction = correction_of(q);
+        read_block(p, strip * KERNEL_STRIP + r, b, scales, q);
+        if (is_corrected(type, p->bytes)) {
+            uint16_t correction = correction_of(type, q);
             memcpy(corrections + b * CORRECTION_BYTES + 2 * r, &correction, 2);
         }
+        for (int i = 0; type == KERNEL_Q8_0 && p->bytes == STRIPS_UNSIGNED && i < 32; i++)
+            q[i] ^= 0x80;
+        for (size_t h = 0; h < s->scale_bytes / KERNEL_STRIP / 2; h++)
+            memcpy(to + b / s->scale_every * s->scale_bytes + 2 * (h * KERNEL_STRIP + (size_t)r), scales + h, 2);
+        for (size_t j = 0; j < s->quant_bytes / KERNEL_STRIP / 4; j++)
+            memcpy(to + s->quants + b * s->quant_bytes + 4 * (j * KERNEL_STRIP + (size_t)r), q + 4 * j, 4);
     }
 }
 

@@ -1,19 +1,23 @@
 /* Quantized weights as matmul reads them: repacked once, keeping their bits, into strips of 16 output rows interleaved by
  * 4 bytes of K, so that each 32-bit lane of a vector belongs to one output and no sum ever crosses lanes.
  *
- * A strip has, for each block of 32, the scales of its 16 rows (halves) and for Q4_1 their 16 minima; then, from a multiple of
- * 64 bytes on, each block's quants, in groups of 64 bytes: 4 bytes of each row. 4 bits: 4 groups; group j holds bytes
- * [4 j, 4 j + 4) of each row's 16, whose low nibbles are weights [4 j, 4 j + 4) and high ones 16 further. 8 bits: 8 groups;
- * group j holds weights [4 j, 4 j + 4). Rows past the matrix's last are zeros. */
+ * A strip has, for each block of weights that share one, the scales of its 16 rows (halves) and for Q4_1 their 16 minima; then,
+ * from a multiple of 64 bytes on, the quants of each 32, in groups of 64 bytes: 4 bytes of each row. 4 bits: 4 groups; group j
+ * holds bytes [4 j, 4 j + 4) of each row's 16, whose low nibbles are weights [4 j, 4 j + 4) and high ones 16 further. 8 bits: 8
+ * groups; group j holds weights [4 j, 4 j + 4). Rows past the matrix's last are zeros.
+ *
+ * Of IQ4_NL and NF4 a nibble is the number of one of 16 signed bytes. NF4's scale is its block's absmax, rounded to a half, and
+ * its bytes are 127 times the code's value, rounded: what this costs is measured by tests/bench_quality.c. */
 #ifndef ESPALIER_STRIPS_H
 #define ESPALIER_STRIPS_H
 
 #include "kernels.h"
 
 struct strips {
-    size_t blocks;      /* of a row */
-    size_t scale_bytes; /* scales, and minima, of a block of a strip */
-    size_t quant_bytes; /* quants of a block of a strip */
+    size_t blocks;      /* of 32 weights in a row */
+    size_t scale_every; /* how many of them share a scale */
+    size_t scale_bytes; /* of a strip: a scale, and a minimum, for each row */
+    size_t quant_bytes; /* of a strip's block of 32 */
     size_t quants;      /* where in a strip they begin */
     size_t strip_bytes;
     size_t strips;
@@ -21,10 +25,12 @@ struct strips {
 };
 #define CORRECTION_BYTES (2 * KERNEL_STRIP) /* of a block of a strip */
 
-/* How a set wants 8-bit weights: signed, with corrections after all strips (for each strip and block 16 numbers of 16 bits:
- * the sum of the magnitudes of the row's negative weights; apart, because a single row, which is bound by the bytes it
- * reads, does without them); or unsigned, 128 added. */
+/* How a set wants signed weights: signed, with corrections after all strips (for each strip and block of 32, 16 numbers of 16
+ * bits: the sum of the magnitudes of the row's negative weights; apart, because a single row, which is bound by the bytes it
+ * reads, does without them); or unsigned, 128 added, which for nibbles that are numbers of a table the set does itself. */
 enum strips_bytes { STRIPS_SIGNED, STRIPS_UNSIGNED };
+
+extern const int8_t kernel_strips_iq4_nl[16], kernel_strips_nf4[16]; /* those bytes */
 
 int kernel_strips_take(enum kernel_type type); /* whether weights of this type are packed into strips */
 struct strips kernel_strips_of(const struct kernel_matrix *m, enum strips_bytes bytes);

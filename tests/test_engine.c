@@ -1,7 +1,7 @@
 /* The engine on tiny models: log-probabilities against an independent implementation; the same results, bit for bit,
  * whatever the threads, the batch, the order, the memory, and who joins or leaves; sharing counted; endings; and what
  * must be refused. */
-#include "engine/engine.h"
+#include "engine/state.h"
 #include "reference_text.h"
 
 #include <math.h>
@@ -926,6 +926,7 @@ static void test_bad_models(void **state)
     struct error e = {0};
     struct engine_options options[] = {
         {.model = MODEL, .kernels = "quantum"}, {.model = MODEL, .kv_memory = 100}, {.model = MODEL, .threads = -1},
+        {.model = MODEL, .quant = "nf5"},       {.model = MODEL, .quant = ""},
         {.model = MODEL, .batch = 5000},        {.model = TINY "none.gguf"},        {.model = NULL}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         assert_int_not_equal(engine_open(&engine, &options[i], &e), OK);
@@ -1038,6 +1039,59 @@ static void test_described(void **state)
     assert_true(memory_peak() > (1 << 20));
 }
 
+/* --quant: the matrices are those of the file, quantized; what does not allow it, and the embedding, stay. */
+static void test_quant(void **state)
+{
+    (void)state;
+    static const char *const quants[] = {"nf4", "nf4+head"};
+    struct engine *plain = open_with((struct engine_options){.model = TINY "tiny-f16.gguf", .threads = 2});
+    assert_string_equal(engine_info(plain)->quant, "");
+    for (int h = 0; h < 2; h++) {
+        struct engine *engine =
+            open_with((struct engine_options){.model = TINY "tiny-f16.gguf", .threads = 2, .kernels = "reference", .quant = quants[h]});
+        const struct engine_info *info = engine_info(engine);
+        assert_string_equal(info->quant, quants[h]);
+        assert_int_equal(info->quantized, 12 + h);
+        assert_int_equal(info->kept, 2); /* down is 96 wide */
+        assert_int_equal(info->tensors_by_type[KERNEL_NF4], 12 + h);
+        assert_int_equal(info->tensors_by_type[KERNEL_F16], 3);
+        assert_int_equal(info->parameters, engine_info(plain)->parameters);
+        assert_true(engine->model->embedding.type == KERNEL_F16 && !engine->model->embedding.nf4);
+        assert_true(engine->model->head.type == (h ? KERNEL_NF4 : KERNEL_F16));
+        for (int l = 0; l < 2; l++) {
+            const struct engine_layer *a = &engine->model->layers[l], *b = &plain->model->layers[l];
+            const struct kernel_matrix *is[] = {&a->q, &a->k, &a->v, &a->o, &a->gate, &a->up};
+            const struct kernel_matrix *was[] = {&b->q, &b->k, &b->v, &b->o, &b->gate, &b->up};
+            assert_true(a->down.type == KERNEL_F16 && a->down.data != NULL);
+            for (int i = 0; i < 6; i++) {
+                struct kernel_matrix m = *was[i];
+                float x[64], y[64];
+                m.packed = NULL;
+                assert_int_equal(kernel_matrix_to_nf4(&m, plain->pool, NULL), OK);
+                assert_true(is[i]->type == KERNEL_NF4 && is[i]->fine == was[i]->fine);
+                for (int r = 0; r < m.rows; r++) {
+                    kernel_matrix_dequantize(&m, r, 0, x, 64);
+                    kernel_matrix_dequantize(is[i], r, 0, y, 64);
+                    assert_memory_equal(x, y, sizeof x);
+                }
+                kernel_matrix_free(&m);
+            }
+        }
+        struct engine_request q = request(prompt, 40, 0);
+        q.score = 1;
+        struct engine_result r = result_of(engine, &q), s = result_of(plain, &q);
+        double delta = 0;
+        assert_int_equal(r.count, s.count);
+        for (int i = 0; i < r.count; i++)
+            delta += fabs((double)r.tokens[i].logprob - (double)s.tokens[i].logprob) / r.count;
+        assert_true(delta > 1e-3 && delta < 1.5);
+        engine_result_free(&r);
+        engine_result_free(&s);
+        engine_close(engine);
+    }
+    engine_close(plain);
+}
+
 int main(void)
 {
     for (int i = 0; i < 512; i++)
@@ -1061,6 +1115,7 @@ int main(void)
         cmocka_unit_test(test_nan),
         cmocka_unit_test(test_info),
         cmocka_unit_test(test_described),
+        cmocka_unit_test(test_quant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

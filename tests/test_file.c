@@ -337,7 +337,7 @@ static void test_long_names_leave_room(void **state)
     put_header(&s, 3, 1, 0);
     put_tensor(&s, name, 1, vector, 12, 0);
     assert_int_equal(engine_file_open_memory(&f, path, s.text, s.length, &e), ERROR_INPUT);
-    assert_non_null(strstr(e.message, "is Q4_K; this version reads F32, F16, Q4_0, Q4_1, Q8_0"));
+    assert_non_null(strstr(e.message, "is Q4_K; this version reads F32, F16, Q4_0, Q4_1, Q8_0, IQ4_NL:"));
     string_free(&s);
 }
 
@@ -495,13 +495,13 @@ static void test_types_are_refused_by_name(void **state)
     static const struct {
         uint32_t type;
         const char *name;
-    } types[] = {{4, "Q4_2"},      {6, "Q5_0"},    {10, "Q2_K"},  {12, "Q4_K"}, {14, "Q6_K"},  {16, "IQ2_XXS"},
-                 {20, "IQ4_NL"},   {23, "IQ4_XS"}, {24, "I8"},    {28, "F64"},  {29, "IQ1_M"}, {30, "BF16"},
-                 {31, "Q4_0_4_4"}, {34, "TQ1_0"},  {39, "MXFP4"}, {41, "Q1_0"}};
+    } types[] = {{4, "Q4_2"},     {6, "Q5_0"},      {10, "Q2_K"},  {12, "Q4_K"},  {14, "Q6_K"},
+                 {16, "IQ2_XXS"}, {23, "IQ4_XS"},   {24, "I8"},    {28, "F64"},   {29, "IQ1_M"},
+                 {30, "BF16"},    {31, "Q4_0_4_4"}, {34, "TQ1_0"}, {39, "MXFP4"}, {41, "Q1_0"}};
     char words[128];
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        snprintf(words, sizeof words, "m.gguf: tensor t is %s; this version reads F32, F16, Q4_0, Q4_1, Q8_0",
-                 types[i].name);
+        snprintf(words, sizeof words,
+                 "m.gguf: tensor t is %s; this version reads F32, F16, Q4_0, Q4_1, Q8_0, IQ4_NL:", types[i].name);
         refused_and_freed(with_tensor(1, block, types[i].type, 0), words);
     }
     refused_and_freed(with_tensor(1, block, 1000, 0), "tensor t is of type 1000, which ggml does not define");

@@ -66,15 +66,17 @@ static const struct kernel_set *reference(void)
     return set;
 }
 
-/* A matrix of random blocks. Its data begins at an odd address, as a mapped file's may. */
+/* A matrix of random blocks. Its data begins at an odd address, as a mapped file's may. NF4 is made of an F32 one,
+ * whose width is then a multiple of 64. */
 struct matrix {
     struct kernel_matrix m;
     unsigned char *memory;
     float *weights; /* dequantized, [rows][cols] */
 };
 
-static struct matrix matrix_make(enum kernel_type type, int rows, int cols)
+static struct matrix matrix_make(enum kernel_type wanted, int rows, int cols)
 {
+    const enum kernel_type type = wanted == KERNEL_NF4 ? KERNEL_F32 : wanted;
     const struct kernel_format *format = kernel_format(type);
     size_t row_bytes = (size_t)(cols / format->block) * (size_t)format->bytes, bytes = (size_t)rows * row_bytes;
     struct matrix x = {.memory = xmalloc(bytes + 1)};
@@ -94,9 +96,14 @@ static struct matrix matrix_make(enum kernel_type type, int rows, int cols)
         }
     }
     x.weights = xmalloc((size_t)rows * (size_t)cols * sizeof(float));
-    for (int n = 0; n < rows; n++)
-        format->dequantize(data + (size_t)n * row_bytes, x.weights + (size_t)n * (size_t)cols, cols);
     x.m = (struct kernel_matrix){.type = type, .rows = rows, .cols = cols, .data = data};
+    if (wanted == KERNEL_NF4) {
+        struct kernel_pool *pool = kernel_pool_create(1);
+        assert_int_equal(kernel_matrix_to_nf4(&x.m, pool, NULL), OK);
+        kernel_pool_free(pool);
+    }
+    for (int n = 0; n < rows; n++)
+        kernel_matrix_dequantize(&x.m, n, 0, x.weights + (size_t)n * (size_t)cols, cols);
     return x;
 }
 
@@ -201,6 +208,16 @@ static void test_formats(void **state)
     for (int i = 0; i < 32; i++)
         assert_true(out[i] == -2 * (float)(i * 8 - 128));
 
+    static const int nonlinear[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+    put_half(block, 0.5f);
+    for (int i = 0; i < 16; i++)
+        block[2 + i] = (unsigned char)(i | (15 - i) << 4);
+    kernel_format(KERNEL_IQ4_NL)->dequantize(block, out, 32);
+    for (int i = 0; i < 16; i++) {
+        assert_true(out[i] == 0.5f * (float)nonlinear[i]);
+        assert_true(out[16 + i] == 0.5f * (float)nonlinear[15 - i]);
+    }
+
     const float plain[3] = {1, -2.5f, 1e30f};
     kernel_format(KERNEL_F32)->dequantize(plain, out, 3);
     assert_same(out, plain, 3);
@@ -215,8 +232,10 @@ static void test_formats(void **state)
         int block, bytes;
     } known[] = {
         {KERNEL_F32, "F32", 1, 4},     {KERNEL_F16, "F16", 1, 2},     {KERNEL_Q4_0, "Q4_0", 32, 18},
-        {KERNEL_Q4_1, "Q4_1", 32, 20}, {KERNEL_Q8_0, "Q8_0", 32, 34},
+        {KERNEL_Q4_1, "Q4_1", 32, 20}, {KERNEL_Q8_0, "Q8_0", 32, 34}, {KERNEL_IQ4_NL, "IQ4_NL", 32, 18},
+        {KERNEL_NF4, "NF4", 64, 32},
     };
+    assert_int_equal(sizeof known / sizeof *known, KERNEL_TYPES);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         assert_string_equal(kernel_format(known[i].type)->name, known[i].name);
         assert_int_equal(kernel_format(known[i].type)->block, known[i].block);
@@ -311,6 +330,22 @@ static double rounding_bound(const float *w, const float *x, int cols)
     return bound;
 }
 
+/* NF4's codes as whole numbers of 1/127 and its absmax as a half move a weight by at most so much of its block's absmax, which
+ * is the block's largest weight. */
+static double table_bound(const float *w, const float *x, int cols)
+{
+    double bound = 0;
+    for (int k = 0; k < cols; k += 64) {
+        double absmax = 0, sum = 0;
+        for (int i = k; i < k + 64; i++) {
+            absmax = fmax(absmax, fabs((double)w[i]));
+            sum += fabs((double)x[i]);
+        }
+        bound += absmax * sum * (0.5 / 127 + 0x1p-11);
+    }
+    return bound;
+}
+
 /* Every set's product against one in double precision; the reference within fp32 rounding, the others within that of
  * rounding every activation the worst way, and a tenth of it in the mean. */
 static void check_product(const struct kernel_set *set, enum kernel_type type, int rows, int cols, int tokens,
@@ -336,13 +371,14 @@ static void check_product(const struct kernel_set *set, enum kernel_type type, i
             }
             double exact = 4e-6 * magnitude + 1e-30;
             double bound = exact + (rounded ? 1.02 * rounding_bound(wn, xr, cols) / (fine ? 254 : 1) : 0);
+            bound += rounded && type == KERNEL_NF4 ? table_bound(wn, xr, cols) : 0;
             double off = fabs((double)y[r * rows + n] - sum);
             error += off, bounds += bound;
             if (!(off <= bound))
                 fail_msg("%s %s %dx%d, row %d of %d, output %d: %g, not %g (bound %g)", set->name,
                          kernel_format(type)->name, rows, cols, r, tokens, n, (double)y[r * rows + n], sum, bound);
         }
-    assert_true(error <= bounds * (cols >= 256 ? 0.1 : 1));
+    assert_true(error <= bounds * (cols < 256 || type == KERNEL_NF4 ? 1 : 0.1));
     free(y);
     free(prepared);
     matrix_drop(&w);
@@ -358,7 +394,9 @@ static void test_matmul_values(void **state)
     FOR_EACH_SET(set)
     for (int type = 0; type < KERNEL_TYPES; type++)
         for (int i = 0; i < WIDTHS + 3; i++) {
-            int cols = i < WIDTHS ? widths[i] : kernel_format(type)->block * (1 + below(40));
+            int block = kernel_format(type)->block, cols = i < WIDTHS ? widths[i] : block * (1 + below(40));
+            if (cols % block)
+                continue;
             int rows = 1 + below(70), tokens = 1 + below(9);
             float *x = activations((size_t)tokens * (size_t)cols);
             check_product(set, type, rows, cols, tokens, x, 0);
@@ -371,7 +409,7 @@ static void test_matmul_extremes(void **state)
 {
     (void)state;
     draws = 1 << 20;
-    const int cols = 96, tokens = 6;
+    const int cols = 128, tokens = 6;
     FOR_EACH_SET(set)
     for (int type = 0; type < KERNEL_TYPES; type++) {
         float *x = normals((size_t)tokens * (size_t)cols, 1);
@@ -401,7 +439,7 @@ static void test_matmul_extremes(void **state)
             assert_true(isfinite(y[3 * 9 + n]));
         }
         /* Weights of a broken file: anything may come out, but from their own row alone. */
-        if (type != KERNEL_F32) {
+        if (type != KERNEL_F32 && type != KERNEL_NF4) {
             const uint16_t infinity = 0x7c00;
             memcpy((unsigned char *)w.memory + 1, &infinity, sizeof infinity);
             kernel_matrix_free(&w.m);
@@ -430,6 +468,8 @@ static void test_matmul_bits(void **state)
     for (int type = 0; type < KERNEL_TYPES; type++)
         for (int i = 0; i < WIDTHS; i++) {
             int cols = widths[i], rows = 8 * (1 + below(6)) + below(8);
+            if (cols % kernel_format(type)->block)
+                continue;
             struct matrix w = matrix_make(type, rows, cols);
             w.m.fine = i % 2;
             assert_int_equal(set->pack(&w.m, pool, NULL), OK);
@@ -875,7 +915,7 @@ static void test_packing(void **state)
     for (int type = 0; type < KERNEL_TYPES; type++)
         for (int rows = 1; rows < 70; rows += 17) {
             enum { GUARD = 64 };
-            struct matrix own = matrix_make(type, rows, 96), lent = own;
+            struct matrix own = matrix_make(type, rows, 192), lent = own;
             size_t bytes = set->packed_bytes ? set->packed_bytes(&own.m) : 0;
             assert_int_equal(set->pack(&own.m, pool, NULL), OK);
             assert_int_equal(own.m.packed_bytes, bytes);
@@ -891,6 +931,7 @@ static void test_packing(void **state)
                 assert_memory_equal(memory, own.m.packed, bytes - 63); /* the last line need not be full */
                 for (int i = 0; i < GUARD; i++)
                     assert_int_equal(memory[bytes + (size_t)i], 0xa5);
+                lent.m.nf4 = NULL; /* of own */
                 kernel_matrix_free(&lent.m);
                 assert_null(lent.m.packed);
                 free(memory); /* it was not freed with the matrix */

@@ -6,9 +6,8 @@
 #include <unistd.h>
 
 const struct tui_command *const tui_commands[] = {
-    &tui_command_run,        &tui_command_bench,
-    &tui_command_show,       &tui_command_complete, &tui_command_score, &tui_command_tokenize,
-    &tui_command_detokenize, &tui_command_info, &tui_command_speed,    &tui_command_task,  NULL,
+    &tui_command_run,  &tui_command_bench, &tui_command_show,  &tui_command_complete, &tui_command_score, &tui_command_tokenize, &tui_command_detokenize,
+    &tui_command_info, &tui_command_speed, &tui_command_quantize, &tui_command_task, NULL,
 };
 
 int tui_fail(const struct error *e)
@@ -39,8 +38,8 @@ int tui_model_path(const struct tui_options *o, char **path, struct error *e)
 int tui_engine_open_at(const struct tui_options *o, const char *path, enum tui_part part, struct engine **out, struct error *e)
 {
     struct engine_options options = {
-        .model = path, .kernels = o->kernels, .kv_type = o->kv_type, .threads = o->threads, .batch = o->batch, .context = o->context,
-        .kv_memory = o->kv_memory, .vocabulary_only = part == TUI_TOKENS, .describe = part == TUI_DESCRIPTION,
+        .model = path, .kernels = o->kernels, .quant = o->quant, .kv_type = o->kv_type, .threads = o->threads, .batch = o->batch,
+        .context = o->context, .kv_memory = o->kv_memory, .vocabulary_only = part == TUI_TOKENS, .describe = part == TUI_DESCRIPTION,
     };
     return engine_open(out, &options, e);
 }

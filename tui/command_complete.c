@@ -119,6 +119,6 @@ const struct tui_command tui_command_complete = {
     .summary = "plain continuation of a prompt (or of standard input), no template",
     .usage = "complete [OPTIONS] [PROMPT]",
     .example = "espalier complete -n 32 --temperature 0 'The capital of France is'",
-    .options = "model n seed temperature top-k top-p min-p repetition-penalty threads context kv-memory kv-type kernels json",
+    .options = "model n seed temperature top-k top-p min-p repetition-penalty threads context kv-memory kv-type kernels quant json",
     .run = run,
 };

@@ -10,8 +10,9 @@ static void print_json(const struct engine_info *i)
         if (i->tensors_by_type[t])
             json_object_set_new(types, kernel_format((enum kernel_type)t)->name,
                                 json_pack("{s:i, s:I}", "tensors", i->tensors_by_type[t], "bytes", (json_int_t)i->bytes_by_type[t]));
+    json_t *quant = *i->quant ? json_pack("{s:s, s:i, s:i}", "name", i->quant, "quantized", i->quantized, "kept", i->kept) : json_null();
     tui_print_json(json_pack(
-        "{s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:b, s:o, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:i}", "path",
+        "{s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:b, s:o, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:i, s:o}", "path",
         tui_json_text(i->path, strlen(i->path)), "name", tui_json_text(i->name, strlen(i->name)), "architecture", i->architecture,
         "tokenizer", i->tokenizer, "chat_template", i->chat_template, "kernels", i->kernels, "parameters", (json_int_t)i->parameters,
         "layers", i->layers, "width", i->width, "heads", i->heads, "kv_heads", i->kv_heads, "head_dim", i->head_dim, "ff_width",
@@ -19,8 +20,7 @@ static void print_json(const struct engine_info *i)
         (double)i->rope_base, "norm_epsilon", (double)i->norm_epsilon, "tied", i->tied, "types", types, "file_bytes",
         (json_int_t)i->file_bytes, "packed_bytes", (json_int_t)i->packed_bytes, "in_place_bytes",
         (json_int_t)i->in_place_bytes, "scratch_bytes", (json_int_t)i->scratch_bytes, "kv_type", i->kv_type, "kv_bytes_per_token",
-        (json_int_t)i->kv_bytes_per_token,
-        "kv_memory", (json_int_t)i->kv_memory, "threads", i->threads));
+        (json_int_t)i->kv_bytes_per_token, "kv_memory", (json_int_t)i->kv_memory, "threads", i->threads, "quant", quant));
 }
 
 static void print_text(const struct engine_info *i)
@@ -43,6 +43,9 @@ static void print_text(const struct engine_info *i)
            (double)i->packed_bytes / 1e6, (double)i->in_place_bytes / 1e6, (double)i->file_bytes / 1e6, (double)i->scratch_bytes / 1e6);
     printf("%-14s %.1f KB of keys and values (%s) a token, at most %.0f MB\n", "", (double)i->kv_bytes_per_token / 1e3, i->kv_type,
            (double)i->kv_memory / 1e6);
+    if (*i->quant)
+        printf("%-14s %s: %d matrices quantized at load, %d kept as in the file for a width that is not a multiple of 64\n", "quant", i->quant,
+               i->quantized, i->kept);
     printf("%-14s %s, %d thread%s\n", "kernels", i->kernels, i->threads, i->threads == 1 ? "" : "s");
 }
 
@@ -71,6 +74,6 @@ const struct tui_command tui_command_info = {
     .summary = "what a model file holds and what it needs",
     .usage = "info [OPTIONS] [MODEL]",
     .example = "espalier info model.gguf",
-    .options = "model threads context kv-memory kv-type kernels json",
+    .options = "model threads context kv-memory kv-type kernels quant json",
     .run = run,
 };

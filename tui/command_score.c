@@ -69,6 +69,6 @@ const struct tui_command tui_command_score = {
     .summary = "the log-probability of each token of a text (or of standard input)",
     .usage = "score [OPTIONS] [TEXT]",
     .example = "espalier score --json 'The capital of France is Paris.'",
-    .options = "model threads context kv-memory kv-type kernels json",
+    .options = "model threads context kv-memory kv-type kernels quant json",
     .run = run,
 };

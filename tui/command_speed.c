@@ -192,7 +192,8 @@ static void add_rates(json_t *to, struct measured m)
 
 static void print_json(const struct engine_info *info, const struct figures *f)
 {
-    json_t *all = json_pack("{s:s, s:s, s:s, s:i, s:i}", "model", info->name, "kernels", info->kernels, "kv_type", info->kv_type, "threads",
+    json_t *all = json_pack("{s:s, s:s, s:s?, s:s, s:i, s:i}", "model", info->name, "kernels", info->kernels, "quant",
+                            *info->quant ? info->quant : NULL, "kv_type", info->kv_type, "threads",
                             info->threads, "runs", f->runs);
     if (f->has_prefill) {
         json_t *prefill = json_pack("{s:i}", "tokens", f->prefill_tokens);
@@ -230,8 +231,8 @@ static void print_rates(const char *what, struct measured m)
 static void print_text(const struct engine_info *info, const struct figures *f)
 {
     char what[64];
-    printf("%s, kernels %s, keys and values in %s, %d thread%s; tokens a second, median of %d (least to most)\n", info->name, info->kernels,
-           info->kv_type, info->threads, info->threads == 1 ? "" : "s", f->runs);
+    printf("%s, kernels %s%s%s, keys and values in %s, %d thread%s; tokens a second, median of %d (least to most)\n", info->name, info->kernels,
+           *info->quant ? ", " : "", info->quant, info->kv_type, info->threads, info->threads == 1 ? "" : "s", f->runs);
     if (f->has_prefill || f->has_stream || f->count)
         putchar('\n');
     if (f->has_prefill) {
@@ -284,6 +285,6 @@ const struct tui_command tui_command_speed = {
     .summary = "prefill, one stream, branches on a shared prefix, on this machine",
     .usage = "speed [OPTIONS]",
     .example = "espalier speed --prefix 2048 --branches 16 --json",
-    .options = "model prefix branches n only runs threads batch context kv-memory kv-type kernels json",
+    .options = "model prefix branches n only runs threads batch context kv-memory kv-type kernels quant json",
     .run = run,
 };

@@ -8,7 +8,7 @@
 
 /* Values as the command line gave them; what was not given holds the value in the comment. Strings are argv's own. */
 struct tui_options {
-    const char *model, *kernels, *kv_type, *task, *strategy, *data, *theme; /* NULL */
+    const char *model, *kernels, *quant, *kv_type, *task, *strategy, *data, *theme; /* NULL */
     int threads, batch, context;                                  /* 0 */
     size_t kv_memory;                                             /* 0 */
     int n;                                                        /* 0 */
@@ -33,7 +33,8 @@ struct tui_options {
     int64_t *budgets;                                             /* every --budget-tokens, in order; budget_tokens is the last */
     int budget_count;                                             /* 0 */
     int seeds;                                                    /* bench: 0 */
-    const char *out, *rows, *trees;                               /* bench: NULL */
+    const char *out, *rows, *trees;                               /* bench: NULL; out: quantize, too */
+    const char *type;                                             /* quantize: NULL */
     int csv;                                                      /* bench: 0 */
     char **words;                                                 /* what is not an option */
     int word_count;

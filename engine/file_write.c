@@ -1,0 +1,313 @@
+#include "engine/file_write.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { VERSION = 3, VALUE_U32 = 4, BUFFER = 1 << 16 };
+
+/* Invariants: `at` counts all bytes handed over, those in the buffer included; `tensor` is the one whose bytes come
+ * next and `left` how many of them; the temporary file is there while `draft` is not NULL. */
+struct engine_writer {
+    char *path, *draft;
+    int fd;
+    size_t alignment, at, total;
+    size_t *sizes; /* [count]: bytes of each tensor */
+    int count, tensor;
+    size_t left;
+    size_t buffered;
+    unsigned char buffer[BUFFER];
+};
+
+static size_t padded(const struct engine_writer *w, size_t n)
+{
+    return (n + w->alignment - 1) / w->alignment * w->alignment;
+}
+
+/* --- bytes ------------------------------------------------------------------------------------------------------- */
+
+static int not_written(const struct engine_writer *w, int why, struct error *e)
+{
+    const char *advice =
+        why == ENOSPC || why == EDQUOT || why == EFBIG ? "make room, or choose another place" : "choose another place";
+    return error_set(e, ERROR_INPUT, "%.300s: cannot be written: %s; it takes %.1f MB: %s", w->path, strerror(why),
+                     (double)w->total / 1e6, advice);
+}
+
+static int write_all(struct engine_writer *w, const unsigned char *p, size_t n, struct error *e)
+{
+    while (n) {
+        ssize_t written = write(w->fd, p, n);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return not_written(w, errno, e);
+        p += written;
+        n -= (size_t)written;
+    }
+    return OK;
+}
+
+static int flush(struct engine_writer *w, struct error *e)
+{
+    int code = write_all(w, w->buffer, w->buffered, e);
+    w->buffered = 0;
+    return code;
+}
+
+static int put(struct engine_writer *w, const void *bytes, size_t n, struct error *e)
+{
+    int code = OK;
+    w->at += n;
+    if (w->buffered + n > BUFFER)
+        code = flush(w, e);
+    if (!code && n > BUFFER)
+        return write_all(w, bytes, n, e);
+    if (!code && n) {
+        memcpy(w->buffer + w->buffered, bytes, n);
+        w->buffered += n;
+    }
+    return code;
+}
+
+static int put_number(struct engine_writer *w, uint64_t x, int bytes, struct error *e)
+{
+    unsigned char little[8];
+    for (int i = 0; i < bytes; i++)
+        little[i] = (unsigned char)(x >> 8 * i);
+    return put(w, little, (size_t)bytes, e);
+}
+
+static int put_text(struct engine_writer *w, struct engine_text text, struct error *e)
+{
+    int code = put_number(w, text.length, 8, e);
+    return code ? code : put(w, text.bytes, text.length, e);
+}
+
+static int put_padding(struct engine_writer *w, struct error *e)
+{
+    int code = OK;
+    for (size_t n = padded(w, w->at) - w->at; n && !code; n--)
+        code = put_number(w, 0, 1, e);
+    return code;
+}
+
+/* --- the head of the file ---------------------------------------------------------------------------------------- */
+
+static struct engine_text text_of(const char *s)
+{
+    return (struct engine_text){s, strlen(s)};
+}
+
+static int is_new(struct engine_text name, const struct engine_new_key *keys, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (name.length == strlen(keys[i].name) && !memcmp(name.bytes, keys[i].name, name.length))
+            return 1;
+    return 0;
+}
+
+/* What is to be copied of from's keys, and counted. */
+static struct engine_key *kept_keys(const struct engine_file *from, const struct engine_new_key *keys, int key_count,
+                                    size_t *count)
+{
+    size_t all = engine_file_key_count(from);
+    struct engine_key *kept = input_alloc(all, sizeof *kept);
+    *count = 0;
+    if (!kept)
+        return NULL;
+    engine_file_keys(from, kept);
+    for (size_t i = 0; i < all; i++)
+        if (!is_new(kept[i].name, keys, key_count))
+            kept[(*count)++] = kept[i];
+    return kept;
+}
+
+static int put_keys(struct engine_writer *w, const struct engine_key *kept, size_t kept_count,
+                    const struct engine_new_key *keys, int key_count, struct error *e)
+{
+    int code = OK;
+    for (size_t i = 0; i < kept_count && !code; i++)
+        code = put(w, kept[i].whole.bytes, kept[i].whole.length, e);
+    for (int i = 0; i < key_count && !code; i++)
+        if (!(code = put_text(w, text_of(keys[i].name), e)) && !(code = put_number(w, VALUE_U32, 4, e)))
+            code = put_number(w, keys[i].value, 4, e);
+    return code;
+}
+
+static int put_tensors(struct engine_writer *w, const struct engine_new_tensor *tensors, struct error *e)
+{
+    int code = OK;
+    size_t offset = 0;
+    for (int i = 0; i < w->count && !code; i++) {
+        const struct engine_new_tensor *t = &tensors[i];
+        code = put_text(w, t->name, e);
+        if (!code)
+            code = put_number(w, (uint64_t)t->dimensions, 4, e);
+        for (int j = 0; j < t->dimensions && !code; j++)
+            code = put_number(w, (uint64_t)t->size[j], 8, e);
+        if (!code)
+            code = put_number(w, engine_file_type_number(t->type), 4, e);
+        if (!code)
+            code = put_number(w, offset, 8, e);
+        offset += padded(w, w->sizes[i]);
+    }
+    return code ? code : put_padding(w, e);
+}
+
+/* --- opening ----------------------------------------------------------------------------------------------------- */
+
+/* Whether the path may be replaced: nothing is there, or a plain file that is not the one read from. */
+static int check_target(const char *path, const struct engine_file *from, struct error *e)
+{
+    struct stat to, own;
+    if (stat(path, &to))
+        return OK; /* making the temporary file beside it says what is wrong with the folder */
+    if (!S_ISREG(to.st_mode))
+        return error_set(e, ERROR_INPUT, "%.300s: is not a plain file; expected the name of a file to write", path);
+    if (!stat(engine_file_path(from), &own) && own.st_dev == to.st_dev && own.st_ino == to.st_ino)
+        return error_set(e, ERROR_INPUT, "%.300s: is the file that is read; give the new one another name", path);
+    return OK;
+}
+
+static int open_draft(struct engine_writer *w, struct error *e)
+{
+    w->draft = xasprintf("%s.XXXXXX", w->path);
+    w->fd = mkstemp(w->draft);
+    if (w->fd < 0) {
+        int why = errno;
+        free(w->draft);
+        w->draft = NULL;
+        return error_set(e, ERROR_INPUT, "%.300s: %s; expected a place in a folder that can be written to", w->path,
+                         strerror(why));
+    }
+    mode_t mask = umask(0);
+    umask(mask);
+    fchmod(w->fd, 0666 & ~mask);                          /* mkstemp's is for its owner alone */
+    int why = posix_fallocate(w->fd, 0, (off_t)w->total); /* a full disk is said now, not after minutes of work */
+    return why == ENOSPC || why == EFBIG || why == EDQUOT ? not_written(w, why, e) : OK;
+}
+
+/* Sizes of everything; 0 when they are beyond what a file can have. */
+static int plan(struct engine_writer *w, const struct engine_key *kept, size_t kept_count,
+                const struct engine_new_key *keys, int key_count, const struct engine_new_tensor *tensors)
+{
+    size_t head = 24, data = 0;
+    for (size_t i = 0; i < kept_count; i++)
+        head += kept[i].whole.length;
+    for (int i = 0; i < key_count; i++)
+        head += 8 + strlen(keys[i].name) + 4 + 4;
+    for (int i = 0; i < w->count; i++) {
+        const struct engine_new_tensor *t = &tensors[i];
+        const struct kernel_format *format = kernel_format(t->type);
+        size_t blocks = (size_t)(t->size[0] / format->block);
+        for (int j = 1; j < 4; j++)
+            if (__builtin_mul_overflow(blocks, (size_t)t->size[j], &blocks))
+                return 0;
+        if (__builtin_mul_overflow(blocks, (size_t)format->bytes, &w->sizes[i]) || w->sizes[i] > SIZE_MAX / 4 - data)
+            return 0;
+        head += 8 + t->name.length + 4 + 8 * (size_t)t->dimensions + 4 + 8;
+        data += padded(w, w->sizes[i]);
+    }
+    w->total = padded(w, head) + data;
+    return 1;
+}
+
+int engine_writer_create(struct engine_writer **out, const char *path, const struct engine_file *from,
+                         const struct engine_new_key *keys, int key_count, const struct engine_new_tensor *tensors,
+                         int tensor_count, struct error *e)
+{
+    *out = NULL;
+    int code = check_target(path, from, e);
+    if (code)
+        return code;
+    struct engine_writer *w = xcalloc(1, sizeof *w);
+    w->path = xstrdup(path);
+    w->fd = -1;
+    w->alignment = engine_file_alignment(from);
+    w->count = tensor_count;
+    size_t kept_count;
+    struct engine_key *kept = kept_keys(from, keys, key_count, &kept_count);
+    w->sizes = input_alloc((size_t)tensor_count, sizeof *w->sizes);
+    if (!kept || !w->sizes)
+        code = error_set(e, ERROR_ENGINE, "%.300s: not enough memory for its keys and tensors", path);
+    else if (!plan(w, kept, kept_count, keys, key_count, tensors))
+        code = error_set(e, ERROR_INPUT, "%.300s: would have more bytes than a file can", path);
+    if (!code)
+        code = open_draft(w, e);
+    if (!code && !(code = put(w, "GGUF", 4, e)) && !(code = put_number(w, VERSION, 4, e)) &&
+        !(code = put_number(w, (uint64_t)tensor_count, 8, e)) &&
+        !(code = put_number(w, kept_count + (size_t)key_count, 8, e)) &&
+        !(code = put_keys(w, kept, kept_count, keys, key_count, e)))
+        code = put_tensors(w, tensors, e);
+    free(kept);
+    if (code) {
+        engine_writer_free(w);
+        return code;
+    }
+    w->left = tensor_count ? w->sizes[0] : 0;
+    *out = w;
+    return OK;
+}
+
+/* --- the rest of the file ---------------------------------------------------------------------------------------- */
+
+size_t engine_writer_bytes(const struct engine_writer *w)
+{
+    return w->total;
+}
+
+int engine_writer_add(struct engine_writer *w, const void *bytes, size_t n, struct error *e)
+{
+    const unsigned char *p = bytes;
+    int code = OK;
+    while (n && !code) {
+        size_t part = n < w->left ? n : w->left;
+        code = put(w, p, part, e);
+        p += part;
+        n -= part;
+        w->left -= part;
+        if (!code && !w->left) {
+            code = put_padding(w, e);
+            w->tensor++;
+            w->left = w->tensor < w->count ? w->sizes[w->tensor] : SIZE_MAX;
+        }
+    }
+    return code;
+}
+
+int engine_writer_finish(struct engine_writer *w, struct error *e)
+{
+    int code = flush(w, e);
+    if (!code && w->at != w->total)
+        code =
+            error_set(e, ERROR_ENGINE, "%.300s: %zu bytes were to be written, and %zu were", w->path, w->total, w->at);
+    if (!code && fsync(w->fd))
+        code = not_written(w, errno, e);
+    if (code)
+        return code;
+    int closed = close(w->fd);
+    w->fd = -1;
+    if (closed || rename(w->draft, w->path))
+        return not_written(w, errno, e);
+    free(w->draft);
+    w->draft = NULL;
+    return OK;
+}
+
+void engine_writer_free(struct engine_writer *w)
+{
+    if (!w)
+        return;
+    if (w->fd >= 0)
+        close(w->fd);
+    if (w->draft)
+        unlink(w->draft);
+    free(w->draft);
+    free(w->path);
+    free(w->sizes);
+    free(w);
+}

@@ -1,0 +1,39 @@
+/* GGUF files, version 3, written from a plan: keys, then the tensors' descriptions, then their bytes one after the
+ * other.
+ *
+ * Invariant: until engine_writer_finish has returned OK nothing has changed under the path; a temporary file beside it
+ * has what was written, and is gone once the writer is freed.
+ */
+#ifndef ESPALIER_ENGINE_FILE_WRITE_H
+#define ESPALIER_ENGINE_FILE_WRITE_H
+
+#include "engine/file.h"
+
+struct engine_writer;
+
+/* A key whose value is a 32-bit number. */
+struct engine_new_key {
+    const char *name;
+    uint32_t value;
+};
+struct engine_new_tensor {
+    struct engine_text name;
+    enum kernel_type type; /* not NF4 */
+    int dimensions;
+    int64_t size[4]; /* as in struct engine_tensor; size[0] is a multiple of the type's block */
+};
+
+/* Begin the file: all keys of `from` in their order, but those of `keys`, which follow; the alignment is from's. The
+ * names need to last only as long as this call. ERROR_INPUT: the path cannot be written to, is from's own file, or has
+ * no room. */
+int engine_writer_create(struct engine_writer **out, const char *path, const struct engine_file *from,
+                         const struct engine_new_key *keys, int key_count, const struct engine_new_tensor *tensors,
+                         int tensor_count, struct error *e);
+size_t engine_writer_bytes(const struct engine_writer *w); /* of the whole file to be */
+/* The next bytes of the tensors, in their order; what lies between two of them is put there. */
+int engine_writer_add(struct engine_writer *w, const void *bytes, size_t n, struct error *e);
+/* To disk, and then under its name. All bytes of all tensors have been added. */
+int engine_writer_finish(struct engine_writer *w, struct error *e);
+void engine_writer_free(struct engine_writer *w);
+
+#endif

@@ -1,0 +1,270 @@
+/* A model's file with its matrices in another type, tensor by tensor and a slab of rows at a time: memory stays small.
+ */
+#include "engine/engine.h"
+#include "engine/file_write.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+enum {
+    SLAB_BYTES = 8 << 20, /* of a slab's rows as they will be written */
+    ROWS_A_TASK = 8,
+    CHUNK = 256,              /* weights at a time; a multiple of every block */
+    QUANTIZATION_VERSION = 2, /* ggml's number for how its blocks are laid out */
+};
+
+/* What llama.cpp calls a file whose matrices are mostly of that type, general.file_type. */
+static const struct target {
+    enum kernel_type type;
+    uint32_t file_type;
+    int few_bits; /* then the embedding and the head have more */
+} targets[] = {
+    {KERNEL_F16, 1, 0},
+    {KERNEL_Q8_0, 7, 0},
+    {KERNEL_Q4_0, 2, 1},
+    {KERNEL_IQ4_NL, 25, 1},
+};
+enum { TARGETS = sizeof targets / sizeof *targets };
+
+static const struct target *find_target(const char *name)
+{
+    for (int i = 0; i < TARGETS; i++)
+        if (!strcasecmp(name, kernel_format(targets[i].type)->name))
+            return &targets[i];
+    return NULL;
+}
+
+/* --- what becomes of each tensor --------------------------------------------------------------------------------- */
+
+static double bits_of(enum kernel_type type)
+{
+    const struct kernel_format *format = kernel_format(type);
+    return 8.0 * format->bytes / format->block;
+}
+
+static int is_named(const struct engine_tensor *t, const char *name)
+{
+    return t->name.length == strlen(name) && !memcmp(t->name.bytes, name, t->name.length);
+}
+
+/* *narrow: its rows are no whole blocks of what it should have become. */
+static enum kernel_type type_for(const struct engine_tensor *t, const struct target *target, int *narrow)
+{
+    *narrow = 0;
+    if (t->dimensions < 2)
+        return t->type;
+    enum kernel_type type = target->type;
+    if (target->few_bits && (is_named(t, "token_embd.weight") || is_named(t, "output.weight")))
+        type = bits_of(t->type) < bits_of(KERNEL_Q8_0) ? t->type : KERNEL_Q8_0;
+    if (t->size[0] % kernel_format(type)->block == 0)
+        return type;
+    *narrow = 1;
+    return KERNEL_F16;
+}
+
+struct job {
+    const struct engine_quantize_options *options;
+    struct engine_quantized *said;
+    struct engine_file *file;
+    struct engine_writer *writer;
+    struct engine_new_tensor *plan; /* [tensors of the file] */
+    struct kernel_pool *pool;
+    unsigned char *slab; /* rows as they will be written */
+    double *sums;        /* [rows of a slab][2]: of (new - old)^2 and of old^2 */
+    size_t written;      /* bytes of tensors */
+    struct error *e;
+
+    /* The tensor under way. */
+    struct kernel_matrix from;
+    enum kernel_type to;
+    size_t row_bytes;
+    int first, rows; /* of the slab */
+};
+
+static int64_t rows_of(const struct engine_tensor *t)
+{
+    return t->size[1] * t->size[2] * t->size[3];
+}
+
+/* Types and shapes of the new file. */
+static int plan_tensors(struct job *job, const struct target *target)
+{
+    int count = engine_file_tensor_count(job->file);
+    job->plan = input_alloc((size_t)count, sizeof *job->plan);
+    if (!job->plan)
+        return error_set(job->e, ERROR_ENGINE, "%s: not enough memory for its %d tensors", job->options->in, count);
+    for (int i = 0; i < count; i++) {
+        const struct engine_tensor *t = engine_file_tensor_at(job->file, i);
+        struct engine_new_tensor *plan = &job->plan[i];
+        int narrow;
+        *plan = (struct engine_new_tensor){.name = t->name, .dimensions = t->dimensions};
+        memcpy(plan->size, t->size, sizeof plan->size);
+        plan->type = type_for(t, target, &narrow);
+        job->said->narrow += narrow;
+        if (rows_of(t) > INT32_MAX || t->size[0] > INT32_MAX)
+            return error_set(job->e, ERROR_INPUT, "%s: tensor %.*s is too large to be quantized here", job->options->in,
+                             (int)(t->name.length < 64 ? t->name.length : 64), t->name.bytes);
+    }
+    return OK;
+}
+
+/* --- one tensor -------------------------------------------------------------------------------------------------- */
+
+static void quantize_row(struct job *job, int row)
+{
+    const struct kernel_format *format = kernel_format(job->to);
+    unsigned char *to = job->slab + (size_t)row * job->row_bytes;
+    double *sums = job->sums + 2 * row;
+    sums[0] = sums[1] = 0;
+    for (int k = 0; k < job->from.cols; k += CHUNK) {
+        int n = job->from.cols - k < CHUNK ? job->from.cols - k : CHUNK;
+        float old[CHUNK], new[CHUNK];
+        kernel_matrix_dequantize(&job->from, job->first + row, k, old, n);
+        format->quantize(old, to, n);
+        format->dequantize(to, new, n);
+        to += (size_t)(n / format->block) * (size_t)format->bytes;
+        for (int i = 0; i < n; i++) {
+            double off = (double)new[i] - (double)old[i];
+            sums[0] += off * off;
+            sums[1] += (double)old[i] * (double)old[i];
+        }
+    }
+}
+
+static void quantize_rows(void *argument, int task)
+{
+    struct job *job = argument;
+    int last = (task + 1) * ROWS_A_TASK < job->rows ? (task + 1) * ROWS_A_TASK : job->rows;
+    for (int row = task * ROWS_A_TASK; row < last; row++)
+        quantize_row(job, row);
+}
+
+/* Hand over n bytes, and say how far this is. */
+static int write_slab(struct job *job, const void *bytes, size_t n)
+{
+    int code = engine_writer_add(job->writer, bytes, n, job->e);
+    job->written += n;
+    if (!code && job->options->progress &&
+        job->options->progress(job->options->context, job->written, engine_writer_bytes(job->writer)))
+        code = error_set(job->e, ERROR_INPUT, "%s: interrupted: nothing is written", job->options->out);
+    return code;
+}
+
+static int convert(struct job *job, const struct engine_tensor *t, double error[2])
+{
+    const struct kernel_format *format = kernel_format(job->to);
+    const int rows = (int)rows_of(t);
+    job->from = (struct kernel_matrix){.type = t->type, .rows = rows, .cols = (int)t->size[0], .data = t->data};
+    job->row_bytes = (size_t)(t->size[0] / format->block) * (size_t)format->bytes;
+    int most = (int)(SLAB_BYTES / job->row_bytes), code = OK;
+    most = most < 1 ? 1 : most < rows ? most : rows;
+    job->slab = input_alloc((size_t)most, job->row_bytes);
+    job->sums = input_alloc((size_t)most, 2 * sizeof *job->sums);
+    if (!job->slab || !job->sums)
+        code = error_set(job->e, ERROR_ENGINE, "%s: not enough memory for rows of %zu bytes", job->options->in,
+                         job->row_bytes);
+    for (job->first = 0; job->first < rows && !code; job->first += job->rows) {
+        job->rows = rows - job->first < most ? rows - job->first : most;
+        kernel_pool_run(job->pool, (job->rows + ROWS_A_TASK - 1) / ROWS_A_TASK, quantize_rows, job);
+        for (int r = 0; r < job->rows; r++) {
+            error[0] += job->sums[2 * r];
+            error[1] += job->sums[2 * r + 1];
+        }
+        if (!isfinite(error[0]))
+            code = error_set(job->e, ERROR_INPUT, "%s: tensor %.*s: a weight is no number, or one that %s cannot hold",
+                             job->options->in, (int)(t->name.length < 64 ? t->name.length : 64), t->name.bytes,
+                             format->name);
+        else
+            code = write_slab(job, job->slab, (size_t)job->rows * job->row_bytes);
+    }
+    free(job->slab);
+    free(job->sums);
+    return code;
+}
+
+static int copy(struct job *job, const struct engine_tensor *t)
+{
+    int code = OK;
+    for (size_t at = 0, n; at < t->bytes && !code; at += n) {
+        n = t->bytes - at < SLAB_BYTES ? t->bytes - at : SLAB_BYTES;
+        code = write_slab(job, (const unsigned char *)t->data + at, n);
+    }
+    return code;
+}
+
+/* All tensors in their order, and what is to be said of them. */
+static int write_tensors(struct job *job)
+{
+    double errors[KERNEL_TYPES][2] = {{0}};
+    int code = OK;
+    for (int i = 0; i < engine_file_tensor_count(job->file) && !code; i++) {
+        const struct engine_tensor *t = engine_file_tensor_at(job->file, i);
+        job->to = job->plan[i].type;
+        code = job->to == t->type ? copy(job, t) : convert(job, t, errors[job->to]);
+        const struct kernel_format *format = kernel_format(job->to);
+        int64_t weights = t->size[0] * rows_of(t);
+        job->said->weights += weights;
+        job->said->types[job->to].tensors++;
+        job->said->types[job->to].converted += job->to != t->type;
+        job->said->types[job->to].weights += weights;
+        job->said->types[job->to].bytes += weights / format->block * format->bytes;
+    }
+    for (int t = 0; t < KERNEL_TYPES; t++)
+        job->said->types[t].error = errors[t][1] > 0 ? errors[t][0] / errors[t][1] : 0;
+    return code;
+}
+
+/* --- the whole file ---------------------------------------------------------------------------------------------- */
+
+static int refuse_parts(const struct job *job)
+{
+    int64_t parts;
+    if (engine_file_integer(job->file, "split.count", &parts) && parts > 1)
+        return error_set(job->e, ERROR_INPUT,
+                         "%s: is one of %lld parts of a model; merge them first (llama-gguf-split --merge)",
+                         job->options->in, (long long)parts);
+    return OK;
+}
+
+static int run(struct job *job, const struct target *target)
+{
+    int code = refuse_parts(job);
+    if (!code)
+        code = plan_tensors(job, target);
+    const struct engine_new_key keys[] = {{"general.file_type", target->file_type},
+                                          {"general.quantization_version", QUANTIZATION_VERSION}};
+    if (!code)
+        code = engine_writer_create(&job->writer, job->options->out, job->file, keys, sizeof keys / sizeof *keys,
+                                    job->plan, engine_file_tensor_count(job->file), job->e);
+    if (!code)
+        code = write_tensors(job);
+    if (!code)
+        code = engine_writer_finish(job->writer, job->e);
+    if (!code)
+        job->said->bytes_out = engine_writer_bytes(job->writer);
+    return code;
+}
+
+int engine_quantize(const struct engine_quantize_options *options, struct engine_quantized *out, struct error *e)
+{
+    const struct target *target = find_target(options->type);
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    *out = (struct engine_quantized){0};
+    struct job job = {.options = options, .said = out, .e = e};
+    if (!target)
+        return error_set(e, ERROR_USAGE, "--type %s: expected f16, q8_0, q4_0 or iq4_nl", options->type);
+    int code = engine_file_open(&job.file, options->in, e);
+    if (code)
+        return code;
+    out->bytes_in = engine_file_bytes(job.file);
+    job.pool = kernel_pool_create(options->threads > 0 ? options->threads : processors > 0 ? (int)processors : 1);
+    code = run(&job, target);
+    kernel_pool_free(job.pool);
+    engine_writer_free(job.writer);
+    engine_file_close(job.file);
+    free(job.plan);
+    return code;
+}

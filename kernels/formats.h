@@ -1,0 +1,30 @@
+/* What the files of the weight formats share: formats.c has the table, quantize.c and nf4.c what is in it. Private to
+ * kernels/. */
+#ifndef ESPALIER_FORMATS_H
+#define ESPALIER_FORMATS_H
+
+#include "kernels.h"
+
+#define KERNEL_NF4_BLOCK 64
+
+/* Vectors that gcc and clang make of any machine's; left to find them in a search for the nearest value, gcc does not.
+ */
+typedef float four __attribute__((vector_size(16)));
+typedef int32_t mask __attribute__((vector_size(16)));
+static inline four all(float x)
+{
+    return (four){x, x, x, x};
+}
+
+/* See struct kernel_format. */
+void kernel_quantize_f32(const float *x, void *blocks, int n);
+void kernel_quantize_f16(const float *x, void *blocks, int n);
+void kernel_quantize_q4_0(const float *x, void *blocks, int n);
+void kernel_quantize_q8_0(const float *x, void *blocks, int n);
+void kernel_quantize_iq4_nl(const float *x, void *blocks, int n);
+
+/* out[n] = weights [first, first + n) of the matrix, row-major; both are multiples of KERNEL_NF4_BLOCK. */
+void kernel_nf4_dequantize(const struct kernel_nf4 *q, size_t first, float *out, int n);
+void kernel_nf4_free(struct kernel_nf4 *q);
+
+#endif

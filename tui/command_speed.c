@@ -48,7 +48,7 @@ static void fill_prompt(struct engine *engine, struct engine_tokens *out, int n,
 }
 
 /* Submit `count` continuations of one prompt and run them to their ends. */
-static int run_requests(struct engine *engine, const struct engine_tokens *prompt, int count, int tokens, double *seconds, struct error *e)
+static int run_requests(struct engine *engine, const struct engine_tokens *prompt, int count, int tokens, int forget, double *seconds, struct error *e)
 {
     for (int i = 0; i < count; i++) {
         int id;
@@ -68,8 +68,16 @@ static int run_requests(struct engine *engine, const struct engine_tokens *promp
     }
     *seconds = clock_seconds() - start;
     struct engine_result result;
-    while (engine_result(engine, &result))
+    while (engine_result(engine, &result)) {
+        struct engine_tokens path = {0};
+        engine_tokens_append(&path, prompt->ids, prompt->count);
+        for (int i = 0; i < result.count; i++)
+            engine_tokens_add(&path, result.tokens[i].id);
+        if (forget) /* nobody comes back to these branches: their memory is used again */
+            engine_forget(engine, path.ids, path.count);
+        engine_tokens_free(&path);
         engine_result_free(&result);
+    }
     return OK;
 }
 
@@ -83,9 +91,9 @@ static int measure(struct engine *engine, struct shape shape, int tokens, int ru
     for (int i = -1; i < runs && !code; i++) { /* the first is a warm-up */
         fill_prompt(engine, &prompt, shape.prefix, ++serial);
         if (shape.branches) /* the prefix is there before the clock starts */
-            code = run_requests(engine, &prompt, 1, 1, &warm, e);
+            code = run_requests(engine, &prompt, 1, 1, 0, &warm, e);
         if (!code)
-            code = run_requests(engine, &prompt, shape.branches ? shape.branches : 1, shape.branches ? tokens : 1, &seconds, e);
+            code = run_requests(engine, &prompt, shape.branches ? shape.branches : 1, shape.branches ? tokens : 1, 1, &seconds, e);
         if (!code && i >= 0)
             rates[i] = (shape.branches ? shape.branches * tokens : shape.prefix) / seconds;
         engine_forget(engine, prompt.ids, prompt.count);

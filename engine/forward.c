@@ -8,6 +8,7 @@ enum {
     TASKS_A_THREAD = 4, /* enough that a thread held up elsewhere does not hold up a phase */
     ATTENTION_TASKS_A_THREAD = 3,
     ROWS_TOGETHER = 16, /* that attend in one task at most */
+    PARTIAL_BYTES = 32 << 20,
 };
 
 /* Scratch is one allocation; the pointers are [rows][...] into it, contiguous by row. */
@@ -27,14 +28,17 @@ struct engine_forward {
     float *logits;              /* [most_logits][vocabulary] */
     unsigned char *prepared;    /* [rows][the widest prepared row] */
     struct kernel_row *attends; /* [rows] */
-    _Atomic int *heads_done;    /* [rows]: kv heads attended to of a group of rows */
+    float *partials;            /* [most_partials][heads][head_dim + 2] */
+    int most_partials;
+    _Atomic int *parts_done;    /* [rows]: of a group of rows, the spans and kv heads attended to */
 
     /* The pass under way. */
     const struct engine_row *rows;
-    int n, together; /* rows; how many of them attend in one task */
+    int n, spans; /* rows; spans of positions that the furthest of them sees */
+    int slice_first, slice_rows, together; /* rows that attend at a time; how many of them in one task */
     const struct engine_layer *layer;
     const int *chosen; /* rows whose logits are wanted */
-    struct kernel_attention attention;
+    struct kernel_attention attention, slice; /* of all rows; of those that attend at a time */
 };
 
 /* --- cutting work into tasks ------------------------------------------------------------------------------------- */
@@ -170,29 +174,45 @@ static void prepare_mixed_row(struct engine_forward *f, int r)
 }
 
 /* Rows beside each other have much of their past in common, and what is common is read once for those of a task: a task
- * is a kv head of as many rows as leave a few tasks for every thread. Whoever finishes the last head of some rows prepares
- * what attention gave them, where it is still warm. */
+ * is a span of positions and a kv head of as many rows as leave a few tasks for every thread. Whoever finishes the last
+ * part of some rows merges their spans and prepares what comes of it, where it is still warm. */
 static void attend_task(void *argument, int i)
 {
     struct engine_forward *f = argument;
-    const int group = i / f->model->kv_heads, first = group * f->together;
-    const int last = first + f->together < f->n ? first + f->together : f->n;
-    f->set->attention_rows(&f->attention, first, last, i % f->model->kv_heads);
-    if (atomic_fetch_add(&f->heads_done[group], 1) == f->model->kv_heads - 1)
-        for (int r = first; r < last; r++)
-            prepare_mixed_row(f, r);
+    const int parts = f->spans * f->model->kv_heads, group = i / parts, part = i % parts, first = group * f->together;
+    const int last = first + f->together < f->slice_rows ? first + f->together : f->slice_rows;
+    f->set->attention_rows(&f->slice, first, last, part % f->model->kv_heads, part / f->model->kv_heads);
+    if (atomic_fetch_add(&f->parts_done[group], 1) < parts - 1)
+        return;
+    for (int r = first; r < last; r++) {
+        f->set->attention_merge(&f->slice, r);
+        prepare_mixed_row(f, f->slice_first + r);
+    }
 }
 
+/* Rows [first, first + n). */
+static void attend_slice(struct engine_forward *f, int first, int n)
+{
+    const size_t numbers = (size_t)f->model->heads * (size_t)f->model->head_dim * (size_t)first;
+    const int tasks = f->threads == 1 ? 1 : f->threads * ATTENTION_TASKS_A_THREAD;
+    f->slice = f->attention;
+    f->slice.q += numbers, f->slice.out += numbers, f->slice.rows += first, f->slice.partial_rows = n;
+    f->slice_first = first, f->slice_rows = n;
+    const int parts = f->spans * f->model->kv_heads, groups = (tasks + parts - 1) / parts;
+    f->together = (n + groups - 1) / groups;
+    f->together = f->together < ROWS_TOGETHER ? f->together : ROWS_TOGETHER;
+    const int count = (n + f->together - 1) / f->together;
+    for (int g = 0; g < count; g++)
+        atomic_store_explicit(&f->parts_done[g], 0, memory_order_relaxed);
+    kernel_pool_run(f->pool, count * parts, attend_task, f);
+}
+
+/* As many rows at a time as there is memory for their partials. */
 static void attend(struct engine_forward *f)
 {
-    const int tasks = f->threads == 1 ? 1 : f->threads * ATTENTION_TASKS_A_THREAD;
-    const int groups = (tasks + f->model->kv_heads - 1) / f->model->kv_heads;
-    f->together = (f->n + groups - 1) / groups;
-    f->together = f->together < ROWS_TOGETHER ? f->together : ROWS_TOGETHER;
-    const int count = (f->n + f->together - 1) / f->together;
-    for (int g = 0; g < count; g++)
-        atomic_store_explicit(&f->heads_done[g], 0, memory_order_relaxed);
-    kernel_pool_run(f->pool, count * f->model->kv_heads, attend_task, f);
+    const int most = f->most_partials / f->spans;
+    for (int first = 0; first < f->n; first += most)
+        attend_slice(f, first, f->n - first < most ? f->n - first : most);
 }
 
 static void swiglu_row(struct engine_forward *f, int r)
@@ -243,8 +263,11 @@ void engine_forward_run(struct engine_forward *f, const struct engine_row *rows,
 {
     f->rows = rows;
     f->n = n;
-    for (int r = 0; r < n; r++)
+    f->spans = 1;
+    for (int r = 0; r < n; r++) {
+        f->spans = rows[r].position / KERNEL_SPAN + 1 > f->spans ? rows[r].position / KERNEL_SPAN + 1 : f->spans;
         f->attends[r] = (struct kernel_row){.runs = rows[r].runs, .position = rows[r].position};
+    }
     run_rows(f, embed_row, n, 8);
     for (int i = 0; i < f->model->layers_count; i++)
         run_layer(f, i);
@@ -296,7 +319,13 @@ static size_t lay_out(struct engine_forward *f)
     f->up = carve(f, &at, n * ff, sizeof *f->up);
     f->logits = carve(f, &at, (size_t)f->most_logits * (size_t)m->vocabulary, sizeof *f->logits);
     f->attends = carve(f, &at, n, sizeof *f->attends);
-    f->heads_done = carve(f, &at, n, sizeof *f->heads_done);
+    f->parts_done = carve(f, &at, n, sizeof *f->parts_done);
+    const size_t spans = ((size_t)m->context + KERNEL_SPAN - 1) / KERNEL_SPAN;
+    const size_t partial = (size_t)m->heads * ((size_t)m->head_dim + 2) * sizeof *f->partials;
+    size_t partials = PARTIAL_BYTES / partial < n * spans ? PARTIAL_BYTES / partial : n * spans;
+    partials = partials < spans ? spans : partials;
+    f->most_partials = (int)partials;
+    f->partials = carve(f, &at, partials, partial);
     f->prepared = carve(f, &at, n, widest);
     return at;
 }
@@ -331,7 +360,8 @@ int engine_forward_create(struct engine_forward **out, const struct engine_model
                                              .heads = m->heads,
                                              .scale = (float)(1 / sqrt(m->head_dim)),
                                              .cache = {.type = cache, .kv_heads = m->kv_heads, .head_dim = m->head_dim},
-                                             .rows = f->attends};
+                                             .rows = f->attends,
+                                             .partials = f->partials};
     *out = f;
     return OK;
 }

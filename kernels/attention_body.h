@@ -403,56 +403,134 @@ static void attend_chunk(struct workspace *w, const struct kernel_attention *a, 
 
 /* --- rows -------------------------------------------------------------------------------------------------------- */
 
-/* Rows [first, last) and heads [head, head + heads) of them, which share kv head h: at most MOST_QUERIES. */
-static void attend_rows(const struct kernel_attention *a, int first, int last, int h, int head, int heads)
+/* What the rows of a task have in common: heads [head, head + heads), which share kv head h. */
+struct task {
+    const struct kernel_attention *a;
+    int h, head, heads, first, rows;
+};
+
+/* Let memory bring a chunk while another is computed. */
+static void fetch_chunk(const struct kernel_cache *c, int h, const struct chunk *chunk)
 {
-    struct workspace w; /* large, and of it only what head_dim and the queries need is touched */
-    struct walk walks[MOST_QUERIES];
-    struct chunk chunks[2];
-    const int dim = a->cache.head_dim, padded = (dim + LANES - 1) / LANES * LANES, rows = last - first;
-    int furthest = 0;
-    for (int r = 0; r < rows; r++) {
-        walks[r] = (struct walk){a->rows[first + r].runs, 0};
-        furthest = a->rows[first + r].position > furthest ? a->rows[first + r].position : furthest;
-        memcpy(w.q + r * heads * dim, a->q + ((size_t)(first + r) * (size_t)a->heads + (size_t)head) * (size_t)dim,
-               (size_t)(heads * dim) * sizeof *w.q);
-        for (int n = r * heads; n < (r + 1) * heads; n++)
-            w.maximum[n] = -INFINITY, w.length[n] = 0;
-    }
-    for (int from = 0; from <= furthest; from += KERNEL_CHUNK) {
-        int leader = 0, now = 0; /* rows [leader, r) are within chunks[now] */
-        chunks[now].count = 0;
-        for (int r = 0; r <= rows; r++) {
-            struct chunk *next = &chunks[!now];
-            int count = r < rows ? a->rows[first + r].position + 1 - from : 0;
-            next->count = next->segments_count = 0;
-            if (count > 0)
-                take_chunk(count < KERNEL_CHUNK ? count : KERNEL_CHUNK, &walks[r], next);
-            for (int n = r * heads; r < rows && n < (r + 1) * heads; n++)
-                w.counts[n] = next->count;
-            if (r < rows && r > leader && next->count && chunks[now].count && begins_alike(&chunks[now], next)) {
-                if (next->count > chunks[now].count)
-                    now = !now;
-                continue;
-            }
-            if (chunks[now].count)
-                attend_chunk(&w, a, h, &chunks[now], leader * heads, (r - leader) * heads);
-            leader = r, now = !now;
+    const size_t bytes = (size_t)c->head_dim * KERNEL_CELLS * (c->type == KERNEL_F16 ? 2 : 1);
+    for (int i = 0; i < chunk->segments_count; i++) {
+        const unsigned char *keys = chunk->segments[i].block + c->keys + (size_t)h * bytes;
+        const unsigned char *values = chunk->segments[i].block + c->values + (size_t)h * bytes;
+        for (size_t b = 0; b < bytes; b += 64) {
+            __builtin_prefetch(keys + b, 0, 2);
+            __builtin_prefetch(values + b, 0, 2);
         }
-    }
-    for (int n = 0; n < rows * heads; n++) {
-        float *to = a->out + ((size_t)(first + n / heads) * (size_t)a->heads + (size_t)(head + n % heads)) * (size_t)dim;
-        for (int d = 0; d < dim; d += LANES)
-            vec_store_first(to + d, dim - d, vec_div(vec_load(w.out + n * padded + d), vec_all(w.length[n])));
     }
 }
 
-static void attention_rows(const struct kernel_attention *a, int first, int last, int h)
+/* Rows that see positions of the chunk that begins at `from`, and see them in the same cells, go together. */
+static void attend_from(struct workspace *w, const struct task *t, struct walk *walks, int from)
+{
+    struct chunk chunks[2];
+    int leader = 0, now = 0; /* rows [leader, r) are within chunks[now] */
+    chunks[now].count = 0;
+    for (int r = 0; r <= t->rows; r++) {
+        struct chunk *next = &chunks[!now];
+        int count = r < t->rows ? t->a->rows[t->first + r].position + 1 - from : 0;
+        next->count = next->segments_count = 0;
+        if (count > 0)
+            take_chunk(count < KERNEL_CHUNK ? count : KERNEL_CHUNK, &walks[r], next);
+        for (int n = r * t->heads; r < t->rows && n < (r + 1) * t->heads; n++)
+            w->counts[n] = next->count;
+        if (r < t->rows && r > leader && next->count && chunks[now].count && begins_alike(&chunks[now], next)) {
+            if (next->count > chunks[now].count)
+                now = !now;
+            continue;
+        }
+        fetch_chunk(&t->a->cache, t->h, next);
+        if (chunks[now].count)
+            attend_chunk(w, t->a, t->h, &chunks[now], leader * t->heads, (r - leader) * t->heads);
+        leader = r, now = !now;
+    }
+}
+
+static void skip_positions(struct walk *walk, int positions)
+{
+    while (positions > 0) {
+        int left = walk->run->count - walk->taken, some = left < positions ? left : positions;
+        positions -= some;
+        walk->taken += some;
+        if (walk->taken == walk->run->count && positions > 0)
+            walk->run++, walk->taken = 0;
+    }
+}
+
+/* Row r, head g of it: where its partial of a span lies. */
+static float *partial_at(const struct kernel_attention *a, int span, int r, int g)
+{
+    return a->partials + (((size_t)span * (size_t)a->partial_rows + (size_t)r) * (size_t)a->heads + (size_t)g) *
+                             ((size_t)a->cache.head_dim + 2);
+}
+
+static void attend_rows(const struct task *t, int span)
+{
+    struct workspace w; /* large, and of it only what head_dim and the queries need is touched */
+    struct walk walks[MOST_QUERIES];
+    const struct kernel_attention *a = t->a;
+    const int dim = a->cache.head_dim, padded = (dim + LANES - 1) / LANES * LANES, begin = span * KERNEL_SPAN;
+    int end = 0; /* of the positions that any row sees here */
+    for (int r = 0; r < t->rows; r++) {
+        const struct kernel_row *row = &a->rows[t->first + r];
+        walks[r] = (struct walk){row->runs, 0};
+        if (row->position >= begin)
+            skip_positions(&walks[r], begin);
+        end = row->position >= end ? row->position + 1 : end;
+        memcpy(w.q + r * t->heads * dim,
+               a->q + ((size_t)(t->first + r) * (size_t)a->heads + (size_t)t->head) * (size_t)dim,
+               (size_t)(t->heads * dim) * sizeof *w.q);
+        for (int n = r * t->heads; n < (r + 1) * t->heads; n++)
+            w.maximum[n] = -INFINITY, w.length[n] = 0;
+    }
+    end = end < begin + KERNEL_SPAN ? end : begin + KERNEL_SPAN;
+    for (int from = begin; from < end; from += KERNEL_CHUNK)
+        attend_from(&w, t, walks, from);
+    for (int n = 0; n < t->rows * t->heads; n++) {
+        const int r = t->first + n / t->heads;
+        float *to = partial_at(a, span, r, t->head + n % t->heads);
+        if (a->rows[r].position < begin)
+            continue;
+        memcpy(to, w.out + n * padded, (size_t)dim * sizeof *to);
+        to[dim] = w.maximum[n], to[dim + 1] = w.length[n];
+    }
+}
+
+static void attention_rows(const struct kernel_attention *a, int first, int last, int h, int span)
 {
     const int group = a->heads / a->cache.kv_heads, end = (h + 1) * group;
     for (int head = h * group, heads; head < end; head += heads) {
         heads = end - head < MOST_QUERIES ? end - head : MOST_QUERIES;
         for (int r = first, most = MOST_QUERIES / heads; r < last; r += most)
-            attend_rows(a, r, r + most < last ? r + most : last, h, head, heads);
+            attend_rows(&(struct task){a, h, head, heads, r, r + most < last ? most : last - r}, span);
+    }
+}
+
+/* Spans in order: the greatest score of all, then each span's part of the sum. */
+static void attention_merge(const struct kernel_attention *a, int r)
+{
+    const int dim = a->cache.head_dim, spans = a->rows[r].position / KERNEL_SPAN + 1;
+    for (int g = 0; g < a->heads; g++) {
+        float *to = a->out + ((size_t)r * (size_t)a->heads + (size_t)g) * (size_t)dim, maximum = -INFINITY, length = 0;
+        for (int s = 0; s < spans; s++) {
+            const float most = partial_at(a, s, r, g)[dim];
+            maximum = most > maximum || isnan(most) ? most : maximum;
+        }
+        for (int s = 0; s < spans; s++) {
+            const float *from = partial_at(a, s, r, g);
+            float power[LANES];
+            vec_store(power, vec_exp(vec_all(from[dim] - maximum)));
+            const vec take = vec_all(power[0]);
+            length += power[0] * from[dim + 1];
+            for (int d = 0; d < dim; d += LANES) {
+                vec part = vec_mul(take, vec_load_first(from + d, dim - d));
+                vec_store_first(to + d, dim - d, s ? vec_add(vec_load_first(to + d, dim - d), part) : part);
+            }
+        }
+        for (int d = 0; d < dim; d += LANES)
+            vec_store_first(to + d, dim - d, vec_div(vec_load_first(to + d, dim - d), vec_all(length)));
     }
 }

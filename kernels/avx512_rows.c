@@ -91,6 +91,7 @@ const struct kernel_set kernel_set_avx512 = {
     .cache_bytes = cache_bytes,
     .store = store,
     .attention_rows = attention_rows,
+    .attention_merge = attention_merge,
     .swiglu = swiglu,
     .int8_products = int8_products,
 };

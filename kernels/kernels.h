@@ -108,8 +108,10 @@ void kernel_pool_run(struct kernel_pool *pool, int tasks, void (*task)(void *arg
 /* Softmax partials are taken over absolute positions [0,64), [64,128), ... and merged in that order, whoever stores
  * them and however the positions are spread over runs: score_j = scale * q.k_j; within a chunk m = max, l = sum of
  * exp(score - m) and o = sum of exp(score - m) v, in order of position (l: or as some sums, position j of the chunk in sum j % 8
- * or j % 16, which are then added up); chunks merge in order of position. */
+ * or j % 16, which are then added up); chunks merge in order of position within spans of KERNEL_SPAN positions, [0,512),
+ * [512,1024), ..., which can be computed apart; spans merge in order likewise. */
 #define KERNEL_CHUNK 64
+#define KERNEL_SPAN 512
 
 struct kernel_run { /* consecutive positions in one block */
     unsigned char *block;
@@ -131,6 +133,8 @@ struct kernel_attention {
     float scale;
     struct kernel_cache cache;
     const struct kernel_row *rows; /* [n] */
+    float *partials;  /* [spans of the furthest row][partial_rows][heads][head_dim + 2]: o, m and l of a span */
+    int partial_rows; /* n at least */
 };
 
 /* --- the table --------------------------------------------------------------------------------------------------- */
@@ -169,10 +173,12 @@ struct kernel_set {
     size_t (*cache_bytes)(enum kernel_type type, int kv_heads, int head_dim);
     /* Store one row's keys and values, each [kv_heads][head_dim], in cell `cell` of a block. */
     void (*store)(const struct kernel_cache *cache, const float *k, const float *v, unsigned char *block, int cell);
-    /* The heads that share kv head h, of rows [first, last): out = softmax(scale q.K) V over positions 0..position, as
-     * KERNEL_CHUNK says. Rows beside each other that have chunks in common (the branches of a tree, the tokens of a prompt)
+    /* The heads that share kv head h, of rows [first, last): partials of the positions 0..position that are in a span, as
+     * KERNEL_CHUNK says; nothing for a row that has none there. Rows beside each other that have chunks in common (the branches of a tree, the tokens of a prompt)
      * go over those together, which is faster and gives the same numbers; some 16 rows at a time have most of the gain. */
-    void (*attention_rows)(const struct kernel_attention *a, int first, int last, int h);
+    void (*attention_rows)(const struct kernel_attention *a, int first, int last, int h, int span);
+    /* When the partials of all its spans and heads are there: a row's out = softmax(scale q.K) V over positions 0..position. */
+    void (*attention_merge)(const struct kernel_attention *a, int row);
     /* out[c] = silu(gate[c]) * up[c] (SwiGLU: Shazeer 2020); out may be gate. */
     void (*swiglu)(const float *gate, const float *up, int n, float *out);
 

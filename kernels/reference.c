@@ -127,15 +127,23 @@ static void store(const struct kernel_cache *c, const float *k, const float *v, 
     }
 }
 
-/* One head of attention, whose keys and values are those of head kv. */
-static void attend(const struct kernel_attention *a, const struct kernel_row *row, const float *q, int kv, float *out)
+static float *partial_at(const struct kernel_attention *a, int span, int r, int g)
 {
-    int dim = a->cache.head_dim, cell = 0; /* cell: how many of the run's positions were taken */
+    return a->partials + (((size_t)span * (size_t)a->partial_rows + (size_t)r) * (size_t)a->heads + (size_t)g) *
+                             ((size_t)a->cache.head_dim + 2);
+}
+
+/* A span of one head of attention, whose keys and values are those of head kv: out [dim], then maximum and length. */
+static void attend(const struct kernel_attention *a, const struct kernel_row *row, const float *q, int kv, int span, float *out)
+{
+    int dim = a->cache.head_dim, cell = span * KERNEL_SPAN; /* cell: how many of the run's positions were taken */
     const struct kernel_run *run = row->runs;
     float maximum = -INFINITY, length = 0;
+    while (cell >= run->count)
+        cell -= run++->count;
     for (int d = 0; d < dim; d++)
         out[d] = 0;
-    for (int first = 0; first <= row->position; first += KERNEL_CHUNK) {
+    for (int first = span * KERNEL_SPAN; first <= row->position && first < (span + 1) * KERNEL_SPAN; first += KERNEL_CHUNK) {
         int count = row->position + 1 - first < KERNEL_CHUNK ? row->position + 1 - first : KERNEL_CHUNK;
         const float *values[KERNEL_CHUNK];
         float scores[KERNEL_CHUNK], chunk_maximum = -INFINITY, chunk_length = 0;
@@ -147,7 +155,7 @@ static void attend(const struct kernel_attention *a, const struct kernel_row *ro
             chunk_maximum = fmaxf(chunk_maximum, scores[j]);
         }
         float merged = fmaxf(maximum, chunk_maximum);
-        float keep = first ? expf(maximum - merged) : 0, take = expf(chunk_maximum - merged);
+        float keep = first % KERNEL_SPAN ? expf(maximum - merged) : 0, take = expf(chunk_maximum - merged);
         for (int j = 0; j < count; j++) {
             scores[j] = expf(scores[j] - chunk_maximum);
             chunk_length += scores[j];
@@ -164,18 +172,36 @@ static void attend(const struct kernel_attention *a, const struct kernel_row *ro
         length = keep * length + take * chunk_length;
         maximum = merged;
     }
-    for (int d = 0; d < dim; d++)
-        out[d] /= length;
+    out[dim] = maximum, out[dim + 1] = length;
 }
 
-static void attention_rows(const struct kernel_attention *a, int first, int last, int h)
+static void attention_rows(const struct kernel_attention *a, int first, int last, int h, int span)
 {
     int group = a->heads / a->cache.kv_heads;
     for (int r = first; r < last; r++)
-        for (int g = h * group; g < (h + 1) * group; g++) {
+        for (int g = h * group; g < (h + 1) * group && a->rows[r].position >= span * KERNEL_SPAN; g++) {
             size_t at = ((size_t)r * (size_t)a->heads + (size_t)g) * (size_t)a->cache.head_dim;
-            attend(a, &a->rows[r], a->q + at, h, a->out + at);
+            attend(a, &a->rows[r], a->q + at, h, span, partial_at(a, span, r, g));
         }
+}
+
+static void attention_merge(const struct kernel_attention *a, int r)
+{
+    int dim = a->cache.head_dim, spans = a->rows[r].position / KERNEL_SPAN + 1;
+    for (int g = 0; g < a->heads; g++) {
+        float *out = a->out + ((size_t)r * (size_t)a->heads + (size_t)g) * (size_t)dim, maximum = -INFINITY, length = 0;
+        for (int s = 0; s < spans; s++)
+            maximum = fmaxf(maximum, partial_at(a, s, r, g)[dim]);
+        for (int s = 0; s < spans; s++) {
+            const float *from = partial_at(a, s, r, g);
+            const float take = expf(from[dim] - maximum);
+            length += take * from[dim + 1];
+            for (int d = 0; d < dim; d++)
+                out[d] = (s ? out[d] : 0) + take * from[d];
+        }
+        for (int d = 0; d < dim; d++)
+            out[d] /= length;
+    }
 }
 
 static void swiglu(const float *gate, const float *up, int n, float *out)
@@ -198,5 +224,6 @@ const struct kernel_set kernel_set_reference = {
     .cache_bytes = cache_bytes,
     .store = store,
     .attention_rows = attention_rows,
+    .attention_merge = attention_merge,
     .swiglu = swiglu,
 };

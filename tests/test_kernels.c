@@ -690,6 +690,27 @@ static void attend_exactly(enum kernel_type type, const float *q, const float *k
     free(weights);
 }
 
+/* All of attention for rows [first, last): spans and heads in an odd order, then the merge. rows is how many there are in all. */
+static void attend_all(const struct kernel_set *set, struct kernel_attention a, int first, int last, int rows)
+{
+    int spans = 1;
+    for (int r = first; r < last; r++)
+        spans = a.rows[r].position / KERNEL_SPAN + 1 > spans ? a.rows[r].position / KERNEL_SPAN + 1 : spans;
+    size_t numbers = (size_t)(spans * rows * a.heads * (a.cache.head_dim + 2));
+    a.partials = xmalloc(numbers * sizeof *a.partials);
+    memset(a.partials, 0xff, numbers * sizeof *a.partials);
+    a.partial_rows = rows;
+    for (int s = spans - 1; s >= 0; s--)
+        for (int h = a.cache.kv_heads - 1; h >= 0; h--)
+            for (int from = first, to; from < last; from = to) {
+                to = from + 1 + below(last - from);
+                set->attention_rows(&a, from, to, h, s);
+            }
+    for (int r = first; r < last; r++)
+        set->attention_merge(&a, r);
+    free(a.partials);
+}
+
 static void check_attention(const struct kernel_set *set, enum kernel_type type)
 {
     const struct {
@@ -698,9 +719,9 @@ static void check_attention(const struct kernel_set *set, enum kernel_type type)
         {9, 3, 64}, {14, 2, 64}, {4, 4, 32}, {8, 1, 16}, {2, 1, 128},
         {5, 1, 80}, {3, 3, 20},  {4, 2, 4},  {6, 3, 96}, {50, 1, 8},
     };
-    const int positions[] = {0, 1, 7, 8, 15, 16, 62, 63, 64, 65, 127, 128, 200};
+    const int positions[] = {0, 1, 7, 8, 15, 16, 62, 63, 64, 65, 127, 128, 200, 511, 512, 513, 577, 1100};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        enum { N = 201 };
+        enum { N = 1101 };
         int heads = shapes[i].heads, kv_heads = shapes[i].kv_heads, dim = shapes[i].dim, wide = heads * dim;
         if (!set->cache_bytes(type, kv_heads, dim))
             continue;
@@ -721,18 +742,13 @@ static void check_attention(const struct kernel_set *set, enum kernel_type type)
                                          .cache = spread.shape,
                                          .rows = rows};
             memset(out, 0xff, (size_t)(ROWS * wide) * sizeof *out);
-            for (int h = kv_heads - 1; h >= 0; h--)
-                for (int first = 0, last; first < ROWS; first = last) {
-                    last = first + 1 + below(ROWS - first);
-                    set->attention_rows(&a, first, last, h);
-                }
+            attend_all(set, a, 0, ROWS, ROWS);
             for (int r = 0; r < ROWS; r++) {
                 /* Bit for bit what the row gives alone with its positions in as few runs as there can be. */
                 alone = (struct kernel_row){whole.runs, positions[r]};
                 struct kernel_attention b = a;
                 b.q = q + r * wide, b.out = one, b.rows = &alone;
-                for (int h = 0; h < kv_heads; h++)
-                    set->attention_rows(&b, 0, 1, h);
+                attend_all(set, b, 0, 1, 1);
                 assert_same(out + r * wide, one, (size_t)wide);
                 double *expected = xmalloc((size_t)wide * sizeof *expected),
                        *bound = xmalloc((size_t)wide * sizeof *bound);
@@ -780,7 +796,7 @@ static void test_attention_tree(void **state)
     (void)state;
     draws = 6 << 20;
     enum {
-        N = 150,
+        N = 640,
         BRANCHES = 7,
         HEADS = 6,
         KV_HEADS = 2,
@@ -833,12 +849,10 @@ static void test_attention_tree(void **state)
                                      .scale = 0.2f,
                                      .cache = caches[0].shape,
                                      .rows = rows};
-        for (int h = 0; h < KV_HEADS; h++)
-            set->attention_rows(&a, 0, ROWS, h);
+        attend_all(set, a, 0, ROWS, ROWS);
         a.out = alone;
         for (int r = 0; r < ROWS; r++)
-            for (int h = 0; h < KV_HEADS; h++)
-                set->attention_rows(&a, r, r + 1, h);
+            attend_all(set, a, r, r + 1, ROWS);
         assert_same(together, alone, ROWS * WIDE);
         for (int b = 0; b < BRANCHES; b++)
             cache_drop(&caches[b]);
@@ -871,7 +885,7 @@ static void test_attention_by_hand(void **state)
                                      .scale = 1,
                                      .cache = c.shape,
                                      .rows = &row};
-        set->attention_rows(&a, 0, 1, 0);
+        attend_all(set, a, 0, 1, 1);
         for (int d = 0; d < DIM; d++)
             assert_true(fabsf(out[d] - ((N - 1) / 2.0f + (float)d)) < 1e-4f);
         cache_drop(&c);
@@ -879,7 +893,7 @@ static void test_attention_by_hand(void **state)
             k[70 * DIM + d] = 100;
         c = cache_make(set, set->cache, k, v, N, 1, DIM, 5);
         row.runs = c.runs;
-        set->attention_rows(&a, 0, 1, 0);
+        attend_all(set, a, 0, 1, 1);
         for (int d = 0; d < DIM; d++)
             assert_true(out[d] == (float)(70 + d));
         cache_drop(&c);

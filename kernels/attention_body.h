@@ -42,10 +42,10 @@ struct workspace {
     float values[KERNEL_CHUNK * KERNEL_HEAD_DIM]; /* [KERNEL_CHUNK][padded] */
     float q[MOST_QUERIES * KERNEL_HEAD_DIM];      /* [query][dim] */
     float out[MOST_QUERIES * KERNEL_HEAD_DIM];    /* [query][padded] */
-    float scores[MOST_QUERIES * KERNEL_CHUNK];    /* of the chunk at hand; then exp(score - the chunk's maximum) */
+    float scores[MOST_QUERIES * KERNEL_CHUNK];    /* of the chunk at hand; then exp(score - maximum) */
     /* maximum and length are those of the chunks so far: of the scores, and of the sum of exp(score - maximum). The
-     * chunk at hand is merged as out = keep * out + take * sums. */
-    float maximum[MOST_QUERIES], length[MOST_QUERIES], keep[MOST_QUERIES], take[MOST_QUERIES];
+     * chunk at hand is merged as out = keep * out + sums. */
+    float maximum[MOST_QUERIES], length[MOST_QUERIES], keep[MOST_QUERIES];
     int counts[MOST_QUERIES]; /* positions of the chunk at hand that the query sees */
 };
 
@@ -245,7 +245,7 @@ struct product {
     int a_stride, b_stride, b_far, width, c_stride;
     float *c; /* [N][c_stride] */
     const int *counts;
-    const float *keep, *take; /* [N], or NULL */
+    const float *keep; /* [N], or NULL */
 };
 
 INLINE const float *vector_at(const struct product *p, int v)
@@ -290,9 +290,9 @@ INLINE void tile(const struct product *p, int N, int first, int V)
             if (!p->keep)
                 vec_store(to, sums[n][v]);
             else if (p->keep[n] == 0) /* the first chunk, when there is nothing yet */
-                vec_store(to, vec_mul(vec_all(p->take[n]), sums[n][v]));
+                vec_store(to, sums[n][v]);
             else
-                vec_store(to, vec_fma(vec_all(p->keep[n]), vec_load(to), vec_mul(vec_all(p->take[n]), sums[n][v])));
+                vec_store(to, vec_fma(vec_all(p->keep[n]), vec_load(to), sums[n][v]));
         }
 }
 /* clang-format on */
@@ -334,12 +334,12 @@ static void run_product(struct product p, int queries)
         }
         p.a += N * p.a_stride, p.c += N * p.c_stride, p.counts += N;
         if (p.keep)
-            p.keep += N, p.take += N;
+            p.keep += N;
     }
 }
 
-/* Scores of query n, scaled, to exp(score - the chunk's maximum); their sum: LANES sums by position mod LANES, then
- * vec_sum. */
+/* Scores of query n, scaled, to exp(score - the greatest so far); their sum: LANES sums by position mod LANES, then vec_sum.
+ * Mostly an earlier chunk has the greatest score, and then nothing of what was summed so far changes. */
 static void exponentials(struct workspace *w, int n, float scale)
 {
     float *scores = w->scores + n * KERNEL_CHUNK;
@@ -352,17 +352,20 @@ static void exponentials(struct workspace *w, int n, float scale)
         vec_store(scores + j, scaled);
         most = vec_max(most, scaled);
     }
-    float maximum = vec_most(most), merged = w->maximum[n] > maximum ? w->maximum[n] : maximum;
+    const float maximum = vec_most(most);
+    w->keep[n] = w->maximum[n] == -INFINITY ? 0 : 1;
+    if (!(maximum <= w->maximum[n])) {
+        float power[LANES];
+        vec_store(power, vec_exp(vec_all(w->maximum[n] - maximum)));
+        w->keep[n] *= power[0];
+        w->maximum[n] = maximum;
+    }
     for (int j = 0; j < count; j += LANES) {
-        vec e = vec_exp(vec_sub(vec_load(scores + j), vec_all(maximum)));
+        vec e = vec_exp(vec_sub(vec_load(scores + j), vec_all(w->maximum[n])));
         vec_store(scores + j, e);
         sum = vec_add(sum, e);
     }
-    float both[2] = {w->maximum[n] - merged, maximum - merged}, powers[LANES];
-    vec_store(powers, vec_exp(vec_load_first(both, 2)));
-    w->keep[n] = w->maximum[n] == -INFINITY ? 0 : powers[0], w->take[n] = powers[1];
-    w->length[n] = w->keep[n] * w->length[n] + w->take[n] * vec_sum(sum);
-    w->maximum[n] = merged;
+    w->length[n] = w->keep[n] * w->length[n] + vec_sum(sum);
 }
 
 /* Queries [first, first + count) against a chunk that has all their positions. */
@@ -396,8 +399,7 @@ static void attend_chunk(struct workspace *w, const struct kernel_attention *a, 
                                  .c = w->out + first * padded,
                                  .c_stride = padded,
                                  .counts = w->counts + first,
-                                 .keep = w->keep + first,
-                                 .take = w->take + first},
+                                 .keep = w->keep + first},
                 count);
 }
 
@@ -423,8 +425,19 @@ static void fetch_chunk(const struct kernel_cache *c, int h, const struct chunk 
     }
 }
 
+/* The chunk the first row has after this one: what follows on a path that rows share. */
+static void fetch_next(const struct task *t, struct walk walk, int from, int end)
+{
+    struct chunk next;
+    const int last = t->a->rows[t->first].position + 1, until = last < end ? last : end;
+    if (from >= until)
+        return;
+    take_chunk(until - from < KERNEL_CHUNK ? until - from : KERNEL_CHUNK, &walk, &next);
+    fetch_chunk(&t->a->cache, t->h, &next);
+}
+
 /* Rows that see positions of the chunk that begins at `from`, and see them in the same cells, go together. */
-static void attend_from(struct workspace *w, const struct task *t, struct walk *walks, int from)
+static void attend_from(struct workspace *w, const struct task *t, struct walk *walks, int from, int end)
 {
     struct chunk chunks[2];
     int leader = 0, now = 0; /* rows [leader, r) are within chunks[now] */
@@ -442,7 +455,10 @@ static void attend_from(struct workspace *w, const struct task *t, struct walk *
                 now = !now;
             continue;
         }
-        fetch_chunk(&t->a->cache, t->h, next);
+        if (r < t->rows)
+            fetch_chunk(&t->a->cache, t->h, next);
+        else
+            fetch_next(t, walks[0], from + KERNEL_CHUNK, end);
         if (chunks[now].count)
             attend_chunk(w, t->a, t->h, &chunks[now], leader * t->heads, (r - leader) * t->heads);
         leader = r, now = !now;
@@ -488,7 +504,7 @@ static void attend_rows(const struct task *t, int span)
     }
     end = end < begin + KERNEL_SPAN ? end : begin + KERNEL_SPAN;
     for (int from = begin; from < end; from += KERNEL_CHUNK)
-        attend_from(&w, t, walks, from);
+        attend_from(&w, t, walks, from, end);
     for (int n = 0; n < t->rows * t->heads; n++) {
         const int r = t->first + n / t->heads;
         float *to = partial_at(a, span, r, t->head + n % t->heads);

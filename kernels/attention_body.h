@@ -38,8 +38,9 @@ struct chunk {
 
 /* What queries that go together need, of head width dim, padded to a multiple of LANES for values. */
 struct workspace {
-    float keys[KERNEL_HEAD_DIM * KERNEL_CHUNK];   /* [KERNEL_CHUNK / KERNEL_CELLS][dim][KERNEL_CELLS] */
-    float values[KERNEL_CHUNK * KERNEL_HEAD_DIM]; /* [KERNEL_CHUNK][padded] */
+    /* A chunk's keys, [KERNEL_CHUNK / KERNEL_CELLS][dim][KERNEL_CELLS], and when these are done with its values, [KERNEL_CHUNK]
+     * [padded]: in the same place, which is in the nearest cache then. */
+    float shared[KERNEL_HEAD_DIM * KERNEL_CHUNK];
     float q[MOST_QUERIES * KERNEL_HEAD_DIM];      /* [query][dim] */
     float out[MOST_QUERIES * KERNEL_HEAD_DIM];    /* [query][padded] */
     float scores[MOST_QUERIES * KERNEL_CHUNK];    /* of the chunk at hand; then exp(score - maximum) */
@@ -376,11 +377,10 @@ static void attend_chunk(struct workspace *w, const struct kernel_attention *a, 
     int dims[MOST_QUERIES];
     for (int n = 0; n < count; n++)
         dims[n] = dim;
-    load_keys(&a->cache, h, chunk, w->keys);
-    load_values(&a->cache, h, chunk, w->values, padded);
+    load_keys(&a->cache, h, chunk, w->shared);
     run_product((struct product){.a = w->q + first * dim,
                                  .a_stride = dim,
-                                 .b = w->keys,
+                                 .b = w->shared,
                                  .b_stride = KERNEL_CELLS,
                                  .b_far = dim * KERNEL_CELLS,
                                  .width = chunk->count,
@@ -390,9 +390,10 @@ static void attend_chunk(struct workspace *w, const struct kernel_attention *a, 
                 count);
     for (int n = first; n < first + count; n++)
         exponentials(w, n, a->scale);
+    load_values(&a->cache, h, chunk, w->shared, padded);
     run_product((struct product){.a = w->scores + first * KERNEL_CHUNK,
                                  .a_stride = KERNEL_CHUNK,
-                                 .b = w->values,
+                                 .b = w->shared,
                                  .b_stride = padded,
                                  .b_far = KERNEL_CELLS,
                                  .width = padded,

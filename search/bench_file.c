@@ -83,6 +83,7 @@ char *search_bench_settings(const struct search_bench *b, struct error *e)
                                  "task_hash", task, "data_hash", data, "model", text_or_null(info->name), "model_bytes",
                                  (json_int_t)info->file_bytes, "kernels", info->kernels, "context", info->context);
     json_object_set_new(settings, "quant", json_string(info->quant));
+    json_object_set_new(settings, "kv_type", json_string(info->kv_type));
     json_object_set_new(settings, "sampling",
                         json_pack("{s:f, s:i, s:f, s:f, s:f}", "temperature", (double)s.temperature, "top_k", s.top_k, "top_p", (double)s.top_p,
                                   "min_p", (double)s.min_p, "repetition_penalty", (double)s.repetition_penalty));

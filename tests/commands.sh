@@ -46,6 +46,10 @@ refuses 2 'whole number from 0' "$espalier" run --seed -1 x
 refuses 2 'tot' "$espalier" run -m $tiny -t ask -s nothing 'hello'
 refuses 2 'b' "$espalier" run -m $tiny -t ask -s tot,b=none 'hello'
 refuses 3 'avx2' "$espalier" complete -m $tiny --kernels abacus x
+refuses 2 'expected f16 or q8' "$espalier" complete -m $tiny --kv-type q4 x
+refuses 2 'keep keys and values in F32 only' "$espalier" complete -m $tiny --kernels reference --kv-type q8 x
+refuses 3 'heads of width 16; expected a multiple of 32' "$espalier" complete -m $tiny --kv-type q8 x
+gives '"kv_type":"F' "$espalier" info -m $tiny --kernels auto --json
 
 # --- files that are no model ---
 refuses 3 'no-such.gguf' "$espalier" info -m no-such.gguf

@@ -60,6 +60,16 @@ gives 0 'goes on from event 9 in a session of its own' "$espalier" run --session
 "$espalier" show mine --json | cmp -s - "$work/mine" && ok || bad 'a fork changed the session it came from'
 refuses 2 'take those out, or give another name' "$espalier" run $search --session mine
 refuses 2 '--at is of a session' "$espalier" run $search --at 3
+refuses 2 'was begun without --kv-type; go on with it so' "$espalier" run --session mine --kv-type q8
+refuses 2 'was begun without --quant; go on with it so' "$espalier" run --session mine --quant nf4
+
+# --- the same seed, the same log, with keys and values in Q8 and weights in NF4 too ---
+for options in '--kv-type q8' '--quant nf4' '--kernels avx2 --kv-type q8'; do
+    "$espalier" run $search $options --json -j 1 --batch 1 >"$work/one" 2>"$work/err" || continue # no such kernels here
+    "$espalier" run $search $options --json -j 2 --kv-memory 20M >"$work/two" 2>"$work/err"
+    same "$work/one" "$work/two"
+    cmp -s "$work/one" "$work/whole" && bad "$options changed nothing" || ok
+done
 refuses 3 'is of task math-word, not ask' "$espalier" run --session mine -t ask
 cp examples/math-word.yaml examples/math-word.csv "$work"
 gives 0 plurality "$espalier" run -t "$work/math-word.yaml" -s self-consistency,m=2 @1 --session other

@@ -68,7 +68,7 @@ static int begin(struct tui_searches *s, const struct tui_options *o, struct err
 }
 
 /* What a session needs to be gone on with, beside its events. */
-static int describe(struct tui_searches *s, const char *model, const char *quant, struct error *e)
+static int describe(struct tui_searches *s, const char *model, const struct tui_options *o, struct error *e)
 {
     char *paths[2] = {realpath(model, NULL), realpath(search_task_path(s->task), NULL)};
     char *sum = xasprintf("%016llx", (unsigned long long)search_task_sum(s->task));
@@ -78,7 +78,9 @@ static int describe(struct tui_searches *s, const char *model, const char *quant
     if (!code)
         code = search_journal_set(s->journal, "task_sum", sum, e);
     if (!code)
-        code = search_journal_set(s->journal, "quant", quant ? quant : "", e);
+        code = search_journal_set(s->journal, "quant", o->quant ? o->quant : "", e);
+    if (!code)
+        code = search_journal_set(s->journal, "kv_type", o->kv_type ? o->kv_type : "", e);
     free(sum);
     free(paths[0]);
     free(paths[1]);
@@ -109,6 +111,19 @@ static int fork_session(struct tui_searches *s, int64_t at, struct error *e)
     return code;
 }
 
+/* Other weights, or another cache, would go on with other numbers. */
+static int same_as_begun(struct tui_searches *s, const char *path, const char *key, const char *option, const char *now, struct error *e)
+{
+    char *kept = search_journal_get(s->loaded.journal, key);
+    const char *had = kept ? kept : "", *has = now ? now : "";
+    int code = OK;
+    if (strcmp(had, has))
+        code = error_set(e, ERROR_USAGE, "%s: the session was begun %s %s%s%s; go on with it so", path, *had ? "with" : "without", option,
+                         *had ? " " : "", had);
+    free(kept);
+    return code;
+}
+
 static int load(struct tui_searches *s, const struct tui_options *o, const char *path, struct error *e)
 {
     int code = search_sessions_open(&s->loaded, path, e);
@@ -132,11 +147,10 @@ static int load(struct tui_searches *s, const struct tui_options *o, const char 
     if (!code && sum && strcmp(sum, now))
         code = error_set(e, ERROR_INPUT, "%s: its task file %s is not as it was; the session can be looked at (espalier show) but not gone on with",
                          path, search_task_path(s->task));
-    char *quant = search_journal_get(s->loaded.journal, "quant");
-    const char *had = quant ? quant : "", *has = o->quant ? o->quant : "";
-    if (!code && strcmp(had, has)) /* other weights would go on with other numbers */
-        code = error_set(e, ERROR_USAGE, "%s: the session was begun %s%s; go on with it so", path, *had ? "with --quant " : "without --quant", had);
-    free(quant);
+    if (!code)
+        code = same_as_begun(s, path, "quant", "--quant", o->quant, e);
+    if (!code)
+        code = same_as_begun(s, path, "kv_type", "--kv-type", o->kv_type, e);
     s->count = s->loaded.count;
     s->model = search_journal_get(s->loaded.journal, "model");
     s->strategies = xcalloc((size_t)s->count, sizeof *s->strategies);
@@ -193,7 +207,7 @@ int tui_searches_open(struct tui_searches *s, const struct tui_options *o, int k
     if (!code && keep && !o->session)
         keep_anyway(s);
     if (!code && s->journal)
-        code = describe(s, s->model, o->quant, e);
+        code = describe(s, s->model, o, e);
     s->options = (struct search_options){
         .task = s->task, .problem = s->problem, .data = o->data, .seed = o->seed, .sampling = o->sampling,
         .budget_tokens = o->budget_tokens, .budget_flops = o->budget_flops, .budget_nodes = o->budget_nodes, .budget_time = o->budget_time,

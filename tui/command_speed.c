@@ -180,14 +180,14 @@ static int measure_all(struct engine *engine, struct figures *f, struct error *e
     const struct engine_info *info = engine_info(engine);
     int code = OK;
     f->weights = info->packed_bytes ? info->packed_bytes : info->file_bytes;
-    if (f->has_limits)
-        engine_limits(engine, &f->limits);
     if (f->has_prefill)
         code = measure(engine, (struct shape){f->prefill_tokens, 0}, 1, f->runs, &f->prefill, e);
     if (f->has_stream && !code)
         code = measure(engine, (struct shape){1, 1}, f->stream_tokens, f->runs, &f->stream, e);
     for (int i = 0; i < f->count && !code; i++)
         code = measure(engine, f->shapes[i], f->tokens, f->runs, &f->branches[i], e);
+    if (f->has_limits && !code)
+        engine_limits(engine, &f->limits); /* last: it takes more memory than all before */
     return code;
 }
 

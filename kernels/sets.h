@@ -12,5 +12,9 @@ extern const struct kernel_set kernel_set_avx2;
 int kernel_machine_avx512(void);
 int kernel_machine_avx2(void);
 #endif
+#ifdef __AARCH64EL__
+extern const struct kernel_set kernel_set_neon;
+int kernel_machine_neon(void);
+#endif
 
 #endif

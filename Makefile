@@ -3,10 +3,11 @@
 #   make            build ./espalier
 #   make run        install what is missing (Debian), build, get the model, open the explorer
 #   make test       unit, property, reference, golden and end-to-end tests, then again under ASan + UBSan
-#   make test-all   test, and what takes long or needs the network: TSan, fuzzing, peers
+#   make test-all   test, and what takes long or needs the network: TSan, fuzzing, an emulated ARM machine, peers
 #   make bench      speed beside the machine's limits and the peers that are found
 #   make asan|tsan  the program and its tests built with that sanitizer
 #   make fuzz       libFuzzer targets, FUZZ_SECONDS each
+#   make neon       the ARM kernels' tests, under an emulator
 #   make format     clang-format, in place
 #   make install    PREFIX=/usr/local
 #
@@ -150,8 +151,16 @@ build-fuzz/%: tests/%.c $(filter-out tui/%,$(SOURCES))
 	@mkdir -p $(@D)
 	clang $(filter-out -MMD -MP,$(FLAGS)) -O1 -g -mavx2 -mfma -mf16c -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
+# The kernels of another machine, emulated.
+neon:
+	@tests/neon $(filter lib%,$(PACKAGES)) libcmocka-dev
+
+neon-packages:
+	$(call install_packages,gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+
 test-all: test tsan
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
+	@$(MAKE) --no-print-directory neon
 	@tests/peers
 
 # A model of random weights in a shape that the small one does not have; tests/bench says what make bench understands.
@@ -169,5 +178,5 @@ clean:
 	rm -rf build build-* espalier
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all run packages test-packages pip model install test test-programs asan tsan fuzz test-all bench format clean
+.PHONY: all run packages test-packages pip model install test test-programs asan tsan fuzz neon neon-packages test-all bench format clean
 .SECONDARY:

@@ -64,6 +64,9 @@ INLINE int32x4_t dot(int32x4_t sums, int8x16_t w, int8x16_t a, int j)
     }
 }
 
+/* gcc would read all weights of a block before it multiplies, and spill most of them. */
+#define IN_ORDER __asm__ volatile("" ::: "memory")
+
 /* One strip of a quantized matrix. */
 struct strip {
     const unsigned char *scales, *quants;
@@ -90,6 +93,7 @@ INLINE void multiply_block(const unsigned char *quants, enum kernel_type type, c
     UNROLL for (int j = 0; j < bits; j++)
         UNROLL for (int v = 0; v < WIDE; v++) {
             const uint8x16_t w = vld1q_u8(quants + 64 * j + 16 * v);
+            IN_ORDER;
             if (bits == 8) {
                 UNROLL for (int r = 0; r < R; r++)
                     products[r][v] = dot(products[r][v], vreinterpretq_s8_u8(w), a[r][j / 4], j % 4);
@@ -208,26 +212,40 @@ INLINE vec load_weights(enum kernel_type type, const unsigned char *row, int k, 
 }
 
 /* N rows of weights against R rows of activations. */
+struct plain {
+    const unsigned char *weights; /* of the first */
+    size_t row_bytes;
+    const float *x;
+    size_t cols;
+};
+
+/* The n numbers of each from the k-th on. */
+INLINE void add_plain(const struct plain *p, enum kernel_type type, int N, int R, int k, int n, vec sums[4][4])
+{
+    vec a[4];
+    UNROLL for (int r = 0; r < R; r++)
+        a[r] = vec_load_first(p->x + (size_t)r * p->cols + k, n);
+    UNROLL for (int i = 0; i < N; i++) {
+        const vec w = load_weights(type, p->weights + (size_t)i * p->row_bytes, k, n);
+        UNROLL for (int r = 0; r < R; r++)
+            sums[i][r] = vec_fma(w, a[r], sums[i][r]);
+    }
+}
+
 INLINE void tile_plain(const struct kernel_matrix *m, enum kernel_type type, int n, int N, const float *x, int R, float *y,
                        int y_stride, int accumulate)
 {
-    size_t row_bytes = (size_t)m->cols * (type == KERNEL_F16 ? 2 : 4);
-    const unsigned char *weights = (const unsigned char *)m->data + (size_t)n * row_bytes;
+    const size_t row_bytes = (size_t)m->cols * (type == KERNEL_F16 ? 2 : 4);
+    const struct plain p = {(const unsigned char *)m->data + (size_t)n * row_bytes, row_bytes, x, (size_t)m->cols};
     vec sums[4][4];
+    int k = 0;
     UNROLL for (int i = 0; i < N; i++)
         UNROLL for (int r = 0; r < R; r++)
             sums[i][r] = vec_all(0);
-    for (int k = 0, some; k < m->cols; k += LANES) {
-        vec a[4];
-        some = m->cols - k < LANES ? m->cols - k : LANES;
-        UNROLL for (int r = 0; r < R; r++)
-            a[r] = vec_load_first(x + (size_t)r * (size_t)m->cols + k, some);
-        UNROLL for (int i = 0; i < N; i++) {
-            vec w = load_weights(type, weights + (size_t)i * row_bytes, k, some);
-            UNROLL for (int r = 0; r < R; r++)
-                sums[i][r] = vec_fma(w, a[r], sums[i][r]);
-        }
-    }
+    for (; k + LANES <= m->cols; k += LANES)
+        add_plain(&p, type, N, R, k, LANES, sums);
+    if (k < m->cols)
+        add_plain(&p, type, N, R, k, m->cols - k, sums);
     UNROLL for (int i = 0; i < N; i++)
         UNROLL for (int r = 0; r < R; r++) {
             float *to = y + (size_t)r * (size_t)y_stride + n + i;

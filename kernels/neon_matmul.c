@@ -1,12 +1,12 @@
 /* Weights times activations, NEON with dot products.
  *
- * Four vectors hold 4 weights of each of a strip's 16 outputs; one instruction multiplies each output's 4 with the same 4
- * activations, a lane of a vector of 16, and adds them up. The whole numbers of a block of 32 are exact in any order; each
- * block then adds one product to the output's fp32 sum, blocks in ascending order: this, and not how many rows a tile has, is
- * the order of every sum.
+ * Four vectors hold 4 weights of each of a strip's 16 outputs; one instruction multiplies each output's 4 with the same
+ * 4 activations, a lane of a vector of 16, and adds them up. The whole numbers of a block of 32 are exact in any order;
+ * each block then adds one product to the output's fp32 sum, blocks in ascending order: this, and not how many rows a
+ * tile has, is the order of every sum.
  *
- * F32 and F16 weights are used where they lie, 4 along K in a vector, with the fp32 activations: one vector of partial sums
- * an output, K ascending, then vec_sum.
+ * F32 and F16 weights are used where they lie, 4 along K in a vector, with the fp32 activations: one vector of partial
+ * sums an output, K ascending, then vec_sum.
  */
 #include "neon.h"
 #include "strips.h"
@@ -24,9 +24,9 @@ int kernel_neon_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct e
 
 /* --- tiles of quantized weights ---------------------------------------------------------------------------------- */
 
-#define WIDE 4 /* vectors a strip is wide */
-#define MOST 4 /* rows a tile has at most: 4 x 4 products, 2 x 4 activations, weights and a table take 29 of 32 registers; the
-                  sums, which a block needs once, are in memory */
+/* Vectors a strip is wide, and rows a tile has at most: 4 x 4 products, 2 x 4 activations, weights and a table take 29
+ * of 32 registers; the sums, which a block needs once, are in memory. */
+enum { WIDE = 4, MOST = 4 };
 
 /* Far enough for memory to answer while a single row goes through what lies between. */
 #define AHEAD 4096
@@ -42,14 +42,16 @@ INLINE const struct activation_block *blocks_of(const struct rows *rows, int r)
     return (const void *)(rows->first + (size_t)r * rows->stride);
 }
 
-/* Strips follow each other in memory, so what is next is always AHEAD of a pointer that moves on as evenly as blocks do. */
+/* Strips follow each other in memory, so what is next is always AHEAD of a pointer that moves on as evenly as blocks
+ * do. */
 INLINE void fetch_ahead(const unsigned char *p, int bytes)
 {
     for (int i = 0; i < bytes; i += 64)
         __builtin_prefetch(p + AHEAD + i);
 }
 
-/* sums + the products of 4 weights of each lane with activations [4 j, 4 j + 4). The instruction has the lane in itself. */
+/* sums + the products of 4 weights of each lane with activations [4 j, 4 j + 4). The instruction has the lane in
+ * itself. */
 INLINE int32x4_t dot(int32x4_t sums, int8x16_t w, int8x16_t a, int j)
 {
     switch (j) {
@@ -64,7 +66,7 @@ INLINE int32x4_t dot(int32x4_t sums, int8x16_t w, int8x16_t a, int j)
     }
 }
 
-/* gcc would read all weights of a block before it multiplies, and spill most of them. */
+/* gcc would read all weights of a block before it multiplies, and spill many of them. */
 #define IN_ORDER __asm__ volatile("" ::: "memory")
 
 /* One strip of a quantized matrix. */
@@ -139,7 +141,8 @@ struct outputs {
     int stride, count, accumulate;
 };
 
-INLINE void tile(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R, const struct outputs *out)
+INLINE void tile(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R,
+                 const struct outputs *out)
 {
     vec sums[MOST][WIDE];
     for (int r = 0; r < R; r++)
@@ -156,8 +159,8 @@ INLINE void tile(const struct strip *strip, enum kernel_type type, const struct 
         }
 }
 
-/* A strip against rows of any number, cut as evenly as whole rows can be: a tile of few unpacks weights for those alone, and
- * waits for its own products. */
+/* A strip against rows of any number, cut as evenly as whole rows can be: a tile of few unpacks weights for those
+ * alone, and waits for its own products. */
 INLINE void tiles(const struct strip *strip, enum kernel_type type, struct rows rows, int count, struct outputs out)
 {
     for (int left = count, R; left > 0; left -= R) {
@@ -176,8 +179,8 @@ INLINE void tiles(const struct strip *strip, enum kernel_type type, struct rows 
     }
 }
 
-/* How much is gone over again and again: weights by all rows, in the second cache; rows by those weights, in the first. Not yet
- * measured on a machine: sizes that the common ones have room for. */
+/* How much is gone over again and again: weights by all rows, in the second cache; rows by those weights, in the first.
+ * Not yet measured on a machine: sizes that the common ones have room for. */
 enum { WEIGHTS_AT_ONCE = 256 << 10, ROWS_AT_ONCE = 32 << 10 };
 
 INLINE void matmul_strips(const struct kernel_matrix *m, enum kernel_type type, const unsigned char *prepared, int rows,
@@ -210,6 +213,8 @@ INLINE vec load_weights(enum kernel_type type, const unsigned char *row, int k, 
         return vec_load_halves_first((const uint16_t *)(const void *)(row + 2 * (size_t)k), n);
     return vec_load_first((const float *)(const void *)(row + 4 * (size_t)k), n);
 }
+
+/* clang-format off */
 
 /* N rows of weights against R rows of activations. */
 struct plain {
@@ -252,6 +257,7 @@ INLINE void tile_plain(const struct kernel_matrix *m, enum kernel_type type, int
             *to = (accumulate ? *to : 0) + vec_sum(sums[i][r]);
         }
 }
+/* clang-format on */
 
 INLINE void matmul_plain(const struct kernel_matrix *m, enum kernel_type type, const float *x, int rows, float *y,
                          int y_stride, int first, int last, int accumulate)

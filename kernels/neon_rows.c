@@ -1,5 +1,5 @@
-/* The NEON set (with the dot product of Armv8.2): its table, the rounding of activations, and all that works on one row of
- * numbers. */
+/* The NEON set (with the dot product of Armv8.2): its table, the rounding of activations, and all that works on one row
+ * of numbers. */
 #include "neon.h"
 #include "attention_body.h"
 #include "rows_body.h"
@@ -49,7 +49,8 @@ static void prepare(const float *x, int cols, int fine, void *prepared)
     struct activation_block *low = (void *)((unsigned char *)prepared + kernel_neon_row_bytes(cols));
     for (int c = 0; c < cols; c += 32, block++, low++) {
         vec all[8], rest[8];
-        /* As whole numbers the bits of magnitudes are in their order: an infinity above every number, a NaN above that. */
+        /* As whole numbers the bits of magnitudes are in their order: an infinity above every number, a NaN above that.
+         */
         uint32x4_t bits = vdupq_n_u32(0);
         for (int i = 0; i < 8; i++) {
             all[i] = vec_load_first(x + c + 4 * i, cols - c - 4 * i);
@@ -81,8 +82,7 @@ static double int8_products(void)
     for (int c = 0; c < CHAINS; c++)
         total[c] = vdupq_n_s32(0);
     for (int round = 0; round < ROUNDS; round++) {
-        UNROLL for (int c = 0; c < CHAINS; c++)
-            total[c] = vdotq_laneq_s32(total[c], w, a, 0);
+        UNROLL for (int c = 0; c < CHAINS; c++) total[c] = vdotq_laneq_s32(total[c], w, a, 0);
         __asm__ volatile("" : "+w"(w), "+w"(a));
     }
     for (int c = 1; c < CHAINS; c++)

@@ -15,40 +15,40 @@ static inline vec vec_all(float x)
 }
 static inline vec vec_load(const float *p)
 {
-    return vld1q_f32(p);
+    vec v; /* vld1q_f32 is for floats at their own alignment */
+    memcpy(&v, p, sizeof v);
+    return v;
 }
 static inline vec vec_load_first(const float *p, int n)
 {
     float some[4] = {0};
     if (n >= 4)
-        return vld1q_f32(p);
+        return vec_load(p);
     if (n > 0)
         memcpy(some, p, (size_t)n * sizeof *some);
-    return vld1q_f32(some);
+    return vec_load(some);
 }
 static inline void vec_store(float *p, vec v)
 {
-    vst1q_f32(p, v);
+    memcpy(p, &v, sizeof v);
 }
 static inline void vec_store_first(float *p, int n, vec v)
 {
-    float some[4];
-    if (n >= 4) {
-        vst1q_f32(p, v);
-        return;
-    }
-    vst1q_f32(some, v);
-    if (n > 0)
-        memcpy(p, some, (size_t)n * sizeof *some);
+    if (n >= 4)
+        vec_store(p, v);
+    else if (n > 0)
+        memcpy(p, &v, (size_t)n * sizeof *p);
 }
 static inline void vec_store_from(float *p, int first, vec v)
 {
     static const int32_t lane[4] = {0, 1, 2, 3};
-    vst1q_f32(p, vbslq_f32(vcgeq_s32(vld1q_s32(lane), vdupq_n_s32(first)), v, vld1q_f32(p)));
+    vec_store(p, vbslq_f32(vcgeq_s32(vld1q_s32(lane), vdupq_n_s32(first)), v, vec_load(p)));
 }
 static inline vec vec_load_halves(const uint16_t *p)
 {
-    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+    float16x4_t v;
+    memcpy(&v, p, sizeof v);
+    return vcvt_f32_f16(v);
 }
 static inline vec vec_load_halves_first(const uint16_t *p, int n)
 {
@@ -61,7 +61,8 @@ static inline vec vec_load_halves_first(const uint16_t *p, int n)
 }
 static inline void vec_store_halves(uint16_t *p, vec v)
 {
-    vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v)));
+    float16x4_t halves = vcvt_f16_f32(v);
+    memcpy(p, &halves, sizeof halves);
 }
 static inline vec vec_load_bytes(const int8_t *p)
 {
@@ -128,9 +129,9 @@ static inline vec vec_rotate_pairs(vec v, vec cos_sin)
 }
 static inline void vec_unzip(const float *p, vec *even, vec *odd)
 {
-    float32x4x2_t both = vld2q_f32(p);
-    *even = both.val[0];
-    *odd = both.val[1];
+    vec low = vec_load(p), high = vec_load(p + 4);
+    *even = vuzp1q_f32(low, high);
+    *odd = vuzp2q_f32(low, high);
 }
 
 #endif

@@ -3,10 +3,11 @@
 #   make            build ./espalier
 #   make run        install what is missing (Debian), build, get the model, open the explorer
 #   make test       unit, property, reference, golden and end-to-end tests, then again under ASan + UBSan
-#   make test-all   test, and what takes long or needs the network: TSan, fuzzing, peers
+#   make test-all   test, and what takes long or needs the network: TSan, fuzzing, an emulated ARM machine, peers
 #   make bench      speed beside the machine's limits and the peers that are found
 #   make asan|tsan  the program and its tests built with that sanitizer
 #   make fuzz       libFuzzer targets, FUZZ_SECONDS each
+#   make neon       the ARM kernels' tests, under an emulator
 #   make format     clang-format, in place
 #   make install    PREFIX=/usr/local
 #
@@ -32,7 +33,10 @@ FLAGS    := -std=c11 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DESPALIER_VERS
             $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null) $(SANITIZE)
 LIBS     := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -lm -pthread $(SANITIZE)
 
-SOURCES := $(foreach f,$(FLOORS),$(wildcard $(f)/*.c))
+# Files named for an instruction set are compiled where it may be there.
+MACHINE := $(shell $(CC) -dumpmachine)
+OTHERS  := $(if $(filter x86_64-%,$(MACHINE)),,kernels/avx%) $(if $(filter aarch64-%,$(MACHINE)),,kernels/neon%)
+SOURCES := $(filter-out $(OTHERS),$(foreach f,$(FLOORS),$(wildcard $(f)/*.c)))
 OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(SOURCES))
 MAIN    := $(BUILD)/tui/main.o
 TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
@@ -56,9 +60,10 @@ $(BUILD)/%.o: %.c
 	@echo "compile $<"
 	$(Q)$(CC) $(FLAGS) $(CFLAGS) $(EXTRA) -c -o $@ $<
 
-# Files named for an instruction set are compiled for it; which runs is chosen at run time.
+# And for it; which runs is chosen at run time.
 $(BUILD)/kernels/avx2%o: EXTRA := -mavx2 -mfma -mf16c -O3
 $(BUILD)/kernels/avx512%o: EXTRA := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512 -O3
+$(BUILD)/kernels/neon%o: EXTRA := -march=armv8.2-a+dotprod -O3
 $(BUILD)/kernels/reference%o $(BUILD)/kernels/quantize%o $(BUILD)/kernels/nf4%o: EXTRA := -O3
 
 $(BUILD)/tests/%: tests/%.c $(ARCHIVE)
@@ -147,8 +152,16 @@ build-fuzz/%: tests/%.c $(filter-out tui/% kernels/avx% kernels/neon%,$(SOURCES)
 	@mkdir -p $(@D)
 	clang $(filter-out -MMD -MP,$(FLAGS)) -O1 -g -DKERNELS_REFERENCE_ONLY -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
+# The kernels of another machine, emulated.
+neon:
+	@tests/neon $(filter lib%,$(PACKAGES)) libcmocka-dev
+
+neon-packages:
+	$(call install_packages,gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+
 test-all: test tsan
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
+	@$(MAKE) --no-print-directory neon
 	@tests/peers
 
 # A model of random weights in a shape that the small one does not have; tests/bench says what make bench understands.
@@ -166,5 +179,5 @@ clean:
 	rm -rf build build-* espalier
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all run packages test-packages pip model install test test-programs asan tsan fuzz test-all bench format clean
+.PHONY: all run packages test-packages pip model install test test-programs asan tsan fuzz neon neon-packages test-all bench format clean
 .SECONDARY:

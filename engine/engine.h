@@ -18,7 +18,7 @@ struct engine;
 
 struct engine_options {     /* {0} is a good start; see the comment at each for what 0 means */
     const char *model;      /* path of a GGUF file */
-    const char *kernels;    /* "auto" (also NULL), "avx512", "avx2", "reference" */
+    const char *kernels;    /* "auto" (also NULL), "avx512", "avx2", "neon", "reference" */
     const char *quant;      /* NULL: weights as in the file. "nf4": the linear layers are quantized to NF4 at load; "nf4+head":
                                the head too. What has a width that is not a multiple of 64 stays as it is */
     int threads;            /* 0: as many as the machine has */

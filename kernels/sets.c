@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef __x86_64__
+#ifdef KERNELS_X86
 #include <cpuid.h>
 
 int kernel_machine_avx2(void)
@@ -21,12 +21,24 @@ int kernel_machine_avx512(void)
 }
 #endif
 
+#ifdef KERNELS_NEON
+#include <sys/auxv.h>
+
+int kernel_machine_neon(void)
+{
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+}
+#endif
+
 const struct kernel_set *const *kernel_sets(void)
 {
     static const struct kernel_set *const sets[] = {
-#ifdef __x86_64__
+#ifdef KERNELS_X86
         &kernel_set_avx512,
         &kernel_set_avx2,
+#endif
+#ifdef KERNELS_NEON
+        &kernel_set_neon,
 #endif
         &kernel_set_reference,
         NULL,

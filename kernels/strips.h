@@ -27,8 +27,9 @@ struct strips {
 
 /* How a set wants signed weights: signed, with corrections after all strips (for each strip and block of 32, 16 numbers of 16
  * bits: the sum of the magnitudes of the row's negative weights; apart, because a single row, which is bound by the bytes it
- * reads, does without them); or unsigned, 128 added, which for nibbles that are numbers of a table the set does itself. */
-enum strips_bytes { STRIPS_SIGNED, STRIPS_UNSIGNED };
+ * reads, does without them); unsigned, 128 added, which for nibbles that are numbers of a table the set does itself; or plain:
+ * signed, and nothing beside them. */
+enum strips_bytes { STRIPS_SIGNED, STRIPS_UNSIGNED, STRIPS_PLAIN };
 
 extern const int8_t kernel_strips_iq4_nl[16], kernel_strips_nf4[16]; /* those bytes */
 

@@ -17,6 +17,15 @@ struct option_row {
     const char *argument, *about;
 };
 
+/* Those that are built here. */
+#if defined(__x86_64__)
+#define SETS "auto, avx512, avx2"
+#elif defined(__AARCH64EL__)
+#define SETS "auto, neon"
+#else
+#define SETS "auto"
+#endif
+
 #define AT(field) offsetof(struct tui_options, field)
 static const struct option_row table[] = {
     {"model", 'm', TEXT, AT(model), 0, 0, "FILE", "a GGUF file (default: $ESPALIER_MODEL, or the one `make run` got)"},
@@ -47,7 +56,7 @@ static const struct option_row table[] = {
     {"context", 'c', COUNT, AT(context), 1, 1e9, "N", "positions a branch may have (default: the model's, at most 8192)"},
     {"kv-memory", 'k', BYTES, AT(kv_memory), 0, 0, "SIZE", "memory for cached keys and values, as in 512M or 2G"},
     {"kv-type", '6', TEXT, AT(kv_type), 0, 0, "f16|q8", "what keys and values are kept in (default: f16); q8 takes half the memory and reads faster"},
-    {"kernels", 'x', TEXT, AT(kernels), 0, 0, "SET", "auto, avx512, avx2 or reference (scalar and exact)"},
+    {"kernels", 'x', TEXT, AT(kernels), 0, 0, "SET", SETS " or reference (scalar and exact)"},
     {"quant", 'Q', TEXT, AT(quant), 0, 0, "nf4|nf4+head", "quantize the linear layers to NF4 at load (QLoRA's); +head: the vocabulary's product too"},
     {"prefix", 'p', COUNT, AT(prefix), 1, 1e6, "P", "measure branches on a shared prefix of P tokens"},
     {"branches", 'r', COUNT, AT(branches), 1, 4096, "B", "measure B branches"},

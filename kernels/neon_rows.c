@@ -1,0 +1,114 @@
+/* The NEON set (with the dot product of Armv8.2): its table, the rounding of activations, and all that works on one row
+ * of numbers. */
+#include "neon.h"
+#include "attention_body.h"
+#include "rows_body.h"
+#include "sets.h"
+
+/* --- activations to 8 bits --------------------------------------------------------------------------------------- */
+
+size_t kernel_neon_row_bytes(int cols)
+{
+    size_t blocks = ((size_t)cols + 31) / 32;
+    return (blocks * sizeof(struct activation_block) + 63) & ~(size_t)63;
+}
+
+size_t kernel_neon_prepared_bytes(int cols)
+{
+    return 2 * kernel_neon_row_bytes(cols);
+}
+
+/* The block of the numbers x, whose step is `step` and its reciprocal `per_step`. */
+static void fill_block(struct activation_block *block, const vec x[8], float step, float per_step)
+{
+    int16x8_t halves[4];
+    for (int i = 0; i < 4; i++) {
+        int32x4_t a = vcvtnq_s32_f32(vmulq_n_f32(x[2 * i], per_step));
+        int32x4_t b = vcvtnq_s32_f32(vmulq_n_f32(x[2 * i + 1], per_step));
+        halves[i] = vcombine_s16(vqmovn_s32(a), vqmovn_s32(b));
+    }
+    vst1q_s8(block->q, vcombine_s8(vqmovn_s16(halves[0]), vqmovn_s16(halves[1])));
+    vst1q_s8(block->q + 16, vcombine_s8(vqmovn_s16(halves[2]), vqmovn_s16(halves[3])));
+    const int sum = vaddvq_s16(vaddq_s16(vaddq_s16(halves[0], halves[1]), vaddq_s16(halves[2], halves[3])));
+    block->step = step;
+    block->sum = step * (float)sum;
+    block->from_8 = -8 * sum;
+    block->unused = 0;
+}
+
+/* What is left of the numbers x after they were rounded, of a step at most a half. */
+static void rest_of_block(const vec x[8], float per_step, const int8_t *q, vec rest[8])
+{
+    for (int i = 0; i < 8; i++)
+        rest[i] = vfmaq_f32(vnegq_f32(vec_load_bytes(q + 4 * i)), x[i], vdupq_n_f32(per_step));
+}
+
+static void prepare(const float *x, int cols, int fine, void *prepared)
+{
+    struct activation_block *block = prepared;
+    struct activation_block *low = (void *)((unsigned char *)prepared + kernel_neon_row_bytes(cols));
+    for (int c = 0; c < cols; c += 32, block++, low++) {
+        vec all[8], rest[8];
+        /* As whole numbers the bits of magnitudes are in their order: an infinity above every number, a NaN above that.
+         */
+        uint32x4_t bits = vdupq_n_u32(0);
+        for (int i = 0; i < 8; i++) {
+            all[i] = vec_load_first(x + c + 4 * i, cols - c - 4 * i);
+            bits = vmaxq_u32(bits, vreinterpretq_u32_f32(vabsq_f32(all[i])));
+        }
+        const uint32_t most_bits = vmaxvq_u32(bits);
+        float most;
+        memcpy(&most, &most_bits, sizeof most);
+        /* Below 1e-30 the step's products would leave the normal numbers: taken for zero. */
+        const float step = most < 1e-30f ? 0 : most / 127, per_step = step > 0 && isfinite(step) ? 1 / step : 0;
+        for (int i = 0; i < 8 && !isfinite(step); i++)
+            all[i] = vec_all(0);
+        fill_block(block, all, step, per_step);
+        if (fine) {
+            rest_of_block(all, per_step, block->q, rest);
+            fill_block(low, rest, step / 254, 254);
+        }
+    }
+}
+
+/* --- 8-bit products ---------------------------------------------------------------------------------------------- */
+
+/* The empty asm keeps the compiler from computing them once. */
+static double int8_products(void)
+{
+    enum { ROUNDS = 1000000, CHAINS = 16 };
+    int8x16_t w = vdupq_n_s8(7), a = vdupq_n_s8(-3);
+    int32x4_t total[CHAINS];
+    for (int c = 0; c < CHAINS; c++)
+        total[c] = vdupq_n_s32(0);
+    for (int round = 0; round < ROUNDS; round++) {
+        UNROLL for (int c = 0; c < CHAINS; c++) total[c] = vdotq_laneq_s32(total[c], w, a, 0);
+        __asm__ volatile("" : "+w"(w), "+w"(a));
+    }
+    for (int c = 1; c < CHAINS; c++)
+        total[0] = vaddq_s32(total[0], total[c]);
+    __asm__ volatile("" ::"w"(total[0]));
+    return 16.0 * CHAINS * ROUNDS;
+}
+
+/* --- the table --------------------------------------------------------------------------------------------------- */
+
+const struct kernel_set kernel_set_neon = {
+    .name = "neon",
+    .about = "NEON with dot products: weights as they are, activations rounded to 8 bits, half-precision cache",
+    .supported = kernel_machine_neon,
+    .cache = KERNEL_F16,
+    .packed_bytes = kernel_neon_packed_bytes,
+    .pack = kernel_neon_pack,
+    .prepared_bytes = kernel_neon_prepared_bytes,
+    .prepare = prepare,
+    .matmul = kernel_neon_matmul,
+    .rms_norm = rms_norm,
+    .rope = rope,
+    .cache_bytes = cache_bytes,
+    .store = store,
+    .attention_rows = attention_rows,
+    .attention_merge = attention_merge,
+    .swiglu = swiglu,
+    .int8_products = int8_products,
+};

@@ -1,0 +1,137 @@
+/* A vector of floats on NEON, for the bodies that all sets share (vector.h says what each function is). */
+#ifndef ESPALIER_VECTOR_NEON_H
+#define ESPALIER_VECTOR_NEON_H
+
+#include <arm_neon.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef float32x4_t vec;
+enum { LANES = 4, VECTORS = 4 };
+
+static inline vec vec_all(float x)
+{
+    return vdupq_n_f32(x);
+}
+static inline vec vec_load(const float *p)
+{
+    vec v; /* vld1q_f32 is for floats at their own alignment */
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline vec vec_load_first(const float *p, int n)
+{
+    float some[4] = {0};
+    if (n >= 4)
+        return vec_load(p);
+    if (n > 0)
+        memcpy(some, p, (size_t)n * sizeof *some);
+    return vec_load(some);
+}
+static inline void vec_store(float *p, vec v)
+{
+    memcpy(p, &v, sizeof v);
+}
+static inline void vec_store_first(float *p, int n, vec v)
+{
+    if (n >= 4)
+        vec_store(p, v);
+    else if (n > 0)
+        memcpy(p, &v, (size_t)n * sizeof *p);
+}
+static inline void vec_store_from(float *p, int first, vec v)
+{
+    static const int32_t lane[4] = {0, 1, 2, 3};
+    vec_store(p, vbslq_f32(vcgeq_s32(vld1q_s32(lane), vdupq_n_s32(first)), v, vec_load(p)));
+}
+static inline vec vec_load_halves(const uint16_t *p)
+{
+    float16x4_t v;
+    memcpy(&v, p, sizeof v);
+    return vcvt_f32_f16(v);
+}
+static inline vec vec_load_halves_first(const uint16_t *p, int n)
+{
+    uint16_t some[4] = {0};
+    if (n >= 4)
+        return vec_load_halves(p);
+    if (n > 0)
+        memcpy(some, p, (size_t)n * sizeof *some);
+    return vec_load_halves(some);
+}
+static inline void vec_store_halves(uint16_t *p, vec v)
+{
+    float16x4_t halves = vcvt_f16_f32(v);
+    memcpy(p, &halves, sizeof halves);
+}
+static inline vec vec_load_bytes(const int8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four))))));
+}
+static inline vec vec_add(vec a, vec b)
+{
+    return vaddq_f32(a, b);
+}
+static inline vec vec_sub(vec a, vec b)
+{
+    return vsubq_f32(a, b);
+}
+static inline vec vec_mul(vec a, vec b)
+{
+    return vmulq_f32(a, b);
+}
+static inline vec vec_div(vec a, vec b)
+{
+    return vdivq_f32(a, b);
+}
+static inline vec vec_fma(vec a, vec b, vec c)
+{
+    return vfmaq_f32(c, a, b);
+}
+/* Not fmax and fmin, which give a NaN whichever of the two it is. */
+static inline vec vec_max(vec a, vec b)
+{
+    return vbslq_f32(vcgtq_f32(a, b), a, b);
+}
+static inline vec vec_min(vec a, vec b)
+{
+    return vbslq_f32(vcltq_f32(a, b), a, b);
+}
+static inline vec vec_round(vec a)
+{
+    return vrndnq_f32(a);
+}
+static inline vec vec_times_power(vec a, vec n)
+{
+    int32x4_t power = vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23);
+    return vmulq_f32(a, vreinterpretq_f32_s32(power));
+}
+static inline vec vec_zero_below(vec a, vec x, float least)
+{
+    return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), vcltq_f32(x, vdupq_n_f32(least))));
+}
+static inline float vec_sum(vec v)
+{
+    return vaddvq_f32(v); /* (0 + 1) + (2 + 3) */
+}
+static inline float vec_most(vec v)
+{
+    return vmaxvq_f32(v);
+}
+static inline vec vec_rotate_pairs(vec v, vec cos_sin)
+{
+    static const uint32_t signs[4] = {0x80000000, 0, 0x80000000, 0};
+    vec c = vtrn1q_f32(cos_sin, cos_sin), s = vtrn2q_f32(cos_sin, cos_sin), crossed = vmulq_f32(vrev64q_f32(v), s);
+    crossed = vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(crossed), vld1q_u32(signs)));
+    return vfmaq_f32(crossed, v, c);
+}
+static inline void vec_unzip(const float *p, vec *even, vec *odd)
+{
+    vec low = vec_load(p), high = vec_load(p + 4);
+    *even = vuzp1q_f32(low, high);
+    *odd = vuzp2q_f32(low, high);
+}
+
+#endif

@@ -152,7 +152,7 @@ INLINE void tile(const struct strip *strip, enum kernel_type type, const struct 
 }
 
 /* A strip against rows of any number, cut as evenly as whole rows can be: a tile of few unpacks weights for those alone, and
- * waits for its own products. */
+ * waits for its own products. Above 8 there are tiles of even numbers only, each is a kilobyte or two of code. */
 #define TILE(n)                                                                                                        \
     case n:                                                                                                            \
         tile(strip, type, &rows, n, &out);                                                                             \
@@ -162,8 +162,9 @@ INLINE void tiles(const struct strip *strip, enum kernel_type type, struct rows 
     for (int left = count, R; left > 0; left -= R) {
         const int tiles_left = (left + MOST - 1) / MOST;
         R = (left + tiles_left - 1) / tiles_left;
+        R = R > 8 && R % 2 ? (R + 1) / 2 : R;
         switch (R) {
-            TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14) TILE(15) TILE(16)
+            TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(10) TILE(12) TILE(14) TILE(16)
         }
         rows.first += (size_t)R * rows.stride;
         out.y += (size_t)R * (size_t)out.stride;

@@ -1,12 +1,13 @@
 /* speed: prefill, one stream, and branches on a shared prefix, on this machine, beside the machine's own limits.
  *
  * --json is one object that holds what was measured. Rates are medians, tokens a second, with "least" and "most" beside each:
- *   model, kernels, threads, runs
+ *   model, kernels, quant (null: as in the file), kv_type, threads, runs
  *   prefill   [{tokens, tokens_per_second, least, most}]
  *   stream    {tokens, tokens_per_second, least, most}
  *   branches  [{prefix, branches, tokens, tokens_per_second, least, most}]; tokens are those of one branch, the rate is that of all
  *   limits    {memory_read_bytes_per_second, weights_bytes, weights_read_bytes_per_second, sgemm_flops, sgemm_core, int8_macs}; the
  *             fields of struct kernel_limits, and the bytes that every token of one stream reads
+ *   peak_bytes of memory, before the limits were measured
  */
 #include "tui/command.h"
 
@@ -115,6 +116,7 @@ struct figures {
     struct measured prefill, stream, branches[SHAPES];
     struct kernel_limits limits;
     size_t weights; /* bytes that a token of one stream reads */
+    size_t peak;    /* of memory, before the limits are measured: their buffers are larger than a small model */
 };
 
 /* The words of --only. */
@@ -186,8 +188,9 @@ static int measure_all(struct engine *engine, struct figures *f, struct error *e
         code = measure(engine, (struct shape){1, 1}, f->stream_tokens, f->runs, &f->stream, e);
     for (int i = 0; i < f->count && !code; i++)
         code = measure(engine, f->shapes[i], f->tokens, f->runs, &f->branches[i], e);
+    f->peak = memory_peak();
     if (f->has_limits && !code)
-        engine_limits(engine, &f->limits); /* last: it takes more memory than all before */
+        engine_limits(engine, &f->limits);
     return code;
 }
 
@@ -227,7 +230,7 @@ static void print_json(const struct engine_info *info, const struct figures *f)
                             json_pack("{s:f, s:I, s:f, s:f, s:s, s:f}", "memory_read_bytes_per_second", f->limits.memory_read, "weights_bytes",
                                       (json_int_t)f->weights, "weights_read_bytes_per_second", f->limits.weights_read, "sgemm_flops",
                                       f->limits.sgemm, "sgemm_core", f->limits.sgemm_core, "int8_macs", f->limits.int8));
-    json_object_set_new(all, "peak_bytes", json_integer((json_int_t)memory_peak()));
+    json_object_set_new(all, "peak_bytes", json_integer((json_int_t)f->peak));
     tui_print_json(all);
 }
 
@@ -253,7 +256,7 @@ static void print_text(const struct engine_info *info, const struct figures *f)
         snprintf(what, sizeof what, "%3d branches on a prefix of %d", f->shapes[i].branches, f->shapes[i].prefix);
         print_rates(what, f->branches[i]);
     }
-    printf("\npeak memory %.0f MB\n", (double)memory_peak() / 1e6);
+    printf("\npeak memory %.0f MB\n", (double)f->peak / 1e6);
     if (!f->has_limits)
         return;
     double megabytes = (double)f->weights / 1e6;

@@ -1,7 +1,8 @@
 /* What fewer bits and faster kernels cost: configurations of the engine against a baseline, on the texts of
  * tests/reference/logprobs_smollm2.txt.
  *   make build/tests/bench_quality && build/tests/bench_quality BASELINE CONFIGURATION...   (from the root of the repository)
- * A configuration is FILE[:KERNELS[:QUANT]], as in model.gguf:reference:nf4; kernels are auto where none are named.
+ * A configuration is FILE[:KERNELS[:QUANT[:KV]]], as in model.gguf:reference:nf4 or model.gguf:avx2::q8; kernels are auto where
+ * none are named.
  *
  * For each: perplexity; the mean over tokens of KL(baseline || configuration), of the whole vocabulary and in nats; of
  * |difference| of the text's own token's log-probability, and its greatest; how often the most probable token is the same.
@@ -21,14 +22,17 @@ static void check(int code, const struct error *e)
 
 static struct engine *open_configuration(const char *words)
 {
-    char *path = xstrdup(words), *kernels = strchr(path, ':'), *quant = kernels ? strchr(kernels + 1, ':') : NULL;
-    if (kernels)
-        *kernels++ = '\0';
-    if (quant)
-        *quant++ = '\0';
+    char *path = xstrdup(words), *fields[3] = {NULL, NULL, NULL}, *at = path; /* kernels, quant, kv_type */
+    for (int i = 0; i < 3 && (at = strchr(at, ':')); i++) {
+        *at++ = '\0';
+        fields[i] = at;
+    }
+    for (int i = 0; i < 3; i++)
+        fields[i] = fields[i] && *fields[i] ? fields[i] : NULL;
     struct engine *engine;
     struct error e;
-    check(engine_open(&engine, &(struct engine_options){.model = path, .kernels = kernels && *kernels ? kernels : NULL, .quant = quant}, &e), &e);
+    struct engine_options options = {.model = path, .kernels = fields[0], .quant = fields[1], .kv_type = fields[2]};
+    check(engine_open(&engine, &options, &e), &e);
     free(path);
     return engine;
 }
@@ -53,7 +57,7 @@ static int log_softmax(float *x, int n)
 static void run_text(struct engine *engine, const struct reference_text *text, float *out, int *top)
 {
     const int vocabulary = engine->info.vocabulary, blocks = (text->count + KERNEL_CELLS - 1) / KERNEL_CELLS;
-    const size_t bytes = engine_forward_block_bytes(engine->model, engine->set);
+    const size_t bytes = engine_forward_block_bytes(engine->model, engine->set, engine->cache);
     struct kernel_run *runs = xcalloc((size_t)blocks, sizeof *runs);
     for (int b = 0; b < blocks; b++)
         runs[b] = (struct kernel_run){aligned_xmalloc(bytes), 0, KERNEL_CELLS};

@@ -34,10 +34,4 @@ size_t kernel_avx2_row_bytes(int cols); /* of one of the two */
 void kernel_avx2_matmul(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y,
                         int y_stride, int first, int last, int accumulate);
 
-/* The first n (at most 8) halves at p as floats, zeros after. */
-static inline __m256 load_halves(const void *p, int n)
-{
-    return vec_load_halves_first(p, n);
-}
-
 #endif

@@ -6,38 +6,25 @@
 const int8_t kernel_strips_iq4_nl[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 const int8_t kernel_strips_nf4[16] = {-127, -88, -67, -50, -36, -23, -12, 0, 10, 20, 31, 43, 56, 71, 92, 127};
 
-int kernel_strips_take(enum kernel_type type)
-{
-    return type != KERNEL_F32 && type != KERNEL_F16;
-}
-
-/* Whether a set that wants signed weights needs corrections. */
-static int is_corrected(enum kernel_type type, enum strips_bytes bytes)
-{
-    return bytes == STRIPS_SIGNED && (type == KERNEL_Q8_0 || type == KERNEL_IQ4_NL || type == KERNEL_NF4);
-}
-
 struct strips kernel_strips_of(const struct kernel_matrix *m, enum strips_bytes bytes)
 {
-    struct strips s = {.blocks = (size_t)m->cols / 32,
-                       .scale_every = m->type == KERNEL_NF4 ? 2 : 1,
-                       .scale_bytes = (m->type == KERNEL_Q4_1 ? 4 : 2) * KERNEL_STRIP,
-                       .quant_bytes = (m->type == KERNEL_Q8_0 ? 32 : 16) * KERNEL_STRIP,
-                       .strips = ((size_t)m->rows + KERNEL_STRIP - 1) / KERNEL_STRIP};
-    s.quants = (s.blocks / s.scale_every * s.scale_bytes + 63) & ~(size_t)63;
-    s.strip_bytes = s.quants + s.blocks * s.quant_bytes;
+    const enum kernel_type type = m->type;
+    struct strips s = {.blocks = (size_t)m->cols / 32, .strips = ((size_t)m->rows + KERNEL_STRIP - 1) / KERNEL_STRIP};
+    s.quants = (s.blocks / (size_t)strips_scale_every(type) * (size_t)strips_scale_bytes(type) + 63) & ~(size_t)63;
+    s.strip_bytes = s.quants + s.blocks * 64 * (size_t)strips_bits(type);
     s.corrections = s.strips * s.strip_bytes;
-    s.bytes = s.corrections + (is_corrected(m->type, bytes) ? s.strips * s.blocks * CORRECTION_BYTES : 0);
-    s.bytes = (s.bytes + 63) & ~(size_t)63; /* as aligned_alloc wants it */
+    if (bytes == STRIPS_SIGNED && (type == KERNEL_Q8_0 || strips_table(type)))
+        s.correction_bytes = s.blocks * CORRECTION_BYTES;
+    s.bytes = (s.corrections + s.strips * s.correction_bytes + 63) & ~(size_t)63; /* as aligned_alloc wants it */
     return s;
 }
 
 static uint16_t correction_of(enum kernel_type type, const unsigned char *q)
 {
-    const int8_t *values = type == KERNEL_NF4 ? kernel_strips_nf4 : kernel_strips_iq4_nl;
+    const int8_t *table = strips_table(type);
     int sum = 0;
     for (int i = 0; i < 32; i++) {
-        int w = type == KERNEL_Q8_0 ? (int8_t)q[i] : values[q[i % 16] >> i / 16 * 4 & 15];
+        int w = table ? table[q[i % 16] >> i / 16 * 4 & 15] : (int8_t)q[i];
         sum += w < 0 ? -w : 0;
     }
     return (uint16_t)sum;
@@ -64,7 +51,7 @@ static void read_block(const struct packing *p, int row, size_t b, uint16_t scal
         }
         return;
     }
-    const size_t halves = p->s.scale_bytes / KERNEL_STRIP, quants = p->s.quant_bytes / KERNEL_STRIP;
+    const size_t halves = (size_t)strips_scale_bytes(m->type) / KERNEL_STRIP, quants = 4 * (size_t)strips_bits(m->type);
     const unsigned char *from = (const unsigned char *)m->data + ((size_t)row * p->s.blocks + b) * (halves + quants);
     memcpy(scales, from, halves);
     memcpy(q, from + halves, quants);
@@ -74,23 +61,23 @@ static void pack_row(const struct packing *p, int strip, int r)
 {
     const struct strips *s = &p->s;
     unsigned char *to = (unsigned char *)p->m->packed + (size_t)strip * s->strip_bytes;
-    unsigned char *corrections =
-        (unsigned char *)p->m->packed + s->corrections + (size_t)strip * s->blocks * CORRECTION_BYTES;
+    unsigned char *corrections = (unsigned char *)p->m->packed + s->corrections + (size_t)strip * s->correction_bytes;
     const enum kernel_type type = p->m->type;
+    const size_t scale_bytes = (size_t)strips_scale_bytes(type), bits = (size_t)strips_bits(type);
     for (size_t b = 0; b < s->blocks; b++) {
         uint16_t scales[2];
         unsigned char q[32];
         read_block(p, strip * KERNEL_STRIP + r, b, scales, q);
-        if (is_corrected(type, p->bytes)) {
+        if (s->correction_bytes) {
             uint16_t correction = correction_of(type, q);
             memcpy(corrections + b * CORRECTION_BYTES + 2 * r, &correction, 2);
         }
         for (int i = 0; type == KERNEL_Q8_0 && p->bytes == STRIPS_UNSIGNED && i < 32; i++)
             q[i] ^= 0x80;
-        for (size_t h = 0; h < s->scale_bytes / KERNEL_STRIP / 2; h++)
-            memcpy(to + b / s->scale_every * s->scale_bytes + 2 * (h * KERNEL_STRIP + (size_t)r), scales + h, 2);
-        for (size_t j = 0; j < s->quant_bytes / KERNEL_STRIP / 4; j++)
-            memcpy(to + s->quants + b * s->quant_bytes + 4 * (j * KERNEL_STRIP + (size_t)r), q + 4 * j, 4);
+        for (size_t h = 0; h < scale_bytes / KERNEL_STRIP / 2; h++)
+            memcpy(to + b / (size_t)strips_scale_every(type) * scale_bytes + 2 * (h * KERNEL_STRIP + (size_t)r), scales + h, 2);
+        for (size_t j = 0; j < bits; j++)
+            memcpy(to + s->quants + b * 64 * bits + 4 * (j * KERNEL_STRIP + (size_t)r), q + 4 * j, 4);
     }
 }
 
@@ -98,16 +85,15 @@ static void pack_strip(void *argument, int strip)
 {
     const struct packing *p = argument;
     memset((unsigned char *)p->m->packed + (size_t)strip * p->s.strip_bytes, 0, p->s.strip_bytes);
-    if (p->s.bytes > p->s.corrections)
-        memset((unsigned char *)p->m->packed + p->s.corrections + (size_t)strip * p->s.blocks * CORRECTION_BYTES, 0,
-               p->s.blocks * CORRECTION_BYTES);
+    memset((unsigned char *)p->m->packed + p->s.corrections + (size_t)strip * p->s.correction_bytes, 0, p->s.correction_bytes);
     for (int r = 0; r < KERNEL_STRIP && strip * KERNEL_STRIP + r < p->m->rows; r++)
         pack_row(p, strip, r);
 }
 
 size_t kernel_strips_bytes(const struct kernel_matrix *m, enum strips_bytes bytes)
 {
-    return kernel_strips_take(m->type) && m->rows && m->cols ? kernel_strips_of(m, bytes).bytes : 0;
+    const int taken = m->type != KERNEL_F32 && m->type != KERNEL_F16 && m->rows && m->cols;
+    return taken ? kernel_strips_of(m, bytes).bytes : 0;
 }
 
 int kernel_strips_pack(struct kernel_matrix *m, enum strips_bytes bytes, struct kernel_pool *pool, struct error *e)

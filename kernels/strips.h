@@ -13,15 +13,35 @@
 
 #include "kernels.h"
 
+extern const int8_t kernel_strips_iq4_nl[16], kernel_strips_nf4[16]; /* those bytes */
+
+/* What follows from the type alone; constants where it is one. Of a strip's block of 32: the bits of a quant, of which the 16
+ * rows have 64 bytes a bit; the bytes of a scale, and a minimum, for each row; how many blocks share them; the bytes that
+ * nibbles stand for, or NULL. */
+static inline int strips_bits(enum kernel_type type)
+{
+    return type == KERNEL_Q8_0 ? 8 : 4;
+}
+static inline int strips_scale_bytes(enum kernel_type type)
+{
+    return (type == KERNEL_Q4_1 ? 4 : 2) * KERNEL_STRIP;
+}
+static inline int strips_scale_every(enum kernel_type type)
+{
+    return type == KERNEL_NF4 ? 2 : 1;
+}
+static inline const int8_t *strips_table(enum kernel_type type)
+{
+    return type == KERNEL_NF4 ? kernel_strips_nf4 : type == KERNEL_IQ4_NL ? kernel_strips_iq4_nl : NULL;
+}
+
 struct strips {
-    size_t blocks;      /* of 32 weights in a row */
-    size_t scale_every; /* how many of them share a scale */
-    size_t scale_bytes; /* of a strip: a scale, and a minimum, for each row */
-    size_t quant_bytes; /* of a strip's block of 32 */
-    size_t quants;      /* where in a strip they begin */
+    size_t blocks; /* of 32 weights in a row */
+    size_t quants; /* where in a strip they begin */
     size_t strip_bytes;
     size_t strips;
-    size_t corrections, bytes; /* where in the matrix corrections begin, and its end; a multiple of 64 */
+    size_t corrections, correction_bytes; /* where in the matrix they begin; of a strip, 0 where there are none */
+    size_t bytes;                         /* of the matrix; a multiple of 64 */
 };
 #define CORRECTION_BYTES (2 * KERNEL_STRIP) /* of a block of a strip */
 
@@ -31,9 +51,6 @@ struct strips {
  * signed, and nothing beside them. */
 enum strips_bytes { STRIPS_SIGNED, STRIPS_UNSIGNED, STRIPS_PLAIN };
 
-extern const int8_t kernel_strips_iq4_nl[16], kernel_strips_nf4[16]; /* those bytes */
-
-int kernel_strips_take(enum kernel_type type); /* whether weights of this type are packed into strips */
 struct strips kernel_strips_of(const struct kernel_matrix *m, enum strips_bytes bytes);
 /* As kernel_set's packed_bytes and pack. */
 size_t kernel_strips_bytes(const struct kernel_matrix *m, enum strips_bytes bytes);

@@ -5,9 +5,8 @@
  *   VECTORS                           with TILE queries, what attention keeps in registers: TILE * VECTORS + VECTORS + 1
  *   vec_all(x)                        x in every lane
  *   vec_load(p), vec_store(p, v)      LANES floats at any address
- *   vec_load_first(p, n)              the first n, zeros after; n >= 0, may be over LANES; nothing past them is read
+ *   vec_load_first(p, n)              the first n, zeros after; nothing past them is read; n may be over LANES and below 0, for floats
  *   vec_store_first(p, n, v)          the first n; nothing past them is written
- *   vec_store_from(p, first, v)       lanes from `first` on; the others keep what they hold
  *   vec_load_halves(p), vec_load_halves_first(p, n), vec_store_halves(p, v)    halves to floats and back, ties to even
  *   vec_load_bytes(p)                 LANES signed bytes
  *   vec_add sub mul div max min       max and min give the second where one is NaN

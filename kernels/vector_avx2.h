@@ -25,7 +25,7 @@ static inline vec vec_load(const float *p)
 }
 static inline vec vec_load_first(const float *p, int n)
 {
-    return _mm256_maskload_ps(p, lanes8(n));
+    return n >= 8 ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, lanes8(n));
 }
 static inline void vec_store(float *p, vec v)
 {
@@ -37,10 +37,6 @@ static inline void vec_store_first(float *p, int n, vec v)
         _mm256_storeu_ps(p, v);
     else
         _mm256_maskstore_ps(p, lanes8(n), v);
-}
-static inline void vec_store_from(float *p, int first, vec v)
-{
-    _mm256_storeu_ps(p, _mm256_blendv_ps(v, _mm256_loadu_ps(p), _mm256_castsi256_ps(lanes8(first))));
 }
 static inline vec vec_load_halves(const uint16_t *p)
 {

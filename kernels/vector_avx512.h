@@ -34,10 +34,6 @@ static inline void vec_store_first(float *p, int n, vec v)
 {
     _mm512_mask_storeu_ps(p, vec_mask(n), v);
 }
-static inline void vec_store_from(float *p, int first, vec v)
-{
-    _mm512_mask_storeu_ps(p, (__mmask16)(0xffffu << first), v);
-}
 static inline vec vec_load_halves(const uint16_t *p)
 {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));

@@ -39,11 +39,6 @@ static inline void vec_store_first(float *p, int n, vec v)
     else if (n > 0)
         memcpy(p, &v, (size_t)n * sizeof *p);
 }
-static inline void vec_store_from(float *p, int first, vec v)
-{
-    static const int32_t lane[4] = {0, 1, 2, 3};
-    vec_store(p, vbslq_f32(vcgeq_s32(vld1q_s32(lane), vdupq_n_s32(first)), v, vec_load(p)));
-}
 static inline vec vec_load_halves(const uint16_t *p)
 {
     float16x4_t v;

@@ -1,0 +1,48 @@
+/* What a set's products are made of: its file includes this, says how it multiplies a tile, and then includes
+ * matmul_body.h. After one of vector_*.h. */
+#ifndef ESPALIER_MATMUL_H
+#define ESPALIER_MATMUL_H
+
+#include "strips.h"
+#include "vector.h"
+
+/* Rows prepared for matmul, `stride` bytes apart. */
+struct rows {
+    const unsigned char *first;
+    size_t stride;
+};
+INLINE const void *row_of(const struct rows *rows, int r)
+{
+    return rows->first + (size_t)r * rows->stride;
+}
+
+/* One strip of a quantized matrix. */
+struct strip {
+    const unsigned char *scales, *quants, *corrections; /* corrections: where STRIPS_SIGNED has them */
+    size_t blocks;
+};
+
+/* Far enough for memory to answer while a single row goes through what lies between. Strips follow each other in
+ * memory, so what is next is always AHEAD of a pointer that begins with the strip and moves on as evenly as blocks do.
+ */
+#define AHEAD 4096
+INLINE void fetch_ahead(const unsigned char *p, int bytes)
+{
+    for (int i = 0; i < bytes; i += 64)
+        __builtin_prefetch(p + AHEAD + i);
+}
+
+/* Where a tile's outputs go: y[r * stride + n] for n in [0, count); of count the first KERNEL_STRIP. */
+struct outputs {
+    float *y;
+    int stride, count, accumulate;
+};
+/* Outputs [n, n + LANES) of row r. */
+INLINE void put_outputs(const struct outputs *out, int r, int n, vec y)
+{
+    float *to = out->y + (size_t)r * (size_t)out->stride + n;
+    const int left = out->count - n;
+    vec_store_first(to, left, out->accumulate ? vec_add(vec_load_first(to, left), y) : y);
+}
+
+#endif

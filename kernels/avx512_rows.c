@@ -93,5 +93,6 @@ const struct kernel_set kernel_set_avx512 = {
     .attention_rows = attention_rows,
     .attention_merge = attention_merge,
     .swiglu = swiglu,
+    .combine = combine,
     .int8_products = int8_products,
 };

@@ -161,7 +161,9 @@ static const struct layer_matrix {
     {"ffn_up", offsetof(struct engine_layer, up), FF, WIDTH, 0},
     {"ffn_down", offsetof(struct engine_layer, down), WIDTH, FF, 0},
 };
-enum { LAYER_MATRICES = sizeof layer_matrices / sizeof *layer_matrices, LAYER_NORMS = 2 };
+enum { LAYER_MATRICES = sizeof layer_matrices / sizeof *layer_matrices, LAYER_NORMS = ENGINE_NORMS };
+_Static_assert((int)LAYER_MATRICES == ENGINE_MATRICES, "the table is what model.h says");
+static const char *const norm_names[LAYER_NORMS] = {"attn_norm", "ffn_norm"};
 
 static struct kernel_matrix *layer_matrix(struct engine_layer *layer, int i)
 {
@@ -227,7 +229,6 @@ static int read_layer(struct reader *r, struct engine_model *m, int i)
                            layer_matrix(layer, j));
         layer_matrix(layer, j)->fine = layer_matrices[j].fine;
     }
-    static const char *const norm_names[LAYER_NORMS] = {"attn_norm", "ffn_norm"};
     for (int j = 0; j < LAYER_NORMS && !code; j++) {
         snprintf(name, sizeof name, "blk.%d.%s.weight", i, norm_names[j]);
         code = read_norm(r, m, name, norms + (size_t)j * (size_t)m->width);
@@ -486,6 +487,21 @@ void engine_model_close(struct engine_model *m)
     free(m->norms);
     free(m->rope);
     free(m);
+}
+
+const char *engine_model_matrix_name(int i)
+{
+    return layer_matrices[i].name;
+}
+
+const char *engine_model_norm_name(int i)
+{
+    return norm_names[i];
+}
+
+const struct kernel_matrix *engine_model_matrix(const struct engine_model *m, int layer, int i)
+{
+    return layer_matrix(&m->layers[layer], i);
 }
 
 void engine_model_embed(const struct engine_model *m, int id, float *out)

@@ -55,6 +55,24 @@ int tui_engine_open(const struct tui_options *o, enum tui_part part, struct engi
     return code;
 }
 
+int tui_adapters_open(const struct tui_options *o, struct engine *engine, int *mix, struct error *e)
+{
+    struct engine_adapter_use *uses = xcalloc((size_t)o->adapter_count + 1, sizeof *uses);
+    int code = OK;
+    for (int i = 0; i < o->adapter_count && !code; i++) {
+        char *path;
+        code = search_adapter_parse(o->adapters[i], &path, &uses[i].weight, e);
+        if (!code)
+            code = engine_adapter_open(engine, path, &uses[i].adapter, e);
+        free(path);
+    }
+    *mix = 0;
+    if (!code && o->adapter_count)
+        code = engine_mix(engine, uses, o->adapter_count, mix, e);
+    free(uses);
+    return code;
+}
+
 int tui_judge_open(const struct tui_options *o, struct engine **out, struct error *e)
 {
     *out = NULL;

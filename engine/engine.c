@@ -38,10 +38,10 @@ static int check_options(const struct engine_options *o, struct error *e)
     return OK;
 }
 
-static int machine_threads(void)
+static int threads_of(const struct engine_options *o)
 {
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
+    const int all = kernel_pool_processors();
+    return o->threads ? o->threads : all < MAX_THREADS ? all : MAX_THREADS;
 }
 
 static size_t default_kv_memory(void)
@@ -157,7 +157,7 @@ static int open_model(struct engine *engine, const struct engine_options *o, str
     int code = kernel_set_find(o->kernels ? o->kernels : "auto", &engine->set, e);
     if (code)
         return code;
-    engine->pool = kernel_pool_create(o->threads ? o->threads : machine_threads());
+    engine->pool = kernel_pool_create(threads_of(o));
     const enum engine_quant quant = (enum engine_quant)quant_of(o->quant);
     code = o->describe ? engine_model_describe(&engine->model, engine->file, info->vocabulary, o->context, quant, engine->set, e)
                        : engine_model_open(&engine->model, engine->file, info->vocabulary, o->context, quant, engine->set,

@@ -110,5 +110,6 @@ const struct kernel_set kernel_set_neon = {
     .attention_rows = attention_rows,
     .attention_merge = attention_merge,
     .swiglu = swiglu,
+    .learning = &kernel_learning_neon,
     .int8_products = int8_products,
 };

@@ -9,23 +9,11 @@ enum { BATCH = 32, MAX_BATCH = 1024, MAX_THREADS = 256 };
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
-/* What quant may be, by enum engine_quant. */
-static const char *const quants[] = {"", "nf4", "nf4+head"};
-enum { QUANTS = sizeof quants / sizeof *quants };
-
-static int quant_of(const char *name)
-{
-    int i = QUANTS - 1;
-    while (i > 0 && (!name || strcmp(name, quants[i])))
-        i--;
-    return i;
-}
-
 static int check_options(const struct engine_options *o, struct error *e)
 {
     if (!o->model)
         return error_set(e, ERROR_USAGE, "no model given; expected the path of a GGUF file");
-    if (o->quant && !quant_of(o->quant))
+    if (o->quant && !engine_quant_of(o->quant))
         return error_set(e, ERROR_USAGE, "--quant %s: expected nf4 or nf4+head, or leave it out for the file's own weights",
                          o->quant);
     if (o->threads < 0 || o->threads > MAX_THREADS)
@@ -158,7 +146,7 @@ static int open_model(struct engine *engine, const struct engine_options *o, str
     if (code)
         return code;
     engine->pool = kernel_pool_create(o->threads ? o->threads : machine_threads());
-    const enum engine_quant quant = (enum engine_quant)quant_of(o->quant);
+    const enum engine_quant quant = engine_quant_of(o->quant);
     code = o->describe ? engine_model_describe(&engine->model, engine->file, info->vocabulary, o->context, quant, engine->set, e)
                        : engine_model_open(&engine->model, engine->file, info->vocabulary, o->context, quant, engine->set,
                                            engine->pool, e);
@@ -166,7 +154,7 @@ static int open_model(struct engine *engine, const struct engine_options *o, str
         code = choose_cache(engine, o->kv_type, e);
     if (code)
         return code;
-    info->quant = quants[quant];
+    info->quant = engine_quants[quant];
     info->batch = o->batch ? o->batch : BATCH;
     info->kv_memory = o->kv_memory ? o->kv_memory : default_kv_memory();
     describe_model(engine);

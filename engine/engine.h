@@ -10,6 +10,7 @@
 #ifndef ESPALIER_ENGINE_H
 #define ESPALIER_ENGINE_H
 
+#include "engine/learning.h"
 #include "kernels/kernels.h"
 
 struct engine;

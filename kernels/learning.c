@@ -71,6 +71,29 @@ static void numbers_as_they_are(const struct kernel_learning *l, const struct ke
         }
 }
 
+/* to[k][j] += scale sum over r of B[.][r] A[r][.], where to is a panel of weights as they are, B's row being row + k, or
+ * transposed, B's row being column + j. */
+static void add_low_rank(const struct kernel_learning *l, const struct kernel_product *p, int from, int depth, int column, int n, float *to)
+{
+    const struct kernel_low_rank *plus = p->plus;
+    const int rank = plus->rank, cols = p->weights->cols;
+    float panel[32 * KERNEL_RANK] __attribute__((aligned(64)));
+    for (int j = 0; j < n; j += l->panel) {
+        const int some = n - j < l->panel ? n - j : l->panel;
+        float *at = to + (size_t)j * (size_t)depth;
+        for (int r = 0; r < rank; r++)
+            for (int i = 0; i < l->panel; i++) {
+                const float x = i >= some ? 0 : p->transposed ? plus->b[(size_t)(column + j + i) * (size_t)rank + (size_t)r]
+                                                              : plus->a[(size_t)r * (size_t)cols + (size_t)(column + j + i)];
+                panel[r * l->panel + i] = plus->scale * x;
+            }
+        if (p->transposed)
+            l->product(plus->a + from, 1, cols, depth, panel, l->panel, rank, at, l->panel, 1);
+        else
+            l->product(plus->b + (ptrdiff_t)from * rank, rank, 1, depth, panel, l->panel, rank, at, l->panel, 1);
+    }
+}
+
 static void fill_panels(const struct kernel_learning *l, const struct kernel_product *p, int from, int depth, int column, int n, float *to)
 {
     if (p->weights && p->transposed)
@@ -83,6 +106,8 @@ static void fill_panels(const struct kernel_learning *l, const struct kernel_pro
         for (int j = 0; j < n; j += l->panel)
             l->transpose(p->b + (column + j) * p->b_column + from, p->b_column, n - j < l->panel ? n - j : l->panel, depth,
                          to + (size_t)j * (size_t)depth);
+    if (p->weights && p->plus)
+        add_low_rank(l, p, from, depth, column, n, to);
 }
 
 static void product_task(void *argument, int task)

@@ -13,6 +13,14 @@ struct kernel_set;
 struct kernel_pool;
 struct kernel_matrix;
 
+/* What an adapter adds to a matrix [rows][cols]: scale B A (LoRA: Hu et al. 2021). */
+struct kernel_low_rank {
+    const float *a, *b; /* [rank][cols], [rows][rank] */
+    int rank;           /* up to KERNEL_RANK */
+    float scale;
+};
+#define KERNEL_RANK 512
+
 /* c[i][j] (+)= sum over k of a[i][k] b[k][j], i < rows, j < columns, k < depth.
  * Strides are in numbers. b is numbers, one of whose strides is 1, or weights: of y = x W^T, b[k][j] = W[j][k] (transposed),
  * and of what goes back, dx = dy W, b[k][j] = W[k][j]. */
@@ -24,6 +32,7 @@ struct kernel_product {
     ptrdiff_t b_k, b_column;
     const struct kernel_matrix *weights; /* exact: not packed; its columns a multiple of its format's block */
     int transposed;
+    const struct kernel_low_rank *plus; /* of weights: W + scale B A in W's place; or NULL */
     float *c;
     ptrdiff_t c_row;
     int accumulate;
@@ -51,7 +60,7 @@ struct kernel_document {
 int kernel_document_parts(int count);
 
 struct kernel_learning {
-    int panel; /* columns of b that lie together: [depth][panel] */
+    int panel; /* columns of b that lie together: [depth][panel]; at most 32 */
     /* c[rows][columns] (+)= a times panels, which lie one after the other; columns past the last are not touched. */
     void (*product)(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, int rows, const float *panels, int columns, int depth, float *c,
                     ptrdiff_t c_row, int accumulate);

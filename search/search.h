@@ -38,6 +38,12 @@ const char *search_task_path(const struct search_task *task); /* of its file */
 uint64_t search_task_sum(const struct search_task *task);     /* of that file's bytes */
 const char *search_task_strategy(const struct search_task *task); /* the default, e.g. "tot,b=5" */
 const char *search_task_problem_form(const struct search_task *task); /* what a problem looks like: "four numbers, as in 4 5 6 10" */
+/* With which of its prompts a model is asked: those of `trained:` where the model's file says that it was trained on them and the task
+ * has some (auto), always, or never. */
+enum search_prompts { SEARCH_PROMPTS_AUTO, SEARCH_PROMPTS_TRAINED, SEARCH_PROMPTS_PLAIN };
+/* The task with these prompts in *out, owned by `task`. ERROR_USAGE: trained ones are asked for, and there are none. */
+int search_task_choose(const struct search_task *task, enum search_prompts prompts, const struct engine *engine, const struct search_task **out,
+                       struct error *e);
 /* Problem `row` (from 1) of the task's data, or of the file `data` when not NULL. text and answer (may be NULL) are malloc'ed. */
 int search_task_data(const struct search_task *task, const char *data, int row, char **text, char **answer, struct error *e);
 /* What opening alone does not find: a default strategy that asks for prompts the task lacks, rows of its data that are no problems of it,
@@ -109,6 +115,7 @@ struct search_event {
             int budget_nodes;
             char *judge_model;               /* the name of a second model that judges, or NULL */
             int grammar;                     /* the task's grammars hold */
+            int trained, judge_trained;      /* the model, the second model, is asked with the task's prompts for trained models */
         } session;
         struct {           /* the strategy's next step: items to be done in this order */
             char *why;     /* "propose from 5 states", for a person */
@@ -296,6 +303,7 @@ struct search_options {
     int budget_nodes;               /* thoughts */
     struct engine *judge;           /* a second model that judges, or NULL; must outlive the search */
     int grammar;                    /* hold thoughts to the task's grammars */
+    enum search_prompts prompts;    /* of the task, for the model and for the judge */
     int commands;                   /* the judge `verifier` may run the task's command; otherwise it is refused where it would */
     /* Called for each event, in order, in the thread that calls the search; it may search_event_keep it. */
     void (*sink)(void *context, struct search_event *event);

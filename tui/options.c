@@ -35,6 +35,7 @@ static const struct option_row table[] = {
     {"judge-model", 'U', TEXT, AT(judge_model), 0, 0, "FILE", "another model for the judges (default: the same)"},
     {"allow-commands", 'q', FLAG, AT(allow_commands), 0, 0, NULL, "let the judge 'verifier' run the command that the task names"},
     {"grammar", 'g', FLAG, AT(grammar), 0, 0, NULL, "hold thoughts to the task's grammar; what it cuts away is recorded with each token"},
+    {"prompts", '7', TEXT, AT(prompts), 0, 0, "WHICH", "auto: the task's prompts for trained models where the model's file says so (default); trained; plain"},
     {"session", 'e', TEXT, AT(session), 0, 0, "NAME|FILE", "keep the session there; one that is there is gone on with"},
     {"act", 'v', LIST, AT(acts), 0, 0, "WORDS", "when the search is done, do as a user might: 'prune 4', 'fork 3 0 19', ...; then go on"},
     {"at", 'y', EVENT, AT(at), 0, 0, "N", "as it was after N events"},

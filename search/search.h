@@ -56,6 +56,31 @@ enum search_split { SEARCH_SPLIT_TEST, SEARCH_SPLIT_TRAIN };
 int search_task_make(const struct search_task *task, enum search_split split, uint64_t seed, int count, int json, struct string *out,
                      struct error *e);
 
+/* What a model learns from: problems that a task's generator draws by `seed`, each made into prompts and the completions they should have,
+ * in the task's prompts for trained models. search/traces.c says what is asked of a problem. Row r gives the same whatever was asked for
+ * before it, without end. */
+struct search_traces;
+struct search_trace {
+    const char *prompt, *completion; /* theirs until the next call; what ends a completion, the end token, is not in its text */
+    uint64_t row;                    /* of the problem, from 0; one problem gives several items, one after the other */
+};
+struct search_trace_weights { /* how many items a problem gives of each kind, on average, beside its whole solution */
+    double three;                    /* countdown: the share of problems that have three numbers; the others have four */
+    double step;                     /* the next step alone, from a state on the way */
+    double value[4];                 /* value of the problem itself, of states of 1, of 2 and of 3 numbers */
+    double chain;                    /* value of a chain's step, each */
+    double alive;                    /* of these, the share that can still come to the target, or is right */
+    double fractions;                /* of states beside the way, the share that fractions led to where the problem needs none */
+    double propose;                  /* a list of different steps */
+};
+extern const struct search_trace_weights search_trace_weights; /* those that are used where NULL is given */
+/* The task must outlive it. ERROR_INPUT: it has no such prompts, or its generator has no traces. */
+int search_traces_open(struct search_traces **out, const struct search_task *task, enum search_split split, uint64_t seed,
+                       const struct search_trace_weights *weights, struct error *e);
+void search_traces_close(struct search_traces *traces);
+void search_traces_seek(struct search_traces *traces, uint64_t row); /* next are the items of that row */
+void search_traces_next(struct search_traces *traces, struct search_trace *out);
+
 /* --- events ------------------------------------------------------------------------------------------------------ */
 
 /* What an item is for: two ways to grow a node, then the judges. */

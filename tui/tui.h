@@ -28,6 +28,7 @@ struct tui_options {
     int audit, dot, md;                                           /* show: 0 */
     int json, ascii, paused;                                      /* 0; paused: the explorer does not start the search by itself */
     const char *split;                                            /* task make: NULL; "test" or "train" */
+    int traces;                                                   /* task make: 0 */
     int prefix, branches, runs;                                   /* speed: 0 */
     const char *only;                                             /* speed: NULL */
     const char *dump;                                             /* explorer: NULL; "COLSxROWS": draw the final screen as text, no terminal */

@@ -32,6 +32,8 @@ struct search_task;
 /* `name` is a shipped task's name or a path (it has a '/' or ends in .yaml). Errors carry file, line and column. */
 int search_task_open(struct search_task **out, const char *name, struct error *e);
 void search_task_close(struct search_task *task);
+/* The names of the tasks in examples/: search_data_names without the recipes of models, which lie there too. */
+char **search_task_names(void);
 const char *search_task_name(const struct search_task *task);
 const char *search_task_about(const struct search_task *task);
 const char *search_task_path(const struct search_task *task); /* of its file */

@@ -505,6 +505,32 @@ static int read_trained(struct search_task *task, const struct search_yaml *root
     return read_task(task->trained, root, trained, e);
 }
 
+/* A recipe says what a model's vocabulary is; what cannot be read may be meant as a task. */
+static int is_recipe(const char *name)
+{
+    struct search_yaml_document *document = NULL;
+    struct error e;
+    char *file = xasprintf("%s.yaml", name), *path = search_data_path("examples", file);
+    int is = path && !search_yaml_open(&document, path, &e) && search_yaml_get(search_yaml_root(document), "vocabulary");
+    search_yaml_close(document);
+    free(path);
+    free(file);
+    return is;
+}
+
+char **search_task_names(void)
+{
+    char **names = search_data_names("examples");
+    int kept = 0;
+    for (int i = 0; names[i]; i++)
+        if (is_recipe(names[i]))
+            free(names[i]);
+        else
+            names[kept++] = names[i];
+    names[kept] = NULL;
+    return names;
+}
+
 /* The file of a task: a path as it is, a name where tasks are kept. */
 static int find_task(const char *name, char **path, struct error *e)
 {
@@ -519,7 +545,7 @@ static int find_task(const char *name, char **path, struct error *e)
     if (*path)
         return OK;
     struct string there = {0};
-    char **names = search_data_names("examples");
+    char **names = search_task_names();
     for (int i = 0; names[i]; i++) {
         string_addf(&there, "%s%s", i ? ", " : "", names[i]);
         free(names[i]);

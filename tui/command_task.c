@@ -15,7 +15,7 @@ static void print_clean(const char *format, const char *text)
 /* A task that cannot be read is listed with what is wrong with it: the others are still there. */
 static int list(void)
 {
-    char **names = search_data_names("examples");
+    char **names = search_task_names();
     for (int i = 0; names[i]; i++) {
         struct search_task *task;
         struct error e;

@@ -373,6 +373,38 @@ static void test_the_same_seed_gives_the_same(void **unused)
     }
 }
 
+/* The recipe lists what traces are made of: each of its tokens is in some of them, as a model would see them one after the other. */
+static void test_the_recipe_knows_the_traces(void **state)
+{
+    (void)state;
+    struct search_yaml_document *recipe;
+    struct error e;
+    const struct search_yaml *list, *data;
+    struct string seen = {0};
+    double sum = 0, weight;
+    assert_int_equal(search_yaml_open(&recipe, "examples/steps.yaml", &e), OK);
+    assert_int_equal(search_yaml_need(search_yaml_root(recipe), "vocabulary", &list, &e), OK);
+    assert_int_equal(search_yaml_need(search_yaml_root(recipe), "data", &data, &e), OK);
+    for (int i = 0; i < data->count; i++) {
+        struct search_task *task = open_task(search_yaml_get(data->values[i], "task")->text);
+        struct search_traces *traces = open_traces(task, SEARCH_SPLIT_TRAIN, 1);
+        struct search_trace trace;
+        for (search_traces_next(traces, &trace); trace.row < 2000; search_traces_next(traces, &trace))
+            string_addf(&seen, "%s%s", trace.prompt, trace.completion);
+        search_traces_close(traces);
+        search_task_close(task);
+        assert_int_equal(search_yaml_number(search_yaml_get(data->values[i], "weight"), 0, 1, &weight, &e), OK);
+        sum += weight;
+    }
+    assert_true(sum > .999 && sum < 1.001);
+    assert_true(list->count >= 16);
+    for (int i = 0; i < list->count; i++)
+        if (!strstr(seen.text, list->values[i]->text))
+            fail_msg("`%s` is in no trace", list->values[i]->text);
+    string_free(&seen);
+    search_yaml_close(recipe);
+}
+
 static void test_tasks_without_traces(void **state)
 {
     (void)state;
@@ -395,6 +427,7 @@ int main(void)
         cmocka_unit_test(test_every_completion_is_right),
         cmocka_unit_test(test_there_is_so_much_of_each),
         cmocka_unit_test(test_the_same_seed_gives_the_same),
+        cmocka_unit_test(test_the_recipe_knows_the_traces),
         cmocka_unit_test(test_tasks_without_traces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

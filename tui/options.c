@@ -35,6 +35,7 @@ static const struct option_row table[] = {
     {"judge-model", 'U', TEXT, AT(judge_model), 0, 0, "FILE", "another model for the judges (default: the same)"},
     {"allow-commands", 'q', FLAG, AT(allow_commands), 0, 0, NULL, "let the judge 'verifier' run the command that the task names"},
     {"grammar", 'g', FLAG, AT(grammar), 0, 0, NULL, "hold thoughts to the task's grammar; what it cuts away is recorded with each token"},
+    {"prompts", '7', TEXT, AT(prompts), 0, 0, "WHICH", "auto: the task's prompts for trained models where the model's file says so (default); trained; plain"},
     {"session", 'e', TEXT, AT(session), 0, 0, "NAME|FILE", "keep the session there; one that is there is gone on with"},
     {"act", 'v', LIST, AT(acts), 0, 0, "WORDS", "when the search is done, do as a user might: 'prune 4', 'fork 3 0 19', ...; then go on"},
     {"at", 'y', EVENT, AT(at), 0, 0, "N", "as it was after N events"},
@@ -70,6 +71,8 @@ static const struct option_row table[] = {
     {"dot", 'G', FLAG, AT(dot), 0, 0, NULL, "the tree as a Graphviz graph on stdout"},
     {"md", 'o', FLAG, AT(md), 0, 0, NULL, "the tree as Markdown on stdout"},
     {"split", 'l', TEXT, AT(split), 0, 0, "test|train", "problems that are for measuring or for training (default: test); no problem is in both"},
+    {"traces", '8', FLAG, AT(traces), 0, 0, NULL, "of -n problems, what a model learns from: a line of JSON an item, its prompt and completion; the end token after each "
+                                                "completion is the trainer's to add"},
     {"seeds", '1', COUNT, AT(seeds), 1, 1e6, "K", "run each problem with K seeds, from --seed on (default 1)"},
     {"rows", '2', TEXT, AT(rows), 0, 0, "FROM-TO", "these rows of the data, as in 901-1000, instead of the first ones"},
     {"type", 'Y', TEXT, AT(type), 0, 0, "TYPE", "f16, q8_0, q4_0 or iq4_nl; with 4 bits the embedding and the head get q8_0, or stay where they have less"},

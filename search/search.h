@@ -14,6 +14,7 @@
 #define ESPALIER_SEARCH_H
 
 #include "engine/engine.h"
+#include "search/training.h"
 #include "search/yaml.h"
 
 #include <time.h>

@@ -38,6 +38,17 @@ struct tui_options {
     const char *out, *rows, *trees;                               /* bench: NULL; out: quantize, too */
     const char *type;                                             /* quantize: NULL */
     int csv;                                                      /* bench: 0 */
+    const char **all_data;                                        /* every --data, in order; data is the last */
+    int data_count;                                               /* 0 */
+    /* train: 0, NULL, and -1 of the numbers */
+    int all, scratch, rank, rslora, moments8, checkpoints, step_lessons, steps, validate_every, save_every, skip_bad, resume;
+    float alpha, rate, warm_up, floor, beta1, beta2, epsilon, decay, clip;
+    const char *targets, *train_on, *schedule;
+    int64_t step_tokens;
+    double epochs, minutes;
+    const char **validation;
+    int validation_count;
+    uint64_t given[4];                                            /* bit i: row i of the table of options was */
     char **words;                                                 /* what is not an option */
     int word_count;
 };

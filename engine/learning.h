@@ -77,6 +77,10 @@ int engine_learner_step(struct engine_learner *learner, float rate, double *norm
 int engine_learner_save(const struct engine_learner *learner, const char *path, const struct string *note, struct error *e);
 int engine_learner_restore(struct engine_learner *learner, const char *path, struct string *note, struct error *e);
 
+/* A learner of all weights: its model as a GGUF file, matrices in type ("f32", "f16", "q8_0"; those whose width it does not fit stay
+ * F32), all else as in the file it began from. */
+int engine_learner_export(const struct engine_learner *learner, const char *path, const char *type, struct error *e);
+
 /* A parameter by its number, for those who look: name ("blk.0.attn_q.lora_a"), shape, weights and gathered gradient. 0 past the last. */
 struct engine_parameter {
     const char *name;
@@ -85,5 +89,19 @@ struct engine_parameter {
 };
 int engine_learner_parameter(const struct engine_learner *learner, int i, struct engine_parameter *out);
 void engine_learner_set(struct engine_learner *learner, int i, const float *weights);
+
+/* A new model of the llama architecture: a GGUF file of fp32 weights drawn by seed (normal, 0.02; norms 1), whose tokens are a begin and
+ * an end token, the 256 bytes and `tokens`, which are found in any text before the bytes are, the longest first. */
+struct engine_shape {
+    int layers, width, heads, kv_heads, head_dim, ff_width, context; /* head_dim 0: width / heads */
+    float rope_base, norm_epsilon;                                   /* 0: 10000, 1e-5 */
+    int untied;                                                      /* a head of its own */
+    const char *name;
+    const char *const *tokens;
+    int token_count;
+    const char *prompts; /* how it is to be asked (espalier.prompts: "trained"), or NULL */
+};
+/* ERROR_INPUT: the path cannot be written to, or the shape is none (says what of it). */
+int engine_new_model(const char *path, const struct engine_shape *shape, uint64_t seed, struct error *e);
 
 #endif

@@ -6,8 +6,8 @@
  *   propose        different steps, a line each: those that keep the target in reach first
  *   a chain        each step from what is left of it; steps that are right, and wrong as a slip would make them
  *
- * Steps are drawn among all that keep the target in reach, so two traces of a problem need not be alike. No item asks about three or more numbers that,
- * as a sorted list, belong to the other split: whatever task they came from, they are never seen.
+ * Steps are drawn among all that keep the target in reach, so two traces of a problem need not be alike. No item asks about three or more
+ * numbers that, as a sorted list, belong to the other split: whatever task they came from, they are never asked about.
  */
 #include "search/expression.h"
 #include "search/generate.h"
@@ -100,19 +100,15 @@ static int is_ours(const struct search_traces *t, const struct search_left *left
     return ours;
 }
 
-static int is_alive(struct search_traces *t, const struct problem *p, const struct search_left *left)
-{
-    return search_reach_ask(t->reach, left, p->target, p->whole);
-}
-
 /* A step at random that keeps the target in reach, or one that loses it; where there is none, any. Of two that lose it the one of the smaller
  * result: most are products that anybody sees are too large, and a model does not propose them. */
 static void take_step(struct search_traces *t, const struct problem *p, int alive, struct walk *w)
 {
     struct search_move moves[SEARCH_LEFT_MOVES];
-    int wanted[SEARCH_LEFT_MOVES], count = search_left_moves(&w->at, p->whole, moves), n = 0;
+    int whole = p->whole || (alive && search_reach_ask(t->reach, &w->at, p->target, 1)); /* fractions are for where nothing else will do */
+    int wanted[SEARCH_LEFT_MOVES], count = search_left_moves(&w->at, whole, moves), n = 0;
     for (int i = 0; i < count; i++)
-        if (is_alive(t, p, &moves[i].after) == alive)
+        if (search_reach_ask(t->reach, &moves[i].after, p->target, whole) == alive)
             wanted[n++] = i;
     const struct search_move *move = &moves[n ? wanted[below(t, n)] : below(t, count)], *other = &moves[n && !alive ? wanted[below(t, n)] : 0];
     if (n && !alive && search_rational_compare(other->value, move->value) < 0)
@@ -254,17 +250,17 @@ static void add_proposal(struct search_traces *t, const struct problem *p)
 {
     enum { MOST = 8 };
     struct walk w = {.at = p->start};
-    if (happens(t, 0.5) && !walk(t, p, 2 + below(t, (int)p->start.count - 2), happens(t, t->weights.alive), &w))
+    int later = happens(t, 0.5), numbers = 2 + below(t, (int)p->start.count - 2), alive = happens(t, t->weights.alive);
+    if (later && !walk(t, p, numbers, alive, &w))
         return;
-    struct problem here = *p;
-    if (!is_alive(t, p, &w.at) && p->whole) /* with fractions, perhaps */
-        here.whole = !search_reach_ask(t->reach, &w.at, p->target, 0);
+    int whole = /* fractions only where they are needed */
+        search_reach_ask(t->reach, &w.at, p->target, 1) || (p->whole && !search_reach_ask(t->reach, &w.at, p->target, 0));
     struct search_move moves[SEARCH_LEFT_MOVES];
     struct string text = {0};
-    int order[SEARCH_LEFT_MOVES], count = search_left_moves(&w.at, here.whole, moves), n = 0;
-    for (int alive = 1; alive >= 0; alive--)
+    int order[SEARCH_LEFT_MOVES], count = search_left_moves(&w.at, whole, moves), n = 0;
+    for (int good = 1; good >= 0; good--)
         for (int i = 0, first = n; i < count; i++)
-            if (is_alive(t, &here, &moves[i].after) == alive) {
+            if (search_reach_ask(t->reach, &moves[i].after, p->target, whole) == good) {
                 int at = first + below(t, n - first + 1);
                 order[n] = i;
                 order[n++] = order[at];

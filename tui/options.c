@@ -71,8 +71,7 @@ static const struct option_row table[] = {
     {"dot", 'G', FLAG, AT(dot), 0, 0, NULL, "the tree as a Graphviz graph on stdout"},
     {"md", 'o', FLAG, AT(md), 0, 0, NULL, "the tree as Markdown on stdout"},
     {"split", 'l', TEXT, AT(split), 0, 0, "test|train", "problems that are for measuring or for training (default: test); no problem is in both"},
-    {"traces", '8', FLAG, AT(traces), 0, 0, NULL, "of -n problems, what a model learns from: a line of JSON an item, its prompt and completion; the end token after each "
-                                                "completion is the trainer's to add"},
+    {"traces", '8', FLAG, AT(traces), 0, 0, NULL, "what a model learns from, as JSONL: prompts and completions, whose end token the trainer adds"},
     {"seeds", '1', COUNT, AT(seeds), 1, 1e6, "K", "run each problem with K seeds, from --seed on (default 1)"},
     {"rows", '2', TEXT, AT(rows), 0, 0, "FROM-TO", "these rows of the data, as in 901-1000, instead of the first ones; train: positions of a pass (default 1024)"},
     {"type", 'Y', TEXT, AT(type), 0, 0, "TYPE", "f16, q8_0, q4_0 or iq4_nl; with 4 bits the embedding and the head get q8_0, or stay where they have less; train: f32, f16 (default) or q8_0"},

@@ -184,6 +184,7 @@ static int open_model(struct engine *engine, const struct engine_options *o, str
     if (code)
         return code;
     engine->kv = engine_kv_create(block_bytes, info->kv_memory);
+    engine->mixes = engine_mixes_create(engine->model);
     engine->schedule = engine_schedule_create(engine);
     return OK;
 }
@@ -214,6 +215,7 @@ void engine_close(struct engine *engine)
     if (!engine)
         return;
     engine_schedule_free(engine->schedule);
+    engine_mixes_free(engine->mixes);
     engine_kv_free(engine->kv);
     engine_forward_free(engine->forward);
     engine_model_close(engine->model);
@@ -283,6 +285,32 @@ int engine_token_ends(const struct engine *engine, int id)
 void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, struct engine_tokens *out)
 {
     engine_vocabulary_chat(engine->vocabulary, messages, n, out);
+}
+
+/* --- adapters ---------------------------------------------------------------------------------------------------- */
+
+int engine_adapter_open(struct engine *engine, const char *path, int *id, struct error *e)
+{
+    if (!engine->mixes)
+        return error_set(e, ERROR_USAGE, "%s was opened without its weights and takes no adapter", engine->path);
+    return engine_mixes_open(engine->mixes, path, id, e);
+}
+
+int engine_adapters(const struct engine *engine)
+{
+    return engine->mixes ? engine_mixes_adapters(engine->mixes) : 0;
+}
+
+const struct engine_adapter_about *engine_adapter_about(const struct engine *engine, int id)
+{
+    return &engine_mixes_adapter(engine->mixes, id)->about;
+}
+
+int engine_mix(struct engine *engine, const struct engine_adapter_use *uses, int n, int *mix, struct error *e)
+{
+    if (!engine->mixes)
+        return error_set(e, ERROR_USAGE, "%s was opened without its weights and takes no adapter", engine->path);
+    return engine_mixes_mix(engine->mixes, uses, n, engine->kv, mix, e);
 }
 
 /* --- grammars ---------------------------------------------------------------------------------------------------- */

@@ -108,6 +108,32 @@ void engine_grammar_free(struct engine_grammar *grammar);
 /* Only whether it could be compiled. ERROR_INPUT: what is wrong, without the place; *offset (may be NULL) is the byte of text where it is. */
 int engine_grammar_check(const char *text, size_t *offset, struct error *e);
 
+/* --- adapters ---------------------------------------------------------------------------------------------------- */
+
+/* Low-rank adapters (LoRA) over the model's weights: a GGUF file, or a folder as PEFT saves it. Several requests of one batch may each have
+ * their own; attaching one, leaving it out or weighing it anew is the use of another mix by the requests that follow. */
+struct engine_adapter_about {
+    const char *path;
+    uint64_t sum;                /* of its bytes (a folder's: of the numbers' file and of what the configuration says) */
+    int64_t parameters;
+    size_t bytes;                /* in memory */
+    int matrices, rank_least, rank_most;
+    int replaces_embedding, replaces_head, replaces_norms; /* trained whole; norms: how many */
+};
+/* Read and check an adapter; it stays until engine_close. The same bytes under the same path have the same id. ERROR_INPUT, in one line:
+ * what is wrong with it, or does not fit the model. */
+int engine_adapter_open(struct engine *engine, const char *path, int *id, struct error *e);
+int engine_adapters(const struct engine *engine); /* how many are open: ids are 0, 1, 2, ... */
+const struct engine_adapter_about *engine_adapter_about(const struct engine *engine, int id);
+
+struct engine_adapter_use {
+    int adapter;  /* its id */
+    float weight; /* of what it adds; may be below 0. What is replaced whole takes weight 1 */
+};
+/* The mix of these: W x + sum of weight * scale * B (A x), in this order. The same list is the same mix, and 0 is the bare model. What is
+ * cached of one mix is never used by another. ERROR_USAGE, ERROR_INPUT: no such adapter, two that replace the same thing. */
+int engine_mix(struct engine *engine, const struct engine_adapter_use *uses, int n, int *mix, struct error *e);
+
 /* --- requests ---------------------------------------------------------------------------------------------------- */
 
 struct engine_sampling {
@@ -159,6 +185,7 @@ struct engine_request {
      * where it is one, and it ends (ENGINE_END_TOKEN) as soon as nothing can be added. NULL: any text. Must outlive the request;
      * not with score or ignore_end. */
     const struct engine_grammar *grammar;
+    int mix;           /* what engine_mix gave; 0: the bare model */
     int grammar_past;  /* how many of the prompt's last tokens are the beginning of what the grammar describes */
 };
 
@@ -187,7 +214,7 @@ int engine_result(struct engine *engine, struct engine_result *out);
 /* The tokens a live request has so far (valid until the next engine call); 0 when it is not live. */
 int engine_so_far(const struct engine *engine, int id, const struct engine_token **tokens, int *count);
 void engine_cancel(struct engine *engine, int id); /* its result comes with ENGINE_END_CANCELLED */
-/* The path of these tokens will not be visited again: free the cached part of it that nothing else shares. */
+/* The path of these tokens will not be visited again, by any mix: free the cached part of it that nothing else shares. */
 void engine_forget(struct engine *engine, const int *tokens, int n);
 
 struct engine_statistics { /* since engine_open, unless said */
@@ -196,6 +223,8 @@ struct engine_statistics { /* since engine_open, unless said */
     int live, waiting;                         /* now: requests decoding or in prefill; requests not yet begun */
     size_t kv_used, kv_limit;                  /* bytes now */
     int kv_segments;                           /* now */
+    int adapters, mixes;                       /* open; mixes: with the bare model */
+    size_t adapter_bytes;
 };
 void engine_statistics(const struct engine *engine, struct engine_statistics *out);
 /* Ceilings of this machine with this engine's threads, kernels and bytes of weights (a second or two). */

@@ -590,6 +590,11 @@ const char *engine_file_path(const struct engine_file *f)
     return f->path;
 }
 
+uint64_t engine_file_sum(const struct engine_file *f)
+{
+    return hash_bytes(f->bytes, f->size);
+}
+
 size_t engine_file_bytes(const struct engine_file *f)
 {
     return f->size;

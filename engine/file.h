@@ -14,6 +14,7 @@ int engine_file_open(struct engine_file **out, const char *path, struct error *e
 void engine_file_close(struct engine_file *f);
 const char *engine_file_path(const struct engine_file *f);
 size_t engine_file_bytes(const struct engine_file *f);
+uint64_t engine_file_sum(const struct engine_file *f); /* hash_bytes of all of it */
 
 struct engine_text { /* bytes in the mapping, not terminated */
     const char *bytes;

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     TASKS_A_THREAD = 4, /* enough that a thread held up elsewhere does not hold up a phase */
@@ -36,7 +37,8 @@ struct engine_forward {
     const struct engine_row *rows;
     int n, spans; /* rows; spans of positions that the furthest of them sees */
     int slice_first, slice_rows, together; /* rows that attend at a time; how many of them in one task */
-    const struct engine_layer *layer;
+    const struct engine_layer *layer; /* number layer_at */
+    int layer_at;
     const int *chosen; /* rows whose logits are wanted */
     struct kernel_attention attention, slice; /* of all rows; of those that attend at a time */
 };
@@ -124,6 +126,23 @@ static void prepare(struct engine_forward *f, const float *x, int cols, int fine
     f->set->prepare(x, cols, fine, f->prepared + f->set->prepared_bytes(cols) * (size_t)r);
 }
 
+/* What the row's adapters add to y for x, the input of that matrix of the layer under way. Row by row, where x is still warm: the
+ * products of the pass stay those of the bare model, which all rows go through together. */
+enum { Q, K, V, O, GATE, UP, DOWN };
+static void adapt(struct engine_forward *f, int r, int matrix, const float *x, float *y)
+{
+    const struct engine_mix *mix = f->rows[r].mix;
+    if (mix)
+        engine_mix_add(mix, f->set, f->layer_at, matrix, x, y);
+}
+
+/* The weights of a norm for the row: i as engine_mix.norms has it. */
+static const float *norm_for(const struct engine_forward *f, int r, int i, const float *own)
+{
+    const struct engine_mix *mix = f->rows[r].mix;
+    return mix && mix->norms && mix->norms[i] ? mix->norms[i] : own;
+}
+
 static void normalise(struct engine_forward *f, int from, int to, const float *weight, int fine)
 {
     int width = f->model->width;
@@ -134,22 +153,28 @@ static void normalise(struct engine_forward *f, int from, int to, const float *w
 
 static void embed_row(struct engine_forward *f, int r)
 {
-    engine_model_embed(f->model, f->rows[r].token, f->x + (size_t)r * (size_t)f->model->width);
+    const size_t width = (size_t)f->model->width;
+    const struct engine_mix *mix = f->rows[r].mix;
+    if (mix && mix->embedding)
+        memcpy(f->x + (size_t)r * width, mix->embedding + (size_t)f->rows[r].token * width, width * sizeof *f->x);
+    else
+        engine_model_embed(f->model, f->rows[r].token, f->x + (size_t)r * width);
 }
 
 static void attention_norm_row(struct engine_forward *f, int r)
 {
-    normalise(f, r, r, f->layer->attention_norm, 1);
+    normalise(f, r, r, norm_for(f, r, f->layer_at * ENGINE_NORMS, f->layer->attention_norm), 1);
 }
 
 static void ff_norm_row(struct engine_forward *f, int r)
 {
-    normalise(f, r, r, f->layer->ff_norm, 0);
+    normalise(f, r, r, norm_for(f, r, f->layer_at * ENGINE_NORMS + 1, f->layer->ff_norm), 0);
 }
 
 static void output_norm_row(struct engine_forward *f, int i)
 {
-    normalise(f, f->chosen[i], i, f->model->output_norm, 0);
+    const int r = f->chosen[i];
+    normalise(f, r, i, norm_for(f, r, f->model->layers_count * ENGINE_NORMS, f->model->output_norm), 0);
 }
 
 static void rope_and_store_row(struct engine_forward *f, int r)
@@ -158,19 +183,24 @@ static void rope_and_store_row(struct engine_forward *f, int r)
     const struct engine_row *row = &f->rows[r];
     const float *rope = m->rope + (size_t)row->position * (size_t)m->head_dim;
     size_t kv_width = (size_t)m->kv_heads * (size_t)m->head_dim;
-    float *k = f->k + (size_t)r * kv_width;
-    f->set->rope(f->q + (size_t)r * (size_t)m->heads * (size_t)m->head_dim, m->heads, m->head_dim, rope,
-                 m->architecture->neox);
+    float *q = f->q + (size_t)r * (size_t)m->heads * (size_t)m->head_dim, *k = f->k + (size_t)r * kv_width, *v = f->v + (size_t)r * kv_width;
+    const float *x = f->normed + (size_t)r * (size_t)m->width;
+    adapt(f, r, Q, x, q);
+    f->set->rope(q, m->heads, m->head_dim, rope, m->architecture->neox);
     if (!row->block)
         return;
+    adapt(f, r, K, x, k);
+    adapt(f, r, V, x, v);
     f->set->rope(k, m->kv_heads, m->head_dim, rope, m->architecture->neox);
-    f->set->store(&f->attention.cache, k, f->v + (size_t)r * kv_width, row->block, row->position % KERNEL_CELLS);
+    f->set->store(&f->attention.cache, k, v, row->block, row->position % KERNEL_CELLS);
 }
 
 static void prepare_mixed_row(struct engine_forward *f, int r)
 {
     int cols = f->model->heads * f->model->head_dim;
-    prepare(f, f->mixed + (size_t)r * (size_t)cols, cols, 0, r);
+    const float *mixed = f->mixed + (size_t)r * (size_t)cols;
+    prepare(f, mixed, cols, 0, r);
+    adapt(f, r, O, mixed, f->x + (size_t)r * (size_t)f->model->width); /* before the product, which adds to it */
 }
 
 /* Rows beside each other have much of their past in common, and what is common is read once for those of a task: a task
@@ -218,15 +248,20 @@ static void attend(struct engine_forward *f)
 static void swiglu_row(struct engine_forward *f, int r)
 {
     int cols = f->model->ff_width;
-    float *gate = f->gate + (size_t)r * (size_t)cols;
-    f->set->swiglu(gate, f->up + (size_t)r * (size_t)cols, cols, gate);
+    float *gate = f->gate + (size_t)r * (size_t)cols, *up = f->up + (size_t)r * (size_t)cols;
+    const float *x = f->normed + (size_t)r * (size_t)f->model->width;
+    adapt(f, r, GATE, x, gate);
+    adapt(f, r, UP, x, up);
+    f->set->swiglu(gate, up, cols, gate);
     prepare(f, gate, cols, 0, r);
+    adapt(f, r, DOWN, gate, f->x + (size_t)r * (size_t)f->model->width);
 }
 
 static void run_layer(struct engine_forward *f, int i)
 {
     const struct engine_layer *layer = &f->model->layers[i];
     f->layer = layer;
+    f->layer_at = i;
     f->attention.cache.keys = (size_t)i * f->layer_bytes;
     f->attention.cache.values = f->attention.cache.keys + f->layer_bytes / 2;
 
@@ -273,14 +308,26 @@ void engine_forward_run(struct engine_forward *f, const struct engine_row *rows,
         run_layer(f, i);
 }
 
+static const struct kernel_matrix *head_for(const struct engine_forward *f, int r)
+{
+    const struct engine_mix *mix = f->rows[r].mix;
+    return mix && mix->head ? mix->head : &f->model->head;
+}
+
 float *engine_forward_logits(struct engine_forward *f, const int *rows, int n)
 {
     f->chosen = rows;
     run_rows(f, output_norm_row, n, 4);
-    run_products(
-        f,
-        &(struct product_phase){
-            .x = f->normed, .prepared = f->prepared, .n = n, .count = 1, .products = {{&f->model->head, f->logits}}});
+    for (int first = 0, last; first < n; first = last) { /* rows beside each other with the same head go through it together */
+        const struct kernel_matrix *head = head_for(f, rows[first]);
+        for (last = first + 1; last < n && head_for(f, rows[last]) == head; last++)
+            ;
+        run_products(f, &(struct product_phase){.x = f->normed + (size_t)first * (size_t)f->model->width,
+                                                .prepared = f->prepared + f->set->prepared_bytes(f->model->width) * (size_t)first,
+                                                .n = last - first,
+                                                .count = 1,
+                                                .products = {{head, f->logits + (size_t)first * (size_t)f->model->vocabulary}}});
+    }
     return f->logits;
 }
 

@@ -1,15 +1,16 @@
 /* One pass of a batch of tokens through the model: any positions of any branches, in any order.
  *
  * The pass is a list of phases; each is cut into tasks by cost and run on the pool. Nothing here mixes rows: with the
- * contract of the kernels, what comes out for a token depends on the tokens before it alone.
+ * contract of the kernels, what comes out for a token depends on the tokens before it, and on its own mix of adapters, alone.
  */
 #ifndef ESPALIER_ENGINE_FORWARD_H
 #define ESPALIER_ENGINE_FORWARD_H
 
-#include "engine/model.h"
+#include "engine/mix.h"
 
 struct engine_row { /* one token of a batch */
     int token, position;
+    const struct engine_mix *mix;  /* the adapters that it goes through; NULL: none */
     const struct kernel_run *runs; /* its branch: reach at least to position */
     unsigned char
         *block; /* where its keys and values go (cell position % KERNEL_CELLS); NULL: they are there already */

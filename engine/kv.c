@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOT = 0, NONE = -1, SLAB_BYTES = 16 << 20 };
+enum { NONE = -1, SLAB_BYTES = 16 << 20 };
 
 /* Where children leave their parent. Of those that leave at one position `children` are there, and `held` of them have
  * a writer in or below them. */
@@ -12,13 +12,14 @@ struct fork {
 };
 
 /* One stretch of a path. Invariants, outside the functions that change them:
+ *  - a root has no parent, no position of its own, and is never removed;
  *  - a child leaves its parent after the parent's first own position (start < child.start <= start + count), except
- * that children of the root, which owns no position, leave at 0;
+ * that children of a root leave at 0;
  *  - blocks[i] holds positions of [start, start + count) with p / KERNEL_CELLS == start / KERNEL_CELLS + i; without a
  * writer there are no more blocks than that needs;
  *  - without a writer count > 0: an empty segment is removed, never kept;
  *  - forks are those of its children, ascending; held is its writer and the children that have one in or below them;
- *  - a segment with tokens, the root apart, is in the index under its parent, start and first token;
+ *  - a segment with tokens is in the index under its parent, start and first token;
  *  - it is in the heap when its end can go: neither a writer nor a child stands on it;
  *  - pinned is how many of its blocks no eviction can free: all of a writer's, else those up to its last held fork;
  *  - runs is there only with a writer, and then covers positions 0 .. start + count - 1 of the whole path. */
@@ -45,8 +46,8 @@ struct engine_kv {
     int slab_count, slab_capacity;
     unsigned char **free; /* a stack of blocks that belong to nobody */
     int free_count, free_capacity;
-    struct segment *segments; /* [0] is the root */
-    int count, capacity, alive;
+    struct segment *segments; /* [0] is the first root */
+    int count, capacity, alive, roots;
     int *spare; /* ids of dead segments */
     int spare_count, spare_capacity;
     int *chains; /* the index: [chain_mask + 1] first segments, or NONE */
@@ -60,6 +61,11 @@ struct engine_kv {
 static int end_of(const struct segment *s)
 {
     return s->start + s->count;
+}
+
+static int is_root(const struct segment *s)
+{
+    return s->parent == NONE;
 }
 
 static int blocks_for(int start, int end)
@@ -124,7 +130,7 @@ static void grow_index(struct engine_kv *kv)
     kv->chains = xrealloc(kv->chains, (size_t)chains * sizeof *kv->chains);
     for (int i = 0; i < chains; i++)
         kv->chains[i] = NONE;
-    for (int i = ROOT + 1; i < kv->count; i++)
+    for (int i = 0; i < kv->count; i++)
         if (kv->segments[i].alive && kv->segments[i].count)
             link_segment(kv, i);
 }
@@ -206,7 +212,7 @@ static void update(struct engine_kv *kv, int id)
     int pinned = s->writer ? s->block_count : blocks_for(s->start, held_until(s));
     kv->pinned += pinned - s->pinned;
     s->pinned = pinned;
-    if (id == ROOT || needed_until(s) == end_of(s)) {
+    if (is_root(s) || needed_until(s) == end_of(s)) {
         if (s->heap_at != NONE)
             leave_heap(kv, id);
         return;
@@ -258,7 +264,7 @@ static void hold(struct engine_kv *kv, int id, int change)
         int was = s->held > 0;
         s->held += change;
         update(kv, id);
-        if (id == ROOT || (s->held > 0) == was)
+        if (is_root(s) || (s->held > 0) == was)
             return;
         struct segment *parent = &kv->segments[s->parent];
         parent->forks[find_fork(parent, s->start)].held += change;
@@ -339,8 +345,14 @@ struct engine_kv *engine_kv_create(size_t block_bytes, size_t limit)
     kv->limit = limit > block_bytes ? (int64_t)(limit / block_bytes) : 1;
     kv->slab_blocks = block_bytes < SLAB_BYTES ? (int)(SLAB_BYTES / block_bytes) : 1;
     grow_index(kv);
-    make_segment(kv, NONE, 0);
+    engine_kv_root(kv);
     return kv;
+}
+
+int engine_kv_root(struct engine_kv *kv)
+{
+    kv->roots++;
+    return make_segment(kv, NONE, 0);
 }
 
 void engine_kv_free(struct engine_kv *kv)
@@ -397,14 +409,9 @@ static struct place find_below(const struct engine_kv *kv, int id, const int *to
     return best;
 }
 
-static struct place find(const struct engine_kv *kv, const int *tokens, int n)
+int engine_kv_find(const struct engine_kv *kv, int root, const int *tokens, int n)
 {
-    return find_below(kv, ROOT, tokens, n);
-}
-
-int engine_kv_find(const struct engine_kv *kv, const int *tokens, int n)
-{
-    return find(kv, tokens, n).position;
+    return find_below(kv, root, tokens, n).position;
 }
 
 static void add_position(struct segment *s, int position)
@@ -443,14 +450,14 @@ static void gather_runs(struct engine_kv *kv, int id)
     }
 }
 
-int engine_kv_open(struct engine_kv *kv, const int *tokens, int n, int *found)
+int engine_kv_open(struct engine_kv *kv, int root, const int *tokens, int n, int *found)
 {
-    struct place at = find(kv, tokens, n);
+    struct place at = find_below(kv, root, tokens, n);
     int id = at.segment;
     const struct segment *s = &kv->segments[id];
     /* Going on where somebody stopped needs no new segment: a path written a token at a time is one segment, not many.
      */
-    if (id == ROOT || s->writer || at.position < end_of(s))
+    if (is_root(s) || s->writer || at.position < end_of(s))
         id = make_segment(kv, at.segment, at.position);
     kv->segments[id].writer = 1;
     hold(kv, id, 1);
@@ -518,11 +525,11 @@ unsigned char *engine_kv_block(const struct engine_kv *kv, int branch, int posit
     return s->blocks[position / KERNEL_CELLS - s->start / KERNEL_CELLS];
 }
 
-void engine_kv_forget(struct engine_kv *kv, const int *tokens, int n)
+void engine_kv_forget(struct engine_kv *kv, int root, const int *tokens, int n)
 {
-    struct place at = find(kv, tokens, n);
+    struct place at = find_below(kv, root, tokens, n);
     /* Only the end of a segment can go; a segment that goes whole uncovers the end of its parent. */
-    while (at.segment != ROOT) {
+    while (at.segment != root) {
         const struct segment *s = &kv->segments[at.segment];
         int until = needed_until(s);
         if (at.position < end_of(s) || until == end_of(s))
@@ -549,5 +556,5 @@ void engine_kv_usage(const struct engine_kv *kv, struct engine_kv_usage *out)
                                     .limit = kv->limit,
                                     .available = kv->limit - kv->pinned,
                                     .evicted = kv->evicted,
-                                    .segments = kv->alive - 1};
+                                    .segments = kv->alive - kv->roots};
 }

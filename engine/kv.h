@@ -7,7 +7,9 @@
  * A branch is a segment with a writer. What a writer leaves stays in the tree until its memory is needed: then the
  * segment left longest ago loses positions from its end, down to where a child or a writer still stands on it.
  *
- * Keys and values are a function of the tokens before them, so it never matters to a result what is found here.
+ * Keys and values are a function of the tokens before them and of the weights that made them. Each kind of weights (a mix of
+ * adapters) has a root of its own: paths are shared below one root, memory by all. So it never matters to a result what is found
+ * here.
  */
 #ifndef ESPALIER_ENGINE_KV_H
 #define ESPALIER_ENGINE_KV_H
@@ -20,11 +22,14 @@ struct engine_kv;
 struct engine_kv *engine_kv_create(size_t block_bytes, size_t limit);
 void engine_kv_free(struct engine_kv *kv);
 
-/* How many of the n tokens the longest cached path has. */
-int engine_kv_find(const struct engine_kv *kv, const int *tokens, int n);
+/* A root more, beside root 0, which is there from the start. It stays. */
+int engine_kv_root(struct engine_kv *kv);
+
+/* How many of the n tokens the longest cached path below that root has. */
+int engine_kv_find(const struct engine_kv *kv, int root, const int *tokens, int n);
 /* Begin a branch at the end of the longest cached prefix of the n tokens; *found is its length. Copies nothing and
  * takes no memory; what was found cannot be evicted before engine_kv_close. */
-int engine_kv_open(struct engine_kv *kv, const int *tokens, int n, int *found);
+int engine_kv_open(struct engine_kv *kv, int root, const int *tokens, int n, int *found);
 /* The writer leaves. What it wrote stays cached, and is the last to be evicted of what is there now. */
 void engine_kv_close(struct engine_kv *kv, int branch);
 
@@ -41,7 +46,7 @@ const struct kernel_run *engine_kv_runs(const struct engine_kv *kv, int branch, 
 unsigned char *engine_kv_block(const struct engine_kv *kv, int branch, int position);
 
 /* Drop the end of this path, back to where another branch or another cached path leaves it. */
-void engine_kv_forget(struct engine_kv *kv, const int *tokens, int n);
+void engine_kv_forget(struct engine_kv *kv, int root, const int *tokens, int n);
 /* Drop everything that no branch stands on. */
 void engine_kv_clear(struct engine_kv *kv);
 

@@ -172,7 +172,9 @@ static const struct layer_matrix {
     {"ffn_up", offsetof(struct engine_layer, up), FF, WIDTH, 0},
     {"ffn_down", offsetof(struct engine_layer, down), WIDTH, FF, 0},
 };
-enum { LAYER_MATRICES = ENGINE_TARGETS, LAYER_NORMS = 2 };
+enum { LAYER_MATRICES = sizeof layer_matrices / sizeof *layer_matrices, LAYER_NORMS = ENGINE_NORMS };
+_Static_assert((int)LAYER_MATRICES == ENGINE_MATRICES && (int)ENGINE_MATRICES == ENGINE_TARGETS, "the table is what model.h says");
+static const char *const norm_names[LAYER_NORMS] = {"attn_norm", "ffn_norm"};
 
 struct kernel_matrix *engine_layer_matrix(struct engine_layer *layer, enum engine_target target)
 {
@@ -243,7 +245,6 @@ static int read_layer(struct reader *r, struct engine_model *m, int i)
                            engine_layer_matrix(layer, (enum engine_target)j));
         engine_layer_matrix(layer, (enum engine_target)j)->fine = layer_matrices[j].fine;
     }
-    static const char *const norm_names[LAYER_NORMS] = {"attn_norm", "ffn_norm"};
     for (int j = 0; j < LAYER_NORMS && !code; j++) {
         snprintf(name, sizeof name, "blk.%d.%s.weight", i, norm_names[j]);
         code = read_norm(r, m, name, norms + (size_t)j * (size_t)m->width);
@@ -502,6 +503,21 @@ void engine_model_close(struct engine_model *m)
     free(m->norms);
     free(m->rope);
     free(m);
+}
+
+const char *engine_model_matrix_name(int i)
+{
+    return layer_matrices[i].name;
+}
+
+const char *engine_model_norm_name(int i)
+{
+    return norm_names[i];
+}
+
+const struct kernel_matrix *engine_model_matrix(const struct engine_model *m, int layer, int i)
+{
+    return engine_layer_matrix((struct engine_layer *)(uintptr_t)&m->layers[layer], (enum engine_target)i);
 }
 
 void engine_model_embed(const struct engine_model *m, int id, float *out)

@@ -31,6 +31,8 @@ struct engine_layer {
 
 struct kernel_matrix *engine_layer_matrix(struct engine_layer *layer, enum engine_target target);
 const char *engine_target_name(enum engine_target target); /* "attn_q" */
+/* The matrices of a layer that rows are multiplied by, in the order above. */
+enum { ENGINE_MATRICES = 7, ENGINE_NORMS = 2 };
 
 /* Immutable once open. Invariants: heads is a multiple of kv_heads, head_dim is even, every matrix has the shape above.
  */
@@ -66,6 +68,10 @@ int engine_model_describe(struct engine_model **out, const struct engine_file *f
 /* Only what the metadata says of the architecture and its shape: *m has no weights, and nothing to close. */
 int engine_model_shape(struct engine_model *m, const struct engine_file *file, int context, struct error *e);
 void engine_model_close(struct engine_model *m);
+
+const char *engine_model_matrix_name(int i); /* "attn_q", ... as in a file's blk.N.attn_q.weight */
+const char *engine_model_norm_name(int i);   /* "attn_norm", "ffn_norm" */
+const struct kernel_matrix *engine_model_matrix(const struct engine_model *m, int layer, int i);
 
 /* out[width] = the embedding of token `id`. */
 void engine_model_embed(const struct engine_model *m, int id, float *out);

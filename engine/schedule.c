@@ -14,6 +14,7 @@ enum { NO_BRANCH = -1 };
  */
 struct request {
     int id, prompt_count, max_tokens, ignore_end, score;
+    int mix;
     int from; /* score: the first token whose log-probability is asked for */
     struct engine_sampling sampling;
     uint64_t seed, stream;
@@ -279,6 +280,8 @@ static int check_request(const struct engine *engine, const struct engine_reques
         if (q->prompt[i] < 0 || q->prompt[i] >= engine->info.vocabulary)
             return error_set(e, ERROR_INPUT, "token %d of the prompt is %d; expected 0 to %d, the vocabulary of %s", i,
                              q->prompt[i], engine->info.vocabulary - 1, engine->path);
+    if (q->mix < 0 || q->mix >= engine_mixes_count(engine->mixes))
+        return error_set(e, ERROR_USAGE, "mix %d of adapters was asked for; there are 0 to %d", q->mix, engine_mixes_count(engine->mixes) - 1);
     if (q->max_tokens < 0)
         return error_set(e, ERROR_INPUT, "at most %d tokens asked for; expected 0 or more", q->max_tokens);
     for (int i = 0; i < q->stop_count; i++)
@@ -335,6 +338,7 @@ int engine_submit(struct engine *engine, const struct engine_request *q, int *id
                           .max_tokens = q->max_tokens,
                           .ignore_end = q->ignore_end,
                           .score = q->score,
+                          .mix = q->mix,
                           .from = q->score_from > 1 ? q->score_from : 1,
                           .sampling = q->sampling,
                           .seed = q->seed,
@@ -384,10 +388,16 @@ void engine_cancel(struct engine *engine, int id)
     sweep(engine->schedule);
 }
 
+/* Of the cache: what one mix computed is nothing to another. */
+static int root_of(const struct engine *engine, int mix)
+{
+    return mix ? engine_mixes_at(engine->mixes, mix)->root : 0;
+}
+
 void engine_forget(struct engine *engine, const int *tokens, int n)
 {
-    if (engine->kv)
-        engine_kv_forget(engine->kv, tokens, n);
+    for (int mix = 0; engine->kv && mix < engine_mixes_count(engine->mixes); mix++)
+        engine_kv_forget(engine->kv, root_of(engine, mix), tokens, n);
 }
 
 /* --- who takes part ---------------------------------------------------------------------------------------------- */
@@ -405,12 +415,12 @@ static int waits_for_prefix(const struct engine *engine, const struct request *r
     const struct engine_schedule *s = engine->schedule;
     if (r->score && r->from == 1)
         return 0;
-    int found = engine_kv_find(engine->kv, r->tokens.ids, shareable(r)), worth = (target(r) - found + 1) / 2;
+    int found = engine_kv_find(engine->kv, root_of(engine, r->mix), r->tokens.ids, shareable(r)), worth = (target(r) - found + 1) / 2;
     if (worth > KERNEL_CELLS)
         worth = KERNEL_CELLS;
     for (const struct request *other = s->active.first; other; other = other->next) {
         int n = target(other) < shareable(r) ? target(other) : shareable(r), common = 0, next = other->done;
-        if (next >= n || other->tokens.ids[next] != r->tokens.ids[next]) /* as with nearly all that decode */
+        if (other->mix != r->mix || next >= n || other->tokens.ids[next] != r->tokens.ids[next]) /* as with nearly all that decode */
             continue;
         while (common < n && other->tokens.ids[common] == r->tokens.ids[common])
             common++;
@@ -440,7 +450,7 @@ static int too_large(struct engine *engine, struct request *r, struct error *e)
 static int begin(struct engine *engine, struct request *r)
 {
     struct engine_schedule *s = engine->schedule;
-    int found, branch = engine_kv_open(engine->kv, r->tokens.ids, shareable(r), &found);
+    int found, branch = engine_kv_open(engine->kv, root_of(engine, r->mix), r->tokens.ids, shareable(r), &found);
     if (s->active.count) {
         struct engine_kv_usage usage;
         engine_kv_usage(engine->kv, &usage);
@@ -515,6 +525,7 @@ static void add_rows(struct engine *engine, struct request *r, int n)
         s->rows[s->row_count++] =
             (struct engine_row){.token = r->tokens.ids[p],
                                 .position = p,
+                                .mix = engine_mixes_at(engine->mixes, r->mix),
                                 .runs = engine_kv_runs(engine->kv, r->branch, &runs),
                                 .block = p >= length ? engine_kv_block(engine->kv, r->branch, p) : NULL};
     }
@@ -710,5 +721,9 @@ void engine_statistics(const struct engine *engine, struct engine_statistics *ou
                                       .waiting = s->waiting.count,
                                       .kv_used = (size_t)usage.blocks * usage.block_bytes,
                                       .kv_limit = (size_t)usage.limit * usage.block_bytes,
-                                      .kv_segments = usage.segments};
+                                      .kv_segments = usage.segments,
+                                      .adapters = engine_mixes_adapters(engine->mixes),
+                                      .mixes = engine_mixes_count(engine->mixes)};
+    for (int i = 0; i < out->adapters; i++)
+        out->adapter_bytes += engine_mixes_adapter(engine->mixes, i)->about.bytes;
 }

@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "engine/forward.h"
 #include "engine/kv.h"
+#include "engine/mix.h"
 #include "engine/model.h"
 #include "engine/trie.h"
 #include "engine/vocabulary.h"
@@ -24,6 +25,7 @@ struct engine {
     struct engine_model *model;
     struct engine_forward *forward;
     struct engine_kv *kv;
+    struct engine_mixes *mixes;
     struct engine_schedule *schedule;
 };
 

@@ -94,5 +94,6 @@ const struct kernel_set kernel_set_avx512 = {
     .attention_merge = attention_merge,
     .swiglu = swiglu,
     .learning = &kernel_learning_avx512,
+    .combine = combine,
     .int8_products = int8_products,
 };

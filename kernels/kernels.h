@@ -182,6 +182,9 @@ struct kernel_set {
     void (*attention_merge)(const struct kernel_attention *a, int row);
     /* out[c] = silu(gate[c]) * up[c] (SwiGLU: Shazeer 2020); out may be gate. */
     void (*swiglu)(const float *gate, const float *up, int n, float *out);
+    /* y[c] += sum over r of u[r] m[r][c] for r in [0, rows), c in [0, cols), in fp32, as sums of r % 4 that are then added up. m is
+     * laid out by kernel_strips_of_columns. What a low-rank adapter adds to a row (LoRA: Hu et al. 2021) is two of these. */
+    void (*combine)(const float *u, const float *m, int rows, int cols, float *y);
 
     /* Multiplies and adds 8-bit numbers held in registers, by the instruction matmul uses, for some tens of milliseconds;
      * returns how many products those were. NULL where matmul uses none. For kernel_limits_measure. */
@@ -190,6 +193,10 @@ struct kernel_set {
     const struct kernel_learning *learning; /* never NULL */
 };
 #define KERNEL_STRIP 16 /* ranges of output rows are cut at multiples of this */
+
+/* A matrix for kernel_set.combine, m[r][c] = from[r * row_step + c * column_step]: KERNEL_STRIP columns of all rows, then the next
+ * ones; the last filled up with zeros. out has room for rows * (cols rounded up to a strip). */
+void kernel_strips_of_columns(const float *from, size_t row_step, size_t column_step, int rows, int cols, float *out);
 
 /* The set of that name, or the best this machine runs for "auto"; fails with ERROR_INPUT naming those there are. */
 int kernel_set_find(const char *name, const struct kernel_set **set, struct error *e);

@@ -210,6 +210,18 @@ static void swiglu(const float *gate, const float *up, int n, float *out)
         out[c] = gate[c] / (1 + expf(-gate[c])) * up[c];
 }
 
+static void combine(const float *u, const float *m, int rows, int cols, float *y)
+{
+    for (int c = 0; c < cols; c += KERNEL_STRIP, m += (size_t)rows * KERNEL_STRIP) {
+        float sums[4][KERNEL_STRIP] = {{0}};
+        for (int r = 0; r < rows; r++)
+            for (int l = 0; l < KERNEL_STRIP; l++)
+                sums[r % 4][l] += u[r] * m[r * KERNEL_STRIP + l];
+        for (int l = 0; l < KERNEL_STRIP && c + l < cols; l++)
+            y[c + l] += (sums[0][l] + sums[1][l]) + (sums[2][l] + sums[3][l]);
+    }
+}
+
 const struct kernel_set kernel_set_reference = {
     .name = "reference",
     .about = "scalar C on exact weights and fp32 activations, fp32 cache",
@@ -227,4 +239,5 @@ const struct kernel_set kernel_set_reference = {
     .attention_merge = attention_merge,
     .swiglu = swiglu,
     .learning = &kernel_learning_reference,
+    .combine = combine,
 };

@@ -57,3 +57,23 @@ static void swiglu(const float *gate, const float *up, int n, float *out)
         vec_store_first(out + c, n - c, vec_mul(vec_div(g, vec_add(vec_all(1), e)), u));
     }
 }
+
+static void combine(const float *u, const float *m, int rows, int cols, float *y)
+{
+    enum { PARTS = KERNEL_STRIP / LANES };
+    for (int c = 0; c < cols; c += KERNEL_STRIP, m += (size_t)rows * KERNEL_STRIP, y += KERNEL_STRIP) {
+        vec sums[4][PARTS];
+        for (int i = 0; i < 4; i++)
+            for (int p = 0; p < PARTS; p++)
+                sums[i][p] = vec_all(0);
+        for (int r = 0; r < rows; r += 4)
+            for (int i = 0; i < 4 && r + i < rows; i++)
+                for (int p = 0; p < PARTS; p++)
+                    sums[i][p] = vec_fma(vec_all(u[r + i]), vec_load(m + (r + i) * KERNEL_STRIP + p * LANES), sums[i][p]);
+        for (int p = 0; p < PARTS && c + p * LANES < cols; p++) {
+            const int left = cols - c - p * LANES;
+            const vec sum = vec_add(vec_add(sums[0][p], sums[1][p]), vec_add(sums[2][p], sums[3][p]));
+            vec_store_first(y + p * LANES, left, vec_add(vec_load_first(y + p * LANES, left), sum));
+        }
+    }
+}

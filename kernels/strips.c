@@ -113,3 +113,13 @@ int kernel_strips_pack(struct kernel_matrix *m, enum strips_bytes bytes, struct 
     kernel_pool_run(pool, (int)p.s.strips, pack_strip, &p);
     return OK;
 }
+
+/* --- for combine ------------------------------------------------------------------------------------------------- */
+
+void kernel_strips_of_columns(const float *from, size_t row_step, size_t column_step, int rows, int cols, float *out)
+{
+    for (int c = 0; c < cols; c += KERNEL_STRIP)
+        for (int r = 0; r < rows; r++)
+            for (int l = 0; l < KERNEL_STRIP; l++)
+                *out++ = c + l < cols ? from[(size_t)r * row_step + (size_t)(c + l) * column_step] : 0;
+}

@@ -73,7 +73,7 @@ static int open_path(struct engine_kv *kv, int path)
 {
     int ids[PROMPT + OWN], found, branch;
     fill_path(ids, path);
-    branch = engine_kv_open(kv, ids, PROMPT + OWN, &found);
+    branch = engine_kv_open(kv, 0, ids, PROMPT + OWN, &found);
     if (!engine_kv_reserve(kv, branch, PROMPT + OWN))
         abort();
     engine_kv_append(kv, branch, ids + found, PROMPT + OWN - found);
@@ -96,7 +96,7 @@ static void cache(int n)
     start = seconds();
     for (int i = 0; i < CANCELS; i++) {
         fill_path(ids, i * (n / CANCELS + 1) % n);
-        found += engine_kv_find(kv, ids, PROMPT + OWN);
+        found += engine_kv_find(kv, 0, ids, PROMPT + OWN);
     }
     double searched = seconds() - start;
     start = seconds();

@@ -566,6 +566,49 @@ static void test_rows(void **state)
     }
 }
 
+/* Against a sum in double, from a matrix that lies either way round; a column alone is as one among many, and what is not a
+ * number stays in its column. */
+static void test_combine(void **state)
+{
+    (void)state;
+    draws = 5 << 20;
+    FOR_EACH_SET(set)
+    for (int round = 0; round < 100; round++) {
+        const int rows = round < 40 ? round + 1 : 1 + below(700), cols = 1 + below(100), turned = round % 2;
+        const size_t strips = ((size_t)cols + KERNEL_STRIP - 1) / KERNEL_STRIP, count = (size_t)rows * (size_t)cols;
+        const size_t row_step = turned ? 1 : (size_t)cols, column_step = turned ? (size_t)rows : 1;
+        float *m = normals(count, 1), *u = normals((size_t)rows, 1), *y = normals((size_t)cols, 1);
+        float *was = xmalloc((size_t)cols * sizeof *was), *laid = xmalloc(strips * KERNEL_STRIP * (size_t)rows * sizeof *laid);
+        memcpy(was, y, (size_t)cols * sizeof *y);
+        kernel_strips_of_columns(m, row_step, column_step, rows, cols, laid);
+        set->combine(u, laid, rows, cols, y);
+        for (int c = 0; c < cols; c++) {
+            double sum = (double)was[c], size = fabs(sum);
+            for (int r = 0; r < rows; r++) {
+                const double term = (double)u[r] * (double)m[(size_t)r * row_step + (size_t)c * column_step];
+                sum += term;
+                size += fabs(term);
+            }
+            assert_true(fabs((double)y[c] - sum) <= 1e-6 * size);
+            float one = was[c];
+            kernel_strips_of_columns(m + (size_t)c * column_step, row_step, column_step, rows, 1, laid);
+            set->combine(u, laid, rows, 1, &one);
+            assert_same(&one, &y[c], 1);
+        }
+        m[(size_t)below(rows) * row_step + (size_t)(cols / 2) * column_step] = NAN;
+        kernel_strips_of_columns(m, row_step, column_step, rows, cols, laid);
+        memcpy(was, y, (size_t)cols * sizeof *y);
+        set->combine(u, laid, rows, cols, y);
+        for (int c = 0; c < cols; c++)
+            assert_int_equal(isnan(y[c]) != 0, c == cols / 2);
+        free(m);
+        free(u);
+        free(y);
+        free(was);
+        free(laid);
+    }
+}
+
 static void test_rope(void **state)
 {
     (void)state;
@@ -974,6 +1017,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_pool),           cmocka_unit_test(test_find),
         cmocka_unit_test(test_matmul_values),  cmocka_unit_test(test_matmul_extremes),
         cmocka_unit_test(test_matmul_bits),    cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_combine),
         cmocka_unit_test(test_rope),           cmocka_unit_test(test_attention),
         cmocka_unit_test(test_attention_tree), cmocka_unit_test(test_attention_by_hand),
         cmocka_unit_test(test_packing),        cmocka_unit_test(test_int8_products),

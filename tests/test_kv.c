@@ -116,7 +116,7 @@ static void random_life(int limit, int steps, int forgetting)
                 if (common(&paths[i], ids, n) > expected)
                     expected = common(&paths[i], ids, n);
             struct engine_kv_usage old = usage(kv);
-            int branch = engine_kv_open(kv, ids, n, &found);
+            int branch = engine_kv_open(kv, 0, ids, n, &found);
             assert_int_equal(usage(kv).blocks, old.blocks);
             if (roomy && !forgetting)
                 assert_int_equal(found, expected);
@@ -149,7 +149,7 @@ static void random_life(int limit, int steps, int forgetting)
             } else if (!roomy || forgetting) {
                 if (forgetting) {
                     struct path gone = paths[i];
-                    engine_kv_forget(kv, gone.ids, gone.count);
+                    engine_kv_forget(kv, 0, gone.ids, gone.count);
                     paths[i] = paths[--count];
                     for (int j = count - 1; j >= 0; j--)
                         if (paths[j].branch < 0 && is_prefix(&paths[j], &gone)) {
@@ -158,7 +158,7 @@ static void random_life(int limit, int steps, int forgetting)
                         }
                     free(gone.ids);
                     for (int j = 0; j < count && roomy; j++)
-                        assert_int_equal(engine_kv_find(kv, paths[j].ids, paths[j].count), paths[j].count);
+                        assert_int_equal(engine_kv_find(kv, 0, paths[j].ids, paths[j].count), paths[j].count);
                 } else {
                     free(paths[i].ids);
                     paths[i] = paths[--count];
@@ -236,13 +236,13 @@ static int any_path(const struct life *lives, int count, int *ids)
 }
 
 /* One thing that may happen to a cache, to both. */
-static void live_on(struct engine_kv *kv, struct naive_kv *naive, struct life *lives, int *count)
+static void live_on(struct engine_kv *kv, int root, struct naive_kv *naive, struct life *lives, int *count)
 {
     int action = below(20), ids[NAIVE_LONGEST], found, expected = 0, n = any_path(lives, *count, ids);
     struct life *l = *count ? &lives[below(*count)] : NULL;
     if (action < 7 && *count < LIVES) {
         l = &lives[(*count)++];
-        l->real = engine_kv_open(kv, ids, n, &found);
+        l->real = engine_kv_open(kv, root, ids, n, &found);
         l->naive = naive_open(naive, ids, n, &expected);
         assert_int_equal(found, expected);
         memcpy(l->ids, ids, (size_t)found * sizeof *ids);
@@ -267,7 +267,7 @@ static void live_on(struct engine_kv *kv, struct naive_kv *naive, struct life *l
             *l = lives[--*count];
         }
     } else if (action == 18) {
-        engine_kv_forget(kv, ids, n);
+        engine_kv_forget(kv, root, ids, n);
         naive_forget(naive, ids, n);
     } else if (below(20) == 0) {
         engine_kv_clear(kv);
@@ -275,7 +275,7 @@ static void live_on(struct engine_kv *kv, struct naive_kv *naive, struct life *l
     }
     found = expected = 0;
     naive_find(naive, 0, ids, n, &found, &expected);
-    assert_int_equal(engine_kv_find(kv, ids, n), expected);
+    assert_int_equal(engine_kv_find(kv, root, ids, n), expected);
     check_counts(kv, naive);
 }
 
@@ -289,11 +289,11 @@ static void test_against_naive(void **state)
         struct naive_kv naive = {.limit = limits[seed % 4]};
         struct engine_kv *kv = engine_kv_create(BLOCK_BYTES, (size_t)naive.limit * BLOCK_BYTES);
         struct life lives[LIVES];
-        int count = 0;
+        int count = 0, root = seed % 8 < 4 ? 0 : engine_kv_root(kv); /* any root is like the first */
         draws = 0;
         naive_make(&naive, -1, 0);
         for (int step = 0; step < 1500; step++)
-            live_on(kv, &naive, lives, &count);
+            live_on(kv, root, &naive, lives, &count);
         evicted += naive.evicted;
         engine_kv_free(kv);
         free(naive.segments);
@@ -307,7 +307,7 @@ static int tokens[256]; /* 0, 1, 2, ... */
 
 static struct path open_path(struct engine_kv *kv, const int *ids, int n, int expected)
 {
-    int found, branch = engine_kv_open(kv, ids, n, &found);
+    int found, branch = engine_kv_open(kv, 0, ids, n, &found);
     assert_int_equal(found, expected);
     struct path p = path_copy(ids, found);
     p.branch = branch;
@@ -316,7 +316,7 @@ static struct path open_path(struct engine_kv *kv, const int *ids, int n, int ex
 
 static void write_path(struct engine_kv *kv, const int *ids, int n)
 {
-    struct path p = open_path(kv, ids, n, engine_kv_find(kv, ids, n));
+    struct path p = open_path(kv, ids, n, engine_kv_find(kv, 0, ids, n));
     assert_true(append(kv, &p, ids + p.count, n - p.count));
     engine_kv_close(kv, p.branch);
     free(p.ids);
@@ -346,19 +346,19 @@ static void test_fork(void **state)
     engine_kv_close(kv, prompt.branch);
     engine_kv_close(kv, middle.branch);
     for (int i = 0; i < 16; i++) {
-        engine_kv_forget(kv, branches[i].ids, branches[i].count); /* in use: nothing goes */
+        engine_kv_forget(kv, 0, branches[i].ids, branches[i].count); /* in use: nothing goes */
         assert_int_equal(engine_kv_length(kv, branches[i].branch), 102);
         engine_kv_close(kv, branches[i].branch);
     }
     assert_int_equal(usage(kv).blocks, 7 + 16 + 1);
     for (int i = 0; i < 16; i++) {
-        engine_kv_forget(kv, branches[i].ids, branches[i].count);
+        engine_kv_forget(kv, 0, branches[i].ids, branches[i].count);
         free(branches[i].ids);
     }
     /* The last of them uncovered the prompt, of which only the middle's part is still shared. */
-    assert_int_equal(engine_kv_find(kv, tokens, 100), 50);
+    assert_int_equal(engine_kv_find(kv, 0, tokens, 100), 50);
     assert_int_equal(usage(kv).blocks, 4 + 1);
-    engine_kv_forget(kv, middle.ids, middle.count);
+    engine_kv_forget(kv, 0, middle.ids, middle.count);
     assert_int_equal(usage(kv).blocks, 0);
     free(prompt.ids);
     free(middle.ids);
@@ -405,16 +405,16 @@ static void test_eviction(void **state)
     assert_int_equal(usage(kv).blocks, 9);
     struct path p = open_path(kv, d, 1, 0);
     assert_true(append(kv, &p, d, 1));
-    assert_int_equal(engine_kv_find(kv, a, 48), 48);
-    assert_int_equal(engine_kv_find(kv, b, 48), 32);
-    assert_int_equal(engine_kv_find(kv, c, 48), 48);
+    assert_int_equal(engine_kv_find(kv, 0, a, 48), 48);
+    assert_int_equal(engine_kv_find(kv, 0, b, 48), 32);
+    assert_int_equal(engine_kv_find(kv, 0, c, 48), 48);
     assert_int_equal(usage(kv).evicted, 1);
     struct path q = open_path(kv, b, 20, 20); /* what stands under a branch stays */
     assert_int_equal(usage(kv).available, 9 - 1 - 2);
     assert_true(engine_kv_reserve(kv, p.branch, 6 * KERNEL_CELLS));
-    assert_int_equal(engine_kv_find(kv, c, 48), 0);
-    assert_int_equal(engine_kv_find(kv, b, 48), 20);
-    assert_int_equal(engine_kv_find(kv, a, 48), 16);
+    assert_int_equal(engine_kv_find(kv, 0, c, 48), 0);
+    assert_int_equal(engine_kv_find(kv, 0, b, 48), 20);
+    assert_int_equal(engine_kv_find(kv, 0, a, 48), 16);
     assert_true(engine_kv_reserve(kv, p.branch, 7 * KERNEL_CELLS));
     assert_false(engine_kv_reserve(kv, p.branch, 8 * KERNEL_CELLS));
     check_branch(kv, &q);
@@ -438,11 +438,39 @@ static void test_eviction_of_parents(void **state)
     write_path(kv, tokens, 16);
     write_path(kv, tokens + 50, 32);
     write_path(kv, child, 20);
-    engine_kv_forget(kv, child, 20);
+    engine_kv_forget(kv, 0, child, 20);
     assert_int_equal(usage(kv).blocks, 3);
     write_path(kv, tokens + 100, 48);
-    assert_int_equal(engine_kv_find(kv, tokens, 16), 16);
-    assert_int_equal(engine_kv_find(kv, tokens + 50, 32), 16);
+    assert_int_equal(engine_kv_find(kv, 0, tokens, 16), 16);
+    assert_int_equal(engine_kv_find(kv, 0, tokens + 50, 32), 16);
+    engine_kv_free(kv);
+}
+
+/* What one root has is never found below another; they take memory from each other, the path left longest ago first. */
+static void test_roots(void **state)
+{
+    (void)state;
+    struct engine_kv *kv = engine_kv_create(BLOCK_BYTES, 6 * BLOCK_BYTES);
+    const int other = engine_kv_root(kv);
+    int found;
+    write_path(kv, tokens, 48);
+    assert_int_equal(usage(kv).segments, 1);
+    assert_int_equal(engine_kv_find(kv, other, tokens, 48), 0);
+    const int branch = engine_kv_open(kv, other, tokens, 48, &found);
+    assert_int_equal(found, 0);
+    assert_true(engine_kv_reserve(kv, branch, 48));
+    engine_kv_append(kv, branch, tokens, 48);
+    assert_int_equal(usage(kv).blocks, 6);
+    assert_true(engine_kv_reserve(kv, branch, 64));
+    assert_int_equal(engine_kv_find(kv, 0, tokens, 48), 32);
+    engine_kv_close(kv, branch);
+    assert_int_equal(engine_kv_find(kv, other, tokens, 48), 48);
+    engine_kv_forget(kv, other, tokens, 48);
+    assert_int_equal(engine_kv_find(kv, other, tokens, 48), 0);
+    assert_int_equal(engine_kv_find(kv, 0, tokens, 48), 32);
+    assert_int_equal(usage(kv).segments, 1);
+    engine_kv_clear(kv);
+    assert_int_equal(usage(kv).segments, 0);
     engine_kv_free(kv);
 }
 
@@ -457,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_extend),
         cmocka_unit_test(test_eviction),
         cmocka_unit_test(test_eviction_of_parents),
+        cmocka_unit_test(test_roots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,273 @@
+/* Adapters as llama.cpp keeps them: general.type adapter, adapter.type lora, adapter.lora.alpha; blk.N.attn_q.weight.lora_a of ne
+ * {in, rank} and .lora_b of ne {rank, out}. */
+#include "engine/adapter.h"
+#include "engine/draft.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VALUE_F32 = 6, VALUE_TEXT = 8, ALIGNMENT = 32, VERSION = 3 };
+
+struct reader {
+    const struct engine_file *file;
+    const char *path;
+    const struct engine_model *m;
+    struct engine_adapter *adapter;
+    float alpha;
+    struct error *e;
+};
+
+/* --- reading ----------------------------------------------------------------------------------------------------- */
+
+static int text_is(struct engine_text text, const char *expected)
+{
+    return text.length == strlen(expected) && !memcmp(text.bytes, expected, text.length);
+}
+
+static int expect_text(struct reader *r, const char *key, const char *expected, const char *advice)
+{
+    struct engine_text text = {"", 0};
+    engine_file_text(r->file, key, &text);
+    if (text_is(text, expected))
+        return OK;
+    return error_set(r->e, ERROR_INPUT, "%.300s: metadata %s: \"%.*s\"; expected \"%s\": %s", r->path, key,
+                     (int)(text.length < 60 ? text.length : 60), text.bytes, expected, advice);
+}
+
+static int read_keys(struct reader *r)
+{
+    double alpha;
+    int code;
+    if ((code = expect_text(r, "general.type", "adapter", "name the file of an adapter")) ||
+        (code = expect_text(r, "adapter.type", "lora", "no other kind of adapter is supported")) ||
+        (code = expect_text(r, "general.architecture", r->m->architecture->name, "it is for another model")))
+        return code;
+    if (engine_file_integers(r->file, "adapter.alora.invocation_tokens") > 0)
+        return error_set(r->e, ERROR_INPUT, "%.300s: metadata adapter.alora.invocation_tokens: adapters that wait for tokens (aLoRA) are not "
+                         "supported", r->path);
+    if (!engine_file_number(r->file, "adapter.lora.alpha", &alpha) || !isfinite(alpha))
+        return error_set(r->e, ERROR_INPUT, "%.300s: metadata adapter.lora.alpha: missing; expected a number", r->path);
+    r->alpha = (float)alpha;
+    return OK;
+}
+
+static int read_numbers(struct reader *r, const struct engine_tensor *t, const char *name, float **out)
+{
+    const size_t count = (size_t)t->size[0] * (size_t)t->size[1];
+    if (t->type != KERNEL_F32 && t->type != KERNEL_F16)
+        return error_set(r->e, ERROR_INPUT, "%.300s: tensor %s: type %s; expected F32 or F16", r->path, name, kernel_format(t->type)->name);
+    *out = input_alloc(count, sizeof **out);
+    if (!*out)
+        return error_set(r->e, ERROR_ENGINE, "%.300s: tensor %s: not enough memory", r->path, name);
+    for (size_t row = 0; row < (size_t)t->size[1]; row++)
+        kernel_format(t->type)->dequantize((const char *)t->data + row * (t->bytes / (size_t)t->size[1]), *out + row * (size_t)t->size[0],
+                                           (int)t->size[0]);
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite((*out)[i]))
+            return error_set(r->e, ERROR_INPUT, "%.300s: tensor %s: number %zu is NaN or infinite: the file is damaged, or its training failed",
+                             r->path, name, i);
+    return OK;
+}
+
+static int misshapen(struct reader *r, const struct engine_tensor *t, const char *name, const char *expected)
+{
+    return error_set(r->e, ERROR_INPUT, "%.300s: tensor %s: %lld x %lld; the model needs %s: it is for another model", r->path, name,
+                     (long long)t->size[0], (long long)t->size[1], expected);
+}
+
+static int read_part(struct reader *r, const struct engine_tensor *t, const char *name, int layer, int matrix, int is_b)
+{
+    const struct kernel_matrix *w = engine_model_matrix(r->m, layer, matrix);
+    struct engine_adapter_part *part = engine_adapter_part(r->adapter, layer, matrix);
+    const int64_t rank = t->size[!is_b], width = t->size[is_b];
+    char expected[80];
+    if (t->dimensions > 2 || width != (is_b ? w->rows : w->cols)) {
+        snprintf(expected, sizeof expected, is_b ? "rank x %d" : "%d x rank", is_b ? w->rows : w->cols);
+        return misshapen(r, t, name, expected);
+    }
+    if (rank < 1 || rank > ENGINE_RANK_MOST || (part->rank && part->rank != rank))
+        return error_set(r->e, ERROR_INPUT, "%.300s: tensor %s: rank %lld; expected 1 to %d, and the same in lora_a and lora_b", r->path, name,
+                         (long long)rank, ENGINE_RANK_MOST);
+    part->rank = (int)rank;
+    part->scale = r->alpha != 0 ? r->alpha / (float)rank : 1; /* as llama.cpp takes 0 */
+    return read_numbers(r, t, name, is_b ? &part->b : &part->a);
+}
+
+/* "blk.3.attn_norm.weight", "output_norm.weight": its place among the norms; -1. */
+static int norm_of(const struct engine_model *m, const char *name)
+{
+    char known[64];
+    for (int i = 0; i < m->layers_count * ENGINE_NORMS; i++) {
+        snprintf(known, sizeof known, "blk.%d.%s.weight", i / ENGINE_NORMS, engine_model_norm_name(i % ENGINE_NORMS));
+        if (!strcmp(known, name))
+            return i;
+    }
+    return strcmp(name, "output_norm.weight") ? -1 : m->layers_count * ENGINE_NORMS;
+}
+
+static int read_tensor(struct reader *r, const struct engine_tensor *t)
+{
+    char name[128], what[64], part;
+    int layer, end = 0, norm;
+    snprintf(name, sizeof name, "%.*s", (int)(t->name.length < 127 ? t->name.length : 127), t->name.bytes);
+    if (sscanf(name, "blk.%d.%31[a-z_].weight.lora_%c%n", &layer, what, &part, &end) == 3 && end && !name[end] && (part == 'a' || part == 'b')) {
+        if (layer < 0 || layer >= r->m->layers_count)
+            return error_set(r->e, ERROR_INPUT, "%.300s: tensor %s: layer %d; the model has %d: it is for another model", r->path, name, layer,
+                             r->m->layers_count);
+        for (int i = 0; i < ENGINE_MATRICES; i++)
+            if (!strcmp(what, engine_model_matrix_name(i)))
+                return read_part(r, t, name, layer, i, part == 'b');
+    } else if ((norm = norm_of(r->m, name)) >= 0) {
+        if (t->dimensions != 1 || t->size[0] != r->m->width)
+            return misshapen(r, t, name, "its width");
+        return read_numbers(r, t, name, &r->adapter->norms[norm]);
+    }
+    return error_set(r->e, ERROR_INPUT, "%.300s: tensor %s: not one that an adapter can have here; expected blk.N.NAME.weight.lora_a or .lora_b "
+                     "of attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down", r->path, name);
+}
+
+int engine_adapter_read_gguf(struct engine_adapter **out, const char *path, const struct engine_model *m, struct error *e)
+{
+    struct engine_file *file;
+    *out = NULL;
+    int code = engine_file_open(&file, path, e);
+    if (code)
+        return code;
+    struct reader r = {.file = file, .path = path, .m = m, .adapter = engine_adapter_new(m->layers_count), .e = e};
+    code = read_keys(&r);
+    for (int i = 0; i < engine_file_tensor_count(file) && !code; i++)
+        code = read_tensor(&r, engine_file_tensor_at(file, i));
+    if (!code)
+        code = engine_adapter_check(r.adapter, path, e);
+    if (!code)
+        r.adapter->sum = engine_file_sum(file);
+    engine_file_close(file);
+    if (code)
+        engine_adapter_free(r.adapter);
+    else
+        *out = r.adapter;
+    return code;
+}
+
+/* --- writing ----------------------------------------------------------------------------------------------------- */
+
+static void put(struct string *s, uint64_t x, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        string_append(s, &(char){(char)(x >> 8 * i)}, 1);
+}
+
+static void put_text(struct string *s, const char *text)
+{
+    put(s, strlen(text), 8);
+    string_append(s, text, strlen(text));
+}
+
+static void put_key_text(struct string *s, const char *key, const char *text)
+{
+    put_text(s, key);
+    put(s, VALUE_TEXT, 4);
+    put_text(s, text);
+}
+
+static uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static size_t padded(size_t n)
+{
+    return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* The tensors' descriptions; returns how many there are. */
+static int put_tensors(const struct engine_adapter *adapter, const struct engine_model *m, struct string *s)
+{
+    size_t at = 0;
+    int count = 0;
+    for (int i = 0; i < adapter->layers * ENGINE_MATRICES; i++) {
+        const struct engine_adapter_part *part = &adapter->parts[i];
+        const struct kernel_matrix *w = engine_model_matrix(m, i / ENGINE_MATRICES, i % ENGINE_MATRICES);
+        for (int is_b = 0; is_b < 2 && part->rank; is_b++, count++) {
+            char name[96];
+            snprintf(name, sizeof name, "blk.%d.%s.weight.lora_%c", i / ENGINE_MATRICES, engine_model_matrix_name(i % ENGINE_MATRICES), "ab"[is_b]);
+            const size_t sizes[2] = {(size_t)(is_b ? part->rank : w->cols), (size_t)(is_b ? w->rows : part->rank)};
+            put_text(s, name);
+            put(s, 2, 4);
+            put(s, sizes[0], 8);
+            put(s, sizes[1], 8);
+            put(s, engine_file_type_number(KERNEL_F32), 4);
+            put(s, at, 8);
+            at += padded(sizes[0] * sizes[1] * sizeof(float));
+        }
+    }
+    return count;
+}
+
+static void add_numbers(struct engine_draft *d, const float *x, size_t count, float factor)
+{
+    const size_t bytes = count * sizeof *x;
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t bits = bits_of(factor == 1 ? x[i] : x[i] * factor);
+        const unsigned char little[4] = {(unsigned char)bits, (unsigned char)(bits >> 8), (unsigned char)(bits >> 16), (unsigned char)(bits >> 24)};
+        engine_draft_add(d, little, sizeof little);
+    }
+    for (size_t i = bytes; i < padded(bytes); i++)
+        engine_draft_add(d, "", 1);
+}
+
+static int refuse(const struct engine_adapter *adapter, const char *path, struct error *e)
+{
+    const char *what = adapter->embedding ? "an embedding" : adapter->head ? "a head" : NULL;
+    for (int i = 0; i < adapter->layers * ENGINE_NORMS + 1 && !what; i++)
+        what = adapter->norms[i] ? "a norm" : NULL;
+    return what ? error_set(e, ERROR_INPUT, "%.300s: the adapter replaces %s, which an adapter in GGUF cannot say; write a PEFT folder", path, what)
+                : OK;
+}
+
+int engine_adapter_write_gguf(const struct engine_adapter *adapter, const char *path, const struct engine_model *m, struct error *e)
+{
+    struct engine_draft *d;
+    int code = refuse(adapter, path, e), first = 0;
+    if (!code)
+        code = engine_draft_open(&d, path, e);
+    if (code)
+        return code;
+    while (first < adapter->layers * ENGINE_MATRICES - 1 && !adapter->parts[first].rank)
+        first++;
+    const float alpha = adapter->parts[first].scale * (float)adapter->parts[first].rank;
+    struct string head = {0}, about = {0};
+    const int count = put_tensors(adapter, m, &about);
+    string_add(&head, "GGUF");
+    put(&head, VERSION, 4);
+    put(&head, (uint64_t)count, 8);
+    put(&head, 4, 8);
+    put_key_text(&head, "general.type", "adapter");
+    put_key_text(&head, "general.architecture", m->architecture->name);
+    put_key_text(&head, "adapter.type", "lora");
+    put_text(&head, "adapter.lora.alpha");
+    put(&head, VALUE_F32, 4);
+    put(&head, bits_of(alpha), 4);
+    string_append(&head, string_text(&about), about.length);
+    while (head.length % ALIGNMENT)
+        put(&head, 0, 1);
+    engine_draft_add(d, head.text, head.length);
+    for (int i = 0; i < adapter->layers * ENGINE_MATRICES; i++) {
+        const struct engine_adapter_part *part = &adapter->parts[i];
+        const struct kernel_matrix *w = engine_model_matrix(m, i / ENGINE_MATRICES, i % ENGINE_MATRICES);
+        if (!part->rank)
+            continue;
+        const float own = part->scale * (float)part->rank;
+        add_numbers(d, part->a, (size_t)part->rank * (size_t)w->cols, 1);
+        /* A scale of 0 adds nothing, whatever B is; read back, alpha 0 would mean 1. */
+        add_numbers(d, part->b, (size_t)part->rank * (size_t)w->rows, own == alpha && alpha != 0 ? 1 : alpha != 0 ? own / alpha : part->scale);
+    }
+    code = engine_draft_finish(d, e);
+    engine_draft_free(d);
+    string_free(&head);
+    string_free(&about);
+    return code;
+}

@@ -80,6 +80,8 @@ int engine_learner_restore(struct engine_learner *learner, const char *path, str
 /* A learner of all weights: its model as a GGUF file, matrices in type ("f32", "f16", "q8_0"; those whose width it does not fit stay
  * F32), all else as in the file it began from. */
 int engine_learner_export(const struct engine_learner *learner, const char *path, const char *type, struct error *e);
+/* A learner of an adapter: it as a GGUF file and as a folder of PEFT's; either may be NULL. */
+int engine_learner_export_adapter(const struct engine_learner *learner, const char *gguf, const char *folder, struct error *e);
 
 /* A parameter by its number, for those who look: name ("blk.0.attn_q.lora_a"), shape, weights and gathered gradient. 0 past the last. */
 struct engine_parameter {

@@ -225,15 +225,22 @@ static void pack(struct search_training *t, const struct search_lesson_list *lis
     }
 }
 
+/* Says where, and what there is to go back to. */
 static int not_a_number(const struct search_training *t, const char *what, struct error *e)
 {
-    const int i = t->state.step + 1;
-    struct string kept = {0};
+    struct string where = {0};
+    if (t->lessons.count)
+        string_addf(&where, "step %d, lessons %lld to %lld", t->state.step + 1, (long long)t->state.lessons + 1,
+                    (long long)t->state.lessons + t->lessons.count);
+    else
+        string_addf(&where, "after step %d", t->state.step);
     if (t->saved_step >= 0)
-        string_addf(&kept, "; the checkpoint of step %d is as it was", t->saved_step);
-    error_set(e, ERROR_ENGINE, "step %d: %s is not a number, in lessons %lld to %lld of the training%s: a lower --rate, or --clip 1, may help", i,
-              what, (long long)t->state.lessons + 1, (long long)t->state.lessons + t->lessons.count, string_text(&kept));
-    string_free(&kept);
+        error_set(e, ERROR_ENGINE, "%s: %s is not a number; %s is of step %d, and good: begin anew with a lower --rate or --clip, or see what it has learned",
+                  string_text(&where), what, t->checkpoint, t->saved_step);
+    else
+        error_set(e, ERROR_ENGINE, "%s: %s is not a number, and nothing was saved before; begin anew with a lower --rate or --clip", string_text(&where),
+                  what);
+    string_free(&where);
     return ERROR_ENGINE;
 }
 
@@ -289,19 +296,22 @@ static int train_pass(struct search_training *t, int *whole, struct error *e)
     return code;
 }
 
-static void validate_pass(struct search_training *t, int *whole)
+static int validate_pass(struct search_training *t, int *whole, struct error *e)
 {
     const struct search_lesson_list *list = search_lessons_validation(t->options.lessons);
     struct state *s = &t->state;
     const double start = clock_seconds();
     pack(t, list);
     engine_learner_loss(t->options.learner, t->pass, t->pass_count, &t->loss);
+    if (!isfinite(t->loss.sum))
+        return not_a_number(t, "the loss on lessons for validation", e);
     *whole = t->done == list->count;
     if (*whole) {
         ARRAY_RESERVE(s->validations, s->validation_count, s->validation_capacity);
         s->validations[s->validation_count++] = (struct search_validation){s->step, t->loss.count ? t->loss.sum / (double)t->loss.count : 0};
     }
     s->seconds += clock_seconds() - start;
+    return OK;
 }
 
 static int save_when_due(struct search_training *t, struct error *e)
@@ -314,9 +324,9 @@ int search_training_advance(struct search_training *t, enum search_training_stat
     int whole = 0, code = OK;
     *status = SEARCH_TRAINING_PASS;
     if (t->phase == VALIDATING) {
-        validate_pass(t, &whole);
-        if (!whole)
-            return OK;
+        code = validate_pass(t, &whole, e);
+        if (code || !whole)
+            return code;
         begin(t, TRAINING);
         *status = SEARCH_TRAINING_VALIDATED;
         return save_when_due(t, e);
@@ -478,8 +488,9 @@ static int resume_from(struct search_training *t, const char *path, struct error
     free(t->state.validations);
     t->state = s;
     t->saved_step = s.step;
-    /* It was saved after the validation of its step, where there was one. */
-    begin(t, TRAINING);
+    const int count = s.validation_count, validated = count && s.validations[count - 1].step == s.step;
+    const int validates = search_lessons_validation(t->options.lessons)->count && (is_due(t, t->options.validate_every) || !s.step);
+    begin(t, validates && !validated ? VALIDATING : TRAINING);
     return OK;
 }
 

@@ -45,6 +45,7 @@ struct work {
     char *checkpoint;
     struct string settings;
     int folder;        /* its descriptor, locked; -1 */
+    int made, began;   /* the folder is new; the model in it is */
     double start, last; /* when the line of progress was drawn */
     int terminal, shown;
 };
@@ -162,7 +163,8 @@ static int open_folder(struct work *w, struct error *e)
     const struct tui_options *o = &w->recipe.o;
     if (!o->out)
         return error_set(e, ERROR_USAGE, "train needs --out FOLDER, where what is learned is put");
-    if (mkdir(o->out, 0777) && errno != EEXIST)
+    w->made = !mkdir(o->out, 0777);
+    if (!w->made && errno != EEXIST)
         return error_set(e, ERROR_INPUT, "%s: cannot be made: %s; expected a place for a folder", o->out, strerror(errno));
     w->folder = open(o->out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (w->folder < 0)
@@ -174,7 +176,19 @@ static int open_folder(struct work *w, struct error *e)
     const int there = access(w->checkpoint, F_OK) == 0;
     if (there && !o->resume)
         return error_set(e, ERROR_INPUT, "%s: is there already; go on from it with --resume, or choose another --out", w->checkpoint);
-    return OK;
+    if (!o->scratch)
+        return OK;
+    w->began = access(w->recipe.model, F_OK) != 0; /* of the same seed and shape it is the same */
+    return engine_new_model(w->recipe.model, &w->recipe.shape, o->seed, e);
+}
+
+/* What came to nothing leaves nothing. */
+static void leave_folder(struct work *w)
+{
+    if (w->began)
+        unlink(w->recipe.model);
+    if (w->made)
+        rmdir(w->recipe.o.out);
 }
 
 /* --- progress ---------------------------------------------------------------------------------------------------- */
@@ -306,17 +320,23 @@ static void print_end(const struct work *w)
     string_addf(&out, ": loss %.4f", f.loss);
     if (f.validation_count)
         string_addf(&out, ", validation %.4f (least %.4f, at step %d)", f.validation, f.best, f.best_step);
+    string_addf(&out, "\n%s: ", w->recipe.o.out);
+    string_add(&out, w->learner_options.all ? "model.gguf" : "adapter.gguf, and a folder as PEFT has it (adapter_config.json, adapter_model.safetensors)");
     string_add(&out, "\n");
     fputs(string_text(&out), stdout);
     string_free(&out);
     free(x);
 }
 
-/* Until the writers are there. */
-static int write_result(struct work *w, struct error *e)
+/* What came of it, beside the checkpoint. */
+static int write_result(const struct work *w, struct error *e)
 {
-    (void)w, (void)e;
-    return OK;
+    const struct tui_options *o = &w->recipe.o;
+    const int all = w->learner_options.all;
+    char *path = xasprintf("%s/%s.gguf", o->out, all ? "model" : "adapter");
+    int code = all ? engine_learner_export(w->learner, path, o->type ? o->type : "f16", e) : engine_learner_export_adapter(w->learner, path, o->out, e);
+    free(path);
+    return code;
 }
 
 /* Saves, and says how to go on. */
@@ -329,7 +349,8 @@ static int stop(struct work *w)
         return tui_fail(&e);
     search_training_figures(w->training, &f);
     if (f.saved_step >= 0)
-        fprintf(stderr, "espalier: interrupted; step %d is saved in %s: the same command with --resume goes on from there\n", f.step, w->checkpoint);
+        fprintf(stderr, "espalier: interrupted; step %d is saved in %s: the same command with --resume goes on from there; with "
+                        "--resume --steps %d it ends there\n", f.step, w->checkpoint, f.step);
     else
         fprintf(stderr, "espalier: interrupted before the first step was done: nothing is saved\n");
     return 128 + interrupted;
@@ -342,9 +363,9 @@ static int prepare(struct work *w, const struct tui_options *o, struct error *e)
     int code, previous;
     if (o->word_count > 1)
         return error_set(e, ERROR_USAGE, "train takes one recipe; see espalier train --help");
-    if ((code = tui_recipe_open(&w->recipe, o, o->word_count ? o->words[0] : NULL, e)) || (code = choose_learner(w, e)) ||
+    if ((code = tui_recipe_open(&w->recipe, o, o->word_count ? o->words[0] : NULL, e)) || (code = choose_learner(w, e)) || (code = open_folder(w, e)) ||
         (code = tui_engine_open_at(&w->recipe.o, w->recipe.model, TUI_TOKENS, &w->engine, e)) || (code = choose_lessons(w, e)) ||
-        (code = choose_steps(w, e)) || (code = search_lessons_open(&w->lessons, &w->lessons_options, e)) || (code = open_folder(w, e)) ||
+        (code = choose_steps(w, e)) || (code = search_lessons_open(&w->lessons, &w->lessons_options, e)) ||
         (code = engine_learner_create(&w->learner, &w->learner_options, e)))
         return code;
     add_settings(w);
@@ -385,7 +406,9 @@ static int run(const struct tui_options *o)
     struct error e;
     struct work w = {.folder = -1};
     int code = prepare(&w, o, &e);
-    if (!code)
+    if (code)
+        leave_folder(&w);
+    else
         code = train(&w, &e);
     if (code)
         tui_fail(&e);

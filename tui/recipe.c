@@ -9,7 +9,7 @@ static const char *const options[] = {
     "type", "out", "quant", "all", "scratch", "rank", "alpha", "rslora", "train-on", "rate", "schedule", "warm-up", "floor", "beta1",
     "beta2", "epsilon", "decay", "clip", "moments8", "checkpoints", "context", "rows", "step-tokens", "step-lessons", "steps", "epochs",
     "minutes", "validate-every", "save-every", "skip-bad", "seed", "threads", "kernels", NULL};
-static const char *const others[] = {"data", "validation", "targets", "model", NULL};
+static const char *const others[] = {"data", "validation", "targets", "model", "vocabulary", "name", "prompts", NULL};
 
 static const char *own(struct tui_recipe *r, char *text)
 {
@@ -161,11 +161,88 @@ static int read_targets(struct tui_recipe *r, const struct search_yaml *node, st
     return code;
 }
 
+/* --- a new model ------------------------------------------------------------------------------------------------- */
+
+static int read_shape(struct tui_recipe *r, const struct search_yaml *node, struct error *e)
+{
+    static const char *const known[] = {"width", "layers", "heads", "kv_heads", "ff_width", "context", "head_dim", "rope_base", "tied", NULL};
+    struct engine_shape *s = &r->shape;
+    int *const sizes[] = {&s->width, &s->layers, &s->heads, &s->kv_heads, &s->ff_width, &s->context, &s->head_dim};
+    const struct search_yaml *value;
+    double base = 0;
+    int tied = 1, code = search_yaml_known(node, known, e);
+    for (int i = 0; i < 7 && !code; i++)
+        if ((value = search_yaml_get(node, known[i])))
+            code = search_yaml_integer(value, 1, 1 << 20, sizes[i], e);
+    if (!code && (value = search_yaml_get(node, "rope_base")))
+        code = search_yaml_number(value, 1, 1e9, &base, e);
+    if (!code && (value = search_yaml_get(node, "tied")))
+        code = search_yaml_boolean(value, &tied, e);
+    s->rope_base = (float)base;
+    s->untied = !tied;
+    return code;
+}
+
+static int read_vocabulary(struct tui_recipe *r, const struct search_yaml *node, struct error *e)
+{
+    int code = search_yaml_expect(node, SEARCH_YAML_LIST, e);
+    if (code)
+        return code;
+    r->vocabulary = xcalloc((size_t)node->count + 1, sizeof *r->vocabulary);
+    for (int i = 0; i < node->count && !code; i++)
+        code = search_yaml_string(node->values[i], &r->vocabulary[i], e);
+    r->shape.tokens = r->vocabulary;
+    r->shape.token_count = node->count;
+    return code;
+}
+
+/* A map under `model` is the shape of a new one, a text the file of one that is there; -m wins over either. */
+static int read_model(struct tui_recipe *r, const struct search_yaml *root, struct error *e)
+{
+    const struct search_yaml *model = search_yaml_get(root, "model"), *node;
+    const char *text;
+    int code = OK;
+    if (r->o.model && !r->o.scratch)
+        return OK;
+    if (model && model->kind == SEARCH_YAML_MAP) {
+        r->o.scratch = 1;
+        code = read_shape(r, model, e);
+    } else if (model && !(code = search_yaml_string(model, &text, e))) {
+        r->model = xstrdup(beside(r, text));
+    }
+    if (!code && (node = search_yaml_get(root, "vocabulary")))
+        code = read_vocabulary(r, node, e);
+    if (!code && (node = search_yaml_get(root, "name")))
+        code = search_yaml_string(node, &r->shape.name, e);
+    if (!code && (node = search_yaml_get(root, "prompts")))
+        code = search_yaml_string(node, &r->shape.prompts, e);
+    return code;
+}
+
+/* Small enough to learn something within an hour. */
+static int finish_shape(struct tui_recipe *r, struct error *e)
+{
+    static const struct engine_shape usual = {.width = 256, .layers = 5, .heads = 8, .kv_heads = 4, .ff_width = 768, .context = 512};
+    struct engine_shape *s = &r->shape;
+    if (r->o.model || r->model)
+        return error_set(e, ERROR_USAGE, "--scratch makes a new model, and one is given: leave out --scratch, or the model's file");
+    if (!r->o.out)
+        return error_set(e, ERROR_USAGE, "train needs --out FOLDER, where what is learned is put");
+    s->width = s->width ? s->width : usual.width;
+    s->layers = s->layers ? s->layers : usual.layers;
+    s->heads = s->heads ? s->heads : usual.heads;
+    s->kv_heads = s->kv_heads ? s->kv_heads : s->heads % usual.kv_heads ? s->heads : usual.kv_heads;
+    s->ff_width = s->ff_width ? s->ff_width : usual.ff_width;
+    s->context = s->context ? s->context : usual.context;
+    r->model = xasprintf("%s/begin.gguf", r->o.out);
+    return OK;
+}
+
 /* --- the whole --------------------------------------------------------------------------------------------------- */
 
 static int read_recipe(struct tui_recipe *r, const char *path, struct error *e)
 {
-    const char *slash = strrchr(path, '/'), *text;
+    const char *slash = strrchr(path, '/');
     int code = search_yaml_open(&r->document, path, e);
     if (code)
         return code;
@@ -181,9 +258,7 @@ static int read_recipe(struct tui_recipe *r, const char *path, struct error *e)
         code = read_validation(r, node, e);
     if (!code && (node = search_yaml_get(root, "targets")) && !r->o.targets)
         code = read_targets(r, node, e);
-    if (!code && (node = search_yaml_get(root, "model")) && !r->o.model && !(code = search_yaml_string(node, &text, e)))
-        r->model = xstrdup(beside(r, text));
-    return code;
+    return code ? code : read_model(r, root, e);
 }
 
 static int read_command_line(struct tui_recipe *r, struct error *e)
@@ -212,7 +287,9 @@ int tui_recipe_open(struct tui_recipe *r, const struct tui_options *o, const cha
         code = read_recipe(r, path, e);
     if (!code)
         code = read_command_line(r, e);
-    if (!code && !r->model)
+    if (!code && r->o.scratch)
+        code = finish_shape(r, e);
+    else if (!code && !r->model)
         code = tui_model_path(&r->o, &r->model, e);
     return code;
 }
@@ -225,6 +302,7 @@ void tui_recipe_free(struct tui_recipe *r)
     free(r->owned);
     free(r->sources);
     free(r->validation);
+    free(r->vocabulary);
     free(r->folder);
     free(r->model);
 }

@@ -20,7 +20,9 @@ struct tui_recipe {
     struct search_yaml_document *document; /* or NULL */
     struct tui_options o;                  /* of both; its lists are the command line's */
     char *folder;                          /* of the recipe, "" or with '/' at the end */
-    char *model;                           /* a path, or NULL */
+    char *model;                           /* a path; of a new model, which is to be put there: OUT/begin.gguf */
+    struct engine_shape shape;             /* of a new model, with o.scratch */
+    const char **vocabulary;
     struct search_lesson_source *sources;
     int source_count;
     const char **validation;

@@ -9,23 +9,11 @@ enum { BATCH = 32, MAX_BATCH = 1024, MAX_THREADS = 256 };
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
-/* What quant may be, by enum engine_quant. */
-static const char *const quants[] = {"", "nf4", "nf4+head"};
-enum { QUANTS = sizeof quants / sizeof *quants };
-
-static int quant_of(const char *name)
-{
-    int i = QUANTS - 1;
-    while (i > 0 && (!name || strcmp(name, quants[i])))
-        i--;
-    return i;
-}
-
 static int check_options(const struct engine_options *o, struct error *e)
 {
     if (!o->model)
         return error_set(e, ERROR_USAGE, "no model given; expected the path of a GGUF file");
-    if (o->quant && !quant_of(o->quant))
+    if (o->quant && !engine_quant_of(o->quant))
         return error_set(e, ERROR_USAGE, "--quant %s: expected nf4 or nf4+head, or leave it out for the file's own weights",
                          o->quant);
     if (o->kv_type && strcmp(o->kv_type, "f16") && strcmp(o->kv_type, "q8"))
@@ -70,13 +58,27 @@ static char *display_name(const struct engine *engine)
     return copy;
 }
 
+/* A text of the file's own, sanitised; "" where there is none. */
+static char *own_text(const struct engine *engine, const char *key)
+{
+    struct engine_text text;
+    struct string clean = {0};
+    if (engine_file_text(engine->file, key, &text))
+        utf8_sanitize(&clean, text.bytes, text.length, 0);
+    char *copy = xstrdup(string_text(&clean));
+    string_free(&clean);
+    return copy;
+}
+
 static void describe_file(struct engine *engine)
 {
     struct engine_info *info = &engine->info;
     const struct engine_vocabulary *v = engine->vocabulary;
     engine->name = display_name(engine);
+    engine->prompts = own_text(engine, "espalier.prompts");
     info->path = engine->path;
     info->name = engine->name;
+    info->prompts = engine->prompts;
     info->tokenizer = engine_vocabulary_about(v);
     info->chat_template = engine_vocabulary_template(v);
     info->vocabulary = engine_vocabulary_count(v);
@@ -163,13 +165,13 @@ static int open_model(struct engine *engine, const struct engine_options *o, str
     if (code)
         return code;
     engine->pool = kernel_pool_create(threads_of(o));
-    const enum engine_quant quant = (enum engine_quant)quant_of(o->quant);
+    const enum engine_quant quant = engine_quant_of(o->quant);
     code = o->describe ? engine_model_describe(&engine->model, engine->file, info->vocabulary, o->context, quant, engine->set, e)
                        : engine_model_open(&engine->model, engine->file, info->vocabulary, o->context, quant, engine->set,
                                            engine->pool, e);
     if (code)
         return code;
-    info->quant = quants[quant];
+    info->quant = engine_quants[quant];
     info->batch = o->batch ? o->batch : BATCH;
     info->kv_memory = o->kv_memory ? o->kv_memory : default_kv_memory();
     describe_model(engine);
@@ -229,6 +231,7 @@ void engine_close(struct engine *engine)
         engine_file_close(engine->file);
     free(engine->path);
     free(engine->name);
+    free(engine->prompts);
     free(engine);
 }
 

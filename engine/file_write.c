@@ -7,7 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { VERSION = 3, VALUE_U32 = 4, BUFFER = 1 << 16 };
+enum { VERSION = 3, BUFFER = 1 << 16, ALIGNMENT = 32 };
+enum { VALUE_U32 = 4, VALUE_I32 = 5, VALUE_F32 = 6, VALUE_BOOLEAN = 7, VALUE_TEXT = 8, VALUE_ARRAY = 9 };
 
 /* Invariants: `at` counts all bytes handed over, those in the buffer included; `tensor` is the one whose bytes come
  * next and `left` how many of them; the temporary file is there while `draft` is not NULL. */
@@ -95,47 +96,117 @@ static int put_padding(struct engine_writer *w, struct error *e)
     return code;
 }
 
-/* --- the head of the file ---------------------------------------------------------------------------------------- */
+/* --- keys -------------------------------------------------------------------------------------------------------- */
 
-static struct engine_text text_of(const char *s)
+static void add_number(struct string *to, uint64_t x, int bytes)
 {
-    return (struct engine_text){s, strlen(s)};
+    for (int i = 0; i < bytes; i++) {
+        const char byte = (char)(x >> 8 * i);
+        string_append(to, &byte, 1);
+    }
 }
 
-static int is_new(struct engine_text name, const struct engine_new_key *keys, int count)
+static void add_text(struct string *to, const char *bytes, size_t n)
 {
-    for (int i = 0; i < count; i++)
-        if (name.length == strlen(keys[i].name) && !memcmp(name.bytes, keys[i].name, name.length))
+    add_number(to, n, 8);
+    string_append(to, bytes, n);
+}
+
+static void begin_key(struct engine_new_keys *k, const char *name, int kind)
+{
+    ARRAY_RESERVE(k->names, k->count, k->capacity);
+    k->names[k->count++] = name;
+    add_text(&k->bytes, name, strlen(name));
+    add_number(&k->bytes, (uint64_t)kind, 4);
+}
+
+void engine_keys_u32(struct engine_new_keys *k, const char *name, uint32_t value)
+{
+    begin_key(k, name, VALUE_U32);
+    add_number(&k->bytes, value, 4);
+}
+
+void engine_keys_f32(struct engine_new_keys *k, const char *name, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    begin_key(k, name, VALUE_F32);
+    add_number(&k->bytes, bits, 4);
+}
+
+void engine_keys_boolean(struct engine_new_keys *k, const char *name, int value)
+{
+    begin_key(k, name, VALUE_BOOLEAN);
+    add_number(&k->bytes, value != 0, 1);
+}
+
+void engine_keys_text(struct engine_new_keys *k, const char *name, const char *text)
+{
+    begin_key(k, name, VALUE_TEXT);
+    add_text(&k->bytes, text, strlen(text));
+}
+
+static void begin_array(struct engine_new_keys *k, const char *name, int kind, int n)
+{
+    begin_key(k, name, VALUE_ARRAY);
+    add_number(&k->bytes, (uint64_t)kind, 4);
+    add_number(&k->bytes, (uint64_t)n, 8);
+}
+
+void engine_keys_texts(struct engine_new_keys *k, const char *name, const struct engine_text *texts, int n)
+{
+    begin_array(k, name, VALUE_TEXT, n);
+    for (int i = 0; i < n; i++)
+        add_text(&k->bytes, texts[i].bytes, texts[i].length);
+}
+
+void engine_keys_integers(struct engine_new_keys *k, const char *name, const int32_t *values, int n)
+{
+    begin_array(k, name, VALUE_I32, n);
+    for (int i = 0; i < n; i++)
+        add_number(&k->bytes, (uint32_t)values[i], 4);
+}
+
+void engine_keys_free(struct engine_new_keys *k)
+{
+    string_free(&k->bytes);
+    free(k->names);
+    *k = (struct engine_new_keys){0};
+}
+
+/* --- the head of the file ---------------------------------------------------------------------------------------- */
+
+static int is_new(struct engine_text name, const struct engine_new_keys *keys)
+{
+    for (int i = 0; i < keys->count; i++)
+        if (name.length == strlen(keys->names[i]) && !memcmp(name.bytes, keys->names[i], name.length))
             return 1;
     return 0;
 }
 
 /* What is to be copied of from's keys, and counted. */
-static struct engine_key *kept_keys(const struct engine_file *from, const struct engine_new_key *keys, int key_count,
-                                    size_t *count)
+static struct engine_key *kept_keys(const struct engine_file *from, const struct engine_new_keys *keys, size_t *count)
 {
-    size_t all = engine_file_key_count(from);
-    struct engine_key *kept = input_alloc(all, sizeof *kept);
+    size_t all = from ? engine_file_key_count(from) : 0;
+    struct engine_key *kept = input_alloc(all + 1, sizeof *kept);
     *count = 0;
     if (!kept)
         return NULL;
-    engine_file_keys(from, kept);
+    if (from)
+        engine_file_keys(from, kept);
     for (size_t i = 0; i < all; i++)
-        if (!is_new(kept[i].name, keys, key_count))
+        if (!is_new(kept[i].name, keys))
             kept[(*count)++] = kept[i];
     return kept;
 }
 
-static int put_keys(struct engine_writer *w, const struct engine_key *kept, size_t kept_count,
-                    const struct engine_new_key *keys, int key_count, struct error *e)
+static int put_keys(struct engine_writer *w, const struct engine_key *kept, size_t kept_count, const struct engine_new_keys *keys,
+                    struct error *e)
 {
     int code = OK;
     for (size_t i = 0; i < kept_count && !code; i++)
         code = put(w, kept[i].whole.bytes, kept[i].whole.length, e);
-    for (int i = 0; i < key_count && !code; i++)
-        if (!(code = put_text(w, text_of(keys[i].name), e)) && !(code = put_number(w, VALUE_U32, 4, e)))
-            code = put_number(w, keys[i].value, 4, e);
-    return code;
+    return code ? code : put(w, string_text(&keys->bytes), keys->bytes.length, e);
 }
 
 static int put_tensors(struct engine_writer *w, const struct engine_new_tensor *tensors, struct error *e)
@@ -168,7 +239,7 @@ static int check_target(const char *path, const struct engine_file *from, struct
         return OK; /* making the temporary file beside it says what is wrong with the folder */
     if (!S_ISREG(to.st_mode))
         return error_set(e, ERROR_INPUT, "%.300s: is not a plain file; expected the name of a file to write", path);
-    if (!stat(engine_file_path(from), &own) && own.st_dev == to.st_dev && own.st_ino == to.st_ino)
+    if (from && !stat(engine_file_path(from), &own) && own.st_dev == to.st_dev && own.st_ino == to.st_ino)
         return error_set(e, ERROR_INPUT, "%.300s: is the file that is read; give the new one another name", path);
     return OK;
 }
@@ -192,14 +263,12 @@ static int open_draft(struct engine_writer *w, struct error *e)
 }
 
 /* Sizes of everything; 0 when they are beyond what a file can have. */
-static int plan(struct engine_writer *w, const struct engine_key *kept, size_t kept_count,
-                const struct engine_new_key *keys, int key_count, const struct engine_new_tensor *tensors)
+static int plan(struct engine_writer *w, const struct engine_key *kept, size_t kept_count, const struct engine_new_keys *keys,
+                const struct engine_new_tensor *tensors)
 {
-    size_t head = 24, data = 0;
+    size_t head = 24 + keys->bytes.length, data = 0;
     for (size_t i = 0; i < kept_count; i++)
         head += kept[i].whole.length;
-    for (int i = 0; i < key_count; i++)
-        head += 8 + strlen(keys[i].name) + 4 + 4;
     for (int i = 0; i < w->count; i++) {
         const struct engine_new_tensor *t = &tensors[i];
         const struct kernel_format *format = kernel_format(t->type);
@@ -217,8 +286,8 @@ static int plan(struct engine_writer *w, const struct engine_key *kept, size_t k
 }
 
 int engine_writer_create(struct engine_writer **out, const char *path, const struct engine_file *from,
-                         const struct engine_new_key *keys, int key_count, const struct engine_new_tensor *tensors,
-                         int tensor_count, struct error *e)
+                         const struct engine_new_keys *keys, const struct engine_new_tensor *tensors, int tensor_count,
+                         struct error *e)
 {
     *out = NULL;
     int code = check_target(path, from, e);
@@ -227,21 +296,21 @@ int engine_writer_create(struct engine_writer **out, const char *path, const str
     struct engine_writer *w = xcalloc(1, sizeof *w);
     w->path = xstrdup(path);
     w->fd = -1;
-    w->alignment = engine_file_alignment(from);
+    w->alignment = from ? engine_file_alignment(from) : ALIGNMENT;
     w->count = tensor_count;
     size_t kept_count;
-    struct engine_key *kept = kept_keys(from, keys, key_count, &kept_count);
+    struct engine_key *kept = kept_keys(from, keys, &kept_count);
     w->sizes = input_alloc((size_t)tensor_count, sizeof *w->sizes);
     if (!kept || !w->sizes)
         code = error_set(e, ERROR_ENGINE, "%.300s: not enough memory for its keys and tensors", path);
-    else if (!plan(w, kept, kept_count, keys, key_count, tensors))
+    else if (!plan(w, kept, kept_count, keys, tensors))
         code = error_set(e, ERROR_INPUT, "%.300s: would have more bytes than a file can", path);
     if (!code)
         code = open_draft(w, e);
     if (!code && !(code = put(w, "GGUF", 4, e)) && !(code = put_number(w, VERSION, 4, e)) &&
         !(code = put_number(w, (uint64_t)tensor_count, 8, e)) &&
-        !(code = put_number(w, kept_count + (size_t)key_count, 8, e)) &&
-        !(code = put_keys(w, kept, kept_count, keys, key_count, e)))
+        !(code = put_number(w, kept_count + (size_t)keys->count, 8, e)) &&
+        !(code = put_keys(w, kept, kept_count, keys, e)))
         code = put_tensors(w, tensors, e);
     free(kept);
     if (code) {

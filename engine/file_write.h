@@ -11,11 +11,20 @@
 
 struct engine_writer;
 
-/* A key whose value is a 32-bit number. */
-struct engine_new_key {
-    const char *name;
-    uint32_t value;
+/* Keys to be written, in order. {0} has none. Names must last as long as the list. */
+struct engine_new_keys {
+    struct string bytes; /* each as it lies in a file */
+    const char **names;
+    int count, capacity;
 };
+void engine_keys_u32(struct engine_new_keys *k, const char *name, uint32_t value);
+void engine_keys_f32(struct engine_new_keys *k, const char *name, float value);
+void engine_keys_boolean(struct engine_new_keys *k, const char *name, int value);
+void engine_keys_text(struct engine_new_keys *k, const char *name, const char *text);
+void engine_keys_texts(struct engine_new_keys *k, const char *name, const struct engine_text *texts, int n);
+void engine_keys_integers(struct engine_new_keys *k, const char *name, const int32_t *values, int n);
+void engine_keys_free(struct engine_new_keys *k);
+
 struct engine_new_tensor {
     struct engine_text name;
     enum kernel_type type; /* not NF4 */
@@ -23,12 +32,12 @@ struct engine_new_tensor {
     int64_t size[4]; /* as in struct engine_tensor; size[0] is a multiple of the type's block */
 };
 
-/* Begin the file: all keys of `from` in their order, but those of `keys`, which follow; the alignment is from's. The
- * names need to last only as long as this call. ERROR_INPUT: the path cannot be written to, is from's own file, or has
- * no room. */
+/* Begin the file: all keys of `from` in their order, but those of `keys`, which follow; the alignment is from's. from NULL:
+ * keys alone. The names need to last only as long as this call. ERROR_INPUT: the path cannot be written to, is from's own
+ * file, or has no room. */
 int engine_writer_create(struct engine_writer **out, const char *path, const struct engine_file *from,
-                         const struct engine_new_key *keys, int key_count, const struct engine_new_tensor *tensors,
-                         int tensor_count, struct error *e);
+                         const struct engine_new_keys *keys, const struct engine_new_tensor *tensors, int tensor_count,
+                         struct error *e);
 size_t engine_writer_bytes(const struct engine_writer *w); /* of the whole file to be */
 /* The next bytes of the tensors, in their order; what lies between two of them is put there. */
 int engine_writer_add(struct engine_writer *w, const void *bytes, size_t n, struct error *e);

@@ -9,6 +9,16 @@ static const struct engine_architecture architectures[] = {
 };
 enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
 
+const char *const engine_quants[ENGINE_QUANTS] = {"", "nf4", "nf4+head"};
+
+enum engine_quant engine_quant_of(const char *name)
+{
+    int i = ENGINE_QUANTS - 1;
+    while (i > 0 && (!name || strcmp(name, engine_quants[i])))
+        i--;
+    return (enum engine_quant)i;
+}
+
 /* Beyond these a file is damaged, not large; products of two of them fit an int64_t. */
 enum { MAX_LAYERS = 1024, MAX_WIDTH = 1 << 18, MAX_CONTEXT_DEFAULT = 8192, MAX_CONTEXT = 1 << 20 };
 
@@ -146,6 +156,7 @@ static int size_of(const struct engine_model *m, enum size s)
     return 0;
 }
 
+/* By enum engine_target. */
 static const struct layer_matrix {
     const char *name; /* blk.N.name.weight */
     size_t offset;    /* in struct engine_layer */
@@ -162,12 +173,11 @@ static const struct layer_matrix {
     {"ffn_down", offsetof(struct engine_layer, down), WIDTH, FF, 0},
 };
 enum { LAYER_MATRICES = sizeof layer_matrices / sizeof *layer_matrices, LAYER_NORMS = ENGINE_NORMS };
-_Static_assert((int)LAYER_MATRICES == ENGINE_MATRICES, "the table is what model.h says");
 static const char *const norm_names[LAYER_NORMS] = {"attn_norm", "ffn_norm"};
 
-static struct kernel_matrix *layer_matrix(struct engine_layer *layer, int i)
+struct kernel_matrix *engine_layer_matrix(struct engine_layer *layer, enum engine_target target)
 {
-    return (struct kernel_matrix *)(void *)((char *)layer + layer_matrices[i].offset);
+    return (struct kernel_matrix *)(void *)((char *)layer + layer_matrices[target].offset);
 }
 
 /* A tensor with rows == 0 is a vector. */
@@ -226,8 +236,8 @@ static int read_layer(struct reader *r, struct engine_model *m, int i)
     for (int j = 0; j < LAYER_MATRICES && !code; j++) {
         snprintf(name, sizeof name, "blk.%d.%s.weight", i, layer_matrices[j].name);
         code = read_matrix(r, m, name, size_of(m, layer_matrices[j].rows), size_of(m, layer_matrices[j].cols),
-                           layer_matrix(layer, j));
-        layer_matrix(layer, j)->fine = layer_matrices[j].fine;
+                           engine_layer_matrix(layer, (enum engine_target)j));
+        engine_layer_matrix(layer, (enum engine_target)j)->fine = layer_matrices[j].fine;
     }
     for (int j = 0; j < LAYER_NORMS && !code; j++) {
         snprintf(name, sizeof name, "blk.%d.%s.weight", i, norm_names[j]);
@@ -366,7 +376,7 @@ static int quantize(struct reader *r, struct engine_model *m, enum engine_quant 
         for (int j = 0; j < LAYER_MATRICES && !code; j++) {
             char name[64];
             snprintf(name, sizeof name, "blk.%d.%s.weight", i, layer_matrices[j].name);
-            code = quantize_matrix(r, m, layer_matrix(&m->layers[i], j), name, pool);
+            code = quantize_matrix(r, m, engine_layer_matrix(&m->layers[i], (enum engine_target)j), name, pool);
         }
     if (!code && quant >= ENGINE_QUANT_NF4_HEAD)
         code = quantize_matrix(r, m, &m->head, m->tied ? "token_embd.weight" : "output.weight", pool);
@@ -381,7 +391,7 @@ static int matrix_count(const struct engine_model *m)
 
 static struct kernel_matrix *matrix_at(struct engine_model *m, int i)
 {
-    return i ? layer_matrix(&m->layers[(i - 1) / LAYER_MATRICES], (i - 1) % LAYER_MATRICES) : &m->head;
+    return i ? engine_layer_matrix(&m->layers[(i - 1) / LAYER_MATRICES], (enum engine_target)((i - 1) % LAYER_MATRICES)) : &m->head;
 }
 
 /* How the set will use each matrix. Returns the bytes that the packed ones take side by side. */
@@ -451,7 +461,7 @@ int engine_model_open(struct engine_model **out, const struct engine_file *file,
     struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
     int code;
     if ((code = read_model(&r, m, tokens, context)) || (code = make_rope(&r, m, pool)) || (code = quantize(&r, m, quant, pool)) ||
-        (code = pack(&r, m, set, pool))) {
+        (set && (code = pack(&r, m, set, pool)))) {
         engine_model_close(m);
         return code;
     }
@@ -501,7 +511,7 @@ const char *engine_model_norm_name(int i)
 
 const struct kernel_matrix *engine_model_matrix(const struct engine_model *m, int layer, int i)
 {
-    return layer_matrix(&m->layers[layer], i);
+    return engine_layer_matrix((struct engine_layer *)(uintptr_t)&m->layers[layer], (enum engine_target)i);
 }
 
 void engine_model_embed(const struct engine_model *m, int id, float *out)

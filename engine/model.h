@@ -7,6 +7,7 @@
 #define ESPALIER_ENGINE_MODEL_H
 
 #include "engine/file.h"
+#include "engine/learning.h"
 
 struct engine_architecture {
     const char *name; /* general.architecture, and the prefix of its keys */
@@ -14,7 +15,9 @@ struct engine_architecture {
 };
 
 /* What is quantized at load: each includes what is before it. */
-enum engine_quant { ENGINE_QUANT_NONE, ENGINE_QUANT_NF4, ENGINE_QUANT_NF4_HEAD };
+enum engine_quant { ENGINE_QUANT_NONE, ENGINE_QUANT_NF4, ENGINE_QUANT_NF4_HEAD, ENGINE_QUANTS };
+extern const char *const engine_quants[ENGINE_QUANTS]; /* "", "nf4", "nf4+head" */
+enum engine_quant engine_quant_of(const char *name);   /* NONE for what is none of these, and for NULL */
 
 /* Shapes of matrices are [rows][cols] = [out][in]. */
 struct engine_layer {
@@ -26,8 +29,9 @@ struct engine_layer {
     struct kernel_matrix down;             /* [width][ff_width] */
 };
 
+struct kernel_matrix *engine_layer_matrix(struct engine_layer *layer, enum engine_target target);
 /* The matrices of a layer that rows are multiplied by, in the order above. */
-enum { ENGINE_MATRICES = 7, ENGINE_NORMS = 2 };
+enum { ENGINE_MATRICES = ENGINE_TARGETS, ENGINE_NORMS = 2 };
 
 /* Immutable once open. Invariants: heads is a multiple of kv_heads, head_dim is even, every matrix has the shape above.
  */
@@ -53,7 +57,7 @@ struct engine_model {
 
 /* Reads the model of the file and lays its weights out for the set. context: positions wanted, 0: the model's own, at
  * most 8,192. tokens: how many the tokenizer has. The file must stay open as long as the model. ERROR_INPUT names what
- * is missing, misshapen, unknown or beyond what can be computed. */
+ * is missing, misshapen, unknown or beyond what can be computed. set NULL: weights stay exact, where they are. */
 int engine_model_open(struct engine_model **out, const struct engine_file *file, int tokens, int context,
                       enum engine_quant quant, const struct kernel_set *set, struct kernel_pool *pool, struct error *e);
 /* The same model, checked and counted as that one would be, but with nothing quantized or laid out and no rope: its numbers

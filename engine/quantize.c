@@ -253,11 +253,13 @@ static int run(struct job *job, const struct target *target)
         code = engine_merge_open(&job->merge, job->file, job->options->adapters, job->options->adapter_count, job->options->quant, job->e);
     if (!code)
         code = plan_tensors(job, target);
-    const struct engine_new_key keys[] = {{"general.file_type", target->file_type},
-                                          {"general.quantization_version", QUANTIZATION_VERSION}};
+    struct engine_new_keys keys = {0};
+    engine_keys_u32(&keys, "general.file_type", target->file_type);
+    engine_keys_u32(&keys, "general.quantization_version", QUANTIZATION_VERSION);
     if (!code)
-        code = engine_writer_create(&job->writer, job->options->out, job->file, keys, sizeof keys / sizeof *keys,
-                                    job->plan, engine_file_tensor_count(job->file), job->e);
+        code = engine_writer_create(&job->writer, job->options->out, job->file, &keys, job->plan, engine_file_tensor_count(job->file),
+                                    job->e);
+    engine_keys_free(&keys);
     if (!code)
         code = write_tensors(job);
     if (!code)

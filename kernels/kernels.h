@@ -14,6 +14,7 @@
 #define ESPALIER_KERNELS_H
 
 #include "base.h"
+#include "learning.h"
 
 struct kernel_pool;
 
@@ -189,6 +190,8 @@ struct kernel_set {
     /* Multiplies and adds 8-bit numbers held in registers, by the instruction matmul uses, for some tens of milliseconds;
      * returns how many products those were. NULL where matmul uses none. For kernel_limits_measure. */
     double (*int8_products)(void);
+
+    const struct kernel_learning *learning; /* never NULL */
 };
 #define KERNEL_STRIP 16 /* ranges of output rows are cut at multiples of this */
 

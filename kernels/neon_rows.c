@@ -89,6 +89,7 @@ const struct kernel_set kernel_set_neon = {
     .attention_rows = attention_rows,
     .attention_merge = attention_merge,
     .swiglu = swiglu,
+    .learning = &kernel_learning_neon,
     .combine = combine,
     .int8_products = int8_products,
 };

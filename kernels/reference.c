@@ -238,5 +238,6 @@ const struct kernel_set kernel_set_reference = {
     .attention_rows = attention_rows,
     .attention_merge = attention_merge,
     .swiglu = swiglu,
+    .learning = &kernel_learning_reference,
     .combine = combine,
 };

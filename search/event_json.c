@@ -108,6 +108,10 @@ static void add_session(json_t *o, const struct search_event *event)
     }
     if (adapters)
         set(o, "adapters", adapters);
+    if (event->session.trained)
+        set(o, "trained", json_true());
+    if (event->session.judge_trained)
+        set(o, "judge_trained", json_true());
 }
 
 static json_t *item(const struct search_item *item)

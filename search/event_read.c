@@ -258,6 +258,8 @@ static void read_session(struct reader *r, const json_t *o, struct search_event 
         event->session.judge_model = get_text(r, o, "judge_model");
     event->session.grammar = get_mark(r, o, "grammar");
     read_adapters(r, o, event);
+    event->session.trained = get_mark(r, o, "trained");
+    event->session.judge_trained = get_mark(r, o, "judge_trained");
 }
 
 static void read_item(struct reader *r, const json_t *o, struct search_item *item)

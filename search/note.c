@@ -152,6 +152,7 @@ static void note_setting(struct search *s)
     const struct search_setting *now = &s->g.tree.session->session;
     if (search_adapters_open(now->adapters, now->adapter_count, s->g.engine, &s->mix, &s->failure))
         return;
+    s->parameters.worst = search_task_worst(s->g.judge_task);
     free(s->strategy);
     s->strategy = xstrdup(strategy);
     make_work_anew(s);

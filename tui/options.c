@@ -35,11 +35,12 @@ static const struct option_row table[] = {
     {"judge-model", 'U', TEXT, AT(judge_model), 0, 0, "FILE", "another model for the judges (default: the same)"},
     {"allow-commands", 'q', FLAG, AT(allow_commands), 0, 0, NULL, "let the judge 'verifier' run the command that the task names"},
     {"grammar", 'g', FLAG, AT(grammar), 0, 0, NULL, "hold thoughts to the task's grammar; what it cuts away is recorded with each token"},
+    {"prompts", '7', TEXT, AT(prompts), 0, 0, "WHICH", "auto: the task's prompts for trained models where the model's file says so (default); trained; plain"},
     {"session", 'e', TEXT, AT(session), 0, 0, "NAME|FILE", "keep the session there; one that is there is gone on with"},
     {"act", 'v', LIST, AT(acts), 0, 0, "WORDS", "when the search is done, do as a user might: 'prune 4', 'fork 3 0 19', ...; then go on"},
     {"at", 'y', EVENT, AT(at), 0, 0, "N", "as it was after N events"},
     {"estimate", 'E', FLAG, AT(estimate), 0, 0, NULL, "say what the search may cost at most, and do not run it"},
-    {"data", 'D', TEXT, AT(data), 0, 0, "FILE", "problems as CSV or JSONL, for a PROBLEM written @ROW"},
+    {"data", 'D', LIST, AT(all_data), 0, 0, "FILE", "problems as CSV or JSONL, for a PROBLEM written @ROW; train: JSONL to learn from, several times"},
     {"adapter", '7', LIST, AT(adapters), 0, 0, "FILE[:WEIGHT]", "a LoRA adapter (GGUF, or a folder of PEFT's) over the model; several are added up"},
     {"seed", 'S', SEED, AT(seed), 0, 0, "N", "seed of every random number (default 1)"},
     {"n", 'n', COUNT, AT(n), 1, 1e6, "N", "how many: tokens to write (default 64), problems to make or to bench (100)"},
@@ -71,18 +72,64 @@ static const struct option_row table[] = {
     {"dot", 'G', FLAG, AT(dot), 0, 0, NULL, "the tree as a Graphviz graph on stdout"},
     {"md", 'o', FLAG, AT(md), 0, 0, NULL, "the tree as Markdown on stdout"},
     {"split", 'l', TEXT, AT(split), 0, 0, "test|train", "problems that are for measuring or for training (default: test); no problem is in both"},
+    {"traces", '8', FLAG, AT(traces), 0, 0, NULL, "what a model learns from, as JSONL: prompts and completions, whose end token the trainer adds"},
     {"seeds", '1', COUNT, AT(seeds), 1, 1e6, "K", "run each problem with K seeds, from --seed on (default 1)"},
-    {"rows", '2', TEXT, AT(rows), 0, 0, "FROM-TO", "these rows of the data, as in 901-1000, instead of the first ones"},
-    {"type", 'Y', TEXT, AT(type), 0, 0, "TYPE", "f16, q8_0, q4_0 or iq4_nl; with 4 bits the embedding and the head get q8_0, or stay where they have less"},
-    {"out", '3', TEXT, AT(out), 0, 0, "FILE", "the file to write; bench goes on with what it holds (and without --out keeps one under $XDG_DATA_HOME)"},
+    {"rows", '2', TEXT, AT(rows), 0, 0, "FROM-TO", "these rows of the data, as in 901-1000, instead of the first ones; train: positions of a pass (default 1024)"},
+    {"type", 'Y', TEXT, AT(type), 0, 0, "TYPE", "f16, q8_0, q4_0 or iq4_nl; with 4 bits the embedding and the head get q8_0, or stay where they have less; train: f32, f16 (default) or q8_0"},
+    {"out", '3', TEXT, AT(out), 0, 0, "FILE", "the file to write; bench goes on with what it holds (and without --out keeps one under $XDG_DATA_HOME); train: the folder"},
     {"trees", '5', TEXT, AT(trees), 0, 0, "FILE", "append every tree there, for espalier show FILE --audit"},
     {"csv", '4', FLAG, AT(csv), 0, 0, NULL, "one line a run on stdout"},
+    {"all", 0, FLAG, AT(all), 0, 0, NULL, "learn all weights, not an adapter"},
+    {"scratch", 0, FLAG, AT(scratch), 0, 0, NULL, "learn a new model, of the shape and vocabulary in the recipe"},
+    {"rank", 0, COUNT, AT(rank), 1, 1e6, "N", "of the adapter (default 16)"},
+    {"alpha", 0, NUMBER, AT(alpha), 0, 1e6, "X", "its scale is alpha / rank (default: twice the rank)"},
+    {"rslora", 0, FLAG, AT(rslora), 0, 0, NULL, "its scale is alpha / sqrt(rank)"},
+    {"targets", 0, TEXT, AT(targets), 0, 0, "LIST", "the matrices it is of, commas between: q, k, v, o, gate, up, down (default: all)"},
+    {"train-on", 0, TEXT, AT(train_on), 0, 0, "WHAT", "completion: only what the model is to write (default); all: the prompts too"},
+    {"rate", 0, NUMBER, AT(rate), 0, 10, "X", "the greatest learning rate (default: adapter 3e-4, --all 1e-4, --scratch 1e-3)"},
+    {"schedule", 0, TEXT, AT(schedule), 0, 0, "NAME", "how the rate falls after the warm-up: cosine (default), linear or constant"},
+    {"warm-up", 0, NUMBER, AT(warm_up), 0, 1e6, "X", "it rises for so many steps, or below 1 such a share of all (default 0.03)"},
+    {"floor", 0, NUMBER, AT(floor), 0, 1, "X", "it falls to this share of --rate (default 0)"},
+    {"beta1", 0, NUMBER, AT(beta1), 0, 0.9999, "X", "of AdamW (default 0.9)"},
+    {"beta2", 0, NUMBER, AT(beta2), 0, 0.999999, "X", "of AdamW (default 0.999)"},
+    {"epsilon", 0, NUMBER, AT(epsilon), 1e-16, 1, "X", "of AdamW (default 1e-8)"},
+    {"decay", 0, NUMBER, AT(decay), 0, 10, "X", "of AdamW (default: adapter 0, else 0.05)"},
+    {"clip", 0, NUMBER, AT(clip), 0, 1e9, "X", "the gradient's norm at most; 0: any (default 1)"},
+    {"moments8", 0, FLAG, AT(moments8), 0, 0, NULL, "keep the optimizer's moments in 8 bits"},
+    {"checkpoints", 0, FLAG, AT(checkpoints), 0, 0, NULL, "compute activations again on the way back: less memory, more time"},
+    {"step-tokens", 0, TOKENS, AT(step_tokens), 0, 0, "N", "tokens of a step at least (default 4096)"},
+    {"step-lessons", 0, COUNT, AT(step_lessons), 1, 1e6, "N", "... or lessons"},
+    {"steps", 0, COUNT, AT(steps), 1, 1e9, "N", "end after so many steps"},
+    {"epochs", 0, AMOUNT, AT(epochs), 0, 0, "X", "... or when every lesson was seen so often (default 1)"},
+    {"minutes", 0, AMOUNT, AT(minutes), 0, 0, "X", "... or after so long (the one end that does not repeat)"},
+    {"validation", 0, LIST, AT(validation), 0, 0, "FILE|X", "lessons only to measure the loss on: JSONL, or the share of --data that is held out"},
+    {"validate-every", 0, COUNT, AT(validate_every), 1, 1e9, "N", "steps (default 100)"},
+    {"save-every", 0, COUNT, AT(save_every), 1, 1e9, "N", "steps between checkpoints (default 100)"},
+    {"skip-bad", 0, FLAG, AT(skip_bad), 0, 0, NULL, "leave out lines of data that are wrong, and count them"},
+    {"resume", 0, FLAG, AT(resume), 0, 0, NULL, "go on from the checkpoint in --out, to the same bits as if nothing had been between"},
     {"json", 'J', FLAG, AT(json), 0, 0, NULL, "machine-readable output on stdout"},
 };
 enum { ROWS = sizeof table / sizeof *table };
 
-/* The letters a user may type; the other rows' letters only name them to getopt. */
+/* The letters a user may type; to getopt a row is its number. */
 static const char short_letters[] = "mtsnj";
+enum { FIRST_ROW = 256 };
+
+static int has_letter(const struct option_row *row)
+{
+    return row->letter && strchr(short_letters, row->letter);
+}
+
+/* Which row getopt means by a letter or a number. */
+static int row_of(int c)
+{
+    int row = 0;
+    if (c >= FIRST_ROW)
+        return c - FIRST_ROW;
+    while (table[row].letter != c)
+        row++;
+    return row;
+}
 
 static int takes_option(const char *takes, const char *name)
 {
@@ -165,6 +212,8 @@ static int set_value(const struct option_row *row, const char *text, struct tui_
         if (!parse_scaled(text, "kM", 1000, &x) || x != floor(x) || x < 1)
             return error_set(e, ERROR_USAGE, "--%s %s: a number of tokens was expected, as in 4000 or 4k", row->name, text);
         *(int64_t *)field = (int64_t)x;
+        if (row->offset != AT(budget_tokens))
+            return OK;
         o->budgets = xrealloc(o->budgets, (size_t)(o->budget_count + 1) * sizeof *o->budgets);
         o->budgets[o->budget_count++] = (int64_t)x;
         return OK;
@@ -184,6 +233,7 @@ int tui_options_parse(int argc, char **argv, const char *takes, struct tui_optio
     o->seed = 1;
     o->at = -1;
     o->sampling = (struct engine_sampling){-1, -1, -1, -1, -1};
+    o->alpha = o->rate = o->warm_up = o->floor = o->beta1 = o->beta2 = o->epsilon = o->decay = o->clip = -1;
     *help = 0;
 
     struct option longs[ROWS + 2] = {{0}};
@@ -193,8 +243,8 @@ int tui_options_parse(int argc, char **argv, const char *takes, struct tui_optio
     for (int i = 0; i < ROWS; i++) {
         if (!takes_option(takes, table[i].name))
             continue;
-        longs[count++] = (struct option){table[i].name, table[i].kind == FLAG ? no_argument : required_argument, NULL, table[i].letter};
-        if (strchr(short_letters, table[i].letter)) {
+        longs[count++] = (struct option){table[i].name, table[i].kind == FLAG ? no_argument : required_argument, NULL, FIRST_ROW + i};
+        if (has_letter(&table[i])) {
             letters[used++] = table[i].letter;
             letters[used++] = ':';
         }
@@ -216,18 +266,33 @@ int tui_options_parse(int argc, char **argv, const char *takes, struct tui_optio
         } else if (c == ':') {
             return error_set(e, ERROR_USAGE, "option %s needs a value; see --help", given);
         } else {
-            for (int i = 0; i < ROWS; i++)
-                if (table[i].letter == c) {
-                    int code = set_value(&table[i], optarg, o, e);
-                    if (code)
-                        return code;
-                }
+            const int row = row_of(c), code = set_value(&table[row], optarg, o, e);
+            if (code)
+                return code;
+            o->given[row / 64] |= (uint64_t)1 << row % 64;
         }
     }
     for (; optind < argc; optind++) /* after "--" */
         o->words[o->word_count++] = argv[optind];
     o->strategy = o->strategy_count ? o->strategies[o->strategy_count - 1] : NULL;
+    o->data = o->data_count ? o->all_data[o->data_count - 1] : NULL;
     return OK;
+}
+
+int tui_options_otherwise(struct tui_options *o, const char *name, const char *text, struct error *e)
+{
+    int row = 0;
+    while (strcmp(table[row].name, name)) /* of those the command takes */
+        row++;
+    return o->given[row / 64] >> row % 64 & 1 ? OK : set_value(&table[row], text, o, e);
+}
+
+int tui_options_is_flag(const char *name)
+{
+    int row = 0;
+    while (strcmp(table[row].name, name))
+        row++;
+    return table[row].kind == FLAG;
 }
 
 void tui_options_free(struct tui_options *o)
@@ -237,8 +302,10 @@ void tui_options_free(struct tui_options *o)
     free(o->acts);
     free(o->adapters);
     free(o->budgets);
+    free(o->all_data);
+    free(o->validation);
     o->words = NULL;
-    o->strategies = o->acts = o->adapters = NULL;
+    o->strategies = o->acts = o->adapters = o->all_data = o->validation = NULL;
     o->budgets = NULL;
 }
 
@@ -249,7 +316,7 @@ void tui_options_print(const char *takes, FILE *to)
         if (!takes_option(takes, r->name))
             continue;
         char left[64], letter[8] = "    ";
-        if (strchr(short_letters, r->letter))
+        if (has_letter(r))
             snprintf(letter, sizeof letter, "-%c, ", r->letter);
         snprintf(left, sizeof left, "%s--%s%s%s", letter, r->name, r->argument ? " " : "", r->argument ? r->argument : "");
         fprintf(to, strlen(left) > 32 ? "  %s\n  %-32s  %s\n" : "  %-32s%s  %s\n", left, "", r->about);

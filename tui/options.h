@@ -8,6 +8,9 @@
  * Returns OK, or ERROR_USAGE with a line that says what was expected. *help is set when --help was among them. */
 int tui_options_parse(int argc, char **argv, const char *takes, struct tui_options *o, int *help, struct error *e);
 void tui_options_free(struct tui_options *o); /* the lists; the strings are argv's */
+/* An option by its name, from elsewhere: set as if it had been given, unless it was given. Lists are added to. */
+int tui_options_otherwise(struct tui_options *o, const char *name, const char *text, struct error *e);
+int tui_options_is_flag(const char *name);
 /* One line for each option the command takes, for --help. */
 void tui_options_print(const char *takes, FILE *to);
 

@@ -25,10 +25,12 @@ struct tui_options {
     const char **acts;                                            /* run: every --act */
     int act_count;                                                /* 0 */
     int grammar, allow_commands, estimate;                        /* 0 */
+    const char *prompts;                                          /* NULL */
     int64_t at;                                                   /* show, run: -1; so many events of a session */
     int audit, dot, md;                                           /* show: 0 */
     int json, ascii, paused;                                      /* 0; paused: the explorer does not start the search by itself */
     const char *split;                                            /* task make: NULL; "test" or "train" */
+    int traces;                                                   /* task make: 0 */
     int prefix, branches, runs;                                   /* speed: 0 */
     const char *only;                                             /* speed: NULL */
     const char *dump;                                             /* explorer: NULL; "COLSxROWS": draw the final screen as text, no terminal */
@@ -38,6 +40,17 @@ struct tui_options {
     const char *out, *rows, *trees;                               /* bench: NULL; out: quantize, too */
     const char *type;                                             /* quantize: NULL */
     int csv;                                                      /* bench: 0 */
+    const char **all_data;                                        /* every --data, in order; data is the last */
+    int data_count;                                               /* 0 */
+    /* train: 0, NULL, and -1 of the numbers */
+    int all, scratch, rank, rslora, moments8, checkpoints, step_lessons, steps, validate_every, save_every, skip_bad, resume;
+    float alpha, rate, warm_up, floor, beta1, beta2, epsilon, decay, clip;
+    const char *targets, *train_on, *schedule;
+    int64_t step_tokens;
+    double epochs, minutes;
+    const char **validation;
+    int validation_count;
+    uint64_t given[4];                                            /* bit i: row i of the table of options was */
     char **words;                                                 /* what is not an option */
     int word_count;
 };
@@ -57,6 +70,8 @@ int tui_model_path(const struct tui_options *o, char **path, struct error *e);
 enum tui_part { TUI_MODEL, TUI_TOKENS, TUI_DESCRIPTION };
 int tui_engine_open(const struct tui_options *o, enum tui_part part, struct engine **out, struct error *e);
 int tui_engine_open_at(const struct tui_options *o, const char *path, enum tui_part part, struct engine **out, struct error *e);
+/* --prompts: which of a task's prompts. */
+int tui_prompts(const struct tui_options *o, enum search_prompts *out, struct error *e);
 /* What the searches of a command line have in common (task, problem joined from the words, seed, sampling, budgets), and each one's
  * strategy, with the judge chosen for it. */
 struct tui_searches {

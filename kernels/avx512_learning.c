@@ -1,0 +1,9 @@
+/* Learning with AVX-512: see learning_body.h. */
+#include "sets.h"
+#include "vector_avx512.h"
+
+#define PRODUCT_ROWS 12
+#define PRODUCT_VECTORS 2
+#include "learning_body.h"
+
+const struct kernel_learning kernel_learning_avx512 = LEARNING;

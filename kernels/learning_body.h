@@ -1,0 +1,327 @@
+/* Learning, for any set: included once by the set's own file, after its vector_*.h, which also has
+ *
+ *   PRODUCT_ROWS, PRODUCT_VECTORS      a tile of c in registers: a multiple of 3 rows, vectors
+ *
+ * A tile is rows of `a`, a number of each broadcast at a time, by a panel: PRODUCT_VECTORS * LANES columns of b that lie
+ * together for each k. Panels of a task stay in the second cache and a tile's rows in the first, whose lines are used whole.
+ */
+#include "kernels.h"
+#include "vector.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PANEL = PRODUCT_VECTORS * LANES, QUERIES = 64 /* of a head that go together */ };
+
+/* --- products ---------------------------------------------------------------------------------------------------- */
+
+struct block { /* of c and what makes it */
+    const float *a;
+    ptrdiff_t a_row, a_k;
+    const float *panel;
+    float *c;
+    ptrdiff_t c_row;
+    int columns, depth, accumulate;
+};
+
+/* It would set the loops after UNROLL apart. */
+/* clang-format off */
+
+INLINE void product_tile(const struct block *b, int R, int V)
+{
+    vec sums[PRODUCT_ROWS][PRODUCT_VECTORS];
+    UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int v = 0; v < V; v++)
+            sums[r][v] = b->accumulate ? vec_load_first(b->c + r * b->c_row + v * LANES, b->columns - v * LANES) : vec_all(0);
+    /* Of three rows one pointer: their addresses are it, and once and twice the stride further. */
+    const float *at[PRODUCT_ROWS / 3], *panel = b->panel;
+    const ptrdiff_t row = b->a_row, step = b->a_k;
+    UNROLL for (int r = 0; r < R; r += 3)
+        at[r / 3] = b->a + r * row;
+    for (int k = b->depth; k > 0; k--) {
+        vec shared[PRODUCT_VECTORS];
+        UNROLL for (int v = 0; v < V; v++)
+            shared[v] = vec_load(panel + v * LANES);
+        UNROLL for (int r = 0; r < R; r++) {
+            const vec x = vec_all(at[r / 3][r % 3 * row]);
+            UNROLL for (int v = 0; v < V; v++)
+                sums[r][v] = vec_fma(x, shared[v], sums[r][v]);
+        }
+        UNROLL for (int r = 0; r < R; r += 3)
+            at[r / 3] += step;
+        panel += PANEL;
+    }
+    UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int v = 0; v < V; v++)
+            vec_store_first(b->c + r * b->c_row + v * LANES, b->columns - v * LANES, sums[r][v]);
+}
+
+#define PRODUCT_TILE(n)                                                                                                \
+    case n:                                                                                                            \
+        if (PRODUCT_VECTORS > 1 && b->columns <= LANES)                                                                \
+            product_tile(b, n, 1);                                                                                     \
+        else                                                                                                           \
+            product_tile(b, n, PRODUCT_VECTORS);                                                                       \
+        break;
+/* clang-format on */
+
+static void product_block(const struct block *b, int R)
+{
+    switch (R) {
+        PRODUCT_TILE(1)
+        PRODUCT_TILE(2)
+        PRODUCT_TILE(3)
+        PRODUCT_TILE(4)
+        PRODUCT_TILE(5)
+        PRODUCT_TILE(6)
+#if PRODUCT_ROWS > 6
+        PRODUCT_TILE(8)
+        PRODUCT_TILE(10)
+        PRODUCT_TILE(12)
+#endif
+    }
+}
+
+static void product(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, int rows, const float *panels, int columns, int depth, float *c,
+                    ptrdiff_t c_row, int accumulate)
+{
+    for (int left = rows, R; left > 0; left -= R, a += R * a_row, c += R * c_row) {
+        const int tiles = (left + PRODUCT_ROWS - 1) / PRODUCT_ROWS;
+        R = (left + tiles - 1) / tiles;
+        R = R > 6 ? (R + 1) & ~1 : R; /* as even as the tiles there are */
+        R = R < left ? R : left > 6 && left % 2 ? left - 1 : left;
+        for (int j = 0; j < columns; j += PANEL)
+            product_block(&(struct block){a, a_row, a_k, panels + (size_t)j * (size_t)depth, c + j, c_row,
+                                          columns - j < PANEL ? columns - j : PANEL, depth, accumulate},
+                          R);
+    }
+}
+
+static void transpose(const float *from, ptrdiff_t stride, int columns, int depth, float *to)
+{
+    if (columns < PANEL)
+        memset(to, 0, (size_t)depth * PANEL * sizeof *to);
+    for (int k = 0; k < depth; k += 16) /* a line of each row at a time */
+        for (int j = 0; j < columns; j++)
+            for (int i = k; i < depth && i < k + 16; i++)
+                to[(size_t)i * PANEL + (size_t)j] = from[j * stride + i];
+}
+
+/* --- attention over a document ----------------------------------------------------------------------------------- */
+
+static size_t panels_of(int columns)
+{
+    return ((size_t)columns + PANEL - 1) / PANEL;
+}
+
+/* Rows [0, count) of width dim as panels over positions (transposed), of depth dim. */
+static void panels_by_position(const float *from, ptrdiff_t row, int count, int dim, float *to)
+{
+    for (int j = 0; j < count; j += PANEL)
+        transpose(from + j * row, row, count - j < PANEL ? count - j : PANEL, dim, to + (size_t)j * (size_t)dim);
+}
+
+/* The same rows as panels over dimensions, of depth count. */
+static void panels_by_dimension(const float *from, ptrdiff_t row, int count, int dim, float *to)
+{
+    for (int d = 0; d < dim; d += PANEL, to += (size_t)count * PANEL)
+        for (int i = 0; i < count; i++)
+            for (int l = 0; l < PANEL; l += LANES)
+                vec_store(to + (size_t)i * PANEL + l, vec_load_first(from + i * row + d + l, dim - d - l));
+}
+
+static void part_range(const struct kernel_document *d, int part, int *first, int *last)
+{
+    const int parts = kernel_document_parts(d->count), blocks = (d->count + QUERIES - 1) / QUERIES;
+    *first = blocks * part / parts * QUERIES;
+    *last = blocks * (part + 1) / parts * QUERIES;
+    *last = *last < d->count ? *last : d->count;
+}
+
+/* scores[0, seen) to exp(scale * score - length), zeros up to n; or, with first, to exp(scale * score - the greatest) and the
+ * logarithm of their sum to *length: returns 1 / sum. */
+static float softmax_row(float *scores, int seen, int n, float scale, float *length, int first)
+{
+    float less = *length, by = 1;
+    if (first) {
+        vec most = vec_all(-INFINITY);
+        for (int j = 0; j < seen; j += LANES)
+            most = vec_max(most, j + LANES <= seen ? vec_load(scores + j)
+                                                   : vec_max(vec_all(scores[seen - 1]), vec_load(scores + (seen > LANES ? seen - LANES : 0))));
+        if (seen < LANES) {
+            float greatest = scores[0];
+            for (int j = 1; j < seen; j++)
+                greatest = scores[j] > greatest ? scores[j] : greatest;
+            most = vec_all(greatest);
+        }
+        less = scale * vec_most(most);
+    }
+    vec sum = vec_all(0);
+    for (int j = 0; j < seen; j += LANES) {
+        vec e = vec_exp(vec_fma(vec_all(scale), vec_load_first(scores + j, seen - j), vec_all(-less)));
+        vec_store_first(scores + j, seen - j, e);
+        sum = vec_add(sum, vec_load_first(scores + j, seen - j));
+    }
+    memset(scores + seen, 0, (size_t)(n - seen) * sizeof *scores);
+    if (first) {
+        const float total = vec_sum(sum);
+        by = 1 / total;
+        *length = less + logf(total);
+    }
+    return by;
+}
+
+static void attend(const struct kernel_document *d, int h, int part)
+{
+    const int group = d->heads / d->kv_heads, dim = d->head_dim;
+    int first, last;
+    part_range(d, part, &first, &last);
+    if (first == last)
+        return;
+    const size_t keys = panels_of(last) * PANEL * (size_t)dim, values = panels_of(dim) * PANEL * (size_t)last;
+    const size_t padded = panels_of(last) * PANEL;
+    float *memory = aligned_xmalloc((keys + values + QUERIES * padded) * sizeof *memory);
+    float *value_panels = memory + keys, *scores = value_panels + values;
+    panels_by_position(d->k + h * dim, d->kv_row, last, dim, memory);
+    panels_by_dimension(d->v + h * dim, d->kv_row, last, dim, value_panels);
+    for (int from = first; from < last; from += QUERIES) {
+        const int rows = last - from < QUERIES ? last - from : QUERIES, seen = from + rows;
+        for (int g = h * group; g < (h + 1) * group; g++) {
+            float *out = d->out + from * d->q_row + g * dim, by[QUERIES];
+            product(d->q + from * d->q_row + g * dim, d->q_row, 1, rows, memory, seen, dim, scores, (ptrdiff_t)padded, 0);
+            for (int r = 0; r < rows; r++)
+                by[r] = softmax_row(scores + (size_t)r * padded, from + r + 1, seen, d->scale, &d->length[(from + r) * d->heads + g], 1);
+            for (int e = 0; e < dim; e += PANEL) /* by panel: these are `last` deep, of which `seen` count */
+                product(scores, (ptrdiff_t)padded, 1, rows, value_panels + (size_t)e * (size_t)last, dim - e < PANEL ? dim - e : PANEL, seen,
+                        out + e, d->q_row, 0);
+            for (int r = 0; r < rows; r++)
+                for (int e = 0; e < dim; e++)
+                    out[r * d->q_row + e] *= by[r];
+        }
+    }
+    free(memory);
+}
+
+/* scores (probabilities) and d_scores (gradients of probabilities) to gradients of q.k. */
+static void softmax_back_row(const float *p, float *dp, int seen, float mean, float scale)
+{
+    for (int j = 0; j < seen; j += LANES) {
+        const vec d = vec_mul(vec_all(scale), vec_sub(vec_load_first(dp + j, seen - j), vec_all(mean)));
+        vec_store_first(dp + j, seen - j, vec_mul(vec_load_first(p + j, seen - j), d));
+    }
+}
+
+static float dot(const float *a, const float *b, int n)
+{
+    vec sum = vec_all(0);
+    for (int i = 0; i < n; i += LANES)
+        sum = vec_fma(vec_load_first(a + i, n - i), vec_load_first(b + i, n - i), sum);
+    return vec_sum(sum);
+}
+
+static void attend_back(const struct kernel_document *d, int h, int part)
+{
+    const int group = d->heads / d->kv_heads, dim = d->head_dim;
+    int first, last;
+    part_range(d, part, &first, &last);
+    float *dk = d->dk[part] + h * dim, *dv = d->dv[part] + h * dim;
+    for (int j = 0; j < d->count; j++) {
+        memset(dk + j * d->kv_row, 0, (size_t)dim * sizeof *dk);
+        memset(dv + j * d->kv_row, 0, (size_t)dim * sizeof *dv);
+    }
+    if (first == last)
+        return;
+    const size_t by_position = panels_of(last) * PANEL * (size_t)dim, by_dimension = panels_of(dim) * PANEL * (size_t)last;
+    const size_t padded = panels_of(last) * PANEL, block = panels_of(dim) * PANEL * QUERIES;
+    float *memory = aligned_xmalloc((2 * by_position + by_dimension + 2 * QUERIES * padded + block) * sizeof *memory);
+    float *keys = memory, *values = keys + by_position, *key_rows = values + by_position, *p = key_rows + by_dimension;
+    float *dp = p + QUERIES * padded, *panels = dp + QUERIES * padded;
+    panels_by_position(d->k + h * dim, d->kv_row, last, dim, keys);
+    panels_by_position(d->v + h * dim, d->kv_row, last, dim, values);
+    panels_by_dimension(d->k + h * dim, d->kv_row, last, dim, key_rows);
+    for (int from = first; from < last; from += QUERIES) {
+        const int rows = last - from < QUERIES ? last - from : QUERIES, seen = from + rows;
+        for (int g = h * group; g < (h + 1) * group; g++) {
+            const ptrdiff_t at = from * d->q_row + g * dim;
+            product(d->q + at, d->q_row, 1, rows, keys, seen, dim, p, (ptrdiff_t)padded, 0);
+            product(d->d_out + at, d->q_row, 1, rows, values, seen, dim, dp, (ptrdiff_t)padded, 0);
+            for (int r = 0; r < rows; r++) {
+                softmax_row(p + (size_t)r * padded, from + r + 1, seen, d->scale, &d->length[(from + r) * d->heads + g], 0);
+                const float mean = dot(d->d_out + at + r * d->q_row, d->out + at + r * d->q_row, dim);
+                softmax_back_row(p + (size_t)r * padded, dp + (size_t)r * padded, from + r + 1, mean, d->scale);
+                memset(dp + (size_t)r * padded + from + r + 1, 0, (size_t)(rows - r - 1) * sizeof *dp);
+            }
+            for (int e = 0; e < dim; e += PANEL)
+                product(dp, (ptrdiff_t)padded, 1, rows, key_rows + (size_t)e * (size_t)last, dim - e < PANEL ? dim - e : PANEL, seen,
+                        d->dq + at + e, d->q_row, 0);
+            panels_by_dimension(d->d_out + at, d->q_row, rows, dim, panels);
+            product(p, 1, (ptrdiff_t)padded, seen, panels, dim, rows, dv, d->kv_row, 1);
+            panels_by_dimension(d->q + at, d->q_row, rows, dim, panels);
+            product(dp, 1, (ptrdiff_t)padded, seen, panels, dim, rows, dk, d->kv_row, 1);
+        }
+    }
+    free(memory);
+}
+
+/* --- rows -------------------------------------------------------------------------------------------------------- */
+
+static void rms_norm_back(const float *x, const float *weight, float epsilon, int cols, const float *dy, float *dx, float *d_weight)
+{
+    vec squares = vec_all(0), products = vec_all(0);
+    for (int c = 0; c < cols; c += LANES) {
+        const vec v = vec_load_first(x + c, cols - c);
+        squares = vec_fma(v, v, squares);
+        products = vec_fma(vec_mul(vec_load_first(weight + c, cols - c), vec_load_first(dy + c, cols - c)), v, products);
+    }
+    const float scale = 1 / sqrtf(vec_sum(squares) / (float)cols + epsilon);
+    const float by = scale * scale * scale * vec_sum(products) / (float)cols;
+    for (int c = 0; c < cols; c += LANES) {
+        const int n = cols - c;
+        const vec v = vec_load_first(x + c, n), y = vec_load_first(dy + c, n);
+        const vec d = vec_sub(vec_mul(vec_all(scale), vec_mul(vec_load_first(weight + c, n), y)), vec_mul(vec_all(by), v));
+        if (d_weight)
+            vec_store_first(d_weight + c, n, vec_fma(vec_mul(y, v), vec_all(scale), vec_load_first(d_weight + c, n)));
+        vec_store_first(dx + c, n, vec_add(vec_load_first(dx + c, n), d));
+    }
+}
+
+static void swiglu_back(const float *gate, const float *up, int n, const float *dy, float *d_gate, float *d_up)
+{
+    const vec one = vec_all(1);
+    for (int c = 0; c < n; c += LANES) {
+        const vec g = vec_load_first(gate + c, n - c), u = vec_load_first(up + c, n - c), y = vec_load_first(dy + c, n - c);
+        const vec s = vec_div(one, vec_add(one, vec_exp(vec_sub(vec_all(0), g))));
+        const vec silu = vec_mul(g, s);
+        /* (g s)' = s + g s (1 - s) */
+        vec_store_first(d_gate + c, n - c, vec_mul(vec_mul(y, u), vec_fma(silu, vec_sub(one, s), s)));
+        vec_store_first(d_up + c, n - c, vec_mul(y, silu));
+    }
+}
+
+static float cross_entropy(float *logits, int n, int target, float weight)
+{
+    vec most = vec_all(logits[0]), sum = vec_all(0);
+    int c = 0;
+    for (; c + LANES <= n; c += LANES)
+        most = vec_max(most, vec_load(logits + c));
+    float greatest = vec_most(most);
+    for (; c < n; c++)
+        greatest = logits[c] > greatest || isnan(logits[c]) ? logits[c] : greatest;
+    const float own = logits[target] - greatest;
+    for (c = 0; c < n; c += LANES) {
+        vec_store_first(logits + c, n - c, vec_exp(vec_sub(vec_load_first(logits + c, n - c), vec_all(greatest))));
+        sum = vec_add(sum, vec_load_first(logits + c, n - c));
+    }
+    const float total = vec_sum(sum), by = weight / total;
+    for (c = 0; c < n; c += LANES)
+        vec_store_first(logits + c, n - c, vec_mul(vec_all(by), vec_load_first(logits + c, n - c)));
+    logits[target] -= weight;
+    return logf(total) - own;
+}
+
+#define LEARNING                                                                                                       \
+    {                                                                                                                  \
+        .panel = PANEL, .product = product, .transpose = transpose, .attend = attend, .attend_back = attend_back,      \
+        .rms_norm_back = rms_norm_back, .swiglu_back = swiglu_back, .cross_entropy = cross_entropy,                    \
+    }

@@ -1,0 +1,108 @@
+/* AdamW, with moments of 32 bits or of 8. */
+#include "kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+static float moved(const struct kernel_adamw *o, float w, float gradient, float *m, float *v)
+{
+    const float g = gradient * o->scale;
+    *m = o->beta1 * *m + (1 - o->beta1) * g;
+    *v = o->beta2 * *v + (1 - o->beta2) * g * g;
+    const float by = *m / o->correct1 / (sqrtf(*v / o->correct2) + o->epsilon);
+    return w - o->rate * (by + o->decay * w);
+}
+
+void kernel_adamw_step(const struct kernel_adamw *o, size_t n, float *w, const float *gradient, float *m, float *v)
+{
+    for (size_t i = 0; i < n; i++)
+        w[i] = moved(o, w[i], gradient[i], &m[i], &v[i]);
+}
+
+/* --- moments of 8 bits ------------------------------------------------------------------------------------------- */
+
+/* The dynamic map: for i = 0..6 the midpoints of 2^i (unsigned: 2^(i + 1)) equal steps from 0.1 to 1, times 10^(i - 6); with
+ * signs, 0 and 1; ascending. */
+struct map {
+    float values[256], middles[255];
+};
+
+static void sort(float *x, int n)
+{
+    for (int i = 1; i < n; i++)
+        for (int j = i; j > 0 && x[j] < x[j - 1]; j--) {
+            const float swap = x[j];
+            x[j] = x[j - 1], x[j - 1] = swap;
+        }
+}
+
+static void fill_map(struct map *map, int with_signs)
+{
+    int n = 0;
+    double power = 1e-6;
+    for (int i = 0; i < 7; i++, power *= 10) {
+        const int steps = 1 << (with_signs ? i : i + 1);
+        for (int j = 0; j < steps; j++) {
+            const float x = (float)(power * (0.1 + 0.9 * (j + 0.5) / steps));
+            map->values[n++] = x;
+            if (with_signs)
+                map->values[n++] = -x;
+        }
+    }
+    map->values[n++] = 0;
+    map->values[n++] = 1;
+    sort(map->values, n);
+    for (int i = 0; i < 255; i++)
+        map->middles[i] = (map->values[i] + map->values[i + 1]) / 2;
+}
+
+static unsigned char nearest(const struct map *map, float x)
+{
+    int at = 0;
+    for (int half = 128; half; half /= 2) /* how many middles are below it */
+        at += x > map->middles[at + half - 1] ? half : 0;
+    return (unsigned char)at;
+}
+
+static float greatest(const float *x, int n)
+{
+    float most = 0;
+    for (int i = 0; i < n; i++)
+        most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+    return most;
+}
+
+static float round_block(const struct map *map, const float *x, int n, unsigned char *q)
+{
+    const float scale = greatest(x, n), by = scale > 0 ? 1 / scale : 0;
+    for (int i = 0; i < n; i++)
+        q[i] = nearest(map, x[i] * by);
+    return scale;
+}
+
+void kernel_adamw8_step(const struct kernel_adamw *o, size_t n, float *w, const float *gradient, const struct kernel_moments8 *moments)
+{
+    struct map with, without;
+    fill_map(&with, 1);
+    fill_map(&without, 0);
+    for (size_t first = 0; first < n; first += KERNEL_ADAM_BLOCK) {
+        const int some = n - first < KERNEL_ADAM_BLOCK ? (int)(n - first) : KERNEL_ADAM_BLOCK;
+        const size_t block = first / KERNEL_ADAM_BLOCK;
+        float m[KERNEL_ADAM_BLOCK], v[KERNEL_ADAM_BLOCK];
+        for (int i = 0; i < some; i++) {
+            m[i] = with.values[moments->m[first + (size_t)i]] * moments->m_scale[block];
+            v[i] = without.values[moments->v[first + (size_t)i]] * moments->v_scale[block];
+            w[first + (size_t)i] = moved(o, w[first + (size_t)i], gradient[first + (size_t)i], &m[i], &v[i]);
+        }
+        moments->m_scale[block] = round_block(&with, m, some, moments->m + first);
+        moments->v_scale[block] = round_block(&without, v, some, moments->v + first);
+    }
+}
+
+double kernel_squares(const float *x, size_t n)
+{
+    double sums[8] = {0};
+    for (size_t i = 0; i < n; i++)
+        sums[i % 8] += (double)x[i] * x[i];
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}

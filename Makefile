@@ -145,14 +145,19 @@ tsan:
 	@tests/run build-tsan
 
 FUZZ_SECONDS ?= 600
-FUZZERS := $(patsubst tests/%.c,build-fuzz/%,$(wildcard tests/fuzz_*.c))
-fuzz: $(FUZZERS)
-	@for f in $(FUZZERS); do mkdir -p build-fuzz/corpus-$$(basename $$f); \
-	    $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 build-fuzz/corpus-$$(basename $$f) || exit 1; done
-# Files are read, nothing is computed: without the sets of instruction sets, which each need flags of their own.
-build-fuzz/%: tests/%.c $(filter-out tui/% kernels/avx% kernels/neon%,$(SOURCES))
+FUZZERS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz_*.c))
+# Files are read, nothing is computed: without the sets of instruction sets.
+fuzz:
+	@$(MAKE) --no-print-directory $(JOBS) BUILD=build-fuzz CC=clang FLOORS='kernels engine search' OTHERS='kernels/avx% kernels/neon%' \
+	    CFLAGS='-O1 -g -DKERNELS_REFERENCE_ONLY' SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' fuzzers
+	@for f in $(notdir $(FUZZERS)); do mkdir -p build-fuzz/corpus-$$f; \
+	    build-fuzz/tests/$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 build-fuzz/corpus-$$f || exit 1; done
+
+fuzzers: $(FUZZERS)
+$(BUILD)/tests/fuzz_%: tests/fuzz_%.c $(ARCHIVE)
 	@mkdir -p $(@D)
-	clang $(filter-out -MMD -MP,$(FLAGS)) -O1 -g -DKERNELS_REFERENCE_ONLY -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+	@echo "compile $<"
+	$(Q)$(CC) $(FLAGS) $(CFLAGS) -o $@ $< $(ARCHIVE) $(LIBS) -fsanitize=fuzzer
 
 # The kernels of another machine, emulated.
 neon:
@@ -181,5 +186,5 @@ clean:
 	rm -rf build build-* espalier
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all run packages test-packages pip model install test test-programs asan tsan fuzz neon neon-packages test-all bench format clean
+.PHONY: all run packages test-packages pip model install test test-programs asan tsan fuzz fuzzers neon neon-packages test-all bench format clean
 .SECONDARY:

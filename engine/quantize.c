@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 enum {
     SLAB_BYTES = 8 << 20, /* of a slab's rows as they will be written */
@@ -251,7 +250,6 @@ static int run(struct job *job, const struct target *target)
 int engine_quantize(const struct engine_quantize_options *options, struct engine_quantized *out, struct error *e)
 {
     const struct target *target = find_target(options->type);
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
     *out = (struct engine_quantized){0};
     struct job job = {.options = options, .said = out, .e = e};
     if (!target)
@@ -260,7 +258,7 @@ int engine_quantize(const struct engine_quantize_options *options, struct engine
     if (code)
         return code;
     out->bytes_in = engine_file_bytes(job.file);
-    job.pool = kernel_pool_create(options->threads > 0 ? options->threads : processors > 0 ? (int)processors : 1);
+    job.pool = kernel_pool_create(options->threads > 0 ? options->threads : kernel_pool_processors());
     code = run(&job, target);
     kernel_pool_free(job.pool);
     engine_writer_free(job.writer);

@@ -5,6 +5,8 @@
 
 #include "kernels.h"
 
+#include <math.h>
+
 #define KERNEL_NF4_BLOCK 64
 
 /* Vectors that gcc and clang make of any machine's; left to find them in a search for the nearest value, gcc does not.
@@ -14,6 +16,19 @@ typedef int32_t mask __attribute__((vector_size(16)));
 static inline four all(float x)
 {
     return (four){x, x, x, x};
+}
+
+/* The greatest |x| of n; NaN where there is one. */
+static inline float greatest(const float *x, int n)
+{
+    float most = 0;
+    int unordered = 0;
+    for (int i = 0; i < n; i++) {
+        float magnitude = fabsf(x[i]);
+        unordered |= magnitude != magnitude;
+        most = magnitude > most ? magnitude : most;
+    }
+    return unordered ? NAN : most;
 }
 
 /* See struct kernel_format. */

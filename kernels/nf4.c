@@ -77,19 +77,6 @@ struct work {
     float *absmax; /* [q->blocks] */
 };
 
-/* The greatest |x|; NaN where there is one. */
-static float greatest(const float *x, int n)
-{
-    float most = 0;
-    int unordered = 0;
-    for (int i = 0; i < n; i++) {
-        float magnitude = fabsf(x[i]);
-        unordered |= magnitude != magnitude;
-        most = magnitude > most ? magnitude : most;
-    }
-    return unordered ? NAN : most;
-}
-
 /* The code of a weight is how many midpoints are below it. */
 static float quantize_block(const float *x, unsigned char *codes)
 {

@@ -48,7 +48,19 @@ static void fill_prompt(struct engine *engine, struct engine_tokens *out, int n,
     }
 }
 
-/* Submit `count` continuations of one prompt and run them to their ends. */
+/* Nobody comes back to this branch: its memory is used again. */
+static void forget_branch(struct engine *engine, const struct engine_tokens *prompt, const struct engine_result *result)
+{
+    struct engine_tokens path = {0};
+    engine_tokens_append(&path, prompt->ids, prompt->count);
+    for (int i = 0; i < result->count; i++)
+        engine_tokens_add(&path, result->tokens[i].id);
+    engine_forget(engine, path.ids, path.count);
+    engine_tokens_free(&path);
+}
+
+/* Submit `count` continuations of one prompt and run them to their ends; with `forget`, what is cached of them and
+ * shared with nothing else is freed then. */
 static int run_requests(struct engine *engine, const struct engine_tokens *prompt, int count, int tokens, int forget, double *seconds, struct error *e)
 {
     for (int i = 0; i < count; i++) {
@@ -70,13 +82,8 @@ static int run_requests(struct engine *engine, const struct engine_tokens *promp
     *seconds = clock_seconds() - start;
     struct engine_result result;
     while (engine_result(engine, &result)) {
-        struct engine_tokens path = {0};
-        engine_tokens_append(&path, prompt->ids, prompt->count);
-        for (int i = 0; i < result.count; i++)
-            engine_tokens_add(&path, result.tokens[i].id);
-        if (forget) /* nobody comes back to these branches: their memory is used again */
-            engine_forget(engine, path.ids, path.count);
-        engine_tokens_free(&path);
+        if (forget)
+            forget_branch(engine, prompt, &result);
         engine_result_free(&result);
     }
     return OK;

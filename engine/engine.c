@@ -70,13 +70,27 @@ static char *display_name(const struct engine *engine)
     return copy;
 }
 
+/* A text of the file's own, sanitised; "" where there is none. */
+static char *own_text(const struct engine *engine, const char *key)
+{
+    struct engine_text text;
+    struct string clean = {0};
+    if (engine_file_text(engine->file, key, &text))
+        utf8_sanitize(&clean, text.bytes, text.length, 0);
+    char *copy = xstrdup(string_text(&clean));
+    string_free(&clean);
+    return copy;
+}
+
 static void describe_file(struct engine *engine)
 {
     struct engine_info *info = &engine->info;
     const struct engine_vocabulary *v = engine->vocabulary;
     engine->name = display_name(engine);
+    engine->prompts = own_text(engine, "espalier.prompts");
     info->path = engine->path;
     info->name = engine->name;
+    info->prompts = engine->prompts;
     info->tokenizer = engine_vocabulary_about(v);
     info->chat_template = engine_vocabulary_template(v);
     info->vocabulary = engine_vocabulary_count(v);
@@ -227,6 +241,7 @@ void engine_close(struct engine *engine)
         engine_file_close(engine->file);
     free(engine->path);
     free(engine->name);
+    free(engine->prompts);
     free(engine);
 }
 

@@ -57,6 +57,7 @@ struct engine_info {
     int tensors_by_type[KERNEL_TYPES]; /* how many tensors of each type, as they are used */
     int64_t bytes_by_type[KERNEL_TYPES];
     int begin_token, end_token;        /* -1 where there is none */
+    const char *prompts;               /* what the file says of the prompts it was trained on, espalier.prompts: "trained"; or "" */
 };
 const struct engine_info *engine_info(const struct engine *engine);
 
@@ -89,7 +90,8 @@ struct engine_message {
     const char *text;
 };
 /* Append the ids of a conversation as the model's template writes it, ending where the assistant's answer begins.
- * Text inside messages can never form a control token. A model without a template gets the texts joined by blank lines. */
+ * Text inside messages can never form a control token. A model without a template gets the texts joined by blank lines and nothing else,
+ * after its begin token where its file says that one stands before a text (tokenizer.ggml.add_bos_token). */
 void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, struct engine_tokens *out);
 
 /* --- grammars ---------------------------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@ struct engine_schedule;
 /* With vocabulary_only everything from pool on is NULL. */
 struct engine {
     struct engine_info info;
-    char *path, *name;
+    char *path, *name, *prompts;
     struct engine_file *file;
     struct engine_vocabulary *vocabulary;
     struct engine_trie_holder *trie; /* of the vocabulary, for grammars */

@@ -43,6 +43,7 @@ struct engine_vocabulary {
     unsigned char first[256]; /* for each byte, whether a special's name begins with it: FIRST_ bits */
     char *about;
     int begin, end;
+    int begins; /* begin stands before a text */
     enum engine_chat_family chat;
     int turn_begin, turn_end;
     struct string system; /* what the template says when a conversation begins without a system message; may be empty */
@@ -168,6 +169,8 @@ static int read_ends(struct engine_vocabulary *v, const struct engine_file *f, s
     if (read_id(v, f, "tokenizer.ggml.bos_token_id", &v->begin, e) ||
         read_id(v, f, "tokenizer.ggml.eos_token_id", &v->end, e))
         return ERROR_INPUT;
+    int add = 0;
+    v->begins = engine_file_boolean(f, "tokenizer.ggml.add_bos_token", &add) && add && v->begin >= 0;
     claim_names(v, ending_names, sizeof ending_names / sizeof *ending_names, 1);
     claim_names(v, control_names, sizeof control_names / sizeof *control_names, 0);
     if (v->end >= 0)
@@ -588,6 +591,8 @@ void engine_vocabulary_chat(const struct engine_vocabulary *v, const struct engi
         return;
     }
     struct string s = {0};
+    if (v->begins)
+        engine_tokens_add(out, v->begin);
     for (int i = 0; i < n; i++)
         string_addf(&s, "%s%s", i ? "\n\n" : "", messages[i].text);
     engine_vocabulary_tokenize(v, string_text(&s), s.length, 0, out);

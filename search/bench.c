@@ -16,12 +16,13 @@ enum { MOST_PROBLEMS = 100, MOST_RUNS = 10000000 };
 
 static int add_strategies(struct search_bench *b, const struct search_bench_options *o, struct error *e)
 {
-    int count = o->strategy_count ? o->strategy_count : 1, code = OK;
+    const struct search_task *task;
+    int count = o->strategy_count ? o->strategy_count : 1, code = search_task_choose(o->each.task, o->each.prompts, b->engine, &task, e);
     b->strategies = xcalloc((size_t)count, sizeof *b->strategies);
     for (int i = 0; i < count && !code; i++) {
         struct search_parameters parameters;
         const char *spec = o->strategy_count ? o->strategies[i] : search_task_strategy(o->each.task);
-        code = search_parameters_parse(&parameters, spec, o->each.task, e);
+        code = search_parameters_parse(&parameters, spec, task, e);
         if (code)
             return code;
         b->strategies[b->strategy_count++] = search_parameters_text(&parameters);

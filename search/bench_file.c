@@ -72,7 +72,10 @@ char *search_bench_settings(const struct search_bench *b, struct error *e)
 {
     const struct search_options *o = &b->each;
     const struct engine_info *info = engine_info(b->engine);
-    struct engine_sampling s = engine_sampling_choose(o->sampling, search_task_sampling(o->task));
+    const struct search_task *asked, *judged;
+    if (search_task_choose(o->task, o->prompts, b->engine, &asked, e) || search_task_choose(o->task, o->prompts, o->judge ? o->judge : b->engine, &judged, e))
+        return NULL;
+    struct engine_sampling s = engine_sampling_choose(o->sampling, search_task_sampling(asked));
     char task[17], data[17], *path = search_data_file(o->task, o->data);
     int code = hash_file(path, data, e);
     snprintf(task, sizeof task, "%016llx", (unsigned long long)search_task_sum(o->task));
@@ -93,6 +96,8 @@ char *search_bench_settings(const struct search_bench *b, struct error *e)
     json_object_set_new(settings, "judge_model", text_or_null(o->judge ? engine_info(o->judge)->name : NULL));
     json_object_set_new(settings, "judge_bytes", json_integer(o->judge ? (json_int_t)engine_info(o->judge)->file_bytes : 0));
     json_object_set_new(settings, "grammar", json_boolean(o->grammar));
+    json_object_set_new(settings, "prompts", json_string(asked == o->task ? "plain" : "trained"));
+    json_object_set_new(settings, "judge_prompts", json_string(judged == o->task ? "plain" : "trained"));
     json_object_set_new(settings, "commands", json_boolean(o->commands));
     return dump_line(settings);
 }

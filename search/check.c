@@ -4,16 +4,24 @@
 
 #include <stdlib.h>
 
+static void list_prompts(const struct search_task *task, const char *title, struct string *about)
+{
+    string_addf(about, "  %-10s", title);
+    for (int purpose = 0; purpose < SEARCH_SECTIONS; purpose++)
+        if (search_task_has(task, (enum search_purpose)purpose))
+            string_addf(about, " %s", search_purpose_name((enum search_purpose)purpose));
+    string_add(about, "\n");
+}
+
 static void describe(const struct search_task *task, const char *strategy, int rows, struct string *about)
 {
     string_addf(about, "%s: %s\n", task->name, task->about);
     string_addf(about, "  problem    %s\n", task->form);
     string_addf(about, "  strategy   %s\n", strategy);
-    string_add(about, "  prompts   ");
-    for (int purpose = 0; purpose < SEARCH_SECTIONS; purpose++)
-        if (search_task_has(task, (enum search_purpose)purpose))
-            string_addf(about, " %s", search_purpose_name((enum search_purpose)purpose));
-    string_addf(about, "\n  steps      %d at most, %s\n", task->steps, task->continues ? "one growing answer" : "each asked anew");
+    list_prompts(task, "prompts", about);
+    if (task->trained)
+        list_prompts(task->trained, "trained", about);
+    string_addf(about, "  steps      %d at most, %s\n", task->steps, task->continues ? "one growing answer" : "each asked anew");
     string_addf(about, "  verifier   %s\n", search_verifiers[task->verifier]);
     if (task->data_file)
         string_addf(about, "  data       %s, %d row%s\n", task->data_file, rows, rows == 1 ? "" : "s");

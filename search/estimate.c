@@ -78,8 +78,8 @@ static int sample(struct play *p, int i, int k, const struct engine_tokens *prom
 {
     const struct search_item *item = &p->g.tree.latest_plan->plan.items[i];
     const struct engine *engine = search_item_engine(&p->g, item->purpose);
-    const char *const *words = search_task_words(p->g.task, item->purpose);
-    int tokens = words ? 1 : search_task_max_tokens(p->g.task, item->purpose), node = item->nodes[0];
+    const char *const *words = search_task_words(search_item_task(&p->g, item->purpose), item->purpose);
+    int tokens = words ? 1 : search_task_max_tokens(search_item_task(&p->g, item->purpose), item->purpose), node = item->nodes[0];
     int room = engine_info(engine)->context - prompt->count, thoughts = item->purpose == SEARCH_PROPOSE ? SEARCH_ESTIMATE_PROPOSED : 1;
     tokens = tokens < room ? tokens : room > 0 ? room : 0;
     int cached = k ? prompt->count : search_prefixes_find(&p->prefixes, prompt->ids, prompt->count);
@@ -161,11 +161,13 @@ static int play(struct play *p, const struct search_options *o, struct error *e)
 
 int search_estimate(struct search_estimate *out, struct engine *engine, const struct search_options *o, struct error *e)
 {
-    struct play p = {.g = {.engine = engine, .judge = o->judge, .task = o->task}, .out = out};
+    struct play p = {.g = {.engine = engine, .judge = o->judge}, .out = out};
     *out = (struct search_estimate){0};
     if (!engine_info(engine)->layers)
         return error_set(e, ERROR_INPUT, "%s: its shape is not known, so neither is what it costs", engine_info(engine)->path);
-    int code = search_parameters_parse(&p.parameters, o->strategy ? o->strategy : search_task_strategy(o->task), o->task, e);
+    int code = search_ground_choose(&p.g, o, e);
+    if (!code)
+        code = search_parameters_parse(&p.parameters, o->strategy ? o->strategy : search_task_strategy(o->task), p.g.task, e);
     if (!code)
         code = search_problem_open(o, &p.g.problem, e);
     if (!code)

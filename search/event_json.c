@@ -95,6 +95,10 @@ static void add_session(json_t *o, const struct search_event *event)
         set(o, "judge_model", text(event->session.judge_model));
     if (event->session.grammar)
         set(o, "grammar", json_true());
+    if (event->session.trained)
+        set(o, "trained", json_true());
+    if (event->session.judge_trained)
+        set(o, "judge_trained", json_true());
 }
 
 static json_t *item(const struct search_item *item)

@@ -239,6 +239,8 @@ static void read_session(struct reader *r, const json_t *o, struct search_event 
     if (has(o, "judge_model"))
         event->session.judge_model = get_text(r, o, "judge_model");
     event->session.grammar = get_mark(r, o, "grammar");
+    event->session.trained = get_mark(r, o, "trained");
+    event->session.judge_trained = get_mark(r, o, "judge_trained");
 }
 
 static void read_item(struct reader *r, const json_t *o, struct search_item *item)

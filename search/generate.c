@@ -8,9 +8,14 @@
 
 #include <jansson.h>
 
-static int draw(struct search_draws *d, int below)
+double search_draw_uniform(struct search_draws *d)
 {
-    return (int)(random_uniform(d->seed, d->row, d->index++) * below);
+    return random_uniform(d->seed, d->row, d->index++);
+}
+
+int search_draw_below(struct search_draws *d, int below)
+{
+    return (int)(search_draw_uniform(d) * below);
 }
 
 /* --- splits ------------------------------------------------------------------------------------------------------ */
@@ -70,7 +75,7 @@ static char *sorted_text(int64_t *list, int count)
 /* One result in non-negative whole numbers of two drawn numbers, with an operation drawn among those there are. */
 static int64_t combine(struct search_draws *d, int64_t *list, int *count)
 {
-    int i = draw(d, *count), j = draw(d, *count - 1);
+    int i = search_draw_below(d, *count), j = search_draw_below(d, *count - 1);
     j += j >= i;
     int64_t a = list[i], b = list[j], results[4];
     int n = 0;
@@ -80,7 +85,7 @@ static int64_t combine(struct search_draws *d, int64_t *list, int *count)
         results[n++] = a - b;
     if (b && a % b == 0)
         results[n++] = a / b;
-    int64_t result = results[draw(d, n)];
+    int64_t result = results[search_draw_below(d, n)];
     list[i] = result;
     list[j] = list[--*count];
     return result;
@@ -93,7 +98,7 @@ static int draw_countdown(struct search_draws *d, struct search_drawn *out)
     int64_t list[6], target = 0;
     int row = (int)(d->row % 100), count = row < 40 ? 3 : row < 80 ? 4 : row < 90 ? 5 : 6;
     for (int i = 0; i < count; i++)
-        list[i] = 1 + draw(d, 99);
+        list[i] = 1 + search_draw_below(d, 99);
     out->problem = sorted_text(list, count);
     out->key = xstrdup(out->problem);
     if (is_other(d, out))
@@ -105,10 +110,9 @@ static int draw_countdown(struct search_draws *d, struct search_drawn *out)
     return target >= 10 && target <= 99;
 }
 
-/* One of the 1,820 multisets of four numbers from 1 to 13, each as likely, that makes 24. */
-static int draw_game24(struct search_draws *d, struct search_drawn *out)
+void search_draw_four(struct search_draws *d, int out[4])
 {
-    int left = draw(d, 1820), a = 1, b = 1, c = 1, e = 1;
+    int left = search_draw_below(d, 1820), a = 1, b = 1, c = 1, e = 1;
     while (left--) /* the next one in ascending order */
         if (e < 13)
             e++;
@@ -118,6 +122,18 @@ static int draw_game24(struct search_draws *d, struct search_drawn *out)
             e = c = ++b;
         else
             e = c = b = ++a;
+    out[0] = a;
+    out[1] = b;
+    out[2] = c;
+    out[3] = e;
+}
+
+/* Four numbers from 1 to 13 that make 24. */
+static int draw_game24(struct search_draws *d, struct search_drawn *out)
+{
+    int list[4];
+    search_draw_four(d, list);
+    int a = list[0], b = list[1], c = list[2], e = list[3];
     const struct search_rational numbers[] = {{a, 1}, {b, 1}, {c, 1}, {e, 1}};
     out->problem = xasprintf("%d %d %d %d", a, b, c, e);
     out->key = xstrdup(out->problem);
@@ -128,9 +144,9 @@ static int draw_game24(struct search_draws *d, struct search_drawn *out)
 static int draw_sorting(struct search_draws *d, struct search_drawn *out)
 {
     int64_t list[8];
-    int count = 5 + draw(d, 4);
+    int count = 5 + search_draw_below(d, 4);
     for (int i = 0; i < count; i++) {
-        list[i] = 1 + draw(d, 99);
+        list[i] = 1 + search_draw_below(d, 99);
         for (int k = 0; k < i; k++)
             if (list[k] == list[i])
                 return 0;
@@ -145,11 +161,11 @@ static int draw_sorting(struct search_draws *d, struct search_drawn *out)
 static int draw_chain(struct search_draws *d, struct search_drawn *out)
 {
     struct string text = {0};
-    int value = 1 + draw(d, 20), count = 3 + draw(d, 3), fits = 1;
+    int value = 1 + search_draw_below(d, 20), count = 3 + search_draw_below(d, 3), fits = 1;
     string_addf(&text, "%d", value);
     for (int i = 0; i < count && fits; i++) {
-        char op = "+-*/"[draw(d, 4)];
-        int by = op == '+' || op == '-' ? 1 + draw(d, 20) : 2 + draw(d, 4);
+        char op = "+-*/"[search_draw_below(d, 4)];
+        int by = op == '+' || op == '-' ? 1 + search_draw_below(d, 20) : 2 + search_draw_below(d, 4);
         fits = op != '/' || (value && value % by == 0);
         value = op == '+' ? value + by : op == '-' ? value - by : op == '*' ? value * by : value / by;
         fits = fits && value >= 0 && value <= 200;
@@ -183,14 +199,14 @@ static int draw_knights(struct search_draws *d, struct search_drawn *out)
                                         "Kate", "Leo",  "Mona", "Ned",  "Olga", "Paul", "Rosa", "Sam",  "Tina", "Walt"};
     enum { NAMES = sizeof names / sizeof *names };
     struct search_knights k = {.count = 0};
-    int first = draw(d, NAMES), second = draw(d, NAMES - 1);
+    int first = search_draw_below(d, NAMES), second = search_draw_below(d, NAMES - 1);
     second += second >= first;
     strcpy(k.names[0], names[first]);
     strcpy(k.names[1], names[second]);
     for (int person = 0; person < 2; person++)
-        for (int n = 1 + draw(d, 2), i = 0; i < n; i++) {
+        for (int n = 1 + search_draw_below(d, 2), i = 0; i < n; i++) {
             k.said[k.count].speaker = person;
-            k.said[k.count++].form = draw(d, SEARCH_KNIGHTS_FORMS);
+            k.said[k.count++].form = search_draw_below(d, SEARCH_KNIGHTS_FORMS);
             if (i && k.said[k.count - 1].form == k.said[k.count - 2].form)
                 return 0;
         }

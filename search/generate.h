@@ -28,5 +28,8 @@ struct search_drawn {
 int search_draw(const char *generator, struct search_draws *d, struct search_drawn *out);
 void search_drawn_free(struct search_drawn *drawn);
 enum search_split search_split_of(const char *key);
+double search_draw_uniform(struct search_draws *d);        /* from 0 to 1, the next of the row */
+int search_draw_below(struct search_draws *d, int below);  /* 0 .. below - 1 */
+void search_draw_four(struct search_draws *d, int out[4]); /* one of the 1,820 multisets of four numbers from 1 to 13, each as likely; ascending */
 
 #endif

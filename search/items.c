@@ -17,6 +17,18 @@ struct engine *search_item_engine(const struct search_ground *g, enum search_pur
     return search_item_judges(g, purpose) ? g->judge : g->engine;
 }
 
+const struct search_task *search_item_task(const struct search_ground *g, enum search_purpose purpose)
+{
+    return search_item_judges(g, purpose) ? g->judge_task : g->task;
+}
+
+int search_ground_choose(struct search_ground *g, const struct search_options *o, struct error *e)
+{
+    int code = search_task_choose(o->task, o->prompts, g->engine, &g->task, e);
+    g->judge_task = g->task;
+    return !code && g->judge ? search_task_choose(o->task, o->prompts, g->judge, &g->judge_task, e) : code;
+}
+
 int search_item_is_outside(const struct search_ground *g, enum search_purpose purpose)
 {
     return purpose == SEARCH_VERIFIER && search_task_command(g->task);
@@ -78,7 +90,7 @@ int search_item_prompt(const struct search_ground *g, const struct search_item *
     for (int i = 0; vote && i < item->count; i++)
         candidates[i] = path_to(g, item->nodes[i]);
     struct search_messages messages = {0};
-    int code = search_task_messages(g->task, item->purpose, &path, candidates, vote ? item->count : 0, &messages, e);
+    int code = search_task_messages(search_item_task(g, item->purpose), item->purpose, &path, candidates, vote ? item->count : 0, &messages, e);
     if (!code)
         engine_chat(search_item_engine(g, item->purpose), messages.list, messages.count, out);
     if (!code && item->purpose == SEARCH_SAMPLE && search_task_continues(g->task))
@@ -213,7 +225,7 @@ static struct search_event *empty_judgement(const struct search_ground *g, int i
     int asked = item->purpose == SEARCH_VALUE || item->purpose == SEARCH_VOTE;
     event->judgement.most = asked ? item->samples : 1;
     if (item->purpose == SEARCH_VALUE)
-        event->judgement.most *= search_task_most(g->task);
+        event->judgement.most *= search_task_most(search_item_task(g, item->purpose));
     event->judgement.item = i;
     event->judgement.purpose = item->purpose;
     event->judgement.count = item->count;
@@ -254,7 +266,7 @@ struct search_event *search_item_judgement(const struct search_ground *g, int i,
                                            struct search_event *const *completions)
 {
     struct search_event *event = empty_judgement(g, i, item, item->samples);
-    if (search_task_words(g->task, item->purpose))
+    if (search_task_words(search_item_task(g, item->purpose), item->purpose))
         compare_words(event, completions);
     if (search_item_is_outside(g, item->purpose))
         read_command(event, completions[0]);
@@ -262,10 +274,10 @@ struct search_event *search_item_judgement(const struct search_ground *g, int i,
         const char *text = completions[s]->completion.text;
         if (item->purpose == SEARCH_VALUE) {
             double weight = 0;
-            event->judgement.labels[s] = xstrdup(search_task_value(g->task, text, &weight));
+            event->judgement.labels[s] = xstrdup(search_task_value(search_item_task(g, item->purpose), text, &weight));
             event->judgement.scores[0] += weight;
         } else {
-            int choice = search_task_vote(g->task, text, item->count);
+            int choice = search_task_vote(search_item_task(g, item->purpose), text, item->count);
             if (choice) {
                 event->judgement.labels[s] = xasprintf("%d", choice);
                 event->judgement.scores[choice - 1] += 1;

@@ -10,7 +10,7 @@
 /* Where a search stands. */
 struct search_ground {
     struct engine *engine, *judge; /* judge: a second model that judges, or NULL */
-    const struct search_task *task;
+    const struct search_task *task, *judge_task; /* with the prompts for each; without a second model they are the same */
     struct search_oracle *oracle;
     struct search_problem problem;
     struct search_tree tree;
@@ -19,9 +19,12 @@ struct search_ground {
 /* The problem that the options name: as it is typed, or a row of the task's data (run.c). */
 int search_problem_open(const struct search_options *o, struct search_problem *out, struct error *e);
 
+/* The task with the prompts that the options, or the models' own files, choose: fills task and judge_task. engine and judge are there. */
+int search_ground_choose(struct search_ground *g, const struct search_options *o, struct error *e);
 /* Is this asked of the judges' model? And whom, then. */
 int search_item_judges(const struct search_ground *g, enum search_purpose purpose);
 struct engine *search_item_engine(const struct search_ground *g, enum search_purpose purpose);
+const struct search_task *search_item_task(const struct search_ground *g, enum search_purpose purpose);
 /* It is judged by a rule, from the tree alone: nobody is asked. */
 int search_item_is_ruled(const struct search_ground *g, enum search_purpose purpose);
 /* It is judged by the task's command; append what that is told. */

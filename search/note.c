@@ -148,6 +148,7 @@ static void note_setting(struct search *s)
     if (search_parameters_parse(&parameters, strategy, s->g.task, &s->failure))
         return;
     s->parameters = parameters;
+    s->parameters.worst = search_task_worst(s->g.judge_task);
     free(s->strategy);
     s->strategy = xstrdup(strategy);
     make_work_anew(s);

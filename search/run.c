@@ -305,9 +305,10 @@ int search_problem_open(const struct search_options *o, struct search_problem *o
     return code;
 }
 
-static struct engine_sampling choose_sampling(const struct search_options *o, const struct search_strategy *strategy)
+static struct engine_sampling choose_sampling(const struct search *s, const struct search_options *o)
 {
-    struct engine_sampling sampling = engine_sampling_choose(o->sampling, search_task_sampling(o->task));
+    const struct search_strategy *strategy = s->parameters.strategy;
+    struct engine_sampling sampling = engine_sampling_choose(o->sampling, search_task_sampling(s->g.task));
     if (strategy->temperature >= 0)
         sampling.temperature = (float)strategy->temperature;
     return sampling;
@@ -322,13 +323,15 @@ static struct search_event *session_event(const struct search *s, const struct s
     event->session.strategy = xstrdup(s->strategy);
     event->session.model = xstrdup(engine_info(s->g.engine)->name);
     event->session.seed = o->seed;
-    event->session.sampling = choose_sampling(o, s->parameters.strategy);
+    event->session.sampling = choose_sampling(s, o);
     event->session.budget_tokens = o->budget_tokens > 0 ? o->budget_tokens : 0;
     event->session.budget_flops = o->budget_flops;
     event->session.budget_nodes = o->budget_nodes;
     event->session.budget_time = o->budget_time;
     event->session.judge_model = o->judge ? xstrdup(engine_info(o->judge)->name) : NULL;
     event->session.grammar = o->grammar;
+    event->session.trained = s->g.task != o->task;
+    event->session.judge_trained = o->judge && s->g.judge_task != o->task;
     return event;
 }
 
@@ -364,7 +367,7 @@ static struct search *new_search(struct engine *engine, const struct search_opti
     struct search *s = xcalloc(1, sizeof *s);
     s->g.engine = engine;
     s->g.judge = o->judge;
-    s->g.task = o->task;
+    s->g.task = s->g.judge_task = o->task;
     s->g.oracle = search_oracle_open();
     s->commands = o->commands;
     s->journal = o->journal;
@@ -378,8 +381,9 @@ int search_open(struct search **out, struct engine *engine, const struct search_
 {
     struct search *s = new_search(engine, o);
     *out = NULL;
-    int code =
-        search_parameters_parse(&s->parameters, o->strategy ? o->strategy : search_task_strategy(o->task), o->task, e);
+    int code = search_ground_choose(&s->g, o, e);
+    if (!code)
+        code = search_parameters_parse(&s->parameters, o->strategy ? o->strategy : search_task_strategy(o->task), s->g.task, e);
     if (!code)
         code = search_check_commands(s, &s->parameters, e);
     if (!code)
@@ -422,12 +426,27 @@ static int check_session(const struct search *s, const struct search_event *even
     return OK;
 }
 
+/* The prompts that the log was made with, whatever the models' files say now. */
+static int choose_again(struct search *s, const struct search_options *o, const struct search_event *event, struct error *e)
+{
+    const struct search_setting *setting = &event->session;
+    const struct search_task *trained = search_task_trained(o->task);
+    if ((setting->trained || setting->judge_trained) && !trained)
+        return error_set(e, ERROR_INPUT, "the session was made with prompts for trained models, and task %s has none: its `trained:` is gone",
+                         search_task_name(o->task));
+    s->g.task = setting->trained ? trained : o->task;
+    s->g.judge_task = !s->g.judge ? s->g.task : setting->judge_trained ? trained : o->task;
+    return OK;
+}
+
 int search_open_again(struct search **out, struct engine *engine, const struct search_options *o,
                       struct search_event *const *events, int64_t count, struct error *e)
 {
     struct search *s = new_search(engine, o);
     *out = NULL;
     int code = count > 0 ? check_session(s, events[0], e) : error_set(e, ERROR_INPUT, "the session is empty");
+    if (!code)
+        code = choose_again(s, o, events[0], e);
     if (!code)
         code = search_problem_parse(o->task, events[0]->session.problem, events[0]->session.expected, &s->g.problem, e);
     if (!code)

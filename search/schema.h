@@ -76,6 +76,8 @@ struct search_task {
     const char *generator;               /* one of search_generators, or NULL */
 
     struct search_command *command;      /* the user's own program that judges thoughts, or NULL */
+
+    struct search_task *trained;         /* the same task with the prompts of its `trained:`, or NULL */
 };
 
 /* --- data.c */

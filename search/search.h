@@ -32,12 +32,20 @@ struct search_task;
 /* `name` is a shipped task's name or a path (it has a '/' or ends in .yaml). Errors carry file, line and column. */
 int search_task_open(struct search_task **out, const char *name, struct error *e);
 void search_task_close(struct search_task *task);
+/* The names of the tasks in examples/: search_data_names without the recipes of models, which lie there too. */
+char **search_task_names(void);
 const char *search_task_name(const struct search_task *task);
 const char *search_task_about(const struct search_task *task);
 const char *search_task_path(const struct search_task *task); /* of its file */
 uint64_t search_task_sum(const struct search_task *task);     /* of that file's bytes */
 const char *search_task_strategy(const struct search_task *task); /* the default, e.g. "tot,b=5" */
 const char *search_task_problem_form(const struct search_task *task); /* what a problem looks like: "four numbers, as in 4 5 6 10" */
+/* With which of its prompts a model is asked: those of `trained:` where the model's file says that it was trained on them and the task
+ * has some (auto), always, or never. */
+enum search_prompts { SEARCH_PROMPTS_AUTO, SEARCH_PROMPTS_TRAINED, SEARCH_PROMPTS_PLAIN };
+/* The task with these prompts in *out, owned by `task`. ERROR_USAGE: trained ones are asked for, and there are none. */
+int search_task_choose(const struct search_task *task, enum search_prompts prompts, const struct engine *engine, const struct search_task **out,
+                       struct error *e);
 /* Problem `row` (from 1) of the task's data, or of the file `data` when not NULL. text and answer (may be NULL) are malloc'ed. */
 int search_task_data(const struct search_task *task, const char *data, int row, char **text, char **answer, struct error *e);
 /* What opening alone does not find: a default strategy that asks for prompts the task lacks, rows of its data that are no problems of it,
@@ -49,6 +57,31 @@ int search_task_check(const struct search_task *task, struct string *about, stru
 enum search_split { SEARCH_SPLIT_TEST, SEARCH_SPLIT_TRAIN };
 int search_task_make(const struct search_task *task, enum search_split split, uint64_t seed, int count, int json, struct string *out,
                      struct error *e);
+
+/* What a model learns from: problems that a task's generator draws by `seed`, each made into prompts and the completions they should have,
+ * in the task's prompts for trained models. search/traces.c says what is asked of a problem. Row r gives the same whatever was asked for
+ * before it, without end. */
+struct search_traces;
+struct search_trace {
+    const char *prompt, *completion; /* theirs until the next call; what ends a completion, the end token, is not in its text */
+    uint64_t row;                    /* of the problem, from 0; one problem gives several items, one after the other */
+};
+struct search_trace_weights { /* how many items a problem gives of each kind, on average, beside its whole solution */
+    double three;                    /* countdown: the share of problems that have three numbers; the others have four */
+    double step;                     /* the next step alone, from a state on the way */
+    double value[4];                 /* value of the problem itself, of states of 1, of 2 and of 3 numbers */
+    double chain;                    /* value of a chain's step, each */
+    double alive;                    /* of these, the share that can still come to the target, or is right */
+    double fractions;                /* of states beside the way, the share that fractions led to where the problem needs none */
+    double propose;                  /* a list of different steps */
+};
+extern const struct search_trace_weights search_trace_weights; /* those that are used where NULL is given */
+/* The task must outlive it. ERROR_INPUT: it has no such prompts, or its generator has no traces. */
+int search_traces_open(struct search_traces **out, const struct search_task *task, enum search_split split, uint64_t seed,
+                       const struct search_trace_weights *weights, struct error *e);
+void search_traces_close(struct search_traces *traces);
+void search_traces_seek(struct search_traces *traces, uint64_t row); /* next are the items of that row */
+void search_traces_next(struct search_traces *traces, struct search_trace *out);
 
 /* --- events ------------------------------------------------------------------------------------------------------ */
 
@@ -109,6 +142,7 @@ struct search_event {
             int budget_nodes;
             char *judge_model;               /* the name of a second model that judges, or NULL */
             int grammar;                     /* the task's grammars hold */
+            int trained, judge_trained;      /* the model, the second model, is asked with the task's prompts for trained models */
         } session;
         struct {           /* the strategy's next step: items to be done in this order */
             char *why;     /* "propose from 5 states", for a person */
@@ -296,6 +330,7 @@ struct search_options {
     int budget_nodes;               /* thoughts */
     struct engine *judge;           /* a second model that judges, or NULL; must outlive the search */
     int grammar;                    /* hold thoughts to the task's grammars */
+    enum search_prompts prompts;    /* of the task, for the model and for the judge */
     int commands;                   /* the judge `verifier` may run the task's command; otherwise it is refused where it would */
     /* Called for each event, in order, in the thread that calls the search; it may search_event_keep it. */
     void (*sink)(void *context, struct search_event *event);

@@ -20,6 +20,7 @@
  *   data                      file (beside the task), problem, target, answer: names of columns; generator: what draws more
  *   command                   run: [program, argument, ...], seconds, memory (MiB): a program of the user's that judges thoughts;
  *                             checked here, never looked for nor run (search/outside.h)
+ *   trained                   sampling and the sections of prompts, which hold instead for a model trained on them
  *
  * Messages are a text (one user message) or a list of {system|user|assistant: text}. Patterns are PCRE2, ^ and $ match at
  * lines, one or a list: the first that matches decides, by its last match, group 1 of it where it has one. A comment at
@@ -216,15 +217,13 @@ static int read_words(const struct search_yaml *map, struct search_section *out,
     return status;
 }
 
-static int read_section(struct search_task *task, enum search_purpose purpose, const struct search_yaml *root, struct error *e)
+static int read_section(struct search_task *task, enum search_purpose purpose, const struct search_yaml *map, struct error *e)
 {
     static const char *const grow[] = {"messages", "finish", "stops", "max_tokens", "grammar", NULL};
     static const char *const value[] = {"messages", "finish", "stops", "max_tokens", "labels", "unreadable", "pattern", NULL};
     static const char *const vote[] = {"messages", "stops", "max_tokens", "candidate", "pattern", NULL};
     static const char *const words[] = {"messages", "finish", "words", NULL};
-    const struct search_yaml *map = search_yaml_get(root, search_purpose_name(purpose)), *node;
-    if (!map)
-        return OK;
+    const struct search_yaml *node;
     struct search_section *section = &task->sections[purpose];
     enum search_place place = purpose == SEARCH_VOTE ? SEARCH_PLACE_VOTE : SEARCH_PLACE_GROW;
     const char *const *known = purpose == SEARCH_VALUE ? value : purpose == SEARCH_VOTE ? vote : purpose > SEARCH_VOTE ? words : grow;
@@ -299,12 +298,11 @@ static int read_problem(struct search_task *task, const struct search_yaml *root
     return status ? status : need_range(map, "range", 0, 9999, &task->range_low, &task->range_high, e);
 }
 
-static int read_sampling(struct search_task *task, const struct search_yaml *root, struct error *e)
+static int read_sampling(struct search_task *task, const struct search_yaml *map, struct error *e)
 {
     static const char *const known[] = {"temperature", "top_k", "top_p", "min_p", "repetition_penalty", NULL};
     struct engine_sampling *s = &task->sampling;
     *s = ENGINE_SAMPLING_DEFAULT;
-    const struct search_yaml *map = search_yaml_get(root, "sampling");
     if (!map)
         return OK;
     const struct {
@@ -457,27 +455,80 @@ static int read_strategy(struct search_task *task, const struct search_yaml *roo
     return search_strategy_check(task->strategy, &wrong) ? search_yaml_error(node, e, "%s", wrong.message) : OK;
 }
 
-static int read_task(struct search_task *task, const struct search_yaml *root, struct error *e)
+/* Of `trained` where that has it, else of the file. */
+static const struct search_yaml *section_of(const struct search_yaml *root, const struct search_yaml *trained, const char *key)
+{
+    const struct search_yaml *map = trained ? search_yaml_get(trained, key) : NULL;
+    return map ? map : search_yaml_get(root, key);
+}
+
+/* trained: NULL for the file's own prompts. */
+static int read_task(struct search_task *task, const struct search_yaml *root, const struct search_yaml *trained, struct error *e)
 {
     static const char *const known[] = {"name",    "about",    "strategy", "problem", "continues",       "steps",
                                         "sampling", "sample",  "propose",  "value",   "vote",            "self-evaluation",
-                                        "process-reward", "thought", "answer", "verifier", "data", "command", NULL};
+                                        "process-reward", "thought", "answer", "verifier", "data", "command", "trained", NULL};
     const struct search_yaml *continues = search_yaml_get(root, "continues");
     int status = search_yaml_known(root, known, e);
     if (status || (status = need_text(root, "name", &task->name, e)) || (status = need_text(root, "about", &task->about, e)) ||
         (status = read_strategy(task, root, e)) || (status = read_verifier(task, root, e)) ||
-        (status = read_problem(task, root, e)) || (status = need_integer(root, "steps", 1, 64, &task->steps, e)) || (status = read_sampling(task, root, e)))
+        (status = read_problem(task, root, e)) || (status = need_integer(root, "steps", 1, 64, &task->steps, e)) || 
+        (status = read_sampling(task, section_of(root, trained, "sampling"), e)))
         return status;
     if (continues && (status = search_yaml_boolean(continues, &task->continues, e)))
         return status;
-    for (int i = 0; i < SEARCH_SECTIONS; i++)
-        if ((status = read_section(task, (enum search_purpose)i, root, e)))
+    for (int i = 0; i < SEARCH_SECTIONS; i++) {
+        const struct search_yaml *map = section_of(root, trained, search_purpose_name((enum search_purpose)i));
+        if (map && (status = read_section(task, (enum search_purpose)i, map, e)))
             return status;
+    }
     if (!search_task_has(task, SEARCH_SAMPLE) && !search_task_has(task, SEARCH_PROPOSE))
         return search_yaml_error(root, e, "nothing makes thoughts; add a `sample:` or a `propose:` section");
     if ((status = read_thought(task, root, e)) || (status = read_answer(task, root, e)) || (status = read_command(task, root, e)))
         return status;
     return read_data(task, root, e);
+}
+
+/* The task with its other prompts is read as a task of its own, so that all who ask a task for prompts need not know which. */
+static int read_trained(struct search_task *task, const struct search_yaml *root, struct error *e)
+{
+    static const char *const known[] = {"sampling", "sample", "propose", "value", "vote", "self-evaluation", "process-reward", NULL};
+    const struct search_yaml *trained = search_yaml_get(root, "trained");
+    int status = trained ? search_yaml_known(trained, known, e) : OK;
+    if (!trained || status)
+        return status;
+    if (!trained->count)
+        return search_yaml_error(trained, e, "no prompts; expected sections such as sample and value, or no `trained` at all");
+    task->trained = xcalloc(1, sizeof *task->trained);
+    task->trained->path = xstrdup(task->path);
+    task->trained->sum = task->sum;
+    return read_task(task->trained, root, trained, e);
+}
+
+/* A recipe says what a model's vocabulary is; what cannot be read may be meant as a task. */
+static int is_recipe(const char *name)
+{
+    struct search_yaml_document *document = NULL;
+    struct error e;
+    char *file = xasprintf("%s.yaml", name), *path = search_data_path("examples", file);
+    int is = path && !search_yaml_open(&document, path, &e) && search_yaml_get(search_yaml_root(document), "vocabulary");
+    search_yaml_close(document);
+    free(path);
+    free(file);
+    return is;
+}
+
+char **search_task_names(void)
+{
+    char **names = search_data_names("examples");
+    int kept = 0;
+    for (int i = 0; names[i]; i++)
+        if (is_recipe(names[i]))
+            free(names[i]);
+        else
+            names[kept++] = names[i];
+    names[kept] = NULL;
+    return names;
 }
 
 /* The file of a task: a path as it is, a name where tasks are kept. */
@@ -494,7 +545,7 @@ static int find_task(const char *name, char **path, struct error *e)
     if (*path)
         return OK;
     struct string there = {0};
-    char **names = search_data_names("examples");
+    char **names = search_task_names();
     for (int i = 0; names[i]; i++) {
         string_addf(&there, "%s%s", i ? ", " : "", names[i]);
         free(names[i]);
@@ -518,8 +569,10 @@ int search_task_open(struct search_task **out, const char *name, struct error *e
     status = search_yaml_open(&document, path, e);
     if (!status) {
         task->sum = search_yaml_sum(document);
-        status = read_task(task, search_yaml_root(document), e);
+        status = read_task(task, search_yaml_root(document), NULL, e);
     }
+    if (!status)
+        status = read_trained(task, search_yaml_root(document), e);
     search_yaml_close(document);
     if (status) {
         search_task_close(task);
@@ -569,11 +622,24 @@ void search_task_close(struct search_task *task)
     free(task->labels);
     free(task->weights);
     free_command(task->command);
+    search_task_close(task->trained);
     char *texts[] = {task->path,      task->name,           task->about,         task->strategy,     task->form,
                      task->candidate, task->data_file,      task->column_problem, task->column_target, task->column_answer};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
     free(task);
+}
+
+int search_task_choose(const struct search_task *task, enum search_prompts prompts, const struct engine *engine, const struct search_task **out,
+                       struct error *e)
+{
+    const char *says = engine_info(engine)->prompts;
+    int trained = prompts == SEARCH_PROMPTS_TRAINED || (prompts == SEARCH_PROMPTS_AUTO && says && !strcmp(says, "trained") && task->trained);
+    if (trained && !task->trained)
+        return error_set(e, ERROR_USAGE, "task %s has no prompts for trained models; add a `trained:` section to %s, or choose --prompts plain",
+                         task->name, task->path);
+    *out = trained ? task->trained : task;
+    return OK;
 }
 
 /* --- what it says ------------------------------------------------------------------------------------------------ */
@@ -606,6 +672,11 @@ const char *search_task_strategy(const struct search_task *task)
 const char *search_task_problem_form(const struct search_task *task)
 {
     return task->form;
+}
+
+const struct search_task *search_task_trained(const struct search_task *task)
+{
+    return task->trained;
 }
 
 int search_task_continues(const struct search_task *task)

@@ -45,6 +45,7 @@ char *search_task_grammar(const struct search_task *task, enum search_purpose pu
 /* 1: thoughts are appended to one growing assistant turn (ask, math-word); 0: each prompt is made anew from the state (game24) */
 int search_task_continues(const struct search_task *task);
 
+const struct search_task *search_task_trained(const struct search_task *task); /* with its prompts for trained models; NULL: none */
 int search_task_steps(const struct search_task *task);      /* greatest depth */
 int search_task_max_tokens(const struct search_task *task, enum search_purpose purpose);
 const char *const *search_task_stops(const struct search_task *task, enum search_purpose purpose, int *count);

@@ -120,7 +120,7 @@ static int make_item(struct search *s, int i, struct error *e)
 {
     const struct search_item *item = search_work_item(s, i);
     struct search_work *w = &s->work[i];
-    const char *const *words = search_task_words(s->g.task, item->purpose);
+    const char *const *words = search_task_words(search_item_task(&s->g, item->purpose), item->purpose);
     w->jobs = xcalloc((size_t)item->samples, sizeof *w->jobs);
     w->completions = xcalloc((size_t)item->samples, sizeof *w->completions);
     if (search_item_is_ruled(&s->g, item->purpose) || search_item_is_outside(&s->g, item->purpose))
@@ -155,7 +155,8 @@ int search_work_most(const struct search *s, int i, int sample)
         return w->words[sample & 1].count;
     if (search_item_is_outside(&s->g, search_work_item(s, i)->purpose))
         return 0;
-    int most = search_task_max_tokens(s->g.task, search_work_item(s, i)->purpose) - w->forced;
+    enum search_purpose purpose = search_work_item(s, i)->purpose;
+    int most = search_task_max_tokens(search_item_task(&s->g, purpose), purpose) - w->forced;
     return most > 0 ? most : 1;
 }
 
@@ -349,7 +350,7 @@ static int send_job(struct search *s, int i, int k, struct error *e)
         request.prompt = all.ids;
         request.prompt_count = all.count;
     } else {
-        request.stops = search_task_stops(s->g.task, item->purpose, &request.stop_count);
+        request.stops = search_task_stops(search_item_task(&s->g, item->purpose), item->purpose, &request.stop_count);
     }
     struct error why;
     int code = engine_submit(engine, &request, &w->jobs[k].id, &why);

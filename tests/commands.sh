@@ -91,6 +91,26 @@ refuses 2 'task list' "$espalier" task
 refuses 2 'train or test' "$espalier" task make sorting --split dev
 refuses 3 'names no generator' "$espalier" task make ask
 refuses 3 'only 220 different' "$espalier" task make game24 -n 5000
+refuses 3 'no `trained:` section' "$espalier" task make sorting --traces
+gives '{"prompt":"24: ' "$espalier" task make game24 --traces -n 5 --split train
+gives '"completion":"sure"' "$espalier" task make countdown --traces -n 20 --seed 4 --split train
+"$espalier" task make countdown --traces -n 9 --seed 4 --split train >"$work/a" 2>"$work/err"
+head -n "$(wc -l <"$work/a")" "$work/out" >"$work/b"
+if cmp -s "$work/a" "$work/b"; then ok; else bad 'the first traces depend on how many are asked for'; fi
+gives 'end token' "$espalier" task --help
+
+# --- which prompts ---
+gives 'trained    sample propose value' "$espalier" task check game24
+refuses 2 'auto, trained or plain' "$espalier" run -m $tiny -t game24 --prompts mine '4 5 6 10'
+refuses 2 'task ask has no prompts for trained models' "$espalier" run -m $tiny -t ask --prompts trained 'hello'
+"$espalier" run -m $tiny -t game24 -s tot,b=1 --prompts trained --json '4 5 6 10' >"$work/out" 2>"$work/err"
+if head -1 "$work/out" | grep -q '"trained":true' && grep -q '"temperature":1.0' "$work/out"; then ok; else bad "trained prompts are not recorded"; fi
+"$espalier" run -m $tiny -t game24 -s tot,b=1 --json '4 5 6 10' >"$work/out" 2>"$work/err"
+if head -1 "$work/out" | grep -q '"trained"'; then bad "trained prompts without being asked for"; else ok; fi
+"$espalier" run -m $tiny -t game24 -s tot,b=1 --prompts trained --session "$work/p.session" '4 5 6 10' >"$work/out" 2>"$work/err"
+refuses 2 "goes on with them; leave out --prompts" "$espalier" run -m $tiny --session "$work/p.session" --prompts plain
+"$espalier" run -m $tiny --session "$work/p.session" --json >"$work/out" 2>"$work/err"
+if head -1 "$work/out" | grep -q '"trained":true'; then ok; else bad "a session does not keep its prompts"; fi
 gives 'numbers,target' "$espalier" task make countdown --seed 7 -n 100
 cp "$work/out" "$work/x.csv"
 "$espalier" run -m $tiny -t countdown --data "$work/x.csv" -s greedy --json @100 >"$work/out" 2>"$work/err"

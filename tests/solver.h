@@ -9,7 +9,7 @@
 enum { MOST = 6 };
 
 /* Can the numbers reach the target? whole: with non-negative whole results only. */
-static int solvable(const struct search_rational *list, int count, struct search_rational target, int whole)
+static inline int solvable(const struct search_rational *list, int count, struct search_rational target, int whole)
 {
     if (count == 1)
         return !search_rational_compare(list[0], target);
@@ -31,7 +31,7 @@ static int solvable(const struct search_rational *list, int count, struct search
     return 0;
 }
 
-static int solvable_text(const char *numbers, const char *target, int whole)
+static inline int solvable_text(const char *numbers, const char *target, int whole)
 {
     struct search_rational list[MOST];
     int count = 0;

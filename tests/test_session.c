@@ -160,6 +160,7 @@ static void check_new_kinds(void)
     event->session.budget_nodes = 100;
     event->session.judge_model = xstrdup("judge");
     event->session.grammar = 1;
+    event->session.trained = event->session.judge_trained = 1;
     check_round_trip(event);
     event = search_event_make(SEARCH_EVENT_DECISION, 9, 2);
     event->decision.why = xstrdup("w");

@@ -789,7 +789,7 @@ static void test_shipped_tasks(void **unused)
 {
     (void)unused;
     static const char *const expected[] = {"arithmetic-chain", "ask", "countdown", "game24", "knights", "math-word", "sorting"};
-    char **names = search_data_names("examples");
+    char **names = search_task_names();
     enum { TASKS = sizeof expected / sizeof *expected };
     for (int i = 0; i < TASKS; i++) {
         assert_string_equal(names[i], expected[i]);
@@ -828,7 +828,7 @@ static void test_the_users_own_files_come_first(void **unused)
     free(command);
     setenv("XDG_CONFIG_HOME", folder, 1);
     char *own = write_file("espalier/examples/ask.yaml", "name: mine\n", 11), *other = write_file("espalier/examples/zebra.yaml", "a: b\n", 5);
-    char *path = search_data_path("examples", "ask.yaml"), **names = search_data_names("examples");
+    char *path = search_data_path("examples", "ask.yaml"), **names = search_task_names();
     assert_string_equal(path, own);
     assert_string_equal(names[1], "ask");
     assert_string_equal(names[7], "zebra");

@@ -41,6 +41,7 @@ struct small {
     const char *const *more, *const *merges; /* NULL at the end */
     int kinds;                               /* how many token types the file has; 0: as many as tokens */
     int64_t begin, end;                      /* -1: not in the file */
+    int begins;                              /* 1, -1: the file says that the begin token stands before a text, that it does not */
 };
 
 static int length_of(const char *const *list)
@@ -75,7 +76,7 @@ static void put_letter(struct string *s, int byte)
 static void put_vocabulary(struct string *s, const struct small *small)
 {
     int tokens = 256 + length_of(small->more), kinds = small->kinds ? small->kinds : tokens;
-    put_header(s, 3, 0, 5 + (small->template != NULL) + (small->begin >= 0) + (small->end >= 0));
+    put_header(s, 3, 0, 5 + (small->template != NULL) + (small->begin >= 0) + (small->end >= 0) + (small->begins != 0));
     put_key_text(s, "tokenizer.ggml.model", "gpt2");
     put_key_text(s, "tokenizer.ggml.pre", small->pre);
     put_key_array(s, "tokenizer.ggml.tokens", PUT_TEXT, (uint64_t)tokens);
@@ -95,6 +96,8 @@ static void put_vocabulary(struct string *s, const struct small *small)
         put_number(s, "tokenizer.ggml.bos_token_id", PUT_U32, (uint64_t)small->begin, 4);
     if (small->end >= 0)
         put_number(s, "tokenizer.ggml.eos_token_id", PUT_U32, (uint64_t)small->end, 4);
+    if (small->begins)
+        put_number(s, "tokenizer.ggml.add_bos_token", PUT_BOOL, small->begins > 0, 1);
 }
 
 static int make_from(struct engine_vocabulary **v, const struct string *s, struct error *e)
@@ -490,6 +493,33 @@ static void test_texts_without_a_template(void **state)
     engine_vocabulary_free(v);
 }
 
+/* A text without a template is all that is sent, but for the begin token, which only a file that says so gets. */
+static void test_what_stands_before_a_text(void **state)
+{
+    (void)state;
+    static const char *const more[] = {"3 <s>", "3 </s>", "4 : ", "4 ?\n", NULL};
+    static const struct engine_message question = {"user", "24: 4 10?\n"};
+    static const struct {
+        int64_t begin;
+        int begins;
+        const char *ids;
+    } cases[] = {
+        {256, 1, "256 50 52 258 52 32 49 48 259"},
+        {256, 0, "50 52 258 52 32 49 48 259"},
+        {256, -1, "50 52 258 52 32 49 48 259"},
+        {-1, 1, "50 52 258 52 32 49 48 259"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct engine_vocabulary *v =
+            make(&(struct small){.pre = "smollm", .more = more, .begin = cases[i].begin, .end = 257, .begins = cases[i].begins});
+        struct engine_tokens t = {0};
+        engine_vocabulary_chat(v, &question, 1, &t);
+        expect_ids(&t, cases[i].ids, question.text);
+        engine_tokens_free(&t);
+        engine_vocabulary_free(v);
+    }
+}
+
 /* The ids of conversations as the model's own template, run by Jinja, and llama.cpp give them. */
 static void test_conversations(void **state)
 {
@@ -861,6 +891,7 @@ int main(void)
         cmocka_unit_test(test_special_tokens),
         cmocka_unit_test(test_templates),
         cmocka_unit_test(test_texts_without_a_template),
+        cmocka_unit_test(test_what_stands_before_a_text),
         cmocka_unit_test(test_conversations),
         cmocka_unit_test(test_reference),
         cmocka_unit_test(test_the_model),

@@ -267,7 +267,7 @@ static void test_tasks_that_are_wrong(void **state)
         {"name: t", "name: [t]", "1:7: expected text, not a list"},
         {"name: t", "name:", "1:6: nothing is given; expected text"},
         {"about:", "abuot:",
-         "2:1: unknown key `abuot`; known here: name, about, strategy, problem, continues, steps, sampling, sample, propose, value, vote, self-evaluation, process-reward, thought, answer, verifier, data, command"},
+         "2:1: unknown key `abuot`; known here: name, about, strategy, problem, continues, steps, sampling, sample, propose, value, vote, self-evaluation, process-reward, thought, answer, verifier, data, command, trained"},
         {"strategy: greedy\n", "", "1:1: `strategy` is missing; add `strategy:` here"},
         {"  form: two numbers\n", "", "5:3: `form` is missing; add `form:` here"},
         {"count: [2, 3]", "count: 2", "6:10: expected two numbers, as in [2, 8]"},
@@ -332,6 +332,14 @@ static void test_tasks_that_are_wrong(void **state)
         {"  ends: number\n", "", "32:3: `ends` is missing; add `ends:` here"},
         {"file: t.csv, problem: numbers", "file: t.csv", "34:7: `problem` is missing; add `problem:` here"},
         {"problem: numbers", "problem: numbers, target: t", "34:47: `target` is for problems that name their own target; take it out"},
+        {"data: {file: t.csv, problem: numbers}\n", "trained: all\n", "34:10: expected keys and values, not text"},
+        {"data: {file: t.csv, problem: numbers}\n", "trained: {}\n", "34:10: no prompts; expected sections such as sample and value, or no `trained` at all"},
+        {"data: {file: t.csv, problem: numbers}\n", "trained:\n  strategy: greedy\n", "35:3: unknown key `strategy`; known here: sampling, sample, propose, value, vote, self-evaluation, process-reward"},
+        {"data: {file: t.csv, problem: numbers}\n", "trained:\n  sampling: {temperature: 11}\n", "35:27: 11 is out of range; expected a number from 0 to 10"},
+        {"data: {file: t.csv, problem: numbers}\n", "trained:\n  sample: {messages: '{nosuch}', max_tokens: 9}\n", "35:23: unknown placeholder `{nosuch}`; known here: {problem} {numbers} {state} {target} {path} {last} {step} {steps} and {{ for a brace"},
+        {"data: {file: t.csv, problem: numbers}\n", "trained:\n  sample: {messages: x}\n", "35:11: `max_tokens` is missing; add `max_tokens:` here"},
+        {"data: {file: t.csv, problem: numbers}\n", "trained:\n  value: {messages: x, max_tokens: 2, unreadable: 0}\n", "35:10: `labels` is missing; add `labels:` here"},
+        {"data: {file: t.csv, problem: numbers}\n", "trained:\n  self-evaluation: {messages: x, words: [sure, sure]}\n", "35:48: expected another word; their probabilities are compared"},
         {"sample:\n", "propose:\n  messages: x\nsample:\n", "12:3: `max_tokens` is missing; add `max_tokens:` here"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

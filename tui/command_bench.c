@@ -319,11 +319,14 @@ static int read_options(const struct tui_options *o, struct search_task **task, 
     if (o->json && o->csv)
         return error_set(e, ERROR_USAGE, "choose one of --json and --csv");
     int code = parse_rows(o, out, e);
+    enum search_prompts prompts = SEARCH_PROMPTS_AUTO;
+    if (!code)
+        code = tui_prompts(o, &prompts, e);
     if (!code)
         code = search_task_open(task, o->task, e);
     out->each = (struct search_options){
         .task = *task, .data = o->data, .seed = o->seed, .sampling = o->sampling, .budget_flops = o->budget_flops,
-        .budget_nodes = o->budget_nodes, .budget_time = o->budget_time, .grammar = o->grammar, .commands = o->allow_commands,
+        .budget_nodes = o->budget_nodes, .budget_time = o->budget_time, .grammar = o->grammar, .prompts = prompts, .commands = o->allow_commands,
     };
     if (o->budget_count)
         qsort(o->budgets, (size_t)o->budget_count, sizeof *o->budgets, by_size);
@@ -430,7 +433,7 @@ const struct tui_command tui_command_bench = {
     .summary = "strategies over a data set: accuracy against tokens",
     .usage = "bench -t TASK [OPTIONS] -s STRATEGY [-s STRATEGY ...] [--budget-tokens N ...]",
     .example = "espalier bench -t math-word -s greedy -s self-consistency,m=8 -s best-of-n,n=8 --budget-tokens 4k -n 20",
-    .options = "model task strategy judge judge-model allow-commands grammar data n rows seed seeds temperature top-k top-p min-p "
+    .options = "model task strategy judge judge-model allow-commands grammar prompts data n rows seed seeds temperature top-k top-p min-p "
                "repetition-penalty budget-tokens budget-flops budget-nodes budget-time out trees threads batch context kv-memory kv-type kernels quant ascii csv json",
     .run = run,
 };

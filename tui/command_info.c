@@ -12,9 +12,9 @@ static void print_json(const struct engine_info *i)
                                 json_pack("{s:i, s:I}", "tensors", i->tensors_by_type[t], "bytes", (json_int_t)i->bytes_by_type[t]));
     json_t *quant = *i->quant ? json_pack("{s:s, s:i, s:i}", "name", i->quant, "quantized", i->quantized, "kept", i->kept) : json_null();
     tui_print_json(json_pack(
-        "{s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:b, s:o, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:i, s:o}", "path",
+        "{s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:b, s:o, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:i, s:o}", "path",
         tui_json_text(i->path, strlen(i->path)), "name", tui_json_text(i->name, strlen(i->name)), "architecture", i->architecture,
-        "tokenizer", i->tokenizer, "chat_template", i->chat_template, "kernels", i->kernels, "parameters", (json_int_t)i->parameters,
+        "tokenizer", i->tokenizer, "chat_template", i->chat_template, "prompts", i->prompts, "kernels", i->kernels, "parameters", (json_int_t)i->parameters,
         "layers", i->layers, "width", i->width, "heads", i->heads, "kv_heads", i->kv_heads, "head_dim", i->head_dim, "ff_width",
         i->ff_width, "vocabulary", i->vocabulary, "context_trained", i->context_trained, "context", i->context, "rope_base",
         (double)i->rope_base, "norm_epsilon", (double)i->norm_epsilon, "tied", i->tied, "types", types, "file_bytes",
@@ -34,6 +34,8 @@ static void print_text(const struct engine_info *i)
            i->kv_heads, i->head_dim, i->ff_width);
     printf("%-14s %d tokens, %s, head %s\n", "vocabulary", i->vocabulary, i->tokenizer, i->tied ? "tied to the embedding" : "of its own");
     printf("%-14s %s\n", "chat template", i->chat_template);
+    if (*i->prompts)
+        printf("%-14s %s\n", "prompts", i->prompts);
     printf("%-14s %d allowed here, %d trained; RoPE base %g\n", "context", i->context, i->context_trained, (double)i->rope_base);
     for (int t = 0; t < KERNEL_TYPES; t++)
         if (i->tensors_by_type[t])

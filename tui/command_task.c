@@ -15,7 +15,7 @@ static void print_clean(const char *format, const char *text)
 /* A task that cannot be read is listed with what is wrong with it: the others are still there. */
 static int list(void)
 {
-    char **names = search_data_names("examples");
+    char **names = search_task_names();
     for (int i = 0; names[i]; i++) {
         struct search_task *task;
         struct error e;
@@ -53,18 +53,39 @@ static int check(const char *name)
     return code;
 }
 
+enum { ROWS = 100 };
+
+/* The items of so many problems, a line each. */
+static int print_traces(const struct tui_options *o, const struct search_task *task, enum search_split split, struct error *e)
+{
+    struct search_traces *traces;
+    struct search_trace trace;
+    int code = search_traces_open(&traces, task, split, o->seed, NULL, e);
+    if (code)
+        return code;
+    search_traces_next(traces, &trace);
+    while (trace.row < (uint64_t)(o->n ? o->n : ROWS) && !ferror(stdout)) {
+        tui_print_json(json_pack("{s:s, s:s}", "prompt", trace.prompt, "completion", trace.completion));
+        search_traces_next(traces, &trace);
+    }
+    search_traces_close(traces);
+    return OK;
+}
+
 static int make(const struct tui_options *o)
 {
-    enum { ROWS = 100 };
     struct error e;
     struct search_task *task = NULL;
     struct string rows = {0};
     int train = o->split && !strcmp(o->split, "train");
+    enum search_split split = train ? SEARCH_SPLIT_TRAIN : SEARCH_SPLIT_TEST;
     if (o->split && !train && strcmp(o->split, "test"))
         return tui_fail(&(struct error){ERROR_USAGE, "--split is train or test"});
     int code = search_task_open(&task, o->words[1], &e);
-    if (!code)
-        code = search_task_make(task, train ? SEARCH_SPLIT_TRAIN : SEARCH_SPLIT_TEST, o->seed, o->n ? o->n : ROWS, o->json, &rows, &e);
+    if (!code && o->traces)
+        code = print_traces(o, task, split, &e);
+    else if (!code)
+        code = search_task_make(task, split, o->seed, o->n ? o->n : ROWS, o->json, &rows, &e);
     if (code)
         tui_fail(&e);
     else
@@ -91,6 +112,6 @@ const struct tui_command tui_command_task = {
     .summary = "tasks: those there are, is a file one, new problems by seed",
     .usage = "task list | check NAME|FILE | make NAME|FILE [OPTIONS]",
     .example = "espalier task make countdown --seed 7 -n 100 > x.csv && espalier run -t countdown --data x.csv @1",
-    .options = "seed n split json",
+    .options = "seed n split traces json",
     .run = run,
 };

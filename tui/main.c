@@ -19,7 +19,7 @@ static void print_usage(void)
     const struct search_strategy_about *s = search_strategies(&count);
     for (int i = 0; i < count; i++)
         printf("  %-18s %s\n  %-18s %s\n", s[i].name, s[i].about, "", s[i].parameters);
-    char **names = search_data_names("examples");
+    char **names = search_task_names();
     printf("\ntasks:");
     for (char **n = names; n && *n; n++) {
         printf(" %s", *n);

@@ -48,6 +48,18 @@ int tui_strategies_choose(const struct tui_options *o, const struct search_task 
     return code;
 }
 
+int tui_prompts(const struct tui_options *o, enum search_prompts *out, struct error *e)
+{
+    static const char *const names[] = {[SEARCH_PROMPTS_AUTO] = "auto", [SEARCH_PROMPTS_TRAINED] = "trained", [SEARCH_PROMPTS_PLAIN] = "plain"};
+    *out = SEARCH_PROMPTS_AUTO;
+    for (int i = 0; o->prompts && i < 3; i++)
+        if (!strcmp(o->prompts, names[i])) {
+            *out = (enum search_prompts)i;
+            return OK;
+        }
+    return o->prompts ? error_set(e, ERROR_USAGE, "--prompts %s: expected auto, trained or plain", o->prompts) : OK;
+}
+
 /* --- a new session ----------------------------------------------------------------------------------------------- */
 
 static int begin(struct tui_searches *s, const struct tui_options *o, struct error *e)
@@ -124,6 +136,14 @@ static int same_as_begun(struct tui_searches *s, const char *path, const char *k
     return code;
 }
 
+static int same_prompts(const struct tui_searches *s, const struct tui_options *o, const char *path, struct error *e)
+{
+    const char *had = s->loaded.list[0].tree.session->session.trained ? "trained" : "plain";
+    if (!o->prompts || !strcmp(o->prompts, "auto") || !strcmp(o->prompts, had))
+        return OK;
+    return error_set(e, ERROR_USAGE, "%s: the session was begun with the task's %s prompts and goes on with them; leave out --prompts", path, had);
+}
+
 static int load(struct tui_searches *s, const struct tui_options *o, const char *path, struct error *e)
 {
     int code = search_sessions_open(&s->loaded, path, e);
@@ -151,6 +171,8 @@ static int load(struct tui_searches *s, const struct tui_options *o, const char 
         code = same_as_begun(s, path, "quant", "--quant", o->quant, e);
     if (!code)
         code = same_as_begun(s, path, "kv_type", "--kv-type", o->kv_type, e);
+    if (!code)
+        code = same_prompts(s, o, path, e);
     s->count = s->loaded.count;
     s->model = search_journal_get(s->loaded.journal, "model");
     s->strategies = xcalloc((size_t)s->count, sizeof *s->strategies);
@@ -197,7 +219,10 @@ static void keep_anyway(struct tui_searches *s)
 int tui_searches_open(struct tui_searches *s, const struct tui_options *o, int keep, struct error *e)
 {
     *s = (struct tui_searches){0};
-    int code = open_session(s, o, e);
+    enum search_prompts prompts;
+    int code = tui_prompts(o, &prompts, e);
+    if (!code)
+        code = open_session(s, o, e);
     if (!code && !s->model)
         code = tui_model_path(o, &s->model, e);
     else if (!code && o->model) {
@@ -211,7 +236,7 @@ int tui_searches_open(struct tui_searches *s, const struct tui_options *o, int k
     s->options = (struct search_options){
         .task = s->task, .problem = s->problem, .data = o->data, .seed = o->seed, .sampling = o->sampling,
         .budget_tokens = o->budget_tokens, .budget_flops = o->budget_flops, .budget_nodes = o->budget_nodes, .budget_time = o->budget_time,
-        .grammar = o->grammar, .commands = o->allow_commands,
+        .grammar = o->grammar, .prompts = prompts, .commands = o->allow_commands,
     };
     if (code)
         tui_searches_close(s);

@@ -23,10 +23,12 @@ struct tui_options {
     const char **acts;                                            /* run: every --act */
     int act_count;                                                /* 0 */
     int grammar, allow_commands, estimate;                        /* 0 */
+    const char *prompts;                                          /* NULL */
     int64_t at;                                                   /* show, run: -1; so many events of a session */
     int audit, dot, md;                                           /* show: 0 */
     int json, ascii, paused;                                      /* 0; paused: the explorer does not start the search by itself */
     const char *split;                                            /* task make: NULL; "test" or "train" */
+    int traces;                                                   /* task make: 0 */
     int prefix, branches, runs;                                   /* speed: 0 */
     const char *only;                                             /* speed: NULL */
     const char *dump;                                             /* explorer: NULL; "COLSxROWS": draw the final screen as text, no terminal */
@@ -55,6 +57,8 @@ int tui_model_path(const struct tui_options *o, char **path, struct error *e);
 enum tui_part { TUI_MODEL, TUI_TOKENS, TUI_DESCRIPTION };
 int tui_engine_open(const struct tui_options *o, enum tui_part part, struct engine **out, struct error *e);
 int tui_engine_open_at(const struct tui_options *o, const char *path, enum tui_part part, struct engine **out, struct error *e);
+/* --prompts: which of a task's prompts. */
+int tui_prompts(const struct tui_options *o, enum search_prompts *out, struct error *e);
 /* What the searches of a command line have in common (task, problem joined from the words, seed, sampling, budgets), and each one's
  * strategy, with the judge chosen for it. */
 struct tui_searches {

@@ -448,9 +448,24 @@ static const char magic[24] = "espalier learner 1\n";
 
 struct header {
     char magic[24];
-    uint64_t shape; /* a hash of what is learned, and how */
+    uint64_t shape; /* a hash of what is learned, how, and on what */
     uint64_t numbers, moment_bytes, note_bytes, steps;
 };
+
+/* The weights that an adapter stands on, told from others of their shape by some of each matrix. */
+static uint64_t base_of(const struct engine_learner *l)
+{
+    float some[64]; /* whole blocks of every format */
+    uint64_t hash = 0;
+    for (int i = 0; i < l->model->layers_count; i++)
+        for (int t = 0; t < ENGINE_TARGETS; t++) {
+            const struct kernel_matrix *m = l->layers[i].linears[t].matrix;
+            const int n = m->cols < 64 ? m->cols : 64;
+            kernel_matrix_dequantize(m, 0, 0, some, n);
+            hash = random_stream(hash, hash_bytes(some, (size_t)n * sizeof *some), (uint64_t)m->type);
+        }
+    return hash;
+}
 
 static uint64_t shape_of(const struct engine_learner *l)
 {
@@ -460,7 +475,7 @@ static uint64_t shape_of(const struct engine_learner *l)
         const struct parameter *p = &l->parameters[i];
         hash = random_stream(hash, hash_bytes(p->name, strlen(p->name)), random_stream((uint64_t)p->rows, (uint64_t)p->cols, 0));
     }
-    return hash;
+    return l->options.all ? hash : random_stream(hash, base_of(l), 0);
 }
 
 struct writing {

@@ -784,27 +784,32 @@ static void test_adamw(void **state)
     free(w), free(m), free(v), free(exact), free(em), free(ev);
 }
 
-/* The line of learning.txt that begins with this word, as numbers; free it. */
-static float *stored_map(const char *word)
+/* The line of learning.txt that begins with this word, without it; free it. */
+static char *stored_line(const char *word)
 {
     FILE *f = fopen("tests/reference/learning.txt", "r");
     assert_non_null(f);
-    char *line = NULL, *p;
+    char *line = NULL, *value = NULL;
     size_t capacity = 0;
     const size_t n = strlen(word);
-    float *map = NULL;
-    while (!map && getline(&line, &capacity, f) > 0)
-        if (!strncmp(line, word, n) && line[n] == ' ') {
-            map = xmalloc(256 * sizeof *map);
-            p = line + n;
-            for (int i = 0; i < 256; i++)
-                map[i] = strtof(p, &p);
-            assert_true(*p == '\n');
-        }
+    while (!value && getline(&line, &capacity, f) > 0)
+        if (!strncmp(line, word, n) && line[n] == ' ')
+            value = xstrdup(line + n + 1);
     free(line);
     fclose(f);
-    assert_non_null(map);
-    return map;
+    assert_non_null(value);
+    return value;
+}
+
+static float *stored_numbers(const char *word, size_t n)
+{
+    char *line = stored_line(word), *p = line;
+    float *x = xmalloc(n * sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = strtof(p, &p);
+    assert_true(*p == '\n');
+    free(line);
+    return x;
 }
 
 enum { CODES = 256 };
@@ -823,7 +828,7 @@ static void adamw8(const struct kernel_adamw *o, size_t n, float *w, const float
 static void test_maps_are_bitsandbytes(void **state)
 {
     (void)state;
-    float *with = stored_map("map_signed"), *without = stored_map("map_unsigned"), g[CODES] = {0}, w[CODES] = {0};
+    float *with = stored_numbers("map_signed", CODES), *without = stored_numbers("map_unsigned", CODES), g[CODES] = {0}, w[CODES] = {0};
     struct kernel_adamw o = {.rate = -1, .beta1 = 1, .beta2 = 1, .epsilon = 1, .scale = 1, .correct1 = 1, .correct2 = 1};
     struct moments x = {.m_scale = {1}, .v_scale = {0}};
     for (int i = 0; i < CODES; i++)
@@ -851,7 +856,7 @@ static void test_moments_of_8_bits_are_nearest(void **state)
 {
     (void)state;
     enum { N = 2 * KERNEL_ADAM_BLOCK + 77 };
-    float *with = stored_map("map_signed"), *without = stored_map("map_unsigned");
+    float *with = stored_numbers("map_signed", CODES), *without = stored_numbers("map_unsigned", CODES);
     unsigned char m[N], v[N];
     float m_scale[3] = {0}, v_scale[3] = {0}, w8[N] = {0}, w32[N] = {0}, m32[N] = {0}, v32[N] = {0};
     const struct kernel_adamw o = {.rate = 0.01f, .beta1 = 0.9f, .beta2 = 0.99f, .epsilon = 1e-8f, .scale = 1, .correct1 = 0.1f, .correct2 = 0.01f};
@@ -879,6 +884,70 @@ static void test_moments_of_8_bits_are_nearest(void **state)
         assert_true(m_scale[b] == most);
     }
     free(g), free(with), free(without);
+}
+
+/* learning.py's numbers(stream, ...). */
+static float number(int stream, size_t i)
+{
+    uint64_t h = (((uint64_t)i + (uint64_t)stream * 1000003) * 2654435761u + 12345) & 0xffffffff;
+    h ^= h >> 15;
+    h = h * 2246822519u & 0xffffffff;
+    h ^= h >> 13;
+    return ((float)((h & 255) + (h >> 8 & 255) + (h >> 16 & 255) + (h >> 24)) - 510) / 1024;
+}
+
+/* How many codes are not the stored ones, which are then neighbours: see learning.py. */
+static int other_codes(const char *word, const unsigned char *codes, size_t n)
+{
+    char *line = stored_line(word);
+    int others = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char two[3] = {line[2 * i], line[2 * i + 1]};
+        const int away = abs((int)strtoul(two, NULL, 16) - codes[i]);
+        if (away > 1)
+            fail_msg("%s, number %zu: %d, not %s", word, i, codes[i], two);
+        others += away;
+    }
+    free(line);
+    return others;
+}
+
+static void stored_codes(const char *word, unsigned char *codes, size_t n)
+{
+    char *line = stored_line(word);
+    for (size_t i = 0; i < n; i++) {
+        const char two[3] = {line[2 * i], line[2 * i + 1]};
+        codes[i] = (unsigned char)strtoul(two, NULL, 16);
+    }
+    free(line);
+}
+
+static void test_adamw8_is_bitsandbytes(void **state)
+{
+    (void)state;
+    enum { N = 600, STEP = 5, BLOCKS = 3 };
+    unsigned char m[N], v[N];
+    float w[N] = {0}, g[N], *before = stored_numbers("w_before", N / 5), *after = stored_numbers("w_after", N / 5);
+    float *m_scale = stored_numbers("m_scale_before", BLOCKS), *v_scale = stored_numbers("v_scale_before", BLOCKS);
+    float *m_after = stored_numbers("m_scale_after", BLOCKS), *v_after = stored_numbers("v_scale_after", BLOCKS);
+    struct kernel_adamw o = {.rate = 0.01f, .beta1 = 0.9f, .beta2 = 0.98f, .epsilon = 1e-8f, .decay = 0.05f, .scale = 1};
+    o.correct1 = (float)(1 - pow(0.9, STEP)), o.correct2 = (float)(1 - pow(0.98, STEP));
+    stored_codes("m_before", m, N), stored_codes("v_before", v, N);
+    for (size_t i = 0; i < N; i++)
+        g[i] = number(500 + STEP, i) / (i >= 256 && i < 512 ? 1024 : 1);
+    for (size_t i = 0; i < N / 5; i++)
+        w[5 * i] = before[i];
+    kernel_adamw8_step(&o, N, w, g, &(struct kernel_moments8){m, v, m_scale, v_scale});
+    for (size_t i = 0; i < N / 5; i++)
+        assert_near("w", i, (double)w[5 * i], (double)after[i], 1e-7);
+    for (size_t b = 0; b < BLOCKS; b++) {
+        assert_near("m_scale", b, (double)m_scale[b], (double)m_after[b], 3e-7 * (double)m_after[b]);
+        assert_near("v_scale", b, (double)v_scale[b], (double)v_after[b], 3e-7 * (double)v_after[b]);
+    }
+    const int other_m = other_codes("m_after", m, N), other_v = other_codes("v_after", v, N);
+    print_message("of %d codes, %d of m and %d of v are neighbours\n", N, other_m, other_v);
+    assert_true(other_m <= 6 && other_v <= 6);
+    free(before), free(after), free(m_scale), free(v_scale), free(m_after), free(v_after);
 }
 
 static void test_squares(void **state)
@@ -911,6 +980,7 @@ int main(void)
         cmocka_unit_test(test_adamw),
         cmocka_unit_test(test_maps_are_bitsandbytes),
         cmocka_unit_test(test_moments_of_8_bits_are_nearest),
+        cmocka_unit_test(test_adamw8_is_bitsandbytes),
         cmocka_unit_test(test_squares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,7 @@ LENGTHS, VOCABULARY = [300, 70, 9], 299
 RANK, ALPHA = 4, 8.0
 BETAS, DECAY, CLIP, RATE, STEPS = (0.9, 0.98), 0.05, 1.0, 1e-2, 10
 SOME = 12
+MOMENTS, MOMENTS_STEPS = 600, 5
 WHOLE = {"blk.0.attn_norm", "output_norm", "blk.1.attn_k.lora_a", "blk.0.ffn_down.lora_b"}
 
 
@@ -142,6 +143,26 @@ def steps(model):
         optimizer.step()
 
 
+def moments8():
+    """A step of bitsandbytes' own 8-bit AdamW, after some: every fifth weight, codes and scales before and after it.  The middle block's
+    gradients are small.  (Its library for CPUs finds the nearest value by a table, and now and then takes a neighbour: so from a given
+    state, and one step.)"""
+    p = torch.nn.Parameter(torch.tensor(numbers(500, MOMENTS)))
+    optimizer = bitsandbytes.optim.AdamW8bit([p], lr=RATE, betas=BETAS, eps=1e-8, weight_decay=DECAY, min_8bit_size=1)
+    for s in range(MOMENTS_STEPS):
+        g = numbers(501 + s, MOMENTS)
+        g[256:512] /= 1024
+        p.grad = torch.tensor(g)
+        optimizer.step()
+        state = optimizer.state[p]
+        if s + 2 >= MOMENTS_STEPS:
+            when = "after" if s + 1 == MOMENTS_STEPS else "before"
+            yield line("w_" + when, p.detach()[::5])
+            for moment, i in (("m", 1), ("v", 2)):
+                yield f"{moment}_{when} " + bytes(state[f"state{i}"].numpy()).hex()
+                yield line(f"{moment}_scale_{when}", state[f"absmax{i}"])
+
+
 def unpermuted(x, heads):
     """Rows of q or k from transformers' order, which rotates (i, i + d/2), to the file's, which rotates (2i, 2i + 1)."""
     return x.reshape(heads, 2, -1, *x.shape[1:]).swapaxes(1, 2).reshape(x.shape)
@@ -196,7 +217,8 @@ def main():
          "# document: its tokens, then which are learned. Of each case: loss is a sum in nats and a count; parameter is a name, shape, the norm of the",
          "# gradient of that sum, its product with numbers(200 + i) and the elements that hashed(300 + i) picks; whole is all elements;",
          "# step is rate, mean loss before it, norm of the mean's gradient before it is clipped.",
-         f"# map_signed, map_unsigned: the values of bitsandbytes' {bitsandbytes.__version__} 8-bit moments."]
+         f"# map_signed, map_unsigned: the values of bitsandbytes' {bitsandbytes.__version__} 8-bit moments; w, m, v: of 600 weights every",
+         "# fifth, and the codes and scales of their moments, before and after the fifth step of its AdamW8bit."]
     for ids, learned in documents():
         f += ["document " + " ".join(map(str, ids)), "learned " + "".join(str(int(b)) for b in learned)]
     for name in MODELS:
@@ -220,6 +242,7 @@ def main():
             except ImportError as e:
                 print(f"{name}: not asked: {e}", file=sys.stderr)
             f += [f"step {rate:.9g} {loss:.9g} {norm:.9g}" for rate, loss, norm in steps(model)]
+    f += moments8()
     for name, signed in (("map_signed", True), ("map_unsigned", False)):
         f.append(name + " " + " ".join(float(v).hex() for v in bitsandbytes.functional.create_dynamic_map(signed=signed)))
     with open(out + ".draft", "w") as file:

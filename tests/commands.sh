@@ -61,7 +61,7 @@ for n in 3 4 20 100 5000 20000; do
     head -c $n $tiny >"$work/cut.gguf"
     refuses 3 'cut.gguf' "$espalier" info -m "$work/cut.gguf"
 done
-HOME=$work XDG_CACHE_HOME=$work ESPALIER_MODEL='' refuses 3 'make run' "$espalier" run hello
+HOME=$work XDG_CACHE_HOME=$work ESPALIER_MODEL='' refuses 3 'make model' "$espalier" run hello
 
 # --- adapters ---
 adapters=tests/reference/adapters base=tests/reference/tiny/tiny-f32.gguf

@@ -17,22 +17,41 @@ int tui_fail(const struct error *e)
     return e->code;
 }
 
-int tui_model_path(const struct tui_options *o, char **path, struct error *e)
+/* The model that comes with the program, for the tasks it was trained on; a small general one that `make model` fetches, for all else. */
+static char *shipped_model(void)
+{
+    return search_data_path("examples", "steps.gguf");
+}
+
+static char *fetched_model(void)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    return cache && *cache ? xasprintf("%s/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf", cache)
+                           : xasprintf("%s/.cache/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf", home ? home : "");
+}
+
+int tui_model_path(const struct tui_options *o, const struct search_task *task, char **path, struct error *e)
 {
     const char *given = o->model ? o->model : getenv("ESPALIER_MODEL");
+    int code = OK;
+    *path = NULL;
     if (given && *given) {
         *path = xstrdup(given);
         return OK;
     }
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    *path = cache && *cache ? xasprintf("%s/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf", cache)
-                            : xasprintf("%s/.cache/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf", home ? home : "");
-    if (access(*path, R_OK) == 0)
-        return OK;
-    error_set(e, ERROR_INPUT, "no model: give one with -m FILE.gguf, or let `make run` get a small one (it would be %s)", *path);
-    free(*path);
-    *path = NULL;
-    return e->code;
+    char *shipped = shipped_model(), *fetched = fetched_model();
+    if (shipped && task && search_task_has_trained(task))
+        *path = xstrdup(shipped);
+    else if (access(fetched, R_OK) == 0)
+        *path = xstrdup(fetched);
+    else if (shipped && !task)
+        *path = xstrdup(shipped);
+    else
+        code = error_set(e, ERROR_INPUT, "no model%s%s: give one with -m FILE.gguf, or let `make model` get a small one, 98 MB (it would be %s)",
+                         task ? " for task " : "", task ? search_task_name(task) : "", fetched);
+    free(shipped);
+    free(fetched);
+    return code;
 }
 
 int tui_engine_open_at(const struct tui_options *o, const char *path, enum tui_part part, struct engine **out, struct error *e)
@@ -44,10 +63,10 @@ int tui_engine_open_at(const struct tui_options *o, const char *path, enum tui_p
     return engine_open(out, &options, e);
 }
 
-int tui_engine_open(const struct tui_options *o, enum tui_part part, struct engine **out, struct error *e)
+int tui_engine_open(const struct tui_options *o, const struct search_task *task, enum tui_part part, struct engine **out, struct error *e)
 {
     char *path;
-    int code = tui_model_path(o, &path, e);
+    int code = tui_model_path(o, task, &path, e);
     if (code)
         return code;
     code = tui_engine_open_at(o, path, part, out, e);

@@ -415,7 +415,7 @@ static int run(const struct tui_options *o)
     struct search_bench_options options = {0};
     int code = read_options(o, &task, &options, &e);
     if (!code)
-        code = tui_engine_open(o, TUI_MODEL, &engine, &e);
+        code = tui_engine_open(o, task, TUI_MODEL, &engine, &e);
     if (!code)
         code = tui_judge_open(o, &options.each.judge, &e);
     if (code)

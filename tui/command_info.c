@@ -60,7 +60,7 @@ static int run(const struct tui_options *o)
         return tui_fail(&(struct error){ERROR_USAGE, "info takes one model; see espalier info --help"});
     if (o->word_count)
         with.model = o->words[0];
-    int code = tui_engine_open(&with, TUI_DESCRIPTION, &engine, &e);
+    int code = tui_engine_open(&with, NULL, TUI_DESCRIPTION, &engine, &e);
     if (code)
         return tui_fail(&e);
     if (o->json)

@@ -43,7 +43,7 @@ static int run(const struct tui_options *o)
     struct string text = {0};
     struct engine_tokens tokens = {0};
     struct engine_result result = {0};
-    int mix = 0, code = tui_engine_open(o, TUI_MODEL, &engine, &e);
+    int mix = 0, code = tui_engine_open(o, NULL, TUI_MODEL, &engine, &e);
     if (!code)
         code = tui_adapters_open(o, engine, &mix, &e);
     if (!code)

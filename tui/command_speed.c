@@ -289,7 +289,7 @@ static int run(const struct tui_options *o)
     for (int i = 0; i < figures.count; i++)
         with.batch = with.batch > figures.shapes[i].branches ? with.batch : figures.shapes[i].branches;
     if (!code)
-        code = tui_engine_open(&with, TUI_MODEL, &engine, &e);
+        code = tui_engine_open(&with, NULL, TUI_MODEL, &engine, &e);
     if (!code)
         code = fit(o, engine_info(engine), &figures, &e);
     if (!code)

@@ -11,7 +11,7 @@ static int tokenize(const struct tui_options *o)
     struct engine *engine = NULL;
     struct string text = {0};
     struct engine_tokens tokens = {0};
-    int code = tui_engine_open(o, TUI_TOKENS, &engine, &e);
+    int code = tui_engine_open(o, NULL, TUI_TOKENS, &engine, &e);
     if (!code)
         code = tui_read_text(o, &text, &e);
     if (!code) {
@@ -71,7 +71,7 @@ static int detokenize(const struct tui_options *o)
     struct engine *engine = NULL;
     struct string text = {0}, bytes = {0};
     struct engine_tokens tokens = {0};
-    int code = tui_engine_open(o, TUI_TOKENS, &engine, &e);
+    int code = tui_engine_open(o, NULL, TUI_TOKENS, &engine, &e);
     if (!code)
         code = tui_read_text(o, &text, &e);
     if (!code)

@@ -290,7 +290,7 @@ int tui_recipe_open(struct tui_recipe *r, const struct tui_options *o, const cha
     if (!code && r->o.scratch)
         code = finish_shape(r, e);
     else if (!code && !r->model)
-        code = tui_model_path(&r->o, &r->model, e);
+        code = tui_model_path(&r->o, NULL, &r->model, e);
     return code;
 }
 

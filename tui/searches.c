@@ -6,9 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What opens when nothing is asked: a problem that a very small model gets right in most of its paths, and wrong in ways
- * that one can follow. */
-static const char *const first_task = "math-word", *const first_problem = "@31";
+/* What opens when nothing is asked: a problem that the model shipped with the program was trained to search, not to know. */
+static const char *const first_task = "game24", *const first_problem = "4 5 6 10";
 
 /* --- where a session is ------------------------------------------------------------------------------------------ */
 
@@ -227,10 +226,10 @@ int tui_searches_open(struct tui_searches *s, const struct tui_options *o, int k
     if (!code)
         code = open_session(s, o, e);
     if (!code && !s->model)
-        code = tui_model_path(o, &s->model, e);
+        code = tui_model_path(o, s->task, &s->model, e);
     else if (!code && o->model) {
         free(s->model);
-        code = tui_model_path(o, &s->model, e);
+        code = tui_model_path(o, s->task, &s->model, e);
     }
     if (!code && keep && !o->session)
         keep_anyway(s);

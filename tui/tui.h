@@ -63,12 +63,13 @@ struct tui_command {
 };
 int tui_fail(const struct error *e); /* print "espalier: message" on stderr, return its code */
 
-/* The path of the model: o->model, $ESPALIER_MODEL, or the one `make run` keeps under the XDG cache. malloc'ed. */
-int tui_model_path(const struct tui_options *o, char **path, struct error *e);
+/* The path of the model: o->model, $ESPALIER_MODEL, the one in examples/ for tasks it was trained on, or the one `make model` keeps under
+ * the XDG cache. task: NULL where there is none. malloc'ed. */
+int tui_model_path(const struct tui_options *o, const struct search_task *task, char **path, struct error *e);
 /* engine_open with the options and that path, or another one: all of the model, its tokens (vocabulary_only), or what is said of it
  * (describe). */
 enum tui_part { TUI_MODEL, TUI_TOKENS, TUI_DESCRIPTION };
-int tui_engine_open(const struct tui_options *o, enum tui_part part, struct engine **out, struct error *e);
+int tui_engine_open(const struct tui_options *o, const struct search_task *task, enum tui_part part, struct engine **out, struct error *e);
 int tui_engine_open_at(const struct tui_options *o, const char *path, enum tui_part part, struct engine **out, struct error *e);
 /* --prompts: which of a task's prompts. */
 int tui_prompts(const struct tui_options *o, enum search_prompts *out, struct error *e);

@@ -147,12 +147,12 @@ static void add_settings(struct work *w)
     engine_learner_info(w->learner, &info);
     string_addf(s, "the model %s (%016llx)\n", engine_info(w->engine)->name, (unsigned long long)file_sum(w->recipe.model));
     string_addf(s, "%s\n", l->all ? "all weights" : l->quant ? l->quant : "an adapter");
-    string_addf(s, "--rank %d\n--alpha %.9g\n--rslora %d\n--targets %x\n", l->rank, (double)l->alpha, l->rslora, l->targets);
+    string_addf(s, "--rank %d\n--alpha %.7g\n--rslora %d\n--targets %x\n", l->rank, (double)l->alpha, l->rslora, l->targets);
     string_addf(s, "--kernels %s\n--seed %llu\n--rows %d\n", info.kernels, (unsigned long long)l->seed, l->rows);
     string_addf(s, "--context %d\n--train-on %s\n", w->lessons_options.longest, w->lessons_options.learn_all ? "all" : "completion");
     string_addf(s, "--step-tokens %lld\n--step-lessons %d\n", (long long)t->tokens, t->lessons_a_step);
-    string_addf(s, "--rate %.9g\n--schedule %d\n--warm-up %.9g\n--floor %.9g\n", t->rate, t->schedule, t->warm_up, t->floor);
-    string_addf(s, "--beta1 %.9g\n--beta2 %.9g\n--epsilon %.9g\n--decay %.9g\n--clip %.9g\n--moments8 %d\n", (double)l->beta1,
+    string_addf(s, "--rate %.7g\n--schedule %d\n--warm-up %.7g\n--floor %.7g\n", t->rate, t->schedule, t->warm_up, t->floor);
+    string_addf(s, "--beta1 %.7g\n--beta2 %.7g\n--epsilon %.7g\n--decay %.7g\n--clip %.7g\n--moments8 %d\n", (double)l->beta1,
                 (double)l->beta2, (double)l->epsilon, (double)l->decay, (double)l->clip, l->moments8);
 }
 
@@ -281,6 +281,8 @@ static void print_beginning(const struct work *w)
     if (a->validation)
         fprintf(stderr, "; %d lessons of %lld tokens for validation", a->validation, (long long)a->validation_tokens);
     fputc('\n', stderr);
+    if (a->sessions)
+        fprintf(stderr, "%d searches: %d paths that are kept, %d that came to a right answer\n", a->sessions, a->kept, a->won);
     if (a->bad)
         fprintf(stderr, "%d line%s left out that are wrong, the first of them line %d\n", a->bad, a->bad == 1 ? "" : "s", a->first_bad);
     if (a->too_long)
@@ -431,7 +433,7 @@ const struct tui_command tui_command_train = {
     .summary = "learn an adapter, or all weights, from texts, the traces of tasks, or sessions",
     .usage = "train [RECIPE.yaml] [-m MODEL] [--data FILE.jsonl] --out FOLDER",
     .example = "espalier train --data mine.jsonl --validation 0.05 --quant nf4 --epochs 3 --out mine",
-    .options = "model data validation out quant all scratch type rank alpha rslora targets train-on rate schedule warm-up floor beta1 beta2 epsilon "
+    .options = "model data from-sessions validation out quant all scratch type rank alpha rslora targets train-on rate schedule warm-up floor beta1 beta2 epsilon "
                "decay clip moments8 checkpoints context rows step-tokens step-lessons steps epochs minutes validate-every save-every skip-bad seed "
                "resume threads kernels ascii json",
     .run = run,

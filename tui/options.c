@@ -80,12 +80,13 @@ static const struct option_row table[] = {
     {"csv", '4', FLAG, AT(csv), 0, 0, NULL, "one line a run on stdout"},
     {"all", 0, FLAG, AT(all), 0, 0, NULL, "learn all weights, not an adapter"},
     {"scratch", 0, FLAG, AT(scratch), 0, 0, NULL, "learn a new model, of the shape and vocabulary in the recipe"},
+    {"from-sessions", 0, LIST, AT(from_sessions), 0, 0, "FILE|FOLDER", "learn from sessions: the paths that were kept, and those that came to a right answer"},
     {"rank", 0, COUNT, AT(rank), 1, 1e6, "N", "of the adapter (default 16)"},
     {"alpha", 0, NUMBER, AT(alpha), 0, 1e6, "X", "its scale is alpha / rank (default: twice the rank)"},
     {"rslora", 0, FLAG, AT(rslora), 0, 0, NULL, "its scale is alpha / sqrt(rank)"},
     {"targets", 0, TEXT, AT(targets), 0, 0, "LIST", "the matrices it is of, commas between: q, k, v, o, gate, up, down (default: all)"},
     {"train-on", 0, TEXT, AT(train_on), 0, 0, "WHAT", "completion: only what the model is to write (default); all: the prompts too"},
-    {"rate", 0, NUMBER, AT(rate), 0, 10, "X", "the greatest learning rate (default: adapter 3e-4, --all 1e-4, --scratch 1e-3)"},
+    {"rate", 0, NUMBER, AT(rate), 0, 1000, "X", "the greatest learning rate (default: adapter 3e-4, --all 1e-4, --scratch 1e-3)"},
     {"schedule", 0, TEXT, AT(schedule), 0, 0, "NAME", "how the rate falls after the warm-up: cosine (default), linear or constant"},
     {"warm-up", 0, NUMBER, AT(warm_up), 0, 1e6, "X", "it rises for so many steps, or below 1 such a share of all (default 0.03)"},
     {"floor", 0, NUMBER, AT(floor), 0, 1, "X", "it falls to this share of --rate (default 0)"},
@@ -302,8 +303,9 @@ void tui_options_free(struct tui_options *o)
     free(o->budgets);
     free(o->all_data);
     free(o->validation);
+    free(o->from_sessions);
     o->words = NULL;
-    o->strategies = o->acts = o->all_data = o->validation = NULL;
+    o->strategies = o->acts = o->all_data = o->validation = o->from_sessions = NULL;
     o->budgets = NULL;
 }
 

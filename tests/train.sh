@@ -123,14 +123,14 @@ refuses 3 'heads' "$espalier" train "$work/heads.yaml" --out "$work/heads"
 refuses 3 'nothing to learn from' "$espalier" train -m $tiny --from-sessions "$work/s.session" --steps 2 --out "$work/se"
 "$espalier" run --session "$work/s.session" --act 'keep 2' --act 'add 2 my own words' >"$work/out" 2>"$work/err"
 gives '2 steps' "$espalier" train -m $tiny --from-sessions "$work/s.session" --rank 4 --steps 2 --out "$work/se1"
-says '1 paths that are kept, 0 that came to a right answer'
-says '1 lessons of '
+says '1 search: 1 path kept, 0 with a right answer'
+says '1 lesson of '
 "$espalier" run --session "$work/s.session" --act "keep $("$espalier" show --json "$work/s.session" | sed -n 's/.*"node":\([0-9]*\),.*"my own words".*/\1/p')" >"$work/out" 2>"$work/err"
 gives '2 steps' "$espalier" train -m $tiny --from-sessions "$work" --rank 4 --steps 2 --out "$work/se2"
 says '2 lessons of '
 "$espalier" run -m $tiny -t tests/tiny.yaml -s sample --json ab 2>"$work/err" | sed 's/"correct":null/"correct":true/' >"$work/right.jsonl"
 gives '2 steps' "$espalier" train -m $tiny --from-sessions "$work/right.jsonl" --rank 4 --steps 2 --out "$work/se3"
-says '0 paths that are kept, 1 that came to a right answer'
+says '1 search: 0 paths kept, 1 with a right answer'
 refuses 3 'was made with the model tiny-f32, and this is tiny-q8_0' "$espalier" train -m tests/reference/tiny/tiny-q8_0.gguf --from-sessions "$work/right.jsonl" --steps 2 --out "$work/se4"
 
 # --- what is refused, before anything is begun ---

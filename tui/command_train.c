@@ -275,14 +275,15 @@ static void print_beginning(const struct work *w)
             (double)info.learned / 1e6, (double)info.parameters / 1e6, info.kernels, info.threads, info.threads == 1 ? "" : "s",
             (double)info.weight_bytes / 1e6, (double)(info.kept_bytes + info.scratch_bytes) / 1e6, (double)info.optimizer_bytes / 1e6);
     if (a->lessons)
-        fprintf(stderr, "%lld lessons of %lld tokens, %lld of them learned", (long long)a->lessons, (long long)a->tokens, (long long)a->learned);
+        fprintf(stderr, "%lld lesson%s of %lld tokens, %lld of them learned", (long long)a->lessons, a->lessons == 1 ? "" : "s", (long long)a->tokens, (long long)a->learned);
     if (a->tasks)
         fprintf(stderr, "%straces of %d task%s", a->lessons ? "; " : "", a->tasks, a->tasks == 1 ? "" : "s");
     if (a->validation)
-        fprintf(stderr, "; %d lessons of %lld tokens for validation", a->validation, (long long)a->validation_tokens);
+        fprintf(stderr, "; %d lesson%s of %lld tokens for validation", a->validation, a->validation == 1 ? "" : "s", (long long)a->validation_tokens);
     fputc('\n', stderr);
     if (a->sessions)
-        fprintf(stderr, "%d searches: %d paths that are kept, %d that came to a right answer\n", a->sessions, a->kept, a->won);
+        fprintf(stderr, "%d search%s: %d path%s kept, %d with a right answer\n", a->sessions, a->sessions == 1 ? "" : "es", a->kept,
+                a->kept == 1 ? "" : "s", a->won);
     if (a->bad)
         fprintf(stderr, "%d line%s left out that are wrong, the first of them line %d\n", a->bad, a->bad == 1 ? "" : "s", a->first_bad);
     if (a->too_long)

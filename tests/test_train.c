@@ -777,6 +777,68 @@ static void test_ends(void **state)
     free(file);
 }
 
+/* --- what comes of it -------------------------------------------------------------------------------------------- */
+
+/* The loss of a lesson by the engine that people use, through an adapter where one is given. */
+static double scored(const char *model, const char *adapter, const struct engine_document *d)
+{
+    struct engine *engine;
+    struct engine_result result;
+    struct error e;
+    int id, mix = 0, live;
+    double sum = 0;
+    if (engine_open(&engine, &(struct engine_options){.model = model, .kernels = "reference", .threads = 1}, &e))
+        fail_msg("%s", e.message);
+    if (adapter && (engine_adapter_open(engine, adapter, &id, &e) || engine_mix(engine, &(struct engine_adapter_use){id, 1}, 1, &mix, &e)))
+        fail_msg("%s", e.message);
+    const struct engine_request request = {.prompt = d->tokens, .prompt_count = d->count, .score = 1, .mix = mix, .sampling = ENGINE_SAMPLING_DEFAULT};
+    assert_int_equal(engine_submit(engine, &request, &id, &e), OK);
+    while (!engine_result(engine, &result))
+        assert_int_equal(engine_step(engine, &live, &e), OK);
+    for (int i = 0; i < result.count; i++)
+        sum -= d->learned[i + 1] ? result.tokens[i].logprob : 0;
+    engine_result_free(&result);
+    engine_close(engine);
+    return sum;
+}
+
+static void test_exports(void **state)
+{
+    (void)state;
+    char *file = write_sums("export.jsonl", 60), *gguf = in_folder("export.gguf"), *peft = in_folder("peft"), *model = in_folder("whole.gguf");
+    struct search_training_options o = usual;
+    struct engine_loss loss = {0};
+    struct error e;
+    struct school s = open_school(file, &o);
+    study(&s, INT_MAX, 0);
+    const struct engine_document d = search_lesson_list_at(search_lessons_validation(s.lessons), 0);
+    engine_learner_loss(s.learner, &d, 1, &loss);
+    if (engine_learner_export_adapter(s.learner, gguf, peft, &e))
+        fail_msg("%s", e.message);
+    assert_true(fabs(loss.sum - scored(tiny, gguf, &d)) < 1e-3);
+    assert_true(fabs(loss.sum - scored(tiny, peft, &d)) < 1e-3);
+    assert_true(fabs(loss.sum - scored(tiny, NULL, &d)) > 0.1);
+    /* All weights. */
+    const struct engine_learner_options all = {.model = tiny, .all = 1, .rows = 96, .threads = 2};
+    struct engine_learner *learner;
+    assert_int_equal(engine_learner_create(&learner, &all, &e), OK);
+    for (int i = 0; i < 5; i++) {
+        engine_learner_add(learner, &d, 1, &(struct engine_loss){0});
+        assert_int_equal(engine_learner_step(learner, 3e-3f, NULL, &e), OK);
+    }
+    loss = (struct engine_loss){0};
+    engine_learner_loss(learner, &d, 1, &loss);
+    assert_int_equal(engine_learner_export(learner, model, "f32", &e), OK);
+    assert_true(fabs(loss.sum - scored(model, NULL, &d)) < 1e-3);
+    assert_true(fabs(loss.sum - scored(tiny, NULL, &d)) > 0.1);
+    engine_learner_free(learner);
+    close_school(&s);
+    free(file);
+    free(gguf);
+    free(peft);
+    free(model);
+}
+
 /* --- recipes ----------------------------------------------------------------------------------------------------- */
 
 static int open_recipe(const char *text, int argc, char **argv, struct tui_options *o, struct tui_recipe *r, struct error *e)
@@ -885,6 +947,7 @@ int main(void)
         cmocka_unit_test(test_not_a_number),
         cmocka_unit_test(test_passes),
         cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_exports),
         cmocka_unit_test(test_recipe),
         cmocka_unit_test(test_bad_recipes),
     };

@@ -30,6 +30,7 @@ static void listen_for_interrupts(void)
     interrupted = 0;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
     sigaction(SIGXFSZ, &ignore, NULL);
 }
 
@@ -48,6 +49,7 @@ struct work {
     int made, began;   /* the folder is new; the model in it is */
     double start, last; /* when the line of progress was drawn */
     int terminal, shown;
+    int done; /* all of it, with its files */
 };
 
 /* --- what is to be done ------------------------------------------------------------------------------------------ */
@@ -250,8 +252,8 @@ static void show_progress(struct work *w, enum search_training_status status)
     const double now = clock_seconds();
     search_training_figures(w->training, &f);
     const int stepped = status == SEARCH_TRAINING_STEP, every = f.steps > LINES ? f.steps / LINES : f.steps ? 1 : 10;
-    if (w->recipe.o.json && status != SEARCH_TRAINING_PASS)
-        print_json(stepped ? "step" : status == SEARCH_TRAINING_VALIDATED ? "validation" : "done", &f);
+    if (w->recipe.o.json && (stepped || status == SEARCH_TRAINING_VALIDATED))
+        print_json(stepped ? "step" : "validation", &f);
     add_progress(&f, &line);
     if (w->terminal && now - w->last >= 1) {
         fprintf(stderr, "\r\033[K%s", string_text(&line));
@@ -351,11 +353,10 @@ static int stop(struct work *w)
     if (search_training_save(w->training, &e))
         return tui_fail(&e);
     search_training_figures(w->training, &f);
-    if (f.saved_step >= 0)
-        fprintf(stderr, "espalier: interrupted; step %d is saved in %s: the same command with --resume goes on from there; with "
-                        "--resume --steps %d it ends there\n", f.step, w->checkpoint, f.step);
-    else
-        fprintf(stderr, "espalier: interrupted before the first step was done: nothing is saved\n");
+    fprintf(stderr, "espalier: interrupted; step %d is saved in %s: the same command with --resume goes on from there", f.step, w->checkpoint);
+    if (f.step)
+        fprintf(stderr, ", and with --resume --steps %d ends there", f.step);
+    fputc('\n', stderr);
     return 128 + interrupted;
 }
 
@@ -397,11 +398,17 @@ static int train(struct work *w, struct error *e)
     clear_line(w);
     if (code || status != SEARCH_TRAINING_DONE)
         return code;
-    if (!(code = search_training_save(w->training, e)))
-        code = write_result(w, e);
-    if (!code && !w->recipe.o.json)
+    if ((code = search_training_save(w->training, e)) || (code = write_result(w, e)))
+        return code;
+    w->done = 1;
+    if (!w->recipe.o.json) {
         print_end(w);
-    return code;
+    } else {
+        struct search_training_figures f;
+        search_training_figures(w->training, &f);
+        print_json("done", &f);
+    }
+    return OK;
 }
 
 static int run(const struct tui_options *o)
@@ -415,7 +422,7 @@ static int run(const struct tui_options *o)
         code = train(&w, &e);
     if (code)
         tui_fail(&e);
-    else if (interrupted)
+    else if (!w.done)
         code = stop(&w);
     search_training_close(w.training);
     engine_learner_free(w.learner);

@@ -94,7 +94,9 @@ static int open_sources(struct search_lessons *l, struct error *e)
         const struct search_lesson_source *from = &o->sources[i];
         struct source *s = &l->sources[mixture ? i : 0];
         struct search_lesson_reader reader = {o, &s->list, &l->validation, &l->about};
-        code = from->task ? open_task(l, s, from->task, e) : search_lessons_read(&reader, from->file, e);
+        code = from->task ? open_task(l, s, from->task, e)
+               : from->session ? search_lessons_read_sessions(&reader, from->session, e)
+                               : search_lessons_read(&reader, from->file, e);
     }
     return code;
 }

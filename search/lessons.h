@@ -15,5 +15,7 @@ int search_lesson_end(const struct engine *engine);
 /* Keep a lesson, held out or not by `key`, unless it is too long. */
 void search_lesson_keep(struct search_lesson_reader *r, uint64_t key, const struct engine_tokens *ids, const unsigned char *learned);
 /* Every line of a file. */
-int search_lessons_read(struct search_lesson_reader *r, const char *path, struct error *e);
+int search_lessons_read(struct search_lesson_reader *r, const char *path, struct error *e);/* A session's file, or every one in a folder. */
+int search_lessons_read_sessions(struct search_lesson_reader *r, const char *path, struct error *e);
+
 #endif

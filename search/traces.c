@@ -18,7 +18,7 @@
 #include <string.h>
 
 const struct search_trace_weights search_trace_weights = {
-    .three = 0.29, .step = 0.5, .value = {0.15, 0.1, 0.6, 2.0}, .chain = 0.5, .alive = 0.5, .fractions = 0.1, .propose = 0.3,
+    .three = 0.29, .step = 0.5, .value = {0.3, 0.1, 0.8, 5.0}, .chain = 0.5, .alive = 0.5, .fractions = 0.1, .propose = 0.3,
 };
 
 struct item {

@@ -235,8 +235,8 @@ static int not_a_number(const struct search_training *t, const char *what, struc
     else
         string_addf(&where, "after step %d", t->state.step);
     if (t->saved_step >= 0)
-        error_set(e, ERROR_ENGINE, "%s: %s is not a number; %s is of step %d, and good: begin anew with a lower --rate or --clip, or see what it has learned",
-                  string_text(&where), what, t->checkpoint, t->saved_step);
+        error_set(e, ERROR_ENGINE, "%s: %s is not a number; %s is of step %d: begin anew with a lower --rate or --clip, or end there with --resume --steps %d",
+                  string_text(&where), what, t->checkpoint, t->saved_step, t->saved_step);
     else
         error_set(e, ERROR_ENGINE, "%s: %s is not a number, and nothing was saved before; begin anew with a lower --rate or --clip", string_text(&where),
                   what);

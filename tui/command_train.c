@@ -30,6 +30,7 @@ static void listen_for_interrupts(void)
     interrupted = 0;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
     sigaction(SIGXFSZ, &ignore, NULL);
 }
 
@@ -48,6 +49,7 @@ struct work {
     int made, began;   /* the folder is new; the model in it is */
     double start, last; /* when the line of progress was drawn */
     int terminal, shown;
+    int done; /* all of it, with its files */
 };
 
 /* --- what is to be done ------------------------------------------------------------------------------------------ */
@@ -147,12 +149,12 @@ static void add_settings(struct work *w)
     engine_learner_info(w->learner, &info);
     string_addf(s, "the model %s (%016llx)\n", engine_info(w->engine)->name, (unsigned long long)file_sum(w->recipe.model));
     string_addf(s, "%s\n", l->all ? "all weights" : l->quant ? l->quant : "an adapter");
-    string_addf(s, "--rank %d\n--alpha %.9g\n--rslora %d\n--targets %x\n", l->rank, (double)l->alpha, l->rslora, l->targets);
+    string_addf(s, "--rank %d\n--alpha %.7g\n--rslora %d\n--targets %x\n", l->rank, (double)l->alpha, l->rslora, l->targets);
     string_addf(s, "--kernels %s\n--seed %llu\n--rows %d\n", info.kernels, (unsigned long long)l->seed, l->rows);
     string_addf(s, "--context %d\n--train-on %s\n", w->lessons_options.longest, w->lessons_options.learn_all ? "all" : "completion");
     string_addf(s, "--step-tokens %lld\n--step-lessons %d\n", (long long)t->tokens, t->lessons_a_step);
-    string_addf(s, "--rate %.9g\n--schedule %d\n--warm-up %.9g\n--floor %.9g\n", t->rate, t->schedule, t->warm_up, t->floor);
-    string_addf(s, "--beta1 %.9g\n--beta2 %.9g\n--epsilon %.9g\n--decay %.9g\n--clip %.9g\n--moments8 %d\n", (double)l->beta1,
+    string_addf(s, "--rate %.7g\n--schedule %d\n--warm-up %.7g\n--floor %.7g\n", t->rate, t->schedule, t->warm_up, t->floor);
+    string_addf(s, "--beta1 %.7g\n--beta2 %.7g\n--epsilon %.7g\n--decay %.7g\n--clip %.7g\n--moments8 %d\n", (double)l->beta1,
                 (double)l->beta2, (double)l->epsilon, (double)l->decay, (double)l->clip, l->moments8);
 }
 
@@ -250,8 +252,8 @@ static void show_progress(struct work *w, enum search_training_status status)
     const double now = clock_seconds();
     search_training_figures(w->training, &f);
     const int stepped = status == SEARCH_TRAINING_STEP, every = f.steps > LINES ? f.steps / LINES : f.steps ? 1 : 10;
-    if (w->recipe.o.json && status != SEARCH_TRAINING_PASS)
-        print_json(stepped ? "step" : status == SEARCH_TRAINING_VALIDATED ? "validation" : "done", &f);
+    if (w->recipe.o.json && (stepped || status == SEARCH_TRAINING_VALIDATED))
+        print_json(stepped ? "step" : "validation", &f);
     add_progress(&f, &line);
     if (w->terminal && now - w->last >= 1) {
         fprintf(stderr, "\r\033[K%s", string_text(&line));
@@ -275,12 +277,15 @@ static void print_beginning(const struct work *w)
             (double)info.learned / 1e6, (double)info.parameters / 1e6, info.kernels, info.threads, info.threads == 1 ? "" : "s",
             (double)info.weight_bytes / 1e6, (double)(info.kept_bytes + info.scratch_bytes) / 1e6, (double)info.optimizer_bytes / 1e6);
     if (a->lessons)
-        fprintf(stderr, "%lld lessons of %lld tokens, %lld of them learned", (long long)a->lessons, (long long)a->tokens, (long long)a->learned);
+        fprintf(stderr, "%lld lesson%s of %lld tokens, %lld of them learned", (long long)a->lessons, a->lessons == 1 ? "" : "s", (long long)a->tokens, (long long)a->learned);
     if (a->tasks)
         fprintf(stderr, "%straces of %d task%s", a->lessons ? "; " : "", a->tasks, a->tasks == 1 ? "" : "s");
     if (a->validation)
-        fprintf(stderr, "; %d lessons of %lld tokens for validation", a->validation, (long long)a->validation_tokens);
+        fprintf(stderr, "; %d lesson%s of %lld tokens for validation", a->validation, a->validation == 1 ? "" : "s", (long long)a->validation_tokens);
     fputc('\n', stderr);
+    if (a->sessions)
+        fprintf(stderr, "%d search%s: %d path%s kept, %d with a right answer\n", a->sessions, a->sessions == 1 ? "" : "es", a->kept,
+                a->kept == 1 ? "" : "s", a->won);
     if (a->bad)
         fprintf(stderr, "%d line%s left out that are wrong, the first of them line %d\n", a->bad, a->bad == 1 ? "" : "s", a->first_bad);
     if (a->too_long)
@@ -348,11 +353,10 @@ static int stop(struct work *w)
     if (search_training_save(w->training, &e))
         return tui_fail(&e);
     search_training_figures(w->training, &f);
-    if (f.saved_step >= 0)
-        fprintf(stderr, "espalier: interrupted; step %d is saved in %s: the same command with --resume goes on from there; with "
-                        "--resume --steps %d it ends there\n", f.step, w->checkpoint, f.step);
-    else
-        fprintf(stderr, "espalier: interrupted before the first step was done: nothing is saved\n");
+    fprintf(stderr, "espalier: interrupted; step %d is saved in %s: the same command with --resume goes on from there", f.step, w->checkpoint);
+    if (f.step)
+        fprintf(stderr, ", and with --resume --steps %d ends there", f.step);
+    fputc('\n', stderr);
     return 128 + interrupted;
 }
 
@@ -394,11 +398,17 @@ static int train(struct work *w, struct error *e)
     clear_line(w);
     if (code || status != SEARCH_TRAINING_DONE)
         return code;
-    if (!(code = search_training_save(w->training, e)))
-        code = write_result(w, e);
-    if (!code && !w->recipe.o.json)
+    if ((code = search_training_save(w->training, e)) || (code = write_result(w, e)))
+        return code;
+    w->done = 1;
+    if (!w->recipe.o.json) {
         print_end(w);
-    return code;
+    } else {
+        struct search_training_figures f;
+        search_training_figures(w->training, &f);
+        print_json("done", &f);
+    }
+    return OK;
 }
 
 static int run(const struct tui_options *o)
@@ -412,7 +422,7 @@ static int run(const struct tui_options *o)
         code = train(&w, &e);
     if (code)
         tui_fail(&e);
-    else if (interrupted)
+    else if (!w.done)
         code = stop(&w);
     search_training_close(w.training);
     engine_learner_free(w.learner);
@@ -431,7 +441,7 @@ const struct tui_command tui_command_train = {
     .summary = "learn an adapter, or all weights, from texts, the traces of tasks, or sessions",
     .usage = "train [RECIPE.yaml] [-m MODEL] [--data FILE.jsonl] --out FOLDER",
     .example = "espalier train --data mine.jsonl --validation 0.05 --quant nf4 --epochs 3 --out mine",
-    .options = "model data validation out quant all scratch type rank alpha rslora targets train-on rate schedule warm-up floor beta1 beta2 epsilon "
+    .options = "model data from-sessions validation out quant all scratch type rank alpha rslora targets train-on rate schedule warm-up floor beta1 beta2 epsilon "
                "decay clip moments8 checkpoints context rows step-tokens step-lessons steps epochs minutes validate-every save-every skip-bad seed "
                "resume threads kernels ascii json",
     .run = run,

@@ -55,7 +55,7 @@ static const struct option_row table[] = {
     {"budget-time", 'W', AMOUNT, AT(budget_time), 0, 0, "SECONDS", "... when it has worked so long (the one budget that does not repeat)"},
     {"threads", 'j', COUNT, AT(threads), 1, 1024, "N", "worker threads (default: all processors)"},
     {"batch", 'b', COUNT, AT(batch), 1, 4096, "N", "branches decoded in one pass at most (default 32)"},
-    {"context", 'c', COUNT, AT(context), 1, 1e9, "N", "positions a branch may have (default: the model's, at most 8192)"},
+    {"context", 'c', COUNT, AT(context), 1, 1e9, "N", "positions a branch may have (default: the model's, at most 8192); train: tokens of a lesson at most"},
     {"kv-memory", 'k', BYTES, AT(kv_memory), 0, 0, "SIZE", "memory for cached keys and values, as in 512M or 2G"},
     {"kv-type", '6', TEXT, AT(kv_type), 0, 0, "f16|q8", "what keys and values are kept in (default: f16); q8 takes half the memory and reads faster"},
     {"kernels", 'x', TEXT, AT(kernels), 0, 0, "SET", SETS " or reference (scalar and exact)"},
@@ -74,19 +74,20 @@ static const struct option_row table[] = {
     {"split", 'l', TEXT, AT(split), 0, 0, "test|train", "problems that are for measuring or for training (default: test); no problem is in both"},
     {"traces", '8', FLAG, AT(traces), 0, 0, NULL, "what a model learns from, as JSONL: prompts and completions, whose end token the trainer adds"},
     {"seeds", '1', COUNT, AT(seeds), 1, 1e6, "K", "run each problem with K seeds, from --seed on (default 1)"},
-    {"rows", '2', TEXT, AT(rows), 0, 0, "FROM-TO", "these rows of the data, as in 901-1000, instead of the first ones; train: positions of a pass (default 1024)"},
+    {"rows", '2', TEXT, AT(rows), 0, 0, "FROM-TO|N", "these rows of the data, as in 901-1000, instead of the first ones; train: positions of a pass (default 1024)"},
     {"type", 'Y', TEXT, AT(type), 0, 0, "TYPE", "f16, q8_0, q4_0 or iq4_nl; with 4 bits the embedding and the head get q8_0, or stay where they have less; train: f32, f16 (default) or q8_0"},
     {"out", '3', TEXT, AT(out), 0, 0, "FILE", "the file to write; bench goes on with what it holds (and without --out keeps one under $XDG_DATA_HOME); train: the folder"},
     {"trees", '5', TEXT, AT(trees), 0, 0, "FILE", "append every tree there, for espalier show FILE --audit"},
     {"csv", '4', FLAG, AT(csv), 0, 0, NULL, "one line a run on stdout"},
     {"all", 0, FLAG, AT(all), 0, 0, NULL, "learn all weights, not an adapter"},
     {"scratch", 0, FLAG, AT(scratch), 0, 0, NULL, "learn a new model, of the shape and vocabulary in the recipe"},
+    {"from-sessions", 0, LIST, AT(from_sessions), 0, 0, "FILE|FOLDER", "learn from sessions: the paths that were kept, and those that came to a right answer"},
     {"rank", 0, COUNT, AT(rank), 1, 1e6, "N", "of the adapter (default 16)"},
     {"alpha", 0, NUMBER, AT(alpha), 0, 1e6, "X", "its scale is alpha / rank (default: twice the rank)"},
     {"rslora", 0, FLAG, AT(rslora), 0, 0, NULL, "its scale is alpha / sqrt(rank)"},
     {"targets", 0, TEXT, AT(targets), 0, 0, "LIST", "the matrices it is of, commas between: q, k, v, o, gate, up, down (default: all)"},
     {"train-on", 0, TEXT, AT(train_on), 0, 0, "WHAT", "completion: only what the model is to write (default); all: the prompts too"},
-    {"rate", 0, NUMBER, AT(rate), 0, 10, "X", "the greatest learning rate (default: adapter 3e-4, --all 1e-4, --scratch 1e-3)"},
+    {"rate", 0, NUMBER, AT(rate), 0, 1000, "X", "the greatest learning rate (default: adapter 3e-4, --all 1e-4, --scratch 1e-3)"},
     {"schedule", 0, TEXT, AT(schedule), 0, 0, "NAME", "how the rate falls after the warm-up: cosine (default), linear or constant"},
     {"warm-up", 0, NUMBER, AT(warm_up), 0, 1e6, "X", "it rises for so many steps, or below 1 such a share of all (default 0.03)"},
     {"floor", 0, NUMBER, AT(floor), 0, 1, "X", "it falls to this share of --rate (default 0)"},
@@ -304,8 +305,9 @@ void tui_options_free(struct tui_options *o)
     free(o->budgets);
     free(o->all_data);
     free(o->validation);
+    free(o->from_sessions);
     o->words = NULL;
-    o->strategies = o->acts = o->adapters = o->all_data = o->validation = NULL;
+    o->strategies = o->acts = o->adapters = o->all_data = o->validation = o->from_sessions = NULL;
     o->budgets = NULL;
 }
 

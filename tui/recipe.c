@@ -52,34 +52,40 @@ static int read_option(struct tui_recipe *r, const char *name, const struct sear
     return code;
 }
 
+static void keep_source(struct tui_recipe *r, struct search_lesson_source source)
+{
+    r->sources = xrealloc(r->sources, (size_t)(r->source_count + 1) * sizeof *r->sources);
+    r->sources[r->source_count++] = source;
+}
+
 static int add_source(struct tui_recipe *r, const struct search_yaml *node, struct error *e)
 {
-    static const char *const known[] = {"file", "task", "weight", NULL};
+    static const char *const known[] = {"file", "task", "sessions", "weight", NULL};
     struct search_lesson_source source = {0};
     const char *text = NULL;
     int code = OK;
     if (node->kind == SEARCH_YAML_MAP) {
         const struct search_yaml *file = search_yaml_get(node, "file"), *task = search_yaml_get(node, "task"),
-                                 *weight = search_yaml_get(node, "weight");
+                                 *sessions = search_yaml_get(node, "sessions"), *weight = search_yaml_get(node, "weight");
         if ((code = search_yaml_known(node, known, e)))
             return code;
-        if (!file == !task)
-            return search_yaml_error(node, e, "expected one of `file` and `task`");
+        if (!!file + !!task + !!sessions != 1)
+            return search_yaml_error(node, e, "expected one of `file`, `task` and `sessions`");
         if (weight && (code = search_yaml_number(weight, 1e-9, 1e9, &source.weight, e)))
             return code;
-        code = search_yaml_string(file ? file : task, &text, e);
+        code = search_yaml_string(file ? file : task ? task : sessions, &text, e);
         if (!code && file)
             source.file = beside(r, text);
+        else if (!code && sessions)
+            source.session = beside(r, text);
         else if (!code) /* a path is beside the recipe, a name is not */
             source.task = strchr(text, '/') || strstr(text, ".yaml") ? beside(r, text) : text;
     } else if (!(code = search_yaml_string(node, &text, e))) {
         source.file = beside(r, text);
     }
-    if (code)
-        return code;
-    r->sources = xrealloc(r->sources, (size_t)(r->source_count + 1) * sizeof *r->sources);
-    r->sources[r->source_count++] = source;
-    return OK;
+    if (!code)
+        keep_source(r, source);
+    return code;
 }
 
 static int read_data(struct tui_recipe *r, const struct search_yaml *node, struct error *e)
@@ -252,7 +258,7 @@ static int read_recipe(struct tui_recipe *r, const char *path, struct error *e)
     for (int i = 0; options[i] && !code; i++)
         if ((node = search_yaml_get(root, options[i])))
             code = read_option(r, options[i], node, e);
-    if (!code && (node = search_yaml_get(root, "data")) && !r->o.data_count)
+    if (!code && (node = search_yaml_get(root, "data")) && !r->o.data_count && !r->o.from_sessions_count)
         code = read_data(r, node, e);
     if (!code && (node = search_yaml_get(root, "validation")) && !r->o.validation_count)
         code = read_validation(r, node, e);
@@ -266,10 +272,10 @@ static int read_command_line(struct tui_recipe *r, struct error *e)
     const struct tui_options *o = &r->o;
     int code = OK;
     char end;
-    for (int i = 0; i < o->data_count; i++) {
-        r->sources = xrealloc(r->sources, (size_t)(r->source_count + 1) * sizeof *r->sources);
-        r->sources[r->source_count++] = (struct search_lesson_source){.file = o->all_data[i]};
-    }
+    for (int i = 0; i < o->data_count; i++)
+        keep_source(r, (struct search_lesson_source){.file = o->all_data[i]});
+    for (int i = 0; i < o->from_sessions_count; i++)
+        keep_source(r, (struct search_lesson_source){.session = o->from_sessions[i]});
     for (int i = 0; i < o->validation_count && !code; i++)
         code = add_validation(r, o->validation[i], o->validation[i], e);
     if (!code && o->targets)

@@ -2,7 +2,7 @@
  *
  * A recipe is YAML. Its keys are the options of train by their names, and those that say more than one thing:
  *
- *   data         a list of files, or of {file: x.jsonl, weight: 2} and {task: game24, weight: 0.25}
+ *   data         a list of files, or of {file: x.jsonl, weight: 2}, {task: game24, weight: 0.25}, {sessions: folder}
  *   validation   a file, a list of files, or the share of the data that is held out
  *   targets      a list, or as on the command line
  *   model        a file; or the shape of a new one: width, layers, heads, kv_heads, ff_width, context, head_dim, rope_base, tied

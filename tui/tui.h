@@ -50,6 +50,8 @@ struct tui_options {
     double epochs, minutes;
     const char **validation;
     int validation_count;
+    const char **from_sessions;
+    int from_sessions_count;
     uint64_t given[4];                                            /* bit i: row i of the table of options was */
     char **words;                                                 /* what is not an option */
     int word_count;

@@ -136,6 +136,11 @@ struct kernel_attention {
     float *partials;  /* [spans of the furthest row][partial_rows][heads][head_dim + 2]: o, m and l of a span */
     int partial_rows; /* n at least */
 };
+static inline float *kernel_partial(const struct kernel_attention *a, int span, int row, int head)
+{
+    const size_t rows = (size_t)span * (size_t)a->partial_rows + (size_t)row;
+    return a->partials + (rows * (size_t)a->heads + (size_t)head) * ((size_t)a->cache.head_dim + 2);
+}
 
 /* --- the table --------------------------------------------------------------------------------------------------- */
 

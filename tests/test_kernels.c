@@ -655,6 +655,24 @@ static double cached(enum kernel_type type, const float *x, int d)
     return (double)(fmaxf(-127, fminf(127, rounded)) * step);
 }
 
+/* What rounding weights to 16 bits may do to number d of an output over Q8_0: half of what 16 bits resolve of the greatest
+ * weight and value of a chunk, for each of its positions. */
+static double weights_error(const double *weights, const float *v, int stride, int position, int d)
+{
+    double error = 0;
+    for (int first = 0; first <= position; first += KERNEL_CHUNK) {
+        const int end = first + KERNEL_CHUNK < position + 1 ? first + KERNEL_CHUNK : position + 1;
+        double most = 0, greatest = 0;
+        for (int p = first; p < end; p++) {
+            most = fmax(most, weights[p]);
+            for (int i = d / 32 * 32; i < d / 32 * 32 + 32; i++)
+                greatest = fmax(greatest, fabs((double)v[p * stride + i]));
+        }
+        error += 0.51 / 32767 * most * greatest * (end - first);
+    }
+    return error;
+}
+
 /* Softmax attention in double precision, on keys and values as the cache rounds them. */
 static void attend_exactly(enum kernel_type type, const float *q, const float *k, const float *v, int position,
                            int heads, int kv_heads, int dim, float scale, double *out, double *bound)
@@ -662,16 +680,18 @@ static void attend_exactly(enum kernel_type type, const float *q, const float *k
     double *weights = xmalloc((size_t)(position + 1) * sizeof *weights);
     for (int h = 0; h < heads; h++) {
         int kv = h / (heads / kv_heads);
-        double most = -INFINITY, length = 0, score_error = 0;
+        double most = -INFINITY, length = 0, score_error = 0, q_error = 0;
+        for (int d = 0; d < dim && type == KERNEL_Q8_0; d++) /* queries are rounded to 16 bits there */
+            q_error = fmax(q_error, 0.51 / 32767 * fabs((double)q[h * dim + d]));
         for (int p = 0; p <= position; p++) {
             double sum = 0, magnitude = 0;
             for (int d = 0; d < dim; d++) {
                 double key = cached(type, k + (p * kv_heads + kv) * dim, d);
                 sum += (double)q[h * dim + d] * key;
-                magnitude += fabs((double)q[h * dim + d] * key);
+                magnitude += (1e-6 * fabs((double)q[h * dim + d]) + q_error) * fabs(key);
             }
             weights[p] = sum * (double)scale;
-            score_error = fmax(score_error, 1e-6 * magnitude * (double)scale);
+            score_error = fmax(score_error, magnitude * (double)scale);
             most = fmax(most, weights[p]);
         }
         for (int p = 0; p <= position; p++)
@@ -685,6 +705,8 @@ static void attend_exactly(enum kernel_type type, const float *q, const float *k
             }
             out[h * dim + d] = sum / length;
             bound[h * dim + d] = (4e-6 + 2 * score_error) * magnitude / length;
+            if (type == KERNEL_Q8_0)
+                bound[h * dim + d] += weights_error(weights, v + kv * dim, kv_heads * dim, position, d) / length;
         }
     }
     free(weights);

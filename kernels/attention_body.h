@@ -75,22 +75,29 @@ struct task {
     int h, head, heads, first, rows;
 };
 
+static void fetch(const unsigned char *p, size_t bytes)
+{
+    for (size_t b = 0; b < bytes; b += 64)
+        __builtin_prefetch(p + b, 0, 2);
+}
+
 /* Let memory bring a chunk while another is computed. */
 static void fetch_chunk(const struct kernel_cache *c, int h, const struct chunk *chunk)
 {
     const size_t bytes = (size_t)c->head_dim * KERNEL_CELLS * (c->type == KERNEL_F16 ? 2 : 1);
     for (int i = 0; i < chunk->segments_count; i++) {
-        const unsigned char *keys = chunk->segments[i].block + c->keys + (size_t)h * bytes;
-        const unsigned char *values = chunk->segments[i].block + c->values + (size_t)h * bytes;
-        for (size_t b = 0; b < bytes; b += 64) {
-            __builtin_prefetch(keys + b, 0, 2);
-            __builtin_prefetch(values + b, 0, 2);
+        const unsigned char *keys = chunk->segments[i].block + c->keys, *values = chunk->segments[i].block + c->values;
+        fetch(keys + (size_t)h * bytes, bytes);
+        fetch(values + (size_t)h * bytes, bytes);
+        if (c->type == KERNEL_Q8_0) {
+            fetch((unsigned char *)steps_at(c, keys, h), bytes / GROUP * 2);
+            fetch((unsigned char *)steps_at(c, values, h), bytes / GROUP * 2);
         }
     }
 }
 
-/* The chunk the first row has after this one: what follows on a path that rows share. */
-static void fetch_next(const struct task *t, struct walk walk, int from, int end)
+/* The chunk that the first row has at `from`, where `walk` stands: what comes next on a path that rows share. */
+static void fetch_from(const struct task *t, struct walk walk, int from, int end)
 {
     struct chunk next;
     const int last = t->a->rows[t->first].position + 1, until = last < end ? last : end;
@@ -122,7 +129,7 @@ static void attend_from(struct workspace *w, const struct task *t, struct walk *
         if (r < t->rows)
             fetch_chunk(&t->a->cache, t->h, next);
         else
-            fetch_next(t, walks[0], from + KERNEL_CHUNK, end);
+            fetch_from(t, walks[0], from + KERNEL_CHUNK, end);
         if (chunks[now].count)
             (t->a->cache.type == KERNEL_F16 ? attend_halves : attend_bytes)(w, t->a, t->h, &chunks[now], leader * t->heads,
                                                                             (r - leader) * t->heads);
@@ -141,6 +148,21 @@ static void skip_positions(struct walk *walk, int positions)
     }
 }
 
+/* The queries of row r of a task, as they are multiplied. */
+static void begin_row(struct workspace *w, const struct task *t, int r)
+{
+    const struct kernel_attention *a = t->a;
+    const int dim = a->cache.head_dim, first = r * t->heads;
+    const float *q = a->q + ((size_t)(t->first + r) * (size_t)a->heads + (size_t)t->head) * (size_t)dim;
+    if (a->cache.type == KERNEL_F16)
+        memcpy(w->q + first * dim, q, (size_t)(t->heads * dim) * sizeof *q);
+    for (int n = first; n < first + t->heads; n++, q += dim) {
+        w->maximum[n] = -INFINITY, w->length[n] = 0;
+        if (a->cache.type == KERNEL_Q8_0)
+            begin_bytes(w, n, q, dim, a->scale);
+    }
+}
+
 static void attend_rows(const struct task *t, int span)
 {
     struct workspace w; /* large, and of it only what head_dim and the queries need is touched */
@@ -154,14 +176,10 @@ static void attend_rows(const struct task *t, int span)
         if (row->position >= begin)
             skip_positions(&walks[r], begin);
         end = row->position >= end ? row->position + 1 : end;
-        memcpy(w.q + r * t->heads * dim,
-               a->q + ((size_t)(t->first + r) * (size_t)a->heads + (size_t)t->head) * (size_t)dim,
-               (size_t)(t->heads * dim) * sizeof *w.q);
-        for (int n = r * t->heads; n < (r + 1) * t->heads; n++)
-            w.maximum[n] = -INFINITY, w.length[n] = 0;
     }
-    for (int n = 0; a->cache.type == KERNEL_Q8_0 && n < t->rows * t->heads; n++)
-        begin_bytes(&w, n, dim, a->scale);
+    fetch_from(t, walks[0], begin, end);
+    for (int r = 0; r < t->rows; r++)
+        begin_row(&w, t, r);
     end = end < begin + KERNEL_SPAN ? end : begin + KERNEL_SPAN;
     for (int from = begin; from < end; from += KERNEL_CHUNK)
         attend_from(&w, t, walks, from, end);

@@ -42,23 +42,17 @@ static float greatest(const float *x, int n)
     return vec_most(most) + vec_sum(bad);
 }
 
-/* n numbers times `by` to whole ones of at most `most`, in place. */
-static void round_all(float *x, int n, float by, float most)
-{
-    for (int i = 0; i < n; i += LANES) {
-        vec scaled = vec_round(vec_mul(vec_load(x + i), vec_all(by)));
-        vec_store(x + i, vec_max(vec_min(scaled, vec_all(most)), vec_all(-most))); /* most for NaN */
-    }
-}
-
 /* GROUP numbers to bytes; returns the step as a half, NaN where one is infinite or NaN. */
 static uint16_t round_group(const float *x, int8_t *q)
 {
     const uint16_t step = kernel_float_to_half(greatest(x, GROUP) / 127);
     const float by = kernel_half_to_float(step);
-    float rounded[GROUP];
-    memcpy(rounded, x, sizeof rounded);
-    round_all(rounded, GROUP, by > 0 ? 1 / by : 0, 127);
+    const vec per_step = vec_all(by > 0 ? 1 / by : 0);
+    int16_t rounded[GROUP];
+    for (int i = 0; i < GROUP; i += LANES) {
+        const vec scaled = vec_max(vec_all(-127), vec_min(vec_all(127), vec_mul(vec_load(x + i), per_step)));
+        words_store(rounded + i, scaled);
+    }
     for (int i = 0; i < GROUP; i++)
         q[i] = (int8_t)rounded[i];
     return step;
@@ -349,17 +343,15 @@ static void attend_bytes(struct workspace *w, const struct kernel_attention *a, 
     }
 }
 
-/* Query n in whole numbers; its step also takes scores to powers of 2. */
-static void begin_bytes(struct workspace *w, int n, int dim, float scale)
+/* Query n, of the numbers q, in whole ones; its step also takes scores to powers of 2. */
+static void begin_bytes(struct workspace *w, int n, const float *q, int dim, float scale)
 {
-    float rounded[KERNEL_HEAD_DIM];
-    const float most = greatest(w->q + n * dim, dim);
-    memcpy(rounded, w->q + n * dim, (size_t)dim * sizeof *rounded);
     /* Below 1e-30 its products would leave the normal numbers: taken for zero, and then any step is right. */
-    round_all(rounded, dim, most < 1e-30f ? 0 : MOST / most, MOST);
+    const float most = greatest(q, dim);
+    const vec by = vec_all(most < 1e-30f ? 0 : MOST / most);
     for (int g = 0; g < dim / GROUP; g++)
-        for (int i = 0; i < GROUP; i++)
-            w->bytes.q[(g * MOST_QUERIES + n) * GROUP + i] = (int16_t)rounded[g * GROUP + i];
+        for (int i = 0; i < GROUP; i += LANES)
+            words_store(w->bytes.q + (g * MOST_QUERIES + n) * GROUP + i, vec_mul(by, vec_load(q + g * GROUP + i)));
     w->bytes.q_steps[n] = most < 1e-30f ? 1 : most / MOST * scale * 1.44269504f;
 }
 

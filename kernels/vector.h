@@ -26,7 +26,8 @@
  *   words_widen(to, p)                as many bytes, stored as words
  *   words_pair(to, rows, at)          LANES bytes of each of rows[0], rows[LANES], ... (PAIR in all), from `at` on: lane by lane,
  *                                     stored as words
- *   words_round(to, v)                the nearest to v[0], v[1], ... (PAIR vectors of floats), lane by lane, stored
+ *   words_store(to, v)                LANES floats as the nearest words
+ *   words_round(to, v)                so v[0], v[1], ... (PAIR of them), lane by lane
  *   whole                             LANES sums of 32 bits
  *   whole_zero()
  *   whole_add_products(sum, a, b)     the products of each lane's PAIR, added; what a sum may come to is the caller's affair

@@ -150,6 +150,11 @@ static inline void words_pair(int16_t *to, const int8_t *const *from, int at)
     __m128i b = _mm_loadl_epi64((const __m128i *)(const void *)(from[LANES] + at));
     _mm256_storeu_si256((__m256i *)(void *)to, _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b)));
 }
+static inline void words_store(int16_t *to, vec v)
+{
+    __m256i eight = _mm256_cvtps_epi32(v);
+    _mm_storeu_si128((__m128i *)(void *)to, _mm_packs_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1)));
+}
 static inline void words_round(int16_t *to, const vec from[PAIR])
 {
     __m256i a = _mm256_cvtps_epi32(from[0]), b = _mm256_slli_epi32(_mm256_cvtps_epi32(from[1]), 16);

@@ -140,6 +140,10 @@ static inline void words_pair(int16_t *to, const int8_t *const *from, int at)
     __m256i pairs = _mm256_set_m128i(_mm_unpackhi_epi8(a, b), _mm_unpacklo_epi8(a, b));
     _mm512_storeu_si512(to, _mm512_cvtepi8_epi16(pairs));
 }
+static inline void words_store(int16_t *to, vec v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v)));
+}
 static inline void words_round(int16_t *to, const vec from[PAIR])
 {
     __m512i a = _mm512_cvtps_epi32(from[0]), b = _mm512_slli_epi32(_mm512_cvtps_epi32(from[1]), 16);

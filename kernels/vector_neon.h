@@ -152,9 +152,13 @@ static inline void words_pair(int16_t *to, const int8_t *const *from, int at)
 {
     words_widen(to, from[0] + at);
 }
+static inline void words_store(int16_t *to, vec v)
+{
+    vst1_s16(to, vqmovn_s32(vcvtnq_s32_f32(v)));
+}
 static inline void words_round(int16_t *to, const vec from[PAIR])
 {
-    vst1_s16(to, vqmovn_s32(vcvtnq_s32_f32(from[0])));
+    words_store(to, from[0]);
 }
 static inline whole whole_zero(void)
 {

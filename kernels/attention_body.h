@@ -2,8 +2,8 @@
  *
  * A query is one head of one row. The queries that share a kv head and a chunk's positions, as the heads of a group,
  * the branches of a tree on their common prefix and the tokens of a prompt do, go over the chunk together, as
- * attention_halves.h or attention_bytes.h does it. Keys lie transposed, so that LANES positions are scored in one vector and
- * no sum crosses lanes.
+ * attention_halves.h or attention_bytes.h does it. Keys lie transposed, so that LANES positions are scored in one
+ * vector and no sum crosses lanes.
  *
  * The cell of a position is its position modulo KERNEL_CELLS, so a position has the same lane of the same vector
  * whichever run it is in, and each lane of each query has its own sums: that is why the numbers depend neither on runs
@@ -11,8 +11,8 @@
  *
  * The cache of a layer in a block, of each kv head one after the other:
  *   F16   keys [head_dim][KERNEL_CELLS], values [KERNEL_CELLS][head_dim], halves
- *   Q8_0  keys [head_dim / PAIR][KERNEL_CELLS][PAIR], values [KERNEL_CELLS][head_dim], signed bytes, all heads; then their
- *         steps, halves, one for each 32 dimensions of a cell: [head_dim / 32][KERNEL_CELLS]
+ *   Q8_0  keys [head_dim / PAIR][KERNEL_CELLS][PAIR], values [KERNEL_CELLS][head_dim], signed bytes, all heads; then
+ * their steps, halves, one for each 32 dimensions of a cell: [head_dim / 32][KERNEL_CELLS]
  */
 #include "attention_bytes.h"
 #include "attention_halves.h"
@@ -67,6 +67,23 @@ static int begins_alike(const struct chunk *a, const struct chunk *b)
     return 1;
 }
 
+/* Whether a walk goes on with just the positions of a chunk: it is past them then. The quick way where rows share a
+ * prefix. */
+static int follows(struct walk *walk, const struct chunk *chunk)
+{
+    struct walk on = *walk;
+    const int last = chunk->segments_count - 1;
+    for (int i = 0; i <= last; i++, on.taken += chunk->segments[i - 1].count) {
+        while (on.taken == on.run->count)
+            on.run++, on.taken = 0;
+        const int left = on.run->count - on.taken, count = chunk->segments[i].count;
+        if (on.run->block != chunk->segments[i].block || (i < last ? left != count : left < count))
+            return 0;
+    }
+    *walk = on;
+    return 1;
+}
+
 /* --- rows -------------------------------------------------------------------------------------------------------- */
 
 /* What the rows of a task have in common: heads [head, head + heads), which share kv head h. */
@@ -75,36 +92,30 @@ struct task {
     int h, head, heads, first, rows;
 };
 
-static void fetch(const unsigned char *p, size_t bytes)
-{
-    for (size_t b = 0; b < bytes; b += 64)
-        __builtin_prefetch(p + b, 0, 2);
-}
-
 /* Let memory bring a chunk while another is computed. */
-static void fetch_chunk(const struct kernel_cache *c, int h, const struct chunk *chunk)
+static void plan_chunk(struct ahead *ahead, const struct kernel_cache *c, int h, const struct chunk *chunk)
 {
     const size_t bytes = (size_t)c->head_dim * KERNEL_CELLS * (c->type == KERNEL_F16 ? 2 : 1);
+    ahead->count = ahead->at = ahead->line = ahead->left = 0;
     for (int i = 0; i < chunk->segments_count; i++) {
         const unsigned char *keys = chunk->segments[i].block + c->keys, *values = chunk->segments[i].block + c->values;
-        fetch(keys + (size_t)h * bytes, bytes);
-        fetch(values + (size_t)h * bytes, bytes);
-        if (c->type == KERNEL_Q8_0) {
-            fetch((unsigned char *)steps_at(c, keys, h), bytes / GROUP * 2);
-            fetch((unsigned char *)steps_at(c, values, h), bytes / GROUP * 2);
-        }
+        ahead_add(ahead, keys + (size_t)h * bytes, bytes);
+        ahead_add(ahead, values + (size_t)h * bytes, bytes);
+        if (c->type == KERNEL_F16)
+            continue;
+        ahead_add(ahead, (unsigned char *)steps_at(c, keys, h), bytes / GROUP * 2);
+        ahead_add(ahead, (unsigned char *)steps_at(c, values, h), bytes / GROUP * 2);
     }
 }
 
 /* The chunk that the first row has at `from`, where `walk` stands: what comes next on a path that rows share. */
-static void fetch_from(const struct task *t, struct walk walk, int from, int end)
+static void plan_from(struct ahead *ahead, const struct task *t, struct walk walk, int from, int end)
 {
-    struct chunk next;
+    struct chunk next = {.count = 0};
     const int last = t->a->rows[t->first].position + 1, until = last < end ? last : end;
-    if (from >= until)
-        return;
-    take_chunk(until - from < KERNEL_CHUNK ? until - from : KERNEL_CHUNK, &walk, &next);
-    fetch_chunk(&t->a->cache, t->h, &next);
+    if (from < until)
+        take_chunk(until - from < KERNEL_CHUNK ? until - from : KERNEL_CHUNK, &walk, &next);
+    plan_chunk(ahead, &t->a->cache, t->h, &next);
 }
 
 /* Rows that see positions of the chunk that begins at `from`, and see them in the same cells, go together. */
@@ -116,23 +127,27 @@ static void attend_from(struct workspace *w, const struct task *t, struct walk *
     for (int r = 0; r <= t->rows; r++) {
         struct chunk *next = &chunks[!now];
         int count = r < t->rows ? t->a->rows[t->first + r].position + 1 - from : 0;
-        next->count = next->segments_count = 0;
-        if (count > 0)
-            take_chunk(count < KERNEL_CHUNK ? count : KERNEL_CHUNK, &walks[r], next);
+        count = count < 0 ? 0 : count < KERNEL_CHUNK ? count : KERNEL_CHUNK;
         for (int n = r * t->heads; r < t->rows && n < (r + 1) * t->heads; n++)
-            w->counts[n] = next->count;
-        if (r < t->rows && r > leader && next->count && chunks[now].count && begins_alike(&chunks[now], next)) {
-            if (next->count > chunks[now].count)
+            w->counts[n] = count;
+        if (count && count == chunks[now].count && follows(&walks[r], &chunks[now]))
+            continue;
+        next->count = next->segments_count = 0;
+        if (count)
+            take_chunk(count, &walks[r], next);
+        if (count && chunks[now].count && begins_alike(&chunks[now], next)) {
+            if (count > chunks[now].count)
                 now = !now;
             continue;
         }
-        if (r < t->rows)
-            fetch_chunk(&t->a->cache, t->h, next);
-        else
-            fetch_from(t, walks[0], from + KERNEL_CHUNK, end);
+        if (r == t->rows)
+            plan_from(&w->ahead, t, walks[0], from + KERNEL_CHUNK, end);
+        else if (r > 0) /* that of the first row was asked for as what comes next */
+            plan_chunk(&w->ahead, &t->a->cache, t->h, next);
         if (chunks[now].count)
-            (t->a->cache.type == KERNEL_F16 ? attend_halves : attend_bytes)(w, t->a, t->h, &chunks[now], leader * t->heads,
-                                                                            (r - leader) * t->heads);
+            (t->a->cache.type == KERNEL_F16 ? attend_halves : attend_bytes)(w, t->a, t->h, &chunks[now],
+                                                                            leader * t->heads, (r - leader) * t->heads);
+        ahead_fetch(&w->ahead, w->ahead.left);
         leader = r, now = !now;
     }
 }
@@ -177,7 +192,8 @@ static void attend_rows(const struct task *t, int span)
             skip_positions(&walks[r], begin);
         end = row->position >= end ? row->position + 1 : end;
     }
-    fetch_from(t, walks[0], begin, end);
+    plan_from(&w.ahead, t, walks[0], begin, end);
+    ahead_fetch(&w.ahead, w.ahead.left);
     for (int r = 0; r < t->rows; r++)
         begin_row(&w, t, r);
     end = end < begin + KERNEL_SPAN ? end : begin + KERNEL_SPAN;

@@ -1,17 +1,19 @@
 /* Attention over keys and values in Q8_0, multiplied as whole numbers. Part of attention_body.h.
  *
- * Bytes are widened to 16 bits once for all queries of a chunk. A query is rounded to 16 bits, and so are the weights of its
- * values, which is finer than bytes by 256: what attention costs in accuracy is what the cache's own bytes cost. Sums of
- * products are exact in 32 bits, in any order; the fp32 sums over groups of dimensions, and over chunks, have one order.
+ * Bytes are widened to 16 bits once for all queries of a chunk. A query is rounded to 16 bits, and so are the weights
+ * of its values, which is finer than bytes by 256: what attention costs in accuracy is what the cache's own bytes cost.
+ * Sums of products are exact in 32 bits, in any order; the fp32 sums over groups of dimensions, and over chunks, have
+ * one order.
  *
  *   score_j = q_step * sum over groups g of key_step[g][j] * (sum over d of q[d] key[d][j]), groups ascending
  *   p_j     = 2^(log2(e) * scale * score_j - m), m the greatest of the chunk that the query sees
  *   w_j     = p_j * value_step[g][j] in units of 1 / MOST of the greatest value_step[g] that the query sees
- *   out[d]  = keep * out[d] + take * unit * (sum over j of w_j value[j][d]), keep and take by which chunk has the greatest m
+ *   out[d]  = keep * out[d] + take * unit * (sum over j of w_j value[j][d]), keep and take by which chunk has the
+ * greatest m
  *
- * A lane multiplies and adds PAIR numbers at once (vector.h). Keys lie [block][dim / PAIR][KERNEL_CELLS][PAIR]: dimensions
- * beside each other make a pair. Of values positions do that are LANES apart, so that weights are paired lane by lane and
- * no cell has its bytes among another's: [pair][dim][PAIR].
+ * A lane multiplies and adds PAIR numbers at once (vector.h). Keys lie [block][dim / PAIR][KERNEL_CELLS][PAIR]:
+ * dimensions beside each other make a pair. Of values positions do that are LANES apart, so that weights are paired
+ * lane by lane and no cell has its bytes among another's: [pair][dim][PAIR].
  *
  * A position past the query's own has weight 0, exactly: whole numbers have no NaN that would come of it.
  */
@@ -19,7 +21,8 @@
 
 enum {
     MOST = 32767,
-    ABREAST = VECTORS * LANES < GROUP ? VECTORS : GROUP / LANES, /* vectors of a group's dimensions computed at a time */
+    ABREAST =
+        VECTORS * LANES < GROUP ? VECTORS : GROUP / LANES, /* vectors of a group's dimensions computed at a time */
 };
 
 /* --- the cache --------------------------------------------------------------------------------------------------- */
@@ -152,7 +155,8 @@ static void part_steps(struct bytes *b, int groups, int count)
         const vec by = vec_all(greatest_step > 0 ? MOST / greatest_step : 0);
         b->units[g] = greatest_step / MOST;
         for (int j = 0; j < KERNEL_CHUNK; j += LANES) /* 0 past count */
-            vec_store(b->parts + g * KERNEL_CHUNK + j, j < count ? vec_mul(by, vec_load_first(steps + j, count - j)) : vec_all(0));
+            vec_store(b->parts + g * KERNEL_CHUNK + j,
+                      j < count ? vec_mul(by, vec_load_first(steps + j, count - j)) : vec_all(0));
     }
     b->parts_count = count;
 }
@@ -310,8 +314,8 @@ INLINE void attend_tile(struct workspace *w, int dim, int first, int count, int 
 /* clang-format on */
 
 /* Queries [first, first + count) against a chunk that has all their positions. */
-static void attend_bytes(struct workspace *w, const struct kernel_attention *a, int h, const struct chunk *chunk, int first,
-                         int count)
+static void attend_bytes(struct workspace *w, const struct kernel_attention *a, int h, const struct chunk *chunk,
+                         int first, int count)
 {
     const int dim = a->cache.head_dim;
     widen_keys(&a->cache, h, chunk, &w->bytes);
@@ -319,7 +323,9 @@ static void attend_bytes(struct workspace *w, const struct kernel_attention *a, 
     pair_values(&a->cache, h, chunk, &w->bytes);
     load_steps(&a->cache, h, chunk, a->cache.values, w->bytes.value_steps);
     w->bytes.parts_count = 0;
+    const int lines = w->ahead.left * TILE / count + 1; /* a tile */
     for (int left = count, N; left > 0; left -= N, first += N) {
+        ahead_fetch(&w->ahead, lines);
         N = left <= TILE ? left : left < 2 * TILE ? (left + 1) / 2 : TILE;
         switch (N) {
         case 6:

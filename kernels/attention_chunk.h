@@ -1,5 +1,5 @@
-/* What attention over every type of cache shares: how the positions of a chunk lie in blocks, and what the queries that go
- * over it together need. Part of attention_body.h.
+/* What attention over every type of cache shares: how the positions of a chunk lie in blocks, and what the queries that
+ * go over it together need. Part of attention_body.h.
  */
 #ifndef ESPALIER_ATTENTION_CHUNK_H
 #define ESPALIER_ATTENTION_CHUNK_H
@@ -27,6 +27,30 @@ struct chunk {
     int segments_count, count; /* count: positions */
 };
 
+/* Memory of the chunk that comes next. It is asked for line by line between the tiles of this one: asked for at once,
+ * so many lines are waited for. */
+struct ahead {
+    const unsigned char *from[4 * KERNEL_CHUNK];
+    int lines[4 * KERNEL_CHUNK];
+    int count, at, line, left; /* parts; the part and line that are next; lines left in all */
+};
+
+static inline void ahead_add(struct ahead *a, const unsigned char *from, size_t bytes)
+{
+    const int lines = (int)((bytes + 63) / 64);
+    a->from[a->count] = from, a->lines[a->count++] = lines;
+    a->left += lines;
+}
+
+static inline void ahead_fetch(struct ahead *a, int lines)
+{
+    for (; lines > 0 && a->left > 0; lines--, a->left--) {
+        __builtin_prefetch(a->from[a->at] + 64 * a->line, 0, 2);
+        if (++a->line == a->lines[a->at])
+            a->at++, a->line = 0;
+    }
+}
+
 /* A chunk of Q8_0, and what its weights are rounded by; attention_bytes.h says how. */
 struct bytes {
     int16_t keys[KERNEL_HEAD_DIM * KERNEL_CHUNK], values[KERNEL_HEAD_DIM * KERNEL_CHUNK];
@@ -43,8 +67,8 @@ struct bytes {
 /* What queries that go together need, of head width dim, padded to a multiple of LANES for values. */
 struct workspace {
     union {
-        /* F16: a chunk's keys, [KERNEL_CHUNK / KERNEL_CELLS][dim][KERNEL_CELLS], and when these are done with its values,
-         * [KERNEL_CHUNK][padded]: in the same place, which is in the nearest cache then. */
+        /* F16: a chunk's keys, [KERNEL_CHUNK / KERNEL_CELLS][dim][KERNEL_CELLS], and when these are done with its
+         * values, [KERNEL_CHUNK][padded]: in the same place, which is in the nearest cache then. */
         float shared[KERNEL_HEAD_DIM * KERNEL_CHUNK];
         struct bytes bytes;
     };
@@ -55,6 +79,7 @@ struct workspace {
      * chunk at hand is merged as out = keep * out + sums. */
     float maximum[MOST_QUERIES + LANES], length[MOST_QUERIES], keep[MOST_QUERIES + LANES];
     int counts[MOST_QUERIES]; /* positions of the chunk at hand that the query sees */
+    struct ahead ahead;
 };
 
 /* The first of head h's keys (or values) in a block, as a count of numbers. */
@@ -63,7 +88,8 @@ static inline size_t head_at(const struct kernel_cache *c, int h)
     return (size_t)h * (size_t)c->head_dim * KERNEL_CELLS;
 }
 
-/* Where vector v of a chunk's positions begins, in blocks that are `far` numbers long: of LANES cells, each `each` numbers. */
+/* Where vector v of a chunk's positions begins, in blocks that are `far` numbers long: of LANES cells, each `each`
+ * numbers. */
 INLINE int vector_at(int v, int far, int each)
 {
     return v * LANES / KERNEL_CELLS * far + v * LANES % KERNEL_CELLS * each;

@@ -1,7 +1,8 @@
 /* Attention over keys and values in F16, multiplied as floats. Part of attention_body.h.
  *
  * The keys and values of a chunk are turned into floats once for all its queries, then each query has its scores, their
- * exponentials and its sum of values. Nothing past a query's own position is multiplied into its sums, not even by zero.
+ * exponentials and its sum of values. Nothing past a query's own position is multiplied into its sums, not even by
+ * zero.
  */
 #include "attention_chunk.h"
 
@@ -32,8 +33,7 @@ INLINE void halves_to_floats(const uint16_t *from, int n, float *to)
 {
     int i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES)
-        UNROLL for (int j = 0; j < 4; j++)
-            vec_store(to + i + LANES * j, vec_load_halves(from + i + LANES * j));
+        UNROLL for (int j = 0; j < 4; j++) vec_store(to + i + LANES * j, vec_load_halves(from + i + LANES * j));
     for (; i < n; i += LANES)
         vec_store_first(to + i, n - i, vec_load_halves_first(from + i, n - i));
 }
@@ -48,7 +48,8 @@ static void load_keys(const struct kernel_cache *c, int h, const struct chunk *c
         const struct segment *s = &chunk->segments[i];
         const int cell = s->first % KERNEL_CELLS;
         float *at = to + s->first / KERNEL_CELLS * numbers;
-        halves_to_floats((const uint16_t *)(const void *)(s->block + c->keys) + head_at(c, h), numbers, cell ? all : at);
+        halves_to_floats((const uint16_t *)(const void *)(s->block + c->keys) + head_at(c, h), numbers,
+                         cell ? all : at);
         for (int d = 0; cell && d < numbers; d += KERNEL_CELLS)
             memcpy(at + d + cell, all + d + cell, (size_t)(KERNEL_CELLS - cell) * sizeof *at);
     }
@@ -59,7 +60,8 @@ static void load_values(const struct kernel_cache *c, int h, const struct chunk 
     const int dim = c->head_dim;
     for (int i = 0; i < chunk->segments_count; i++) {
         const struct segment *s = &chunk->segments[i];
-        const uint16_t *halves = (const uint16_t *)(const void *)(s->block + c->values) + head_at(c, h) + s->first % KERNEL_CELLS * dim;
+        const uint16_t *halves =
+            (const uint16_t *)(const void *)(s->block + c->values) + head_at(c, h) + s->first % KERNEL_CELLS * dim;
         float *row = to + s->first * padded;
         if (padded == dim)
             halves_to_floats(halves, s->count * dim, row);
@@ -70,8 +72,8 @@ static void load_values(const struct kernel_cache *c, int h, const struct chunk 
 
 /* --- products ---------------------------------------------------------------------------------------------------- */
 
-/* One product of N queries with what they share: sums[n] = sum over i < counts[n] of a[n][i] b[i], i ascending. It goes to c,
- * or with keep is merged into it. b[i] is `width` numbers, in groups of KERNEL_CELLS that lie b_far apart. */
+/* One product of N queries with what they share: sums[n] = sum over i < counts[n] of a[n][i] b[i], i ascending. It goes
+ * to c, or with keep is merged into it. b[i] is `width` numbers, in groups of KERNEL_CELLS that lie b_far apart. */
 struct product {
     const float *a, *b; /* [N][a_stride]; b[i] begins i * b_stride further */
     int a_stride, b_stride, b_far, width, c_stride;
@@ -136,9 +138,11 @@ INLINE void tile_vectors(const struct product *p, int N)
         tile(p, N, v, 1);
 }
 
-static void run_product(struct product p, int queries)
+static void run_product(struct product p, int queries, struct ahead *ahead)
 {
+    const int lines = ahead->left * TILE / queries + 1; /* a tile */
     for (int left = queries, N; left > 0; left -= N) {
+        ahead_fetch(ahead, lines);
         N = left <= TILE ? left : left < 2 * TILE ? (left + 1) / 2 : TILE;
         switch (N) {
         case 6:
@@ -165,8 +169,8 @@ static void run_product(struct product p, int queries)
     }
 }
 
-/* Scores of query n, scaled, to exp(score - the greatest so far); their sum: LANES sums by position mod LANES, then vec_sum.
- * Mostly an earlier chunk has the greatest score, and then nothing of what was summed so far changes. */
+/* Scores of query n, scaled, to exp(score - the greatest so far); their sum: LANES sums by position mod LANES, then
+ * vec_sum. Mostly an earlier chunk has the greatest score, and then nothing of what was summed so far changes. */
 static void exponentials(struct workspace *w, int n, float scale)
 {
     float *scores = w->scores + n * KERNEL_CHUNK;
@@ -197,7 +201,7 @@ static void exponentials(struct workspace *w, int n, float scale)
 
 /* Queries [first, first + count) against a chunk that has all their positions. */
 static void attend_halves(struct workspace *w, const struct kernel_attention *a, int h, const struct chunk *chunk,
-                         int first, int count)
+                          int first, int count)
 {
     const int dim = a->cache.head_dim, padded = (dim + LANES - 1) / LANES * LANES;
     int dims[MOST_QUERIES];
@@ -213,7 +217,7 @@ static void attend_halves(struct workspace *w, const struct kernel_attention *a,
                                  .c = w->scores + first * KERNEL_CHUNK,
                                  .c_stride = KERNEL_CHUNK,
                                  .counts = dims},
-                count);
+                count, &w->ahead);
     for (int n = first; n < first + count; n++)
         exponentials(w, n, a->scale);
     load_values(&a->cache, h, chunk, w->shared, padded);
@@ -227,5 +231,5 @@ static void attend_halves(struct workspace *w, const struct kernel_attention *a,
                                  .c_stride = padded,
                                  .counts = w->counts + first,
                                  .keep = w->keep + first},
-                count);
+                count, &w->ahead);
 }

@@ -8,8 +8,7 @@
  *   score_j = q_step * sum over groups g of key_step[g][j] * (sum over d of q[d] key[d][j]), groups ascending
  *   p_j     = 2^(log2(e) * scale * score_j - m), m the greatest of the chunk that the query sees
  *   w_j     = p_j * value_step[g][j] in units of 1 / MOST of the greatest value_step[g] that the query sees
- *   out[d]  = keep * out[d] + take * unit * (sum over j of w_j value[j][d]), keep and take by which chunk has the
- * greatest m
+ *   out[d]  = keep * out[d] + take * unit * (sum over j of w_j value[j][d]), keep and take by whose m is greatest
  *
  * A lane multiplies and adds PAIR numbers at once (vector.h). Keys lie [block][dim / PAIR][KERNEL_CELLS][PAIR]:
  * dimensions beside each other make a pair. Of values positions do that are LANES apart, so that weights are paired
@@ -21,8 +20,8 @@
 
 enum {
     MOST = 32767,
-    ABREAST =
-        VECTORS * LANES < GROUP ? VECTORS : GROUP / LANES, /* vectors of a group's dimensions computed at a time */
+    /* Vectors of dimensions computed at a time, all in one group. */
+    ABREAST = VECTORS * LANES < GROUP ? VECTORS : GROUP / LANES,
 };
 
 /* --- the cache --------------------------------------------------------------------------------------------------- */

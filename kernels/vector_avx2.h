@@ -56,10 +56,6 @@ static inline void vec_store_halves(uint16_t *p, vec v)
 {
     _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
-static inline vec vec_load_bytes(const int8_t *p)
-{
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
-}
 static inline vec vec_add(vec a, vec b)
 {
     return _mm256_add_ps(a, b);

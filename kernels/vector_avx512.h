@@ -48,10 +48,6 @@ static inline void vec_store_halves(uint16_t *p, vec v)
 {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
-static inline vec vec_load_bytes(const int8_t *p)
-{
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
-}
 static inline vec vec_add(vec a, vec b)
 {
     return _mm512_add_ps(a, b);

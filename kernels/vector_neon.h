@@ -61,12 +61,6 @@ static inline void vec_store_halves(uint16_t *p, vec v)
     float16x4_t halves = vcvt_f16_f32(v);
     memcpy(p, &halves, sizeof halves);
 }
-static inline vec vec_load_bytes(const int8_t *p)
-{
-    int32_t four;
-    memcpy(&four, p, sizeof four);
-    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four))))));
-}
 static inline vec vec_add(vec a, vec b)
 {
     return vaddq_f32(a, b);

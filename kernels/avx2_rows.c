@@ -71,12 +71,12 @@ static void rest_of_block(const float *x, float per_step, const int8_t *q, float
 static void prepare(const float *x, int cols, int fine, void *prepared)
 {
     struct activation_row *row = prepared, *low = (void *)((unsigned char *)prepared + kernel_avx2_row_bytes(cols));
-    const int blocks = (cols + 31) / 32, whole = cols / 32;
+    const int blocks = (cols + 31) / 32, full = cols / 32;
     float padded[32] = {0}; /* the last block where cols is not a multiple of 32, as may be with plain weights */
-    memcpy(padded, x + 32 * whole, (size_t)(cols - 32 * whole) * sizeof *x);
+    memcpy(padded, x + 32 * full, (size_t)(cols - 32 * full) * sizeof *x);
     __m256i most = _mm256_setzero_si256();
     for (int b = 0; b < blocks; b++) {
-        __m256i largest = largest_bits(b < whole ? x + 32 * b : padded);
+        __m256i largest = largest_bits(b < full ? x + 32 * b : padded);
         row->blocks[b].steps_pair = most8(largest); /* until the unit is known */
         most = _mm256_max_epi32(most, largest);
     }
@@ -99,7 +99,7 @@ static void prepare(const float *x, int cols, int fine, void *prepared)
         /* The least whole number of units for which the block's largest is at most 127 of them. */
         int steps = (int)ceilf(float_of_bits(block->steps_pair) * steps_per);
         steps = steps > MOST_STEPS ? MOST_STEPS : steps;
-        const float *from = b < whole ? x + 32 * b : padded, per_step = steps ? per_unit / (float)steps : 0;
+        const float *from = b < full ? x + 32 * b : padded, per_step = steps ? per_unit / (float)steps : 0;
         int sum = round_block(from, per_step, block->q);
         block->steps_pair = steps | steps << 16;
         block->steps = (float)steps;

@@ -110,8 +110,8 @@ void kernel_pool_run(struct kernel_pool *pool, int tasks, void (*task)(void *arg
 /* Softmax partials are taken over absolute positions [0,64), [64,128), ... and merged in that order, whoever stores
  * them and however the positions are spread over runs: score_j = scale * q.k_j; within a chunk m = max (its own, or of those
  * so far), l = sum of exp(score - m) and o = sum of exp(score - m) v, in order of position (l: or as some sums, position j of
- * the chunk in sum j % 4, j % 8 or j % 16, which are then added up); chunks merge in order of position within spans of
- * KERNEL_SPAN positions, [0,512), [512,1024), ..., which can be computed apart; spans merge in order likewise. */
+ * the chunk in sum j % 4, j % 8 or j % 16, which are then added up, of Q8_0 after the span); chunks merge in order of position
+ * within spans of KERNEL_SPAN positions, [0,512), [512,1024), ..., which can be computed apart; spans merge in order likewise. */
 #define KERNEL_CHUNK 64
 #define KERNEL_SPAN 512
 
@@ -138,6 +138,11 @@ struct kernel_attention {
     float *partials;  /* [spans of the furthest row][partial_rows][heads][head_dim + 2]: o, m and l of a span */
     int partial_rows; /* n at least */
 };
+static inline float *kernel_partial(const struct kernel_attention *a, int span, int row, int head)
+{
+    const size_t rows = (size_t)span * (size_t)a->partial_rows + (size_t)row;
+    return a->partials + (rows * (size_t)a->heads + (size_t)head) * ((size_t)a->cache.head_dim + 2);
+}
 
 /* --- the table --------------------------------------------------------------------------------------------------- */
 

@@ -21,11 +21,18 @@ static void fill_block(struct activation_block *block, const vec x[8], struct ro
     fill_sums(block, r.step, vaddvq_s16(vaddq_s16(vaddq_s16(halves[0], halves[1]), vaddq_s16(halves[2], halves[3]))));
 }
 
+static vec load_bytes(const int8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four))))));
+}
+
 /* What is left of the numbers x after they were rounded, of a step at most a half. */
 static void rest_of_block(const vec x[8], float per_step, const int8_t *q, vec rest[8])
 {
     for (int i = 0; i < 8; i++)
-        rest[i] = vfmaq_f32(vnegq_f32(vec_load_bytes(q + 4 * i)), x[i], vdupq_n_f32(per_step));
+        rest[i] = vfmaq_f32(vnegq_f32(load_bytes(q + 4 * i)), x[i], vdupq_n_f32(per_step));
 }
 
 static void prepare(const float *x, int cols, int fine, void *prepared)

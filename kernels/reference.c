@@ -127,12 +127,6 @@ static void store(const struct kernel_cache *c, const float *k, const float *v, 
     }
 }
 
-static float *partial_at(const struct kernel_attention *a, int span, int r, int g)
-{
-    return a->partials + (((size_t)span * (size_t)a->partial_rows + (size_t)r) * (size_t)a->heads + (size_t)g) *
-                             ((size_t)a->cache.head_dim + 2);
-}
-
 /* A span of one head of attention, whose keys and values are those of head kv: out [dim], then maximum and length. */
 static void attend(const struct kernel_attention *a, const struct kernel_row *row, const float *q, int kv, int span, float *out)
 {
@@ -181,7 +175,7 @@ static void attention_rows(const struct kernel_attention *a, int first, int last
     for (int r = first; r < last; r++)
         for (int g = h * group; g < (h + 1) * group && a->rows[r].position >= span * KERNEL_SPAN; g++) {
             size_t at = ((size_t)r * (size_t)a->heads + (size_t)g) * (size_t)a->cache.head_dim;
-            attend(a, &a->rows[r], a->q + at, h, span, partial_at(a, span, r, g));
+            attend(a, &a->rows[r], a->q + at, h, span, kernel_partial(a, span, r, g));
         }
 }
 
@@ -191,9 +185,9 @@ static void attention_merge(const struct kernel_attention *a, int r)
     for (int g = 0; g < a->heads; g++) {
         float *out = a->out + ((size_t)r * (size_t)a->heads + (size_t)g) * (size_t)dim, maximum = -INFINITY, length = 0;
         for (int s = 0; s < spans; s++)
-            maximum = fmaxf(maximum, partial_at(a, s, r, g)[dim]);
+            maximum = fmaxf(maximum, kernel_partial(a, s, r, g)[dim]);
         for (int s = 0; s < spans; s++) {
-            const float *from = partial_at(a, s, r, g);
+            const float *from = kernel_partial(a, s, r, g);
             const float take = expf(from[dim] - maximum);
             length += take * from[dim + 1];
             for (int d = 0; d < dim; d++)

@@ -8,15 +8,29 @@
  *   vec_load_first(p, n)              the first n, zeros after; nothing past them is read; n may be over LANES and below 0, for floats
  *   vec_store_first(p, n, v)          the first n; nothing past them is written
  *   vec_load_halves(p), vec_load_halves_first(p, n), vec_store_halves(p, v)    halves to floats and back, ties to even
- *   vec_load_bytes(p)                 LANES signed bytes
  *   vec_add sub mul div max min       max and min give the second where one is NaN
- *   vec_fma(a, b, c)                  a * b + c, rounded once
+ *   vec_fma(a, b, c), vec_fms         a * b + c, a * b - c, rounded once
  *   vec_round(a)                      to the nearest whole number, ties to even
  *   vec_times_power(a, n)             a * 2^n for whole n from -126 to 127
  *   vec_zero_below(a, x, least)       a, but 0 in lanes where x < least
  *   vec_sum(v), vec_most(v)           across the lanes, in one fixed order
  *   vec_rotate_pairs(v, cos_sin)      each pair (a, b) to (a c - b s, a s + b c)
  *   vec_unzip(p, &even, &odd)         2 * LANES floats: those at even places, those at odd ones
+ *
+ * And whole numbers of 16 bits, PAIR of them in a lane:
+ *
+ *   words, PAIR                       a vector of LANES * PAIR
+ *   words_all(p)                      the PAIR at p in every lane
+ *   words_load(p)                     those at p
+ *   words_widen(to, p)                as many bytes, stored as words
+ *   words_pair(to, rows, at)          LANES bytes of each of rows[0], rows[LANES], ... (PAIR in all), from `at` on: lane by lane,
+ *                                     stored as words
+ *   words_store(to, v)                LANES floats as the nearest words
+ *   words_round(to, v)                so v[0], v[1], ... (PAIR of them), lane by lane
+ *   whole                             LANES sums of 32 bits
+ *   whole_zero()
+ *   whole_add_products(sum, a, b)     the products of each lane's PAIR, added; what a sum may come to is the caller's affair
+ *   whole_to_floats(sum)
  */
 #ifndef ESPALIER_VECTOR_H
 #define ESPALIER_VECTOR_H
@@ -41,6 +55,19 @@ static inline vec vec_exp(vec x)
     p = vec_fma(p, r, vec_all(1.0f));
     p = vec_fma(p, r, vec_all(1.0f));
     return vec_zero_below(vec_times_power(p, n), x, -87.3f);
+}
+
+/* 2^x for x up to 127, by the same polynomial; 2^-126 below that, NaN for NaN. */
+static inline vec vec_power(vec x)
+{
+    const vec inside = vec_max(vec_all(-126.0f), x), n = vec_round(inside), r = vec_sub(inside, n);
+    vec p = vec_all(0x1.5ca888p-10f);
+    p = vec_fma(p, r, vec_all(0x1.3cdb7cp-7f));
+    p = vec_fma(p, r, vec_all(0x1.c6b3aep-5f));
+    p = vec_fma(p, r, vec_all(0x1.ebf9f0p-3f));
+    p = vec_fma(p, r, vec_all(0x1.62e430p-1f));
+    p = vec_fma(p, r, vec_all(1.0f));
+    return vec_times_power(p, n);
 }
 
 #endif

@@ -7,7 +7,9 @@
 #include <string.h>
 
 typedef __m256 vec;
-enum { LANES = 8, VECTORS = 2 };
+typedef __m256i words;
+typedef int32_t whole __attribute__((vector_size(32))); /* __m256i is 64-bit numbers to gcc: it would move sums about */
+enum { LANES = 8, VECTORS = 2, PAIR = 2 };
 
 /* All bits set in the first n lanes (n may be over 8, or below 0). */
 static inline __m256i lanes8(int n)
@@ -54,10 +56,6 @@ static inline void vec_store_halves(uint16_t *p, vec v)
 {
     _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
-static inline vec vec_load_bytes(const int8_t *p)
-{
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
-}
 static inline vec vec_add(vec a, vec b)
 {
     return _mm256_add_ps(a, b);
@@ -77,6 +75,10 @@ static inline vec vec_div(vec a, vec b)
 static inline vec vec_fma(vec a, vec b, vec c)
 {
     return _mm256_fmadd_ps(a, b, c);
+}
+static inline vec vec_fms(vec a, vec b, vec c)
+{
+    return _mm256_fmsub_ps(a, b, c);
 }
 static inline vec vec_max(vec a, vec b)
 {
@@ -122,6 +124,49 @@ static inline void vec_unzip(const float *p, vec *even, vec *odd)
     __m256 e = _mm256_shuffle_ps(low, high, 0x88), o = _mm256_shuffle_ps(low, high, 0xdd); /* 0 1 4 5 2 3 6 7 */
     *even = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(e), 0xd8));
     *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(o), 0xd8));
+}
+static inline words words_all(const int16_t *p)
+{
+    int32_t pair;
+    memcpy(&pair, p, sizeof pair);
+    return _mm256_set1_epi32(pair);
+}
+static inline words words_load(const int16_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+static inline void words_widen(int16_t *to, const int8_t *from)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)from);
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm256_cvtepi8_epi16(bytes));
+}
+static inline void words_pair(int16_t *to, const int8_t *const *from, int at)
+{
+    __m128i a = _mm_loadl_epi64((const __m128i *)(const void *)(from[0] + at));
+    __m128i b = _mm_loadl_epi64((const __m128i *)(const void *)(from[LANES] + at));
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b)));
+}
+static inline void words_store(int16_t *to, vec v)
+{
+    __m256i eight = _mm256_cvtps_epi32(v);
+    _mm_storeu_si128((__m128i *)(void *)to, _mm_packs_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1)));
+}
+static inline void words_round(int16_t *to, const vec from[PAIR])
+{
+    __m256i a = _mm256_cvtps_epi32(from[0]), b = _mm256_slli_epi32(_mm256_cvtps_epi32(from[1]), 16);
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm256_blend_epi16(a, b, 0xaa));
+}
+static inline whole whole_zero(void)
+{
+    return (whole){0};
+}
+static inline whole whole_add_products(whole sum, words a, words b)
+{
+    return sum + (whole)_mm256_madd_epi16(a, b);
+}
+static inline vec whole_to_floats(whole a)
+{
+    return _mm256_cvtepi32_ps((__m256i)a);
 }
 
 #endif

@@ -7,7 +7,9 @@
 #include <string.h>
 
 typedef __m512 vec;
-enum { LANES = 16, VECTORS = 4 };
+typedef __m512i words;
+typedef int32_t whole __attribute__((vector_size(64))); /* of __m512i, which is 64-bit numbers to gcc, sums would be moved about */
+enum { LANES = 16, VECTORS = 4, PAIR = 2 };
 
 static inline __mmask16 vec_mask(int n)
 {
@@ -46,10 +48,6 @@ static inline void vec_store_halves(uint16_t *p, vec v)
 {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
-static inline vec vec_load_bytes(const int8_t *p)
-{
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
-}
 static inline vec vec_add(vec a, vec b)
 {
     return _mm512_add_ps(a, b);
@@ -69,6 +67,10 @@ static inline vec vec_div(vec a, vec b)
 static inline vec vec_fma(vec a, vec b, vec c)
 {
     return _mm512_fmadd_ps(a, b, c);
+}
+static inline vec vec_fms(vec a, vec b, vec c)
+{
+    return _mm512_fmsub_ps(a, b, c);
 }
 static inline vec vec_max(vec a, vec b)
 {
@@ -112,6 +114,48 @@ static inline void vec_unzip(const float *p, vec *even, vec *odd)
     __m512 low = _mm512_loadu_ps(p), high = _mm512_loadu_ps(p + 16);
     *even = _mm512_permutex2var_ps(low, index, high);
     *odd = _mm512_permutex2var_ps(low, _mm512_add_epi32(index, _mm512_set1_epi32(1)), high);
+}
+static inline words words_all(const int16_t *p)
+{
+    int32_t pair;
+    memcpy(&pair, p, sizeof pair);
+    return _mm512_set1_epi32(pair);
+}
+static inline words words_load(const int16_t *p)
+{
+    return _mm512_loadu_si512(p);
+}
+static inline void words_widen(int16_t *to, const int8_t *from)
+{
+    _mm512_storeu_si512(to, _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)from)));
+}
+static inline void words_pair(int16_t *to, const int8_t *const *from, int at)
+{
+    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)(from[0] + at));
+    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(from[LANES] + at));
+    __m256i pairs = _mm256_set_m128i(_mm_unpackhi_epi8(a, b), _mm_unpacklo_epi8(a, b));
+    _mm512_storeu_si512(to, _mm512_cvtepi8_epi16(pairs));
+}
+static inline void words_store(int16_t *to, vec v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v)));
+}
+static inline void words_round(int16_t *to, const vec from[PAIR])
+{
+    __m512i a = _mm512_cvtps_epi32(from[0]), b = _mm512_slli_epi32(_mm512_cvtps_epi32(from[1]), 16);
+    _mm512_storeu_si512(to, _mm512_mask_blend_epi16(0xaaaaaaaa, a, b));
+}
+static inline whole whole_zero(void)
+{
+    return (whole){0};
+}
+static inline whole whole_add_products(whole sum, words a, words b)
+{
+    return (whole)_mm512_dpwssd_epi32((__m512i)sum, a, b);
+}
+static inline vec whole_to_floats(whole a)
+{
+    return _mm512_cvtepi32_ps((__m512i)a);
 }
 
 #endif

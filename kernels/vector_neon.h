@@ -7,7 +7,9 @@
 #include <string.h>
 
 typedef float32x4_t vec;
-enum { LANES = 4, VECTORS = 4 };
+typedef int16x4_t words;
+typedef int32x4_t whole;
+enum { LANES = 4, VECTORS = 4, PAIR = 1 };
 
 static inline vec vec_all(float x)
 {
@@ -59,12 +61,6 @@ static inline void vec_store_halves(uint16_t *p, vec v)
     float16x4_t halves = vcvt_f16_f32(v);
     memcpy(p, &halves, sizeof halves);
 }
-static inline vec vec_load_bytes(const int8_t *p)
-{
-    int32_t four;
-    memcpy(&four, p, sizeof four);
-    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four))))));
-}
 static inline vec vec_add(vec a, vec b)
 {
     return vaddq_f32(a, b);
@@ -84,6 +80,10 @@ static inline vec vec_div(vec a, vec b)
 static inline vec vec_fma(vec a, vec b, vec c)
 {
     return vfmaq_f32(c, a, b);
+}
+static inline vec vec_fms(vec a, vec b, vec c)
+{
+    return vfmaq_f32(vnegq_f32(c), a, b);
 }
 /* Not fmax and fmin, which give a NaN whichever of the two it is. */
 static inline vec vec_max(vec a, vec b)
@@ -127,6 +127,44 @@ static inline void vec_unzip(const float *p, vec *even, vec *odd)
     vec low = vec_load(p), high = vec_load(p + 4);
     *even = vuzp1q_f32(low, high);
     *odd = vuzp2q_f32(low, high);
+}
+static inline words words_all(const int16_t *p)
+{
+    return vdup_n_s16(*p);
+}
+static inline words words_load(const int16_t *p)
+{
+    return vld1_s16(p);
+}
+static inline void words_widen(int16_t *to, const int8_t *from)
+{
+    int32_t four;
+    memcpy(&four, from, sizeof four);
+    vst1_s16(to, vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)))));
+}
+static inline void words_pair(int16_t *to, const int8_t *const *from, int at)
+{
+    words_widen(to, from[0] + at);
+}
+static inline void words_store(int16_t *to, vec v)
+{
+    vst1_s16(to, vqmovn_s32(vcvtnq_s32_f32(v)));
+}
+static inline void words_round(int16_t *to, const vec from[PAIR])
+{
+    words_store(to, from[0]);
+}
+static inline whole whole_zero(void)
+{
+    return vdupq_n_s32(0);
+}
+static inline whole whole_add_products(whole sum, words a, words b)
+{
+    return vmlal_s16(sum, a, b);
+}
+static inline vec whole_to_floats(whole a)
+{
+    return vcvtq_f32_s32(a);
 }
 
 #endif

@@ -698,6 +698,24 @@ static double cached(enum kernel_type type, const float *x, int d)
     return (double)(fmaxf(-127, fminf(127, rounded)) * step);
 }
 
+/* What rounding weights to 16 bits may do to number d of an output over Q8_0: half of what 16 bits resolve of the greatest
+ * weight and value of a chunk, for each of its positions. */
+static double weights_error(const double *weights, const float *v, int stride, int position, int d)
+{
+    double error = 0;
+    for (int first = 0; first <= position; first += KERNEL_CHUNK) {
+        const int end = first + KERNEL_CHUNK < position + 1 ? first + KERNEL_CHUNK : position + 1;
+        double most = 0, greatest = 0;
+        for (int p = first; p < end; p++) {
+            most = fmax(most, weights[p]);
+            for (int i = d / 32 * 32; i < d / 32 * 32 + 32; i++)
+                greatest = fmax(greatest, fabs((double)v[p * stride + i]));
+        }
+        error += 0.51 / 32767 * most * greatest * (end - first);
+    }
+    return error;
+}
+
 /* Softmax attention in double precision, on keys and values as the cache rounds them. */
 static void attend_exactly(enum kernel_type type, const float *q, const float *k, const float *v, int position,
                            int heads, int kv_heads, int dim, float scale, double *out, double *bound)
@@ -705,16 +723,18 @@ static void attend_exactly(enum kernel_type type, const float *q, const float *k
     double *weights = xmalloc((size_t)(position + 1) * sizeof *weights);
     for (int h = 0; h < heads; h++) {
         int kv = h / (heads / kv_heads);
-        double most = -INFINITY, length = 0, score_error = 0;
+        double most = -INFINITY, length = 0, score_error = 0, q_error = 0;
+        for (int d = 0; d < dim && type == KERNEL_Q8_0; d++) /* queries are rounded to 16 bits there */
+            q_error = fmax(q_error, 0.51 / 32767 * fabs((double)q[h * dim + d]));
         for (int p = 0; p <= position; p++) {
             double sum = 0, magnitude = 0;
             for (int d = 0; d < dim; d++) {
                 double key = cached(type, k + (p * kv_heads + kv) * dim, d);
                 sum += (double)q[h * dim + d] * key;
-                magnitude += fabs((double)q[h * dim + d] * key);
+                magnitude += (1e-6 * fabs((double)q[h * dim + d]) + q_error) * fabs(key);
             }
             weights[p] = sum * (double)scale;
-            score_error = fmax(score_error, 1e-6 * magnitude * (double)scale);
+            score_error = fmax(score_error, magnitude * (double)scale);
             most = fmax(most, weights[p]);
         }
         for (int p = 0; p <= position; p++)
@@ -728,6 +748,8 @@ static void attend_exactly(enum kernel_type type, const float *q, const float *k
             }
             out[h * dim + d] = sum / length;
             bound[h * dim + d] = (4e-6 + 2 * score_error) * magnitude / length;
+            if (type == KERNEL_Q8_0)
+                bound[h * dim + d] += weights_error(weights, v + kv * dim, kv_heads * dim, position, d) / length;
         }
     }
     free(weights);
@@ -760,7 +782,7 @@ static void check_attention(const struct kernel_set *set, enum kernel_type type)
         int heads, kv_heads, dim;
     } shapes[] = {
         {9, 3, 64}, {14, 2, 64}, {4, 4, 32}, {8, 1, 16}, {2, 1, 128},
-        {5, 1, 80}, {3, 3, 20},  {4, 2, 4},  {6, 3, 96}, {50, 1, 8},
+        {5, 1, 80}, {3, 3, 20},  {4, 2, 4},  {6, 3, 96}, {50, 1, 8}, {3, 1, 256},
     };
     const int positions[] = {0, 1, 7, 8, 15, 16, 62, 63, 64, 65, 127, 128, 200, 511, 512, 513, 577, 1100};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
@@ -943,6 +965,61 @@ static void test_attention_by_hand(void **state)
     }
 }
 
+/* What is zero, very large or not a number: it stays so for who sees it, and nobody else is touched. */
+static void test_attention_extremes(void **state)
+{
+    (void)state;
+    draws = 10 << 20;
+    enum { N = 100, DIM = 64, AT = 37, ROWS = 3 };
+    const int positions[ROWS] = {AT - 1, AT, N - 1};
+    enum { ZERO_QUERY, ZERO_KEYS, ZERO_VALUES, LARGE, BAD_QUERY, BAD_KEY, BAD_VALUE, CASES };
+    FOR_EACH_SET(set)
+    FOR_EACH_CACHE(set, type)
+    for (int kind = 0; kind < CASES; kind++) {
+        float *k = normals(N * DIM, 1), *v = normals(N * DIM, 1), *q = normals(ROWS * DIM, 1), out[ROWS * DIM];
+        for (int i = 0; i < N * DIM; i++) {
+            k[i] *= kind == ZERO_KEYS ? 0 : kind == LARGE ? 1000 : 1;
+            v[i] *= kind == ZERO_VALUES || (kind == LARGE && i / DIM % 2) ? 0 : kind == LARGE ? 10000 : 1;
+        }
+        for (int i = 0; i < ROWS * DIM; i++)
+            q[i] *= kind == ZERO_QUERY ? 0 : kind == LARGE ? 1000 : 1;
+        if (kind == BAD_QUERY)
+            q[DIM + 5] = NAN;
+        if (kind == BAD_KEY)
+            for (int d = 0; d < DIM; d++) /* as they come of a row that is not a number */
+                k[AT * DIM + d] = NAN;
+        if (kind == BAD_VALUE)
+            v[AT * DIM + DIM - 1] = INFINITY;
+        struct cache c = cache_make(set, *type, k, v, N, 1, DIM, 9);
+        struct kernel_row rows[ROWS];
+        for (int r = 0; r < ROWS; r++)
+            rows[r] = (struct kernel_row){c.runs, positions[r]};
+        struct kernel_attention a = {.q = q, .out = out, .heads = 1, .scale = 0.125f, .cache = c.shape, .rows = rows};
+        attend_all(set, a, 0, ROWS, ROWS);
+        for (int r = 0; r < ROWS; r++)
+            for (int d = 0; d < DIM; d++) {
+                const int bad = (kind == BAD_QUERY && r == 1) || (kind == BAD_KEY && r > 0), x = r * DIM + d;
+                double mean = 0;
+                for (int p = 0; p <= positions[r]; p++)
+                    mean += cached(*type, v + p * DIM, d) / (positions[r] + 1);
+                if (kind == BAD_VALUE && r > 0)
+                    assert_true(d < DIM - 1 || !isfinite(out[x]));
+                else
+                    assert_int_equal(!isfinite(out[x]), bad);
+                if (kind == BAD_VALUE && r > 0 && d < 32)
+                    assert_true(isfinite(out[x]));
+                if (kind == ZERO_QUERY || kind == ZERO_KEYS)
+                    assert_true(fabs((double)out[x] - mean) < 1e-4);
+                if (kind == ZERO_VALUES)
+                    assert_true(out[x] == 0);
+            }
+        cache_drop(&c);
+        free(k);
+        free(v);
+        free(q);
+    }
+}
+
 /* --- limits ------------------------------------------------------------------------------------------------------ */
 
 static void test_limits(void **state)
@@ -1020,6 +1097,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_combine),
         cmocka_unit_test(test_rope),           cmocka_unit_test(test_attention),
         cmocka_unit_test(test_attention_tree), cmocka_unit_test(test_attention_by_hand),
+        cmocka_unit_test(test_attention_extremes),
         cmocka_unit_test(test_packing),        cmocka_unit_test(test_int8_products),
         cmocka_unit_test(test_limits),
     };

@@ -625,9 +625,9 @@ static void check_norm(const struct kernel_set *set, int cols, float size)
     const size_t n = (size_t)cols;
     float *x = normals(n, size), *w = normals(n, 1), *dy = normals(n, 1), *dx = normals(n, 1), *dw = normals(n, 1);
     float *before_x = copy(dx, n), *before_w = copy(dw, n), *without = copy(dx, n);
-    double *both = doubles(x, 1, 2 * n, 0);
+    double *both = xmalloc(2 * n * sizeof *both);
     for (int c = 0; c < cols; c++)
-        both[cols + c] = (double)w[c];
+        both[c] = (double)x[c], both[cols + c] = (double)w[c];
     const struct norm norm = {cols, (double)1e-5f, dy};
     const struct slope slope = {norm_loss, &norm, both};
     set->learning->rms_norm_back(x, w, 1e-5f, cols, dy, dx, dw);

@@ -1,5 +1,6 @@
 #include "engine/adapter.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -88,7 +89,10 @@ int engine_adapter_read(struct engine_adapter **out, const char *path, const str
 {
     struct stat status;
     *out = NULL;
-    if (!stat(path, &status) && S_ISDIR(status.st_mode))
+    if (stat(path, &status))
+        return error_set(e, ERROR_INPUT, "%.300s: cannot open: %s; name an adapter's GGUF file, or the folder that PEFT saved", path,
+                         strerror(errno));
+    if (S_ISDIR(status.st_mode))
         return engine_adapter_read_peft(out, path, m, e);
     const char *dot = strrchr(path, '.');
     if (dot && (!strcmp(dot, ".safetensors") || !strcmp(dot, ".json")))

@@ -16,6 +16,8 @@ static int check_options(const struct engine_options *o, struct error *e)
     if (o->quant && !engine_quant_of(o->quant))
         return error_set(e, ERROR_USAGE, "--quant %s: expected nf4 or nf4+head, or leave it out for the file's own weights",
                          o->quant);
+    if (o->kv_type && strcmp(o->kv_type, "f16") && strcmp(o->kv_type, "q8"))
+        return error_set(e, ERROR_USAGE, "--kv-type %s: expected f16 or q8", o->kv_type);
     if (o->threads < 0 || o->threads > MAX_THREADS)
         return error_set(e, ERROR_USAGE, "--threads %d: expected 1 to %d, or 0 for all there are", o->threads,
                          MAX_THREADS);
@@ -26,10 +28,10 @@ static int check_options(const struct engine_options *o, struct error *e)
     return OK;
 }
 
-static int machine_threads(void)
+static int threads_of(const struct engine_options *o)
 {
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
+    const int all = kernel_pool_processors();
+    return o->threads ? o->threads : all < MAX_THREADS ? all : MAX_THREADS;
 }
 
 static size_t default_kv_memory(void)
@@ -136,36 +138,37 @@ static int open_vocabulary(struct engine *engine, const struct engine_options *o
     return OK;
 }
 
-/* What keys and values are kept in: as asked, or as the set has it. */
-static int choose_cache(struct engine *engine, const char *asked, struct error *e)
+/* What keys and values are kept in: as asked, or as the set has it. From the shape alone, before weights are laid out. */
+static int choose_cache(struct engine *engine, const struct engine_options *o, struct error *e)
 {
-    const struct engine_model *m = engine->model;
-    const int f16 = asked && !strcmp(asked, "f16"), q8 = asked && !strcmp(asked, "q8");
-    if (asked && !f16 && !q8)
-        return error_set(e, ERROR_USAGE, "--kv-type %s: expected f16 or q8", asked);
-    engine->cache = f16 ? KERNEL_F16 : q8 ? KERNEL_Q8_0 : engine->set->cache;
-    if (engine->set->cache_bytes(engine->cache, m->kv_heads, m->head_dim))
+    const char *asked = o->kv_type;
+    struct engine_model m;
+    int code = engine_model_shape(&m, engine->file, o->context, e);
+    if (code)
+        return code;
+    engine->cache = !asked ? engine->set->cache : strcmp(asked, "q8") ? KERNEL_F16 : KERNEL_Q8_0;
+    if (engine->set->cache_bytes(engine->cache, m.kv_heads, m.head_dim))
         return OK;
     if (!engine->set->cache_bytes(engine->cache, 1, 32))
         return error_set(e, ERROR_USAGE, "--kv-type %s: the kernels %s keep keys and values in %s only; leave it out", asked,
                          engine->set->name, kernel_format(engine->set->cache)->name);
     return error_set(e, ERROR_INPUT, "--kv-type %s: %s has heads of width %d; expected a multiple of 32; leave it out", asked,
-                     engine->path, m->head_dim);
+                     engine->path, m.head_dim);
 }
 
 static int open_model(struct engine *engine, const struct engine_options *o, struct error *e)
 {
     struct engine_info *info = &engine->info;
     int code = kernel_set_find(o->kernels ? o->kernels : "auto", &engine->set, e);
+    if (!code)
+        code = choose_cache(engine, o, e);
     if (code)
         return code;
-    engine->pool = kernel_pool_create(o->threads ? o->threads : machine_threads());
+    engine->pool = kernel_pool_create(threads_of(o));
     const enum engine_quant quant = engine_quant_of(o->quant);
     code = o->describe ? engine_model_describe(&engine->model, engine->file, info->vocabulary, o->context, quant, engine->set, e)
                        : engine_model_open(&engine->model, engine->file, info->vocabulary, o->context, quant, engine->set,
                                            engine->pool, e);
-    if (!code)
-        code = choose_cache(engine, o->kv_type, e);
     if (code)
         return code;
     info->quant = engine_quants[quant];

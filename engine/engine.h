@@ -232,10 +232,17 @@ void engine_limits(struct engine *engine, struct kernel_limits *out);
 
 /* --- files with fewer bits --------------------------------------------------------------------------------------- */
 
+struct engine_merge_use {
+    const char *path; /* of an adapter, as in engine_adapter_open */
+    float weight;
+};
 struct engine_quantize_options {
     const char *in, *out; /* paths of GGUF files; what was at `out` is replaced when all is on disk */
     const char *type;     /* "f16", "q8_0", "q4_0", "iq4_nl" */
     int threads;          /* 0: as many as the machine has */
+    const struct engine_merge_use *adapters; /* what these add is added first, to the dequantized weights */
+    int adapter_count;
+    const char *quant; /* "nf4", "nf4+head": to these, what the adapters were trained on; NULL: to the file's own */
     int (*progress)(void *context, size_t bytes, size_t of); /* now and then, bytes written; not 0 ends it; may be NULL */
     void *context;
 };
@@ -247,10 +254,13 @@ struct engine_quantized {
         int tensors;
         int64_t weights, bytes;
         int converted; /* of the tensors; the others were copied */
-        double error;  /* of those: sum of (new - old)^2 over that of old^2 */
+        double error;  /* of those: sum of (new - old)^2 over that of old^2, old being with the adapters */
+        int merged;    /* of the tensors; */
+        double change; /* what adapters changed of those: sum of (with - without)^2 over that of without^2 */
+        double merged_error; /* error of those alone */
     } types[KERNEL_TYPES]; /* by the type a tensor has now */
 };
-/* Copy a model's file with its matrices in another type: keys as they are, but for those that tell the type; tensors of one
+/* Copy a model's file with its matrices in another type, and with adapters in them: keys as they are, but for those that tell the type; tensors of one
  * dimension as they are. With a type of 4 bits the embedding and the head get Q8_0, or stay where they have fewer bits already.
  * ERROR_INPUT: what is wrong with a file, or a weight that the type cannot hold; nothing is left of the new file then. */
 int engine_quantize(const struct engine_quantize_options *options, struct engine_quantized *out, struct error *e);

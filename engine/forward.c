@@ -35,6 +35,7 @@ struct engine_forward {
 
     /* The pass under way. */
     const struct engine_row *rows;
+    int adapted; /* some row has a mix */
     int n, spans; /* rows; spans of positions that the furthest of them sees */
     int slice_first, slice_rows, together; /* rows that attend at a time; how many of them in one task */
     const struct engine_layer *layer; /* number layer_at */
@@ -48,6 +49,7 @@ struct engine_forward {
 /* A phase that treats each row by itself: rows of a task one after the other. */
 struct row_phase {
     struct engine_forward *f;
+    void (*before)(struct engine_forward *f, int first, int last); /* all rows of a task together, or NULL; then each, or NULL */
     void (*row)(struct engine_forward *f, int r);
     int n, each;
 };
@@ -56,19 +58,22 @@ static void row_task(void *argument, int i)
 {
     struct row_phase *p = argument;
     int last = (i + 1) * p->each < p->n ? (i + 1) * p->each : p->n;
-    for (int r = i * p->each; r < last; r++)
+    if (p->before)
+        p->before(p->f, i * p->each, last);
+    for (int r = i * p->each; r < last && p->row; r++)
         p->row(p->f, r);
 }
 
 /* least: rows below which a task is not worth handing over. */
-static void run_rows(struct engine_forward *f, void (*row)(struct engine_forward *f, int r), int n, int least)
+static void run_rows(struct engine_forward *f, void (*before)(struct engine_forward *f, int first, int last),
+                     void (*row)(struct engine_forward *f, int r), int n, int least)
 {
     int each = (n + f->threads * TASKS_A_THREAD - 1) / (f->threads * TASKS_A_THREAD);
     if (f->threads == 1 || n <= least)
         each = n;
     else if (each < least)
         each = least;
-    struct row_phase phase = {f, row, n, each};
+    struct row_phase phase = {f, before, row, n, each};
     int tasks = (n + each - 1) / each;
     if (tasks == 1)
         row_task(&phase, 0);
@@ -126,14 +131,21 @@ static void prepare(struct engine_forward *f, const float *x, int cols, int fine
     f->set->prepare(x, cols, fine, f->prepared + f->set->prepared_bytes(cols) * (size_t)r);
 }
 
-/* What the row's adapters add to y for x, the input of that matrix of the layer under way. Row by row, where x is still warm: the
- * products of the pass stay those of the bare model, which all rows go through together. */
+/* What the adapters of rows [first, last) add to y[rows][...] for x[rows][...], the input of that matrix of the layer under way. Where
+ * rows are treated by themselves, and x is still warm: the products of the pass stay those of the bare model, which all rows go through
+ * together. Rows beside each other with the same mix read it once. */
 enum { Q, K, V, O, GATE, UP, DOWN };
-static void adapt(struct engine_forward *f, int r, int matrix, const float *x, float *y)
+static void adapt(struct engine_forward *f, int first, int last, int matrix, const float *x, float *y)
 {
-    const struct engine_mix *mix = f->rows[r].mix;
-    if (mix)
-        engine_mix_add(mix, f->set, f->layer_at, matrix, x, y);
+    const struct kernel_matrix *m = engine_model_matrix(f->model, f->layer_at, matrix);
+    for (int next; first < last; first = next) {
+        const struct engine_mix *mix = f->rows[first].mix;
+        for (next = first + 1; next < last && f->rows[next].mix == mix; next++)
+            ;
+        if (mix)
+            engine_mix_add(mix, f->set, f->layer_at, matrix, m, x + (size_t)first * (size_t)m->cols, next - first,
+                           y + (size_t)first * (size_t)m->rows);
+    }
 }
 
 /* The weights of a norm for the row: i as engine_mix.norms has it. */
@@ -177,30 +189,31 @@ static void output_norm_row(struct engine_forward *f, int i)
     normalise(f, r, i, norm_for(f, r, f->model->layers_count * ENGINE_NORMS, f->model->output_norm), 0);
 }
 
+static void adapt_qkv(struct engine_forward *f, int first, int last)
+{
+    adapt(f, first, last, Q, f->normed, f->q);
+    adapt(f, first, last, K, f->normed, f->k);
+    adapt(f, first, last, V, f->normed, f->v);
+}
+
 static void rope_and_store_row(struct engine_forward *f, int r)
 {
     const struct engine_model *m = f->model;
     const struct engine_row *row = &f->rows[r];
     const float *rope = m->rope + (size_t)row->position * (size_t)m->head_dim;
     size_t kv_width = (size_t)m->kv_heads * (size_t)m->head_dim;
-    float *q = f->q + (size_t)r * (size_t)m->heads * (size_t)m->head_dim, *k = f->k + (size_t)r * kv_width, *v = f->v + (size_t)r * kv_width;
-    const float *x = f->normed + (size_t)r * (size_t)m->width;
-    adapt(f, r, Q, x, q);
-    f->set->rope(q, m->heads, m->head_dim, rope, m->architecture->neox);
+    float *k = f->k + (size_t)r * kv_width;
+    f->set->rope(f->q + (size_t)r * (size_t)m->heads * (size_t)m->head_dim, m->heads, m->head_dim, rope, m->architecture->neox);
     if (!row->block)
         return;
-    adapt(f, r, K, x, k);
-    adapt(f, r, V, x, v);
     f->set->rope(k, m->kv_heads, m->head_dim, rope, m->architecture->neox);
-    f->set->store(&f->attention.cache, k, v, row->block, row->position % KERNEL_CELLS);
+    f->set->store(&f->attention.cache, k, f->v + (size_t)r * kv_width, row->block, row->position % KERNEL_CELLS);
 }
 
 static void prepare_mixed_row(struct engine_forward *f, int r)
 {
     int cols = f->model->heads * f->model->head_dim;
-    const float *mixed = f->mixed + (size_t)r * (size_t)cols;
-    prepare(f, mixed, cols, 0, r);
-    adapt(f, r, O, mixed, f->x + (size_t)r * (size_t)f->model->width); /* before the product, which adds to it */
+    prepare(f, f->mixed + (size_t)r * (size_t)cols, cols, 0, r);
 }
 
 /* Rows beside each other have much of their past in common, and what is common is read once for those of a task: a task
@@ -218,6 +231,7 @@ static void attend_task(void *argument, int i)
         f->set->attention_merge(&f->slice, r);
         prepare_mixed_row(f, f->slice_first + r);
     }
+    adapt(f, f->slice_first + first, f->slice_first + last, O, f->mixed, f->x); /* before the product, which adds to it */
 }
 
 /* Rows [first, first + n). */
@@ -248,14 +262,21 @@ static void attend(struct engine_forward *f)
 static void swiglu_row(struct engine_forward *f, int r)
 {
     int cols = f->model->ff_width;
-    float *gate = f->gate + (size_t)r * (size_t)cols, *up = f->up + (size_t)r * (size_t)cols;
-    const float *x = f->normed + (size_t)r * (size_t)f->model->width;
-    adapt(f, r, GATE, x, gate);
-    adapt(f, r, UP, x, up);
-    f->set->swiglu(gate, up, cols, gate);
+    float *gate = f->gate + (size_t)r * (size_t)cols;
+    f->set->swiglu(gate, f->up + (size_t)r * (size_t)cols, cols, gate);
     prepare(f, gate, cols, 0, r);
-    adapt(f, r, DOWN, gate, f->x + (size_t)r * (size_t)f->model->width);
 }
+
+/* With adapters its rows are a task's own from end to end: what comes of gate and up is what down takes. */
+static void adapt_ff(struct engine_forward *f, int first, int last)
+{
+    adapt(f, first, last, GATE, f->normed, f->gate);
+    adapt(f, first, last, UP, f->normed, f->up);
+    for (int r = first; r < last; r++)
+        swiglu_row(f, r);
+    adapt(f, first, last, DOWN, f->gate, f->x);
+}
+
 
 static void run_layer(struct engine_forward *f, int i)
 {
@@ -265,13 +286,13 @@ static void run_layer(struct engine_forward *f, int i)
     f->attention.cache.keys = (size_t)i * f->layer_bytes;
     f->attention.cache.values = f->attention.cache.keys + f->layer_bytes / 2;
 
-    run_rows(f, attention_norm_row, f->n, 4);
+    run_rows(f, NULL, attention_norm_row, f->n, 4);
     run_products(f, &(struct product_phase){.x = f->normed,
                                             .prepared = f->prepared,
                                             .n = f->n,
                                             .count = 3,
                                             .products = {{&layer->q, f->q}, {&layer->k, f->k}, {&layer->v, f->v}}});
-    run_rows(f, rope_and_store_row, f->n, 8);
+    run_rows(f, f->adapted ? adapt_qkv : NULL, rope_and_store_row, f->n, 8);
     attend(f);
     run_products(f, &(struct product_phase){.x = f->mixed,
                                             .prepared = f->prepared,
@@ -279,13 +300,16 @@ static void run_layer(struct engine_forward *f, int i)
                                             .count = 1,
                                             .accumulate = 1,
                                             .products = {{&layer->o, f->x}}});
-    run_rows(f, ff_norm_row, f->n, 4);
+    run_rows(f, NULL, ff_norm_row, f->n, 4);
     run_products(f, &(struct product_phase){.x = f->normed,
                                             .prepared = f->prepared,
                                             .n = f->n,
                                             .count = 2,
                                             .products = {{&layer->gate, f->gate}, {&layer->up, f->up}}});
-    run_rows(f, swiglu_row, f->n, 2);
+    if (f->adapted)
+        run_rows(f, adapt_ff, NULL, f->n, 8);
+    else
+        run_rows(f, NULL, swiglu_row, f->n, 2);
     run_products(f, &(struct product_phase){.x = f->gate,
                                             .prepared = f->prepared,
                                             .n = f->n,
@@ -299,11 +323,13 @@ void engine_forward_run(struct engine_forward *f, const struct engine_row *rows,
     f->rows = rows;
     f->n = n;
     f->spans = 1;
+    f->adapted = 0;
     for (int r = 0; r < n; r++) {
         f->spans = rows[r].position / KERNEL_SPAN + 1 > f->spans ? rows[r].position / KERNEL_SPAN + 1 : f->spans;
+        f->adapted = f->adapted || rows[r].mix;
         f->attends[r] = (struct kernel_row){.runs = rows[r].runs, .position = rows[r].position};
     }
-    run_rows(f, embed_row, n, 8);
+    run_rows(f, NULL, embed_row, n, 8);
     for (int i = 0; i < f->model->layers_count; i++)
         run_layer(f, i);
 }
@@ -317,7 +343,7 @@ static const struct kernel_matrix *head_for(const struct engine_forward *f, int 
 float *engine_forward_logits(struct engine_forward *f, const int *rows, int n)
 {
     f->chosen = rows;
-    run_rows(f, output_norm_row, n, 4);
+    run_rows(f, NULL, output_norm_row, n, 4);
     for (int first = 0, last; first < n; first = last) { /* rows beside each other with the same head go through it together */
         const struct kernel_matrix *head = head_for(f, rows[first]);
         for (last = first + 1; last < n && head_for(f, rows[last]) == head; last++)

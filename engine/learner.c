@@ -33,7 +33,7 @@ static int check_rank(const struct engine_learner *l, int i, int target, int ran
     const int most = m->rows < m->cols ? m->rows : m->cols;
     if (rank <= most && rank <= KERNEL_RANK)
         return OK;
-    return error_set(e, ERROR_INPUT, "--rank %d: blk.%d.%s is %d x %d; expected at most %d", rank, i, engine_target_name((enum engine_target)target),
+    return error_set(e, ERROR_INPUT, "--rank %d: blk.%d.%s is %d x %d; expected at most %d", rank, i, engine_model_matrix_name(target),
                      m->rows, m->cols, most < KERNEL_RANK ? most : KERNEL_RANK);
 }
 
@@ -51,9 +51,9 @@ static int add_adapter(struct engine_learner *l, struct error *e)
                 continue;
             code = check_rank(l, i, t, o->rank, e);
             linear->plus = (struct kernel_low_rank){.rank = o->rank, .scale = scale};
-            snprintf(name, sizeof name, "blk.%d.%s.lora_a", i, engine_target_name((enum engine_target)t));
+            snprintf(name, sizeof name, "blk.%d.%s.lora_a", i, engine_model_matrix_name(t));
             add_parameter(l, name, o->rank, linear->matrix->cols, NULL, o->decay);
-            snprintf(name, sizeof name, "blk.%d.%s.lora_b", i, engine_target_name((enum engine_target)t));
+            snprintf(name, sizeof name, "blk.%d.%s.lora_b", i, engine_model_matrix_name(t));
             add_parameter(l, name, linear->matrix->rows, o->rank, NULL, o->decay);
         }
     return code;
@@ -144,7 +144,7 @@ static int add_all(struct engine_learner *l, struct error *e)
     add_parameter(l, "output_norm", 1, m->width, m->norms + (m->output_norm - m->norms), 0);
     for (int i = 0; i < m->layers_count; i++) {
         for (int t = 0; t < ENGINE_TARGETS; t++) {
-            snprintf(name, sizeof name, "blk.%d.%s", i, engine_target_name((enum engine_target)t));
+            snprintf(name, sizeof name, "blk.%d.%s", i, engine_model_matrix_name(t));
             add_matrix(l, name, l->layers[i].linears[t].matrix);
         }
         snprintf(name, sizeof name, "blk.%d.attn_norm", i);
@@ -266,8 +266,8 @@ static int open_model(struct engine_learner *l, struct error *e)
     if ((code = engine_open(&l->vocabulary, &(struct engine_options){.model = o->model, .vocabulary_only = 1}, e)) ||
         (code = kernel_set_find(o->kernels ? o->kernels : "auto", &l->set, e)) || (code = engine_file_open(&l->file, o->model, e)))
         return code;
-    const long machine = sysconf(_SC_NPROCESSORS_ONLN);
-    l->pool = kernel_pool_create(o->threads ? o->threads : machine < 1 ? 1 : machine > MOST_THREADS ? MOST_THREADS : (int)machine);
+    const int machine = kernel_pool_processors();
+    l->pool = kernel_pool_create(o->threads ? o->threads : machine > MOST_THREADS ? MOST_THREADS : machine);
     code = engine_model_open(&l->model, l->file, engine_info(l->vocabulary)->vocabulary, 0, engine_quant_of(o->quant), NULL, l->pool, e);
     if (code)
         return code;
@@ -448,9 +448,24 @@ static const char magic[24] = "espalier learner 1\n";
 
 struct header {
     char magic[24];
-    uint64_t shape; /* a hash of what is learned, and how */
+    uint64_t shape; /* a hash of what is learned, how, and on what */
     uint64_t numbers, moment_bytes, note_bytes, steps;
 };
+
+/* The weights that an adapter stands on, told from others of their shape by some of each matrix. */
+static uint64_t base_of(const struct engine_learner *l)
+{
+    float some[64]; /* whole blocks of every format */
+    uint64_t hash = 0;
+    for (int i = 0; i < l->model->layers_count; i++)
+        for (int t = 0; t < ENGINE_TARGETS; t++) {
+            const struct kernel_matrix *m = l->layers[i].linears[t].matrix;
+            const int n = m->cols < 64 ? m->cols : 64;
+            kernel_matrix_dequantize(m, 0, 0, some, n);
+            hash = random_stream(hash, hash_bytes(some, (size_t)n * sizeof *some), (uint64_t)m->type);
+        }
+    return hash;
+}
 
 static uint64_t shape_of(const struct engine_learner *l)
 {
@@ -460,7 +475,7 @@ static uint64_t shape_of(const struct engine_learner *l)
         const struct parameter *p = &l->parameters[i];
         hash = random_stream(hash, hash_bytes(p->name, strlen(p->name)), random_stream((uint64_t)p->rows, (uint64_t)p->cols, 0));
     }
-    return hash;
+    return l->options.all ? hash : random_stream(hash, base_of(l), 0);
 }
 
 struct writing {
@@ -539,7 +554,6 @@ static int read_state(const struct engine_learner *l, const char *path, struct h
     char *text = xmalloc(header->note_bytes + 1);
     uint64_t hash = 0, own = 0;
     int whole = get(r, text, header->note_bytes);
-    string_clear(note);
     string_append(note, text, whole ? header->note_bytes : 0);
     free(text);
     size_t at = 0;
@@ -550,7 +564,7 @@ static int read_state(const struct engine_learner *l, const char *path, struct h
     }
     whole = whole && get(r, moments, l->optimizer_bytes);
     hash = r->hash;
-    whole = whole && get(r, &own, sizeof own) && own == hash;
+    whole = whole && get(r, &own, sizeof own) && own == hash && fgetc(r->file) == EOF;
     return whole ? OK : error_set(e, ERROR_INPUT, "%.300s: is damaged or cut short; use an earlier checkpoint", path);
 }
 
@@ -560,9 +574,10 @@ int engine_learner_restore(struct engine_learner *l, const char *path, struct st
     if (!r.file)
         return error_set(e, ERROR_INPUT, "%.300s: %s; expected a checkpoint that `espalier train` wrote", path, strerror(errno));
     struct header header;
+    struct string text = {0};
     float *w = xmalloc(l->learned * sizeof *w);
     void *moments = xmalloc(l->optimizer_bytes + 1);
-    int code = read_state(l, path, &header, note, w, moments, &r, e);
+    int code = read_state(l, path, &header, &text, w, moments, &r, e);
     size_t at = 0;
     for (int i = 0; i < l->parameter_count && !code; i++) {
         memcpy(l->parameters[i].w, w + at, numbers_of(&l->parameters[i]) * sizeof *w);
@@ -573,7 +588,10 @@ int engine_learner_restore(struct engine_learner *l, const char *path, struct st
         memset(l->gradients, 0, l->learned * sizeof *l->gradients);
         l->gathered = 0;
         l->steps = (int)header.steps;
+        string_clear(note);
+        string_append(note, string_text(&text), text.length);
     }
+    string_free(&text);
     fclose(r.file);
     free(w);
     free(moments);

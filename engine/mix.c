@@ -20,14 +20,11 @@ struct engine_mixes *engine_mixes_create(const struct engine_model *m)
     return mixes;
 }
 
-static void free_lora(struct engine_lora *lora, int layers)
+static void free_lora(struct engine_lora *lora)
 {
     if (!lora)
         return;
-    for (int i = 0; i < layers * ENGINE_MATRICES; i++) {
-        free(lora->parts[i].down);
-        free(lora->parts[i].up);
-    }
+    free(lora->memory);
     free(lora->parts);
     engine_adapter_free(lora->whole);
     free(lora->path);
@@ -46,7 +43,7 @@ void engine_mixes_free(struct engine_mixes *mixes)
     if (!mixes)
         return;
     for (int i = 0; i < mixes->adapter_count; i++)
-        free_lora(mixes->adapters[i], mixes->m->layers_count);
+        free_lora(mixes->adapters[i]);
     for (int i = 0; i < mixes->mix_count; i++)
         free_mix(mixes->mixes[i]);
     free(mixes->adapters);
@@ -56,31 +53,44 @@ void engine_mixes_free(struct engine_mixes *mixes)
 
 /* --- adapters ---------------------------------------------------------------------------------------------------- */
 
-static size_t strips(int cols)
+/* Numbers of a part as it is laid out, A and B. */
+static size_t laid_out(int rank, int cols)
 {
-    return ((size_t)cols + KERNEL_STRIP - 1) / KERNEL_STRIP * KERNEL_STRIP;
+    return (size_t)rank * (((size_t)cols + KERNEL_STRIP - 1) / KERNEL_STRIP * KERNEL_STRIP);
 }
 
-static int lay_out(struct engine_lora_part *to, const struct engine_adapter_part *from, const struct kernel_matrix *matrix)
+/* One piece of memory, in large pages, that a pass goes through from its beginning to its end. */
+static int lay_out(struct engine_lora *lora, const struct engine_adapter *adapter, const struct engine_model *m)
 {
-    const size_t rank = (size_t)from->rank;
-    *to = (struct engine_lora_part){.rank = from->rank, .cols = matrix->cols, .rows = matrix->rows, .scale = from->scale};
-    if (!rank)
-        return OK;
-    to->down = input_alloc((size_t)matrix->cols * strips(from->rank), sizeof *to->down);
-    to->up = input_alloc(rank * strips(matrix->rows), sizeof *to->up);
-    if (!to->down || !to->up)
-        return ERROR_ENGINE;
-    kernel_strips_of_columns(from->a, 1, (size_t)matrix->cols, matrix->cols, from->rank, to->down);
-    kernel_strips_of_columns(from->b, 1, rank, from->rank, matrix->rows, to->up);
+    size_t all = 0;
+    for (int round = 0; round < 2; round++) {
+        float *at = lora->memory;
+        for (int i = 0; i < m->layers_count * ENGINE_MATRICES; i++) {
+            const struct engine_adapter_part *from = &adapter->parts[i];
+            const struct kernel_matrix *w = engine_model_matrix(m, i / ENGINE_MATRICES, i % ENGINE_MATRICES);
+            const size_t down = from->rank ? laid_out(w->cols, from->rank) : 0, up = laid_out(from->rank, w->rows);
+            all += round ? 0 : down + up;
+            if (!round || !from->rank)
+                continue;
+            lora->parts[i] = (struct engine_lora_part){.rank = from->rank, .scale = from->scale, .down = at, .up = at + down};
+            kernel_strips_of_columns(from->a, 1, (size_t)w->cols, w->cols, from->rank, at);
+            kernel_strips_of_columns(from->b, 1, (size_t)from->rank, from->rank, w->rows, at + down);
+            at += down + up;
+        }
+        if (!round && all && !(lora->memory = large_alloc(all * sizeof *lora->memory)))
+            return ERROR_ENGINE;
+    }
+    lora->about.bytes = all * sizeof *lora->memory;
     return OK;
 }
 
 static void describe(struct engine_lora *lora, const struct engine_adapter *adapter, const struct engine_model *m)
 {
     struct engine_adapter_about *about = &lora->about;
-    *about = (struct engine_adapter_about){.path = lora->path, .sum = lora->sum, .replaces_embedding = adapter->embedding != NULL,
-                                           .replaces_head = adapter->head != NULL};
+    about->path = lora->path;
+    about->sum = lora->sum;
+    about->replaces_embedding = adapter->embedding != NULL;
+    about->replaces_head = adapter->head != NULL;
     about->parameters = engine_adapter_parameters(adapter, m);
     for (int i = 0; i < m->layers_count * ENGINE_MATRICES; i++) {
         const struct engine_lora_part *part = &lora->parts[i];
@@ -89,7 +99,6 @@ static void describe(struct engine_lora *lora, const struct engine_adapter *adap
         about->matrices++;
         about->rank_least = about->rank_least && about->rank_least < part->rank ? about->rank_least : part->rank;
         about->rank_most = about->rank_most > part->rank ? about->rank_most : part->rank;
-        about->bytes += ((size_t)part->cols * strips(part->rank) + (size_t)part->rank * strips(part->rows)) * sizeof(float);
     }
     about->bytes += (size_t)m->vocabulary * (size_t)m->width * sizeof(float) * (size_t)(about->replaces_embedding + about->replaces_head);
     for (int i = 0; i < m->layers_count * ENGINE_NORMS + 1; i++)
@@ -97,19 +106,16 @@ static void describe(struct engine_lora *lora, const struct engine_adapter *adap
 }
 
 /* What is laid out anew is not kept twice. */
-static int make_lora(struct engine_lora **out, struct engine_adapter *adapter, const char *path, const struct engine_model *m, struct error *e)
+static struct engine_lora *make_lora(struct engine_adapter *adapter, const char *path, const struct engine_model *m)
 {
     struct engine_lora *lora = xcalloc(1, sizeof *lora);
-    int code = OK;
     lora->path = xstrdup(path);
     lora->sum = adapter->sum;
     lora->parts = xcalloc((size_t)m->layers_count * ENGINE_MATRICES, sizeof *lora->parts);
     lora->whole = adapter;
-    for (int i = 0; i < m->layers_count * ENGINE_MATRICES && !code; i++)
-        code = lay_out(&lora->parts[i], &adapter->parts[i], engine_model_matrix(m, i / ENGINE_MATRICES, i % ENGINE_MATRICES));
-    if (code) {
-        free_lora(lora, m->layers_count);
-        return error_set(e, code, "%.300s: not enough memory for the adapter", path);
+    if (lay_out(lora, adapter, m)) {
+        free_lora(lora);
+        return NULL;
     }
     describe(lora, adapter, m);
     for (int i = 0; i < m->layers_count * ENGINE_MATRICES; i++) {
@@ -118,14 +124,12 @@ static int make_lora(struct engine_lora **out, struct engine_adapter *adapter, c
         adapter->parts[i] = (struct engine_adapter_part){0};
     }
     lora->head = (struct kernel_matrix){.type = KERNEL_F32, .rows = m->vocabulary, .cols = m->width, .data = adapter->head};
-    *out = lora;
-    return OK;
+    return lora;
 }
 
 int engine_mixes_open(struct engine_mixes *mixes, const char *path, int *id, struct error *e)
 {
     struct engine_adapter *adapter;
-    struct engine_lora *lora;
     int code = engine_adapter_read(&adapter, path, mixes->m, e);
     if (code)
         return code;
@@ -135,8 +139,9 @@ int engine_mixes_open(struct engine_mixes *mixes, const char *path, int *id, str
             *id = i;
             return OK;
         }
-    if ((code = make_lora(&lora, adapter, path, mixes->m, e)))
-        return code;
+    struct engine_lora *lora = make_lora(adapter, path, mixes->m);
+    if (!lora)
+        return error_set(e, ERROR_ENGINE, "%.300s: not enough memory for the adapter", path);
     ARRAY_RESERVE(mixes->adapters, mixes->adapter_count, mixes->adapter_capacity);
     *id = mixes->adapter_count;
     mixes->adapters[mixes->adapter_count++] = lora;
@@ -256,18 +261,24 @@ int engine_mixes_mix(struct engine_mixes *mixes, const struct engine_adapter_use
     return OK;
 }
 
-void engine_mix_add(const struct engine_mix *mix, const struct kernel_set *set, int layer, int matrix, const float *x, float *y)
+enum { ROWS = 16 }; /* that go through an adapter together at most */
+
+void engine_mix_add(const struct engine_mix *mix, const struct kernel_set *set, int layer, int matrix, const struct kernel_matrix *of,
+                    const float *x, int n, float *y)
 {
     for (int i = 0; i < mix->count; i++) {
         const struct engine_lora_part *part = &mix->uses[i].lora->parts[layer * ENGINE_MATRICES + matrix];
         const float by = mix->uses[i].weight * part->scale;
-        float low[ENGINE_RANK_MOST];
-        if (!part->rank)
-            continue;
-        memset(low, 0, (size_t)part->rank * sizeof *low);
-        set->combine(x, part->down, part->cols, part->rank, low);
-        for (int r = 0; r < part->rank; r++)
-            low[r] *= by;
-        set->combine(low, part->up, part->rank, part->rows, y);
+        float low[ROWS * ENGINE_RANK_MOST];
+        for (int first = 0, count; first < n && part->rank; first += count) {
+            count = n - first < ROWS ? n - first : ROWS;
+            memset(low, 0, (size_t)(count * part->rank) * sizeof *low);
+            for (int r = 0; r < count; r++)
+                set->combine(x + (size_t)(first + r) * (size_t)of->cols, part->down, of->cols, part->rank, low + r * part->rank);
+            for (int k = 0; k < count * part->rank; k++)
+                low[k] *= by;
+            for (int r = 0; r < count; r++)
+                set->combine(low + r * part->rank, part->up, part->rank, of->rows, y + (size_t)(first + r) * (size_t)of->rows);
+        }
     }
 }

@@ -12,15 +12,16 @@
 struct engine_kv;
 
 struct engine_lora_part { /* rank 0: none */
-    int rank, cols, rows;
+    int rank;
     float scale;
-    float *down; /* A, as kernel_set.combine takes it: [cols] rows of [rank] */
-    float *up;   /* B: [rank] rows of [rows] */
+    const float *down; /* A as kernel_set.combine takes it: as many rows as the matrix has columns, of `rank` */
+    const float *up;   /* B: `rank` rows of the matrix's outputs */
 };
 struct engine_lora {
     char *path;
     uint64_t sum;
     struct engine_lora_part *parts; /* [layers][ENGINE_MATRICES] */
+    float *memory;                  /* of all of them, in the order of a pass */
     struct engine_adapter *whole;   /* what it replaces whole; without parts */
     struct kernel_matrix head;      /* whole->head, where there is one */
     struct engine_adapter_about about;
@@ -50,7 +51,9 @@ int engine_mixes_count(const struct engine_mixes *mixes); /* with the bare model
 const struct engine_lora *engine_mixes_adapter(const struct engine_mixes *mixes, int id);
 const struct engine_mix *engine_mixes_at(const struct engine_mixes *mixes, int mix); /* NULL: the bare model */
 
-/* What the mix adds to y[rows of the matrix] for the row x[cols]: in the order of its uses, weight * scale * B (A x). */
-void engine_mix_add(const struct engine_mix *mix, const struct kernel_set *set, int layer, int matrix, const float *x, float *y);
+/* What the mix adds to y[n][rows of the matrix] for x[n][its columns]: in the order of its uses, weight * scale * B (A x). As
+ * with all kernels a row's numbers are its own; rows together only read the adapter once. */
+void engine_mix_add(const struct engine_mix *mix, const struct kernel_set *set, int layer, int matrix, const struct kernel_matrix *of,
+                    const float *x, int n, float *y);
 
 #endif

@@ -173,17 +173,11 @@ static const struct layer_matrix {
     {"ffn_down", offsetof(struct engine_layer, down), WIDTH, FF, 0},
 };
 enum { LAYER_MATRICES = sizeof layer_matrices / sizeof *layer_matrices, LAYER_NORMS = ENGINE_NORMS };
-_Static_assert((int)LAYER_MATRICES == ENGINE_MATRICES && (int)ENGINE_MATRICES == ENGINE_TARGETS, "the table is what model.h says");
 static const char *const norm_names[LAYER_NORMS] = {"attn_norm", "ffn_norm"};
 
 struct kernel_matrix *engine_layer_matrix(struct engine_layer *layer, enum engine_target target)
 {
     return (struct kernel_matrix *)(void *)((char *)layer + layer_matrices[target].offset);
-}
-
-const char *engine_target_name(enum engine_target target)
-{
-    return layer_matrices[target].name;
 }
 
 /* A tensor with rows == 0 is a vector. */

@@ -30,9 +30,8 @@ struct engine_layer {
 };
 
 struct kernel_matrix *engine_layer_matrix(struct engine_layer *layer, enum engine_target target);
-const char *engine_target_name(enum engine_target target); /* "attn_q" */
 /* The matrices of a layer that rows are multiplied by, in the order above. */
-enum { ENGINE_MATRICES = 7, ENGINE_NORMS = 2 };
+enum { ENGINE_MATRICES = ENGINE_TARGETS, ENGINE_NORMS = 2 };
 
 /* Immutable once open. Invariants: heads is a multiple of kv_heads, head_dim is even, every matrix has the shape above.
  */

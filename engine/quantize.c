@@ -2,12 +2,12 @@
  */
 #include "engine/engine.h"
 #include "engine/file_write.h"
+#include "engine/merge.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 enum {
     SLAB_BYTES = 8 << 20, /* of a slab's rows as they will be written */
@@ -65,6 +65,9 @@ static enum kernel_type type_for(const struct engine_tensor *t, const struct tar
     return KERNEL_F16;
 }
 
+/* Of (new - old)^2, of old^2, of (old - without adapters)^2, of what is without^2. */
+enum { SUMS = 4 };
+
 struct job {
     const struct engine_quantize_options *options;
     struct engine_quantized *said;
@@ -73,12 +76,13 @@ struct job {
     struct engine_new_tensor *plan; /* [tensors of the file] */
     struct kernel_pool *pool;
     unsigned char *slab; /* rows as they will be written */
-    double *sums;        /* [rows of a slab][2]: of (new - old)^2 and of old^2 */
+    double *sums;        /* [rows of a slab][SUMS] */
+    struct engine_merge *merge; /* or NULL */
     size_t written;      /* bytes of tensors */
     struct error *e;
 
     /* The tensor under way. */
-    struct kernel_matrix from;
+    struct engine_merged from;
     enum kernel_type to;
     size_t row_bytes;
     int first, rows; /* of the slab */
@@ -117,12 +121,13 @@ static void quantize_row(struct job *job, int row)
 {
     const struct kernel_format *format = kernel_format(job->to);
     unsigned char *to = job->slab + (size_t)row * job->row_bytes;
-    double *sums = job->sums + 2 * row;
-    sums[0] = sums[1] = 0;
-    for (int k = 0; k < job->from.cols; k += CHUNK) {
-        int n = job->from.cols - k < CHUNK ? job->from.cols - k : CHUNK;
-        float old[CHUNK], new[CHUNK];
-        kernel_matrix_dequantize(&job->from, job->first + row, k, old, n);
+    double *sums = job->sums + SUMS * row;
+    const int cols = job->from.matrix.cols;
+    memset(sums, 0, SUMS * sizeof *sums);
+    for (int k = 0; k < cols; k += CHUNK) {
+        int n = cols - k < CHUNK ? cols - k : CHUNK;
+        float old[CHUNK], new[CHUNK], base[CHUNK];
+        engine_merged_row(&job->from, job->first + row, k, n, old, base);
         format->quantize(old, to, n);
         format->dequantize(to, new, n);
         to += (size_t)(n / format->block) * (size_t)format->bytes;
@@ -130,6 +135,8 @@ static void quantize_row(struct job *job, int row)
             double off = (double)new[i] - (double)old[i];
             sums[0] += off * off;
             sums[1] += (double)old[i] * (double)old[i];
+            sums[2] += ((double)old[i] - (double)base[i]) * ((double)old[i] - (double)base[i]);
+            sums[3] += (double)base[i] * (double)base[i];
         }
     }
 }
@@ -153,26 +160,23 @@ static int write_slab(struct job *job, const void *bytes, size_t n)
     return code;
 }
 
-static int convert(struct job *job, const struct engine_tensor *t, double error[2])
+static int convert(struct job *job, const struct engine_tensor *t, double error[SUMS])
 {
     const struct kernel_format *format = kernel_format(job->to);
     const int rows = (int)rows_of(t);
-    job->from = (struct kernel_matrix){.type = t->type, .rows = rows, .cols = (int)t->size[0], .data = t->data};
     job->row_bytes = (size_t)(t->size[0] / format->block) * (size_t)format->bytes;
     int most = (int)(SLAB_BYTES / job->row_bytes), code = OK;
     most = most < 1 ? 1 : most < rows ? most : rows;
     job->slab = input_alloc((size_t)most, job->row_bytes);
-    job->sums = input_alloc((size_t)most, 2 * sizeof *job->sums);
+    job->sums = input_alloc((size_t)most, SUMS * sizeof *job->sums);
     if (!job->slab || !job->sums)
         code = error_set(job->e, ERROR_ENGINE, "%s: not enough memory for rows of %zu bytes", job->options->in,
                          job->row_bytes);
     for (job->first = 0; job->first < rows && !code; job->first += job->rows) {
         job->rows = rows - job->first < most ? rows - job->first : most;
         kernel_pool_run(job->pool, (job->rows + ROWS_A_TASK - 1) / ROWS_A_TASK, quantize_rows, job);
-        for (int r = 0; r < job->rows; r++) {
-            error[0] += job->sums[2 * r];
-            error[1] += job->sums[2 * r + 1];
-        }
+        for (int r = 0; r < job->rows * SUMS; r++)
+            error[r % SUMS] += job->sums[r];
         if (!isfinite(error[0]))
             code = error_set(job->e, ERROR_INPUT, "%s: tensor %.*s: a weight is no number, or one that %s cannot hold",
                              job->options->in, (int)(t->name.length < 64 ? t->name.length : 64), t->name.bytes,
@@ -198,22 +202,35 @@ static int copy(struct job *job, const struct engine_tensor *t)
 /* All tensors in their order, and what is to be said of them. */
 static int write_tensors(struct job *job)
 {
-    double errors[KERNEL_TYPES][2] = {{0}};
+    double all[KERNEL_TYPES][SUMS] = {{0}}, merged[KERNEL_TYPES][SUMS] = {{0}};
     int code = OK;
     for (int i = 0; i < engine_file_tensor_count(job->file) && !code; i++) {
         const struct engine_tensor *t = engine_file_tensor_at(job->file, i);
-        job->to = job->plan[i].type;
-        code = job->to == t->type ? copy(job, t) : convert(job, t, errors[job->to]);
-        const struct kernel_format *format = kernel_format(job->to);
+        const enum kernel_type to = job->to = job->plan[i].type;
+        double sums[SUMS] = {0};
+        if ((code = engine_merged_make(&job->from, job->merge, t, job->pool, job->e)))
+            return code;
+        const int converted = to != t->type || job->from.changed, has_adapter = job->from.layer >= 0;
+        code = converted ? convert(job, t, sums) : copy(job, t);
+        engine_merged_free(&job->from);
+        for (int j = 0; j < SUMS; j++) {
+            all[to][j] += sums[j];
+            merged[to][j] += has_adapter ? sums[j] : 0;
+        }
+        const struct kernel_format *format = kernel_format(to);
         int64_t weights = t->size[0] * rows_of(t);
         job->said->weights += weights;
-        job->said->types[job->to].tensors++;
-        job->said->types[job->to].converted += job->to != t->type;
-        job->said->types[job->to].weights += weights;
-        job->said->types[job->to].bytes += weights / format->block * format->bytes;
+        job->said->types[to].tensors++;
+        job->said->types[to].converted += converted;
+        job->said->types[to].merged += has_adapter;
+        job->said->types[to].weights += weights;
+        job->said->types[to].bytes += weights / format->block * format->bytes;
     }
-    for (int t = 0; t < KERNEL_TYPES; t++)
-        job->said->types[t].error = errors[t][1] > 0 ? errors[t][0] / errors[t][1] : 0;
+    for (int t = 0; t < KERNEL_TYPES; t++) {
+        job->said->types[t].error = all[t][1] > 0 ? all[t][0] / all[t][1] : 0;
+        job->said->types[t].change = merged[t][3] > 0 ? merged[t][2] / merged[t][3] : 0;
+        job->said->types[t].merged_error = merged[t][1] > 0 ? merged[t][0] / merged[t][1] : 0;
+    }
     return code;
 }
 
@@ -232,6 +249,8 @@ static int refuse_parts(const struct job *job)
 static int run(struct job *job, const struct target *target)
 {
     int code = refuse_parts(job);
+    if (!code && (job->options->adapter_count || job->options->quant))
+        code = engine_merge_open(&job->merge, job->file, job->options->adapters, job->options->adapter_count, job->options->quant, job->e);
     if (!code)
         code = plan_tensors(job, target);
     struct engine_new_keys keys = {0};
@@ -253,7 +272,6 @@ static int run(struct job *job, const struct target *target)
 int engine_quantize(const struct engine_quantize_options *options, struct engine_quantized *out, struct error *e)
 {
     const struct target *target = find_target(options->type);
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
     *out = (struct engine_quantized){0};
     struct job job = {.options = options, .said = out, .e = e};
     if (!target)
@@ -262,9 +280,10 @@ int engine_quantize(const struct engine_quantize_options *options, struct engine
     if (code)
         return code;
     out->bytes_in = engine_file_bytes(job.file);
-    job.pool = kernel_pool_create(options->threads > 0 ? options->threads : processors > 0 ? (int)processors : 1);
+    job.pool = kernel_pool_create(options->threads > 0 ? options->threads : kernel_pool_processors());
     code = run(&job, target);
     kernel_pool_free(job.pool);
+    engine_merge_close(job.merge);
     engine_writer_free(job.writer);
     engine_file_close(job.file);
     free(job.plan);

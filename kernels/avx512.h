@@ -1,27 +1,9 @@
-/* What the files of the AVX-512 set share: the form of a prepared row. */
+/* What the files of the AVX-512 set share. */
 #ifndef ESPALIER_AVX512_H
 #define ESPALIER_AVX512_H
 
-#include "kernels.h"
+#include "activations.h"
 #include "vector_avx512.h"
-
-/* An activation row rounded to 8 bits, in blocks of 32 that each have a step of their own. The instruction multiplies
- * unsigned by signed bytes and the activations are the signed ones; so signed weights are stored with 128 (or 8) added,
- * and `from_128` and `from_8` are what sums begin with to take that back. Whole numbers all: exact.
- *
- * Invariants: x[32 b + i] is about step * q[i], off by at most step / 2; |q[i]| <= 127; step is 0 where the block is all
- * zeros, and infinite or NaN where the block holds an infinity or a NaN, with q zero. */
-struct activation_block {
-    int8_t q[32];
-    float step;
-    float sum;        /* step * sum of q, for formats with an offset */
-    int32_t from_128; /* -128 * sum of q */
-    int32_t from_8;   /* -8 * sum of q */
-};
-/* A prepared row is `blocks` of these and, where it was to be fine, as many again: what rounding took away, in steps 254
- * times as small. */
-size_t kernel_avx512_row_bytes(int cols); /* of one of the two */
-size_t kernel_avx512_prepared_bytes(int cols);
 
 size_t kernel_avx512_packed_bytes(const struct kernel_matrix *m);
 int kernel_avx512_pack(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e);

@@ -13,7 +13,6 @@
 #define TILES TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(10) TILE(12) TILE(14) TILE(16)
 #define NAMED(name) kernel_avx512_##name
 #define PACKED STRIPS_UNSIGNED
-#define row_bytes kernel_avx512_row_bytes
 enum { WEIGHTS_AT_ONCE = 512 << 10, ROWS_AT_ONCE = 32 << 10, PLAIN_ROWS = 4 };
 
 INLINE const struct activation_block *block_of(const struct rows *rows, int r, size_t b)

@@ -6,50 +6,32 @@
 
 /* --- activations to 8 bits --------------------------------------------------------------------------------------- */
 
-size_t kernel_avx512_row_bytes(int cols)
+/* The block of numbers low, high. */
+static void fill_block(struct activation_block *block, __m512 low, __m512 high, struct rounding r)
 {
-    size_t blocks = ((size_t)cols + 31) / 32;
-    return (blocks * sizeof(struct activation_block) + 63) & ~(size_t)63;
-}
-
-size_t kernel_avx512_prepared_bytes(int cols)
-{
-    return 2 * kernel_avx512_row_bytes(cols);
-}
-
-/* The block of numbers low, high, whose step is `step` and its reciprocal `per_step`. */
-static void fill_block(struct activation_block *block, __m512 low, __m512 high, float step, float per_step)
-{
-    const __m512 by = _mm512_set1_ps(per_step);
+    const __m512 by = _mm512_set1_ps(r.per_step);
     __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(low, by)), b = _mm512_cvtps_epi32(_mm512_mul_ps(high, by));
     _mm_storeu_si128((__m128i *)(void *)block->q, _mm512_cvtsepi32_epi8(a));
     _mm_storeu_si128((__m128i *)(void *)(block->q + 16), _mm512_cvtsepi32_epi8(b));
-    const int sum = _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
-    block->step = step;
-    block->sum = step * (float)sum;
-    block->from_128 = -128 * sum;
-    block->from_8 = -8 * sum;
+    fill_sums(block, r.step, _mm512_reduce_add_epi32(_mm512_add_epi32(a, b)));
 }
 
 static void prepare(const float *x, int cols, int fine, void *prepared)
 {
     struct activation_block *block = prepared;
-    struct activation_block *low_block = (void *)((unsigned char *)prepared + kernel_avx512_row_bytes(cols));
+    struct activation_block *low_block = (void *)((unsigned char *)prepared + row_bytes(cols));
     for (int c = 0; c < cols; c += 32, block++, low_block++) {
         __m512 low = vec_load_first(x + c, cols - c), high = vec_load_first(x + c + 16, cols - c - 16);
-        /* As whole numbers the bits of magnitudes are in their order: an infinity above every number, a NaN above that. */
         __m512i bits = _mm512_max_epi32(_mm512_castps_si512(_mm512_abs_ps(low)), _mm512_castps_si512(_mm512_abs_ps(high)));
-        float most = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(bits))));
-        /* Below 1e-30 the step's products would leave the normal numbers: taken for zero. */
-        float step = most < 1e-30f ? 0 : most / 127, per_step = step > 0 && isfinite(step) ? 1 / step : 0;
-        if (!isfinite(step))
+        const struct rounding r = rounding_of((uint32_t)_mm512_reduce_max_epi32(bits));
+        if (!isfinite(r.step))
             low = high = vec_all(0);
-        fill_block(block, low, high, step, per_step);
+        fill_block(block, low, high, r);
         if (fine) {
             __m512 q_low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((__m128i *)(void *)block->q)));
             __m512 q_high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((__m128i *)(void *)(block->q + 16))));
-            __m512 by = vec_all(per_step);
-            fill_block(low_block, _mm512_fmsub_ps(low, by, q_low), _mm512_fmsub_ps(high, by, q_high), step / 254, 254);
+            __m512 by = vec_all(r.per_step);
+            fill_block(low_block, _mm512_fmsub_ps(low, by, q_low), _mm512_fmsub_ps(high, by, q_high), rounding_of_rest(r));
         }
     }
 }
@@ -83,7 +65,7 @@ const struct kernel_set kernel_set_avx512 = {
     .cache = KERNEL_F16,
     .packed_bytes = kernel_avx512_packed_bytes,
     .pack = kernel_avx512_pack,
-    .prepared_bytes = kernel_avx512_prepared_bytes,
+    .prepared_bytes = prepared_bytes,
     .prepare = prepare,
     .matmul = kernel_avx512_matmul,
     .rms_norm = rms_norm,

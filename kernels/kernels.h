@@ -96,6 +96,7 @@ struct kernel_pool;
 struct kernel_pool *kernel_pool_create(int threads); /* the caller counts as one; threads >= 1 */
 void kernel_pool_free(struct kernel_pool *pool);
 int kernel_pool_threads(const struct kernel_pool *pool);
+int kernel_pool_processors(void); /* of this machine: how many threads can work at once; 1 where the system does not say */
 /* Call task(argument, i) once for each i in [0, tasks), on any thread, in any order; returns when all are done. */
 void kernel_pool_run(struct kernel_pool *pool, int tasks, void (*task)(void *argument, int i), void *argument);
 

@@ -14,7 +14,6 @@ enum { WIDE = 4, MOST = 4 };
 #define TILES TILE(1) TILE(2) TILE(3) TILE(4)
 #define NAMED(name) kernel_neon_##name
 #define PACKED STRIPS_PLAIN
-#define row_bytes kernel_neon_row_bytes
 /* Not yet measured on a machine: sizes that the common ones have room for. */
 enum { WEIGHTS_AT_ONCE = 256 << 10, ROWS_AT_ONCE = 32 << 10, PLAIN_ROWS = 4 };
 

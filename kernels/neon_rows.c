@@ -7,33 +7,18 @@
 
 /* --- activations to 8 bits --------------------------------------------------------------------------------------- */
 
-size_t kernel_neon_row_bytes(int cols)
-{
-    size_t blocks = ((size_t)cols + 31) / 32;
-    return (blocks * sizeof(struct activation_block) + 63) & ~(size_t)63;
-}
-
-size_t kernel_neon_prepared_bytes(int cols)
-{
-    return 2 * kernel_neon_row_bytes(cols);
-}
-
-/* The block of the numbers x, whose step is `step` and its reciprocal `per_step`. */
-static void fill_block(struct activation_block *block, const vec x[8], float step, float per_step)
+/* The block of the numbers x. */
+static void fill_block(struct activation_block *block, const vec x[8], struct rounding r)
 {
     int16x8_t halves[4];
     for (int i = 0; i < 4; i++) {
-        int32x4_t a = vcvtnq_s32_f32(vmulq_n_f32(x[2 * i], per_step));
-        int32x4_t b = vcvtnq_s32_f32(vmulq_n_f32(x[2 * i + 1], per_step));
+        int32x4_t a = vcvtnq_s32_f32(vmulq_n_f32(x[2 * i], r.per_step));
+        int32x4_t b = vcvtnq_s32_f32(vmulq_n_f32(x[2 * i + 1], r.per_step));
         halves[i] = vcombine_s16(vqmovn_s32(a), vqmovn_s32(b));
     }
     vst1q_s8(block->q, vcombine_s8(vqmovn_s16(halves[0]), vqmovn_s16(halves[1])));
     vst1q_s8(block->q + 16, vcombine_s8(vqmovn_s16(halves[2]), vqmovn_s16(halves[3])));
-    const int sum = vaddvq_s16(vaddq_s16(vaddq_s16(halves[0], halves[1]), vaddq_s16(halves[2], halves[3])));
-    block->step = step;
-    block->sum = step * (float)sum;
-    block->from_8 = -8 * sum;
-    block->unused = 0;
+    fill_sums(block, r.step, vaddvq_s16(vaddq_s16(vaddq_s16(halves[0], halves[1]), vaddq_s16(halves[2], halves[3]))));
 }
 
 /* What is left of the numbers x after they were rounded, of a step at most a half. */
@@ -46,27 +31,21 @@ static void rest_of_block(const vec x[8], float per_step, const int8_t *q, vec r
 static void prepare(const float *x, int cols, int fine, void *prepared)
 {
     struct activation_block *block = prepared;
-    struct activation_block *low = (void *)((unsigned char *)prepared + kernel_neon_row_bytes(cols));
+    struct activation_block *low = (void *)((unsigned char *)prepared + row_bytes(cols));
     for (int c = 0; c < cols; c += 32, block++, low++) {
         vec all[8], rest[8];
-        /* As whole numbers the bits of magnitudes are in their order: an infinity above every number, a NaN above that.
-         */
         uint32x4_t bits = vdupq_n_u32(0);
         for (int i = 0; i < 8; i++) {
             all[i] = vec_load_first(x + c + 4 * i, cols - c - 4 * i);
             bits = vmaxq_u32(bits, vreinterpretq_u32_f32(vabsq_f32(all[i])));
         }
-        const uint32_t most_bits = vmaxvq_u32(bits);
-        float most;
-        memcpy(&most, &most_bits, sizeof most);
-        /* Below 1e-30 the step's products would leave the normal numbers: taken for zero. */
-        const float step = most < 1e-30f ? 0 : most / 127, per_step = step > 0 && isfinite(step) ? 1 / step : 0;
-        for (int i = 0; i < 8 && !isfinite(step); i++)
+        const struct rounding r = rounding_of(vmaxvq_u32(bits));
+        for (int i = 0; i < 8 && !isfinite(r.step); i++)
             all[i] = vec_all(0);
-        fill_block(block, all, step, per_step);
+        fill_block(block, all, r);
         if (fine) {
-            rest_of_block(all, per_step, block->q, rest);
-            fill_block(low, rest, step / 254, 254);
+            rest_of_block(all, r.per_step, block->q, rest);
+            fill_block(low, rest, rounding_of_rest(r));
         }
     }
 }
@@ -100,7 +79,7 @@ const struct kernel_set kernel_set_neon = {
     .cache = KERNEL_F16,
     .packed_bytes = kernel_neon_packed_bytes,
     .pack = kernel_neon_pack,
-    .prepared_bytes = kernel_neon_prepared_bytes,
+    .prepared_bytes = prepared_bytes,
     .prepare = prepare,
     .matmul = kernel_neon_matmul,
     .rms_norm = rms_norm,

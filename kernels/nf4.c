@@ -41,18 +41,21 @@ static float point(int i, int n)
     return i < (n + 1) / 2 ? fmaf(step, (float)i, 0.1f) : fmaf(-step, (float)(n - i), 1);
 }
 
-/* For i = 0...6 the 2^i midpoints of 2^i + 1 points, times 10^(i - 6), and their negatives; 0; 1 (Dettmers 2015). */
-static void fill_map(float map[256])
+void kernel_dynamic_map(float map[256], int with_signs)
 {
     static const float powers[7] = {1e-6f, 1e-5f, 1e-4f, 1e-3f, 1e-2f, 1e-1f, 1};
-    float *zero = map + 127;
-    for (int i = 0; i < 7; i++)
-        for (int j = 0, n = 1 << i; j < n; j++) {
-            zero[n + j] = powers[i] * ((point(j, n) + point(j + 1, n)) / 2);
-            zero[-n - j] = -zero[n + j];
+    float *zero = map + (with_signs ? 127 : 0);
+    for (int i = 0; i < 7; i++) {
+        const int n = with_signs ? 1 << i : 2 << i;
+        for (int j = 0; j < n; j++) {
+            const float x = powers[i] * ((point(j, n) + point(j + 1, n)) / 2);
+            zero[with_signs ? n + j : n - 1 + j] = x;
+            if (with_signs)
+                zero[-n - j] = -x;
         }
-    zero[0] = 0;
-    zero[128] = 1;
+    }
+    *zero = 0;
+    map[255] = 1;
 }
 
 /* The least index whose midpoint with the next value is not below x. */
@@ -76,19 +79,6 @@ struct work {
     struct kernel_nf4 *q;
     float *absmax; /* [q->blocks] */
 };
-
-/* The greatest |x|; NaN where there is one. */
-static float greatest(const float *x, int n)
-{
-    float most = 0;
-    int unordered = 0;
-    for (int i = 0; i < n; i++) {
-        float magnitude = fabsf(x[i]);
-        unordered |= magnitude != magnitude;
-        most = magnitude > most ? magnitude : most;
-    }
-    return unordered ? NAN : most;
-}
 
 /* The code of a weight is how many midpoints are below it. */
 static float quantize_block(const float *x, unsigned char *codes)
@@ -170,7 +160,7 @@ static struct kernel_nf4 *allocate(size_t blocks)
     }
     q->absmax = q->codes + blocks * (BLOCK / 2);
     q->absmax2 = (float *)(void *)(q->codes + floats);
-    fill_map(q->map);
+    kernel_dynamic_map(q->map, 1);
     return q;
 }
 

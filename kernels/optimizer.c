@@ -1,5 +1,5 @@
 /* AdamW, with moments of 32 bits or of 8. */
-#include "kernels.h"
+#include "formats.h"
 
 #include <math.h>
 #include <string.h>
@@ -21,37 +21,13 @@ void kernel_adamw_step(const struct kernel_adamw *o, size_t n, float *w, const f
 
 /* --- moments of 8 bits ------------------------------------------------------------------------------------------- */
 
-/* The dynamic map: for i = 0..6 the midpoints of 2^i (unsigned: 2^(i + 1)) equal steps from 0.1 to 1, times 10^(i - 6); with
- * signs, 0 and 1; ascending. */
 struct map {
     float values[256], middles[255];
 };
 
-static void sort(float *x, int n)
-{
-    for (int i = 1; i < n; i++)
-        for (int j = i; j > 0 && x[j] < x[j - 1]; j--) {
-            const float swap = x[j];
-            x[j] = x[j - 1], x[j - 1] = swap;
-        }
-}
-
 static void fill_map(struct map *map, int with_signs)
 {
-    int n = 0;
-    double power = 1e-6;
-    for (int i = 0; i < 7; i++, power *= 10) {
-        const int steps = 1 << (with_signs ? i : i + 1);
-        for (int j = 0; j < steps; j++) {
-            const float x = (float)(power * (0.1 + 0.9 * (j + 0.5) / steps));
-            map->values[n++] = x;
-            if (with_signs)
-                map->values[n++] = -x;
-        }
-    }
-    map->values[n++] = 0;
-    map->values[n++] = 1;
-    sort(map->values, n);
+    kernel_dynamic_map(map->values, with_signs);
     for (int i = 0; i < 255; i++)
         map->middles[i] = (map->values[i] + map->values[i + 1]) / 2;
 }
@@ -62,14 +38,6 @@ static unsigned char nearest(const struct map *map, float x)
     for (int half = 128; half; half /= 2) /* how many middles are below it */
         at += x > map->middles[at + half - 1] ? half : 0;
     return (unsigned char)at;
-}
-
-static float greatest(const float *x, int n)
-{
-    float most = 0;
-    for (int i = 0; i < n; i++)
-        most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
-    return most;
 }
 
 static float round_block(const struct map *map, const float *x, int n, unsigned char *q)

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define SPIN_SECONDS 60e-6 /* longer than what lies between two jobs of a step, shorter than anyone would notice */
 
@@ -174,4 +175,10 @@ void kernel_pool_free(struct kernel_pool *pool)
 int kernel_pool_threads(const struct kernel_pool *pool)
 {
     return pool->threads;
+}
+
+int kernel_pool_processors(void)
+{
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 1 ? (int)n : 1;
 }

@@ -20,19 +20,6 @@ static void put_half(unsigned char *p, uint16_t half)
     p[1] = (unsigned char)(half >> 8);
 }
 
-/* The greatest |x| of a block; NaN where it is not a number. */
-static float greatest(const float *x)
-{
-    float most = 0;
-    int unordered = 0;
-    for (int i = 0; i < BLOCK; i++) {
-        float magnitude = fabsf(x[i]);
-        unordered |= magnitude != magnitude;
-        most = magnitude > most ? magnitude : most;
-    }
-    return unordered ? NAN : most;
-}
-
 void kernel_quantize_f32(const float *x, void *blocks, int n)
 {
     memcpy(blocks, x, (size_t)n * sizeof *x);
@@ -55,7 +42,7 @@ void kernel_quantize_q8_0(const float *x, void *blocks, int n)
 {
     unsigned char *p = blocks;
     for (; n > 0; n -= BLOCK, x += BLOCK, p += 2 + BLOCK) {
-        float most = greatest(x);
+        float most = greatest(x, BLOCK);
         uint16_t half = kernel_float_to_half(most / 127);
         float d = kernel_half_to_float(half);
         put_half(p, half);
@@ -212,7 +199,7 @@ static void quantize_4bit(const struct book *book, const float *x, unsigned char
 {
     for (; n > 0; n -= BLOCK, x += BLOCK, p += 2 + BLOCK / 2) {
         union block values;
-        float most = greatest(x);
+        float most = greatest(x, BLOCK);
         for (int i = 0; i < BLOCK; i++)
             values.x[i] = book->values[ZERO];
         put_half(p, !isfinite(most) ? HALF_NAN : most == 0 ? 0 : quantize_block(book, x, most, &values));

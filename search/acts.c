@@ -1,4 +1,5 @@
 /* What a user does to a search, and what is shown of it meanwhile. */
+#include "search/adapters.h"
 #include "search/run.h"
 
 #include <errno.h>
@@ -293,12 +294,25 @@ static int64_t chosen(double new, double old)
 int search_set(struct search *s, const struct search_options *o, int with_seed, struct error *e)
 {
     const struct search_setting *old = &s->g.tree.session->session;
+    const char *spec = o->strategy ? o->strategy : s->strategy;
     struct search_parameters parameters;
-    int code = search_parameters_parse(&parameters, o->strategy ? o->strategy : s->strategy, s->g.task, e);
+    struct search_adapter *adapters = NULL;
+    int adapter_count = 0, given, code = search_parameters_parse(&parameters, spec, s->g.task, e);
     if (!code)
         code = search_check_commands(s, &parameters, e);
-    if (code)
+    if (!code)
+        code = search_adapters_of(spec, &adapters, &adapter_count, &given, e);
+    if (!code && !given) { /* nothing is said of them: they stay */
+        adapters = search_adapters_copy(old->adapters, old->adapter_count);
+        adapter_count = old->adapter_count;
+    }
+    int mix;
+    if (!code)
+        code = search_adapters_open(adapters, adapter_count, s->g.engine, &mix, e);
+    if (code) {
+        search_adapters_free(adapters, adapter_count);
         return code;
+    }
     struct search_event *event = begin_act(s, SEARCH_EVENT_SETTING);
     event->session = *old;
     event->session.task = xstrdup(old->task);
@@ -306,7 +320,9 @@ int search_set(struct search *s, const struct search_options *o, int with_seed, 
     event->session.expected = xstrdup(old->expected);
     event->session.model = xstrdup(old->model);
     event->session.judge_model = xstrdup(old->judge_model);
-    event->session.strategy = search_parameters_text(&parameters);
+    event->session.adapters = adapters;
+    event->session.adapter_count = adapter_count;
+    event->session.strategy = search_strategy_spelled(&parameters, adapters, adapter_count);
     event->session.seed = with_seed ? o->seed : old->seed;
     event->session.sampling = engine_sampling_choose(o->sampling, old->sampling);
     event->session.budget_tokens = chosen((double)o->budget_tokens, (double)old->budget_tokens);
@@ -314,6 +330,40 @@ int search_set(struct search *s, const struct search_options *o, int with_seed, 
     event->session.budget_flops = o->budget_flops < 0 ? 0 : o->budget_flops > 0 ? o->budget_flops : old->budget_flops;
     event->session.budget_time = o->budget_time < 0 ? 0 : o->budget_time > 0 ? o->budget_time : old->budget_time;
     return end_act(s, event, e);
+}
+
+int search_adapters(struct search *s, const struct search_adapter *list, int count, struct error *e)
+{
+    char *own = search_strategy_spelled(&s->parameters, list, count), *spec = xasprintf("%s%s", own, count ? "" : ",adapter=none");
+    int code = search_set(s, &(struct search_options){.strategy = spec, .sampling = {-1, -1, -1, -1, -1}}, 0, e);
+    free(spec);
+    free(own);
+    return code;
+}
+
+int search_adapt(struct search *s, const char *words, struct error *e)
+{
+    const struct search_setting *now = &s->g.tree.session->session;
+    struct search_adapter one = {0}, *list = xcalloc((size_t)now->adapter_count + 1, sizeof *list);
+    int count = 0, found = 0, none = !strcmp(words, "none"), code = none ? OK : search_adapter_parse(words, &one.path, &one.weight, e);
+    for (int i = 0; i < now->adapter_count && !code && !none; i++) {
+        const int same = !strcmp(now->adapters[i].path, one.path);
+        list[count] = now->adapters[i];
+        list[count].weight = same ? one.weight : list[count].weight;
+        found = found || same;
+        count += list[count].weight != 0;
+    }
+    if (!code && !none && !found) {
+        list[count] = one;
+        count += one.weight != 0;
+    }
+    if (!code && !count && !now->adapter_count)
+        code = error_set(e, ERROR_INPUT, "there is no adapter to leave out");
+    if (!code)
+        code = search_adapters(s, list, count, e);
+    free(one.path);
+    free(list);
+    return code;
 }
 
 /* --- in words ---------------------------------------------------------------------------------------------------- */
@@ -377,8 +427,9 @@ int search_do(struct search *s, const char *words, struct error *e)
         {"add", "add NODE TEXT", 1, 1},    {"edit", "edit NODE TEXT", 1, 1}, {"again", "again NODE", 1, 0},
         {"fork", "fork NODE TOKEN ID", 3, 0}, {"exclude", "exclude NODE", 1, 0}, {"include", "include NODE", 1, 0},
         {"weight", "weight plurality|normalised", 0, 1}, {"set", "set KEY=VALUE ...", 0, 1},
+        {"adapter", "adapter FILE[:WEIGHT]|none", 0, 1},
     };
-    enum { PRUNE, UNDO, REDO, BACK, KEEP, UNKEEP, ADD, EDIT, AGAIN, FORK, EXCLUDE, INCLUDE, WEIGHT, SET, VERBS };
+    enum { PRUNE, UNDO, REDO, BACK, KEEP, UNKEEP, ADD, EDIT, AGAIN, FORK, EXCLUDE, INCLUDE, WEIGHT, SET, ADAPTER, VERBS };
     words += strspn(words, " ");
     size_t n = strcspn(words, " ");
     int verb = 0, read = 0;
@@ -387,7 +438,7 @@ int search_do(struct search *s, const char *words, struct error *e)
         verb++;
     if (verb == VERBS)
         return error_set(e, ERROR_USAGE, "'%.*s' is no act; there are: prune, undo, redo, back, keep, unkeep, add, edit, again, fork, "
-                         "exclude, include, weight, set", (int)n, words);
+                         "exclude, include, weight, set, adapter", (int)n, words);
     const char *rest = words + n + strspn(words + n, " ");
     while (read < verbs[verb].numbers && next_number(&rest, &x[read]) && x[read] >= 0 && x[read] <= INT32_MAX)
         read++;
@@ -421,6 +472,8 @@ int search_do(struct search *s, const char *words, struct error *e)
         return search_exclude(s, node, verb == EXCLUDE, e);
     case WEIGHT:
         return search_weigh(s, rest, e);
+    case ADAPTER:
+        return search_adapt(s, rest, e);
     default:
         return set_in_words(s, rest, e);
     }

@@ -1,5 +1,6 @@
 /* A benchmark: its plan of runs, and having them done side by side. Which searches keep each other company changes nothing in any of
  * them, so results depend neither on how many run at a time nor on where an earlier process was killed. */
+#include "search/adapters.h"
 #include "search/bench.h"
 
 #include "search/schema.h"
@@ -25,7 +26,12 @@ static int add_strategies(struct search_bench *b, const struct search_bench_opti
         code = search_parameters_parse(&parameters, spec, task, e);
         if (code)
             return code;
-        b->strategies[b->strategy_count++] = search_parameters_text(&parameters);
+        struct search_adapter *adapters;
+        int adapter_count, given;
+        if ((code = search_adapters_of(spec, &adapters, &adapter_count, &given, e)))
+            return code;
+        b->strategies[b->strategy_count++] = search_strategy_spelled(&parameters, adapters, adapter_count);
+        search_adapters_free(adapters, adapter_count);
         for (int k = 0; k < i; k++)
             if (!strcmp(b->strategies[k], b->strategies[i]))
                 return error_set(e, ERROR_USAGE, "--strategy %s: given twice; spelled out both are %s", spec, b->strategies[i]);

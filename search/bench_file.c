@@ -1,5 +1,6 @@
 /* The file of a benchmark's results: one line with the settings, then one for each run, added the moment it ends. A kill at any moment
  * costs the runs in progress; what it leaves of a last line is dropped. */
+#include "search/adapters.h"
 #include "search/bench.h"
 
 #include "search/schema.h"
@@ -68,6 +69,29 @@ static char *dump_line(json_t *value)
     return line;
 }
 
+/* Every adapter that a strategy names, by the sum of its bytes: what was trained anew under its old name is another. NULL: *e says why. */
+static json_t *adapter_sums(const struct search_bench *b, struct error *e)
+{
+    json_t *sums = json_object();
+    for (int i = 0; i < b->strategy_count; i++) {
+        struct search_adapter *list;
+        int count, given, mix, code = search_adapters_of(b->strategies[i], &list, &count, &given, e);
+        if (!code)
+            code = search_adapters_open(list, count, b->engine, &mix, e);
+        for (int k = 0; k < count && !code; k++) {
+            char sum[17];
+            snprintf(sum, sizeof sum, "%016llx", (unsigned long long)list[k].sum);
+            json_object_set_new(sums, list[k].path, json_string(sum));
+        }
+        search_adapters_free(list, count);
+        if (code) {
+            json_decref(sums);
+            return NULL;
+        }
+    }
+    return sums;
+}
+
 char *search_bench_settings(const struct search_bench *b, struct error *e)
 {
     const struct search_options *o = &b->each;
@@ -80,7 +104,8 @@ char *search_bench_settings(const struct search_bench *b, struct error *e)
     int code = hash_file(path, data, e);
     snprintf(task, sizeof task, "%016llx", (unsigned long long)search_task_sum(o->task));
     free(path);
-    if (code)
+    json_t *adapters = code ? NULL : adapter_sums(b, e);
+    if (!adapters)
         return NULL;
     json_t *settings = json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:I, s:s, s:i}", "espalier", "bench", "form", 1, "task", o->task->name,
                                  "task_hash", task, "data_hash", data, "model", text_or_null(info->name), "model_bytes",
@@ -99,6 +124,10 @@ char *search_bench_settings(const struct search_bench *b, struct error *e)
     json_object_set_new(settings, "prompts", json_string(asked == o->task ? "plain" : "trained"));
     json_object_set_new(settings, "judge_prompts", json_string(judged == o->task ? "plain" : "trained"));
     json_object_set_new(settings, "commands", json_boolean(o->commands));
+    if (json_object_size(adapters))
+        json_object_set_new(settings, "adapters", adapters);
+    else
+        json_decref(adapters);
     return dump_line(settings);
 }
 

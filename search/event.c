@@ -1,4 +1,5 @@
 #include "search/event.h"
+#include "search/adapters.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ static void free_content(struct search_event *event)
         free(event->session.expected);
         free(event->session.strategy);
         free(event->session.model);
+        search_adapters_free(event->session.adapters, event->session.adapter_count);
         break;
     case SEARCH_EVENT_PLAN:
         free(event->plan.why);

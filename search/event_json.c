@@ -95,6 +95,19 @@ static void add_session(json_t *o, const struct search_event *event)
         set(o, "judge_model", text(event->session.judge_model));
     if (event->session.grammar)
         set(o, "grammar", json_true());
+    json_t *adapters = event->session.adapter_count ? json_array() : NULL;
+    for (int i = 0; i < event->session.adapter_count; i++) {
+        const struct search_adapter *a = &event->session.adapters[i];
+        char sum[17];
+        json_t *one = json_object();
+        snprintf(sum, sizeof sum, "%016llx", (unsigned long long)a->sum);
+        set(one, "path", text(a->path));
+        set(one, "weight", real((double)a->weight));
+        set(one, "sum", json_string(sum));
+        json_array_append_new(adapters, one);
+    }
+    if (adapters)
+        set(o, "adapters", adapters);
     if (event->session.trained)
         set(o, "trained", json_true());
     if (event->session.judge_trained)

@@ -212,6 +212,24 @@ static uint64_t get_seed(struct reader *r, const json_t *o)
     return seed;
 }
 
+static void read_adapters(struct reader *r, const json_t *o, struct search_event *event)
+{
+    int count = 0;
+    const json_t *list = has(o, "adapters") ? get_list(r, o, "adapters", &count) : NULL;
+    event->session.adapters = count ? xcalloc((size_t)count, sizeof *event->session.adapters) : NULL;
+    event->session.adapter_count = count;
+    for (int i = 0; i < count; i++) {
+        const json_t *one = json_array_get(list, (size_t)i);
+        char *sum = get_text(r, one, "sum"), *end = sum;
+        event->session.adapters[i].path = get_text(r, one, "path");
+        event->session.adapters[i].weight = (float)get_real(r, one, "weight");
+        event->session.adapters[i].sum = sum ? strtoull(sum, &end, 16) : 0;
+        if (!sum || end != sum + 16 || *end)
+            fail(r, "sum", "16 hexadecimal digits", json_object_get(one, "sum"));
+        free(sum);
+    }
+}
+
 static void read_session(struct reader *r, const json_t *o, struct search_event *event)
 {
     event->session.task = get_text(r, o, "task");
@@ -239,6 +257,7 @@ static void read_session(struct reader *r, const json_t *o, struct search_event 
     if (has(o, "judge_model"))
         event->session.judge_model = get_text(r, o, "judge_model");
     event->session.grammar = get_mark(r, o, "grammar");
+    read_adapters(r, o, event);
     event->session.trained = get_mark(r, o, "trained");
     event->session.judge_trained = get_mark(r, o, "judge_trained");
 }

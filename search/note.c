@@ -1,5 +1,6 @@
 /* What follows from an event: the tree, and what the runner keeps beside it. A search that is opened again is brought
  * here by its log, through the same functions that it went through when the log was made. */
+#include "search/adapters.h"
 #include "search/run.h"
 
 #include <stdlib.h>
@@ -148,10 +149,29 @@ static void note_setting(struct search *s)
     if (search_parameters_parse(&parameters, strategy, s->g.task, &s->failure))
         return;
     s->parameters = parameters;
+    const struct search_setting *now = &s->g.tree.session->session;
+    if (search_adapters_open(now->adapters, now->adapter_count, s->g.engine, &s->mix, &s->failure))
+        return;
     s->parameters.worst = search_task_worst(s->g.judge_task);
     free(s->strategy);
     s->strategy = xstrdup(strategy);
     make_work_anew(s);
+}
+
+/* Another mix of adapters is another model: what was cached of the one before, and how it judged, is nothing to it. */
+static void fold(struct search *s, struct search_event *event)
+{
+    const struct search_event *before = s->g.tree.session;
+    search_tree_fold(&s->g.tree, event);
+    const struct search_event *now = s->g.tree.session;
+    if (!before || now == before || search_adapters_same(&before->session, &now->session))
+        return;
+    search_prefixes_free(&s->prefixes[0]);
+    if (s->g.judge)
+        return;
+    s->judged_count = 0;
+    for (int i = 0; i < s->judged_table_size; i++)
+        s->judged_table[i] = -1;
 }
 
 /* --- events ------------------------------------------------------------------------------------------------------ */
@@ -161,7 +181,7 @@ void search_note(struct search *s, struct search_event *event)
     const struct search_event *session = s->g.tree.session;
     if (event->kind == SEARCH_EVENT_PLAN || event->kind == SEARCH_EVENT_DECISION || event->kind == SEARCH_EVENT_RESULT)
         search_work_drop(s);
-    search_tree_fold(&s->g.tree, event);
+    fold(s, event);
     switch (event->kind) {
     case SEARCH_EVENT_PLAN:
         count_asked(s, event);
@@ -216,7 +236,7 @@ void search_settle(struct search *s)
 /* Before the latest plan only what outlives a plan is kept: no prompt is made anew. */
 static void note_past(struct search *s, struct search_event *event)
 {
-    search_tree_fold(&s->g.tree, event);
+    fold(s, event);
     if (event->kind == SEARCH_EVENT_PLAN)
         count_asked(s, event);
     else if (event->kind == SEARCH_EVENT_COMPLETION)

@@ -1,6 +1,7 @@
 /* The runner: asks the strategy, has its items done, writes the log. The only one that talks to the engine.
  *
  * Samples are recorded in the order of items whatever the order in which the engine ends them. */
+#include "search/adapters.h"
 #include "search/journal.h"
 #include "search/outside.h"
 #include "search/run.h"
@@ -314,7 +315,8 @@ static struct engine_sampling choose_sampling(const struct search *s, const stru
     return sampling;
 }
 
-static struct search_event *session_event(const struct search *s, const struct search_options *o)
+static struct search_event *session_event(const struct search *s, const struct search_options *o, const struct search_adapter *adapters,
+                                          int adapter_count)
 {
     struct search_event *event = search_event_make(SEARCH_EVENT_SESSION, 0, -1);
     event->session.task = xstrdup(search_task_name(o->task));
@@ -330,6 +332,8 @@ static struct search_event *session_event(const struct search *s, const struct s
     event->session.budget_time = o->budget_time;
     event->session.judge_model = o->judge ? xstrdup(engine_info(o->judge)->name) : NULL;
     event->session.grammar = o->grammar;
+    event->session.adapters = search_adapters_copy(adapters, adapter_count);
+    event->session.adapter_count = adapter_count;
     event->session.trained = s->g.task != o->task;
     event->session.judge_trained = o->judge && s->g.judge_task != o->task;
     return event;
@@ -380,17 +384,24 @@ static struct search *new_search(struct engine *engine, const struct search_opti
 int search_open(struct search **out, struct engine *engine, const struct search_options *o, struct error *e)
 {
     struct search *s = new_search(engine, o);
+    const char *spec = o->strategy ? o->strategy : search_task_strategy(o->task);
+    struct search_adapter *adapters = NULL;
+    int adapter_count = 0, given;
     *out = NULL;
     int code = search_ground_choose(&s->g, o, e);
     if (!code)
-        code = search_parameters_parse(&s->parameters, o->strategy ? o->strategy : search_task_strategy(o->task), s->g.task, e);
+        code = search_parameters_parse(&s->parameters, spec, s->g.task, e);
+    if (!code)
+        code = search_adapters_of(spec, &adapters, &adapter_count, &given, e);
+    if (!code)
+        code = search_adapters_open(adapters, adapter_count, engine, &s->mix, e);
     if (!code)
         code = search_check_commands(s, &s->parameters, e);
     if (!code)
         code = search_problem_open(o, &s->g.problem, e);
     if (!code) {
-        s->strategy = search_parameters_text(&s->parameters);
-        struct search_event *event = session_event(s, o);
+        s->strategy = search_strategy_spelled(&s->parameters, adapters, adapter_count);
+        struct search_event *event = session_event(s, o, adapters, adapter_count);
         search_event_round(event);
         search_note(s, event); /* nothing is written before the problem is known to fit */
         code = s->failure.code ? search_tell(s, e) : check_first_prompt(s, e);
@@ -399,6 +410,7 @@ int search_open(struct search **out, struct engine *engine, const struct search_
         else
             search_event_release(event);
     }
+    search_adapters_free(adapters, adapter_count);
     if (!code)
         code = search_tell(s, e);
     if (code)

@@ -67,6 +67,7 @@ struct search {
     int (*asked)[SEARCH_PURPOSES];        /* by node and purpose: samples planned so far */
     int asked_count;
     int starved; /* the budget left does not reach for anything more of this plan */
+    int mix;     /* of the adapters that hold now, in the engine */
     int done;    /* the result stands; an act of the user takes that back */
     int commands; /* the user allows them */
     double worked, worked_until; /* seconds at work; clock_seconds() when they were counted last, 0: at rest */

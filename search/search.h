@@ -143,6 +143,12 @@ struct search_event {
             int budget_nodes;
             char *judge_model;               /* the name of a second model that judges, or NULL */
             int grammar;                     /* the task's grammars hold */
+            struct search_adapter {          /* over the model that grows the tree, not over a second one that judges */
+                char *path;
+                float weight;
+                uint64_t sum;                /* of its bytes */
+            } *adapters;
+            int adapter_count;
             int trained, judge_trained;      /* the model, the second model, is asked with the task's prompts for trained models */
         } session;
         struct {           /* the strategy's next step: items to be done in this order */
@@ -302,6 +308,11 @@ int search_strategy_check(const char *spec, struct error *e);
 /* The specification with a judge for its `evaluate` where it names none and takes one: "tot,b=5" and "self-evaluation" give
  * "tot,b=5,evaluate=self-evaluation"; "value,samples=2" also sets n_evaluate_sample. malloc'ed in *out. *judges: it takes one. */
 int search_strategy_judged(const char *spec, const char *judge, char **out, int *judges, struct error *e);
+/* Any strategy takes `adapter=FILE[:WEIGHT]`, several times, and `adapter=none`; "\," is a comma of the path. Append to the specification
+ * what of these it does not say: the adapters of a command line, as they were typed. */
+int search_strategy_adapted(const char *spec, const char *const *adapters, int count, char **out, struct error *e);
+/* FILE[:WEIGHT]: only a number after the last colon is a weight; else it is 1. ERROR_USAGE. *path is malloc'ed. */
+int search_adapter_parse(const char *text, char **path, float *weight, struct error *e);
 struct search_strategy_about {
     const char *name, *about;
     const char *parameters; /* "b=5 generate=propose|sample evaluate=value|vote ..." */
@@ -387,8 +398,12 @@ int search_exclude(struct search *search, int node, int on, struct error *e);
 int search_weigh(struct search *search, const char *weight, struct error *e);
 /* What holds from here on. Fields of o: strategy (NULL: as it is), seed (with_seed), sampling (below 0: as it is), budgets (0: as they are, below 0: none). */
 int search_set(struct search *search, const struct search_options *o, int with_seed, struct error *e);
+/* From here on with these adapters instead of those there are (sums are not looked at). ERROR_INPUT: one cannot be read, or does not fit. */
+int search_adapters(struct search *search, const struct search_adapter *list, int count, struct error *e);
+/* In words: "FILE" or "FILE:WEIGHT", one more or another weight of one that is there, 0: without it; "none": without any. */
+int search_adapt(struct search *search, const char *words, struct error *e);
 /* Any of these by its words: "prune 12", "undo", "redo", "back", "back 40", "keep 7", "unkeep 7", "add 3 TEXT", "edit 4 TEXT", "again 4",
- * "fork 4 2 11", "exclude 9", "include 9", "weight normalised", "set strategy=... seed=..." Unknown ones: ERROR_USAGE with those there are. */
+ * "fork 4 2 11", "exclude 9", "include 9", "weight normalised", "adapter FILE:0.5", "set strategy=... seed=..." Unknown ones: ERROR_USAGE with those there are. */
 int search_do(struct search *search, const char *words, struct error *e);
 const struct search_tree *search_tree(const struct search *search);
 

@@ -1,5 +1,6 @@
 /* The strategies there are; how one is named with its parameters, "tot,b=5,generate=propose"; what they share. */
 #include "search/strategy.h"
+#include "search/adapters.h"
 #include "search/event.h"
 
 #include <errno.h>
@@ -211,7 +212,12 @@ int search_parameters_parse(struct search_parameters *out, const char *spec, con
                             struct error *e)
 {
     unsigned given = 0;
+    struct search_adapter *adapters;
     size_t n = strcspn(spec, ",");
+    int adapter_count, any, code = search_adapters_of(spec, &adapters, &adapter_count, &any, e);
+    search_adapters_free(adapters, adapter_count);
+    if (code)
+        return code;
     char *name = xstrndup(spec, n);
     *out = (struct search_parameters){.strategy = search_strategy_find(name)};
     free(name);
@@ -222,8 +228,8 @@ int search_parameters_parse(struct search_parameters *out, const char *spec, con
         out->real[i] = out->strategy->parameters[i].real.standard;
     }
     for (spec += n; *spec == ','; spec += n) {
-        n = strcspn(++spec, ",");
-        int code = read_parameter(out, &given, spec, n, e);
+        n = search_spec_piece(++spec);
+        code = !strncmp(spec, "adapter=", 8) ? OK : read_parameter(out, &given, spec, n, e);
         if (code)
             return code;
     }
@@ -281,6 +287,24 @@ int search_strategy_judged(const char *spec, const char *judge, char **out, int 
     return search_parameters_parse(&p, text.text, NULL, e);
 }
 
+int search_strategy_adapted(const char *spec, const char *const *adapters, int count, char **out, struct error *e)
+{
+    struct search_adapter *list;
+    struct string text = {0};
+    int have, given, code = search_adapters_of(spec, &list, &have, &given, e);
+    search_adapters_free(list, have);
+    string_add(&text, spec);
+    for (int i = 0; i < count && !code && !given; i++) {
+        struct search_adapter one = {0};
+        code = search_adapter_parse(adapters[i], &one.path, &one.weight, e);
+        if (!code)
+            search_adapters_append(&text, &one, 1);
+        free(one.path);
+    }
+    *out = text.text;
+    return code;
+}
+
 /* In as few digits as read back as the same number. */
 static void add_real(struct string *out, double value)
 {
@@ -313,6 +337,16 @@ char *search_parameters_text(const struct search_parameters *p)
         }
     }
     return out.text;
+}
+
+char *search_strategy_spelled(const struct search_parameters *p, const struct search_adapter *adapters, int count)
+{
+    struct string text = {0};
+    char *own = search_parameters_text(p);
+    string_add(&text, own);
+    free(own);
+    search_adapters_append(&text, adapters, count);
+    return text.text;
 }
 
 /* --- plans ------------------------------------------------------------------------------------------------------- */

@@ -39,6 +39,8 @@ int search_parameters_parse(struct search_parameters *out, const char *spec, con
                             struct error *e);
 /* The same with every parameter spelled out, malloc'ed. */
 char *search_parameters_text(const struct search_parameters *p);
+/* And with adapters, which are no parameters of the strategy's. */
+char *search_strategy_spelled(const struct search_parameters *p, const struct search_adapter *adapters, int count);
 
 /* --- plans ------------------------------------------------------------------------------------------------------- */
 

@@ -333,6 +333,7 @@ static int send_job(struct search *s, int i, int k, struct error *e)
         .max_tokens = w->jobs[k].max_tokens,
         .sampling = session->sampling,
         .seed = session->seed,
+        .mix = search_item_judges(&s->g, item->purpose) ? 0 : s->mix,
         .stream = random_stream((uint64_t)item->nodes[0], item->purpose, w->first_sample + (uint64_t)k),
         .grammar = w->grammar,
         .grammar_past = w->grammar ? w->forced : 0,

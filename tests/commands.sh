@@ -35,7 +35,7 @@ gives() {
 # --- usage ---
 gives 'espalier 0' "$espalier" --version
 gives 'self-consistency' "$espalier" --help
-for c in run complete score tokenize detokenize info speed quantize train task; do gives "usage: espalier $c" "$espalier" $c --help; done
+for c in run complete score tokenize detokenize info speed quantize train merge task; do gives "usage: espalier $c" "$espalier" $c --help; done
 refuses 2 'unknown option --wrong' "$espalier" run --wrong
 refuses 2 'needs a value' "$espalier" run -m
 refuses 2 'whole number from 1' "$espalier" run -j 0 x
@@ -62,6 +62,25 @@ for n in 3 4 20 100 5000 20000; do
     refuses 3 'cut.gguf' "$espalier" info -m "$work/cut.gguf"
 done
 HOME=$work XDG_CACHE_HOME=$work ESPALIER_MODEL='' refuses 3 'make run' "$espalier" run hello
+
+# --- adapters ---
+adapters=tests/reference/adapters base=tests/reference/tiny/tiny-f32.gguf
+bare=$("$espalier" complete -m $base -n 12 --temperature 0 'the 5 + 5')
+with=$("$espalier" complete -m $base -n 12 --temperature 0 --adapter $adapters/plain 'the 5 + 5')
+[ "$bare" != "$with" ] && ok || bad 'an adapter changes nothing'
+cp $adapters/plain.gguf "$work/with,a:2"
+gives "$with" "$espalier" complete -m $base -n 12 --temperature 0 --adapter "$work/with,a:2:1" 'the 5 + 5'
+gives "$bare" "$espalier" complete -m $base -n 12 --temperature 0 --adapter $adapters/plain --adapter $adapters/plain.gguf:0 --adapter $adapters/plain:-1 'the 5 + 5'
+gives '"logprob":-' "$espalier" score -m $base --adapter $adapters/other:0.5 --json 'the 5 + 5'
+gives '"path":"tests/reference/adapters/plain","weight":-0.5' "$espalier" run -m $base -t tests/tiny.yaml -s greedy --adapter $adapters/plain:-0.5 --json count
+gives "greedy,adapter=$adapters/other" "$espalier" run -m $base -t tests/tiny.yaml -s greedy,adapter=none -s greedy,adapter=$adapters/other --adapter $adapters/plain count
+gives '"event":"setting"' "$espalier" run -m $base -t tests/tiny.yaml -s greedy --act "adapter $adapters/plain" --act undo --json count
+refuses 3 'cannot open' "$espalier" complete -m $base --adapter $adapters/none x
+refuses 3 'name the folder' "$espalier" complete -m $base --adapter $adapters/plain/adapter_config.json x
+refuses 3 'for another model' "$espalier" score -m $tiny --adapter $adapters/plain x
+refuses 3 'general.type' "$espalier" run -m $base -t tests/tiny.yaml -s greedy,adapter=$base count
+refuses 2 'FILE or FILE:WEIGHT' "$espalier" run -m $base -t tests/tiny.yaml -s greedy,adapter= count
+refuses 3 'weight can only be 1' "$espalier" complete -m tests/reference/tiny/tiny-untied-f32.gguf --adapter $adapters/saved:2 x
 
 # --- tasks and problems ---
 refuses 3 'nonesuch' "$espalier" run -m $tiny -t nonesuch 'x'

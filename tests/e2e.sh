@@ -188,7 +188,7 @@ keys B
 gone "on from there" 'the past'
 sees "on from there" 'chose *nothing yet'
 keys u
-sees "undone" 'votes|chose *plurality|chose *[^n]'
+gone "undone" 'chose *nothing yet'
 keys 2 G f
 sees "fork" 'fork here'
 keys Escape

@@ -230,6 +230,31 @@ void engine_forget(struct engine *engine, const int *tokens, int n)
     engine->forgotten++;
 }
 
+/* The script has no adapters, and no search here asks for one. */
+int engine_adapters(const struct engine *engine)
+{
+    (void)engine;
+    return 0;
+}
+
+int engine_adapter_open(struct engine *engine, const char *path, int *id, struct error *e)
+{
+    (void)engine, (void)path, (void)id;
+    return error_set(e, ERROR_INPUT, "the script has no adapters");
+}
+
+const struct engine_adapter_about *engine_adapter_about(const struct engine *engine, int id)
+{
+    (void)engine, (void)id;
+    return NULL;
+}
+
+int engine_mix(struct engine *engine, const struct engine_adapter_use *uses, int n, int *mix, struct error *e)
+{
+    (void)engine, (void)uses, (void)n, (void)mix;
+    return error_set(e, ERROR_INPUT, "the script has no adapters");
+}
+
 static void engine_empty(struct engine *engine)
 {
     for (int i = 0; i < engine->count; i++) {

@@ -423,6 +423,8 @@ static void test_gone(void **state)
     assert_int_equal(s.selected, 0);
     assert_int_equal(tui_outline_rows(&s.outline), 1);
     assert_false(shows(&s, "10 - 4"));
+    press(&s, "2G"); /* there is no such node now */
+    assert_int_equal(s.selected, 0);
     script_act(&s, SEARCH_EVENT_UNDO, s.tree.event_count - 1);
     assert_int_equal(s.selected, 9);
     assert_true(shows(&s, "10 - 4"));

@@ -160,6 +160,10 @@ static void check_new_kinds(void)
     event->session.budget_nodes = 100;
     event->session.judge_model = xstrdup("judge");
     event->session.grammar = 1;
+    event->session.adapters = xcalloc(2, sizeof *event->session.adapters);
+    event->session.adapters[0] = (struct search_adapter){xstrdup("a\xc3\xa9/b"), 0.1f, UINT64_MAX};
+    event->session.adapters[1] = (struct search_adapter){xstrdup("c:1"), -2, 3};
+    event->session.adapter_count = 2;
     event->session.trained = event->session.judge_trained = 1;
     check_round_trip(event);
     event = search_event_make(SEARCH_EVENT_DECISION, 9, 2);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const char *const verbs[] = {
-    "prune", "undo", "redo", "back", "keep", "unkeep", "add", "edit", "again", "fork", "exclude", "include", "weight", "set", "at", "q",
+    "prune", "undo", "redo", "back", "keep", "unkeep", "add", "edit", "again", "fork", "exclude", "include", "weight", "set", "adapter", "at", "q",
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 

@@ -7,7 +7,7 @@
 
 const struct tui_command *const tui_commands[] = {
     &tui_command_run,  &tui_command_bench, &tui_command_show,  &tui_command_complete, &tui_command_score, &tui_command_tokenize, &tui_command_detokenize,
-    &tui_command_info, &tui_command_speed, &tui_command_quantize, &tui_command_train, &tui_command_task, NULL,
+    &tui_command_info, &tui_command_speed, &tui_command_quantize, &tui_command_train, &tui_command_merge, &tui_command_task, NULL,
 };
 
 int tui_fail(const struct error *e)
@@ -52,6 +52,24 @@ int tui_engine_open(const struct tui_options *o, enum tui_part part, struct engi
         return code;
     code = tui_engine_open_at(o, path, part, out, e);
     free(path);
+    return code;
+}
+
+int tui_adapters_open(const struct tui_options *o, struct engine *engine, int *mix, struct error *e)
+{
+    struct engine_adapter_use *uses = xcalloc((size_t)o->adapter_count + 1, sizeof *uses);
+    int code = OK;
+    for (int i = 0; i < o->adapter_count && !code; i++) {
+        char *path;
+        code = search_adapter_parse(o->adapters[i], &path, &uses[i].weight, e);
+        if (!code)
+            code = engine_adapter_open(engine, path, &uses[i].adapter, e);
+        free(path);
+    }
+    *mix = 0;
+    if (!code && o->adapter_count)
+        code = engine_mix(engine, uses, o->adapter_count, mix, e);
+    free(uses);
     return code;
 }
 

@@ -433,7 +433,7 @@ const struct tui_command tui_command_bench = {
     .summary = "strategies over a data set: accuracy against tokens",
     .usage = "bench -t TASK [OPTIONS] -s STRATEGY [-s STRATEGY ...] [--budget-tokens N ...]",
     .example = "espalier bench -t math-word -s greedy -s self-consistency,m=8 -s best-of-n,n=8 --budget-tokens 4k -n 20",
-    .options = "model task strategy judge judge-model allow-commands grammar prompts data n rows seed seeds temperature top-k top-p min-p "
+    .options = "model adapter task strategy judge judge-model allow-commands grammar prompts data n rows seed seeds temperature top-k top-p min-p "
                "repetition-penalty budget-tokens budget-flops budget-nodes budget-time out trees threads batch context kv-memory kv-type kernels quant ascii csv json",
     .run = run,
 };

@@ -88,7 +88,9 @@ static int run(const struct tui_options *o)
     struct string text = {0};
     struct engine_tokens tokens = {0};
     struct engine_result result = {0};
-    int code = tui_engine_open(o, TUI_MODEL, &engine, &e);
+    int mix = 0, code = tui_engine_open(o, TUI_MODEL, &engine, &e);
+    if (!code)
+        code = tui_adapters_open(o, engine, &mix, &e);
     if (!code)
         code = tui_read_text(o, &text, &e);
     if (!code) {
@@ -101,7 +103,7 @@ static int run(const struct tui_options *o)
     }
     if (!code) {
         struct engine_request request = {
-            .prompt = tokens.ids, .prompt_count = tokens.count, .max_tokens = o->n ? o->n : 64, .sampling = engine_sampling_choose(o->sampling, ENGINE_SAMPLING_DEFAULT), .seed = o->seed,
+            .prompt = tokens.ids, .prompt_count = tokens.count, .max_tokens = o->n ? o->n : 64, .sampling = engine_sampling_choose(o->sampling, ENGINE_SAMPLING_DEFAULT), .seed = o->seed, .mix = mix,
         };
         code = stream(o, engine, &request, &result, &e);
     }
@@ -119,6 +121,6 @@ const struct tui_command tui_command_complete = {
     .summary = "plain continuation of a prompt (or of standard input), no template",
     .usage = "complete [OPTIONS] [PROMPT]",
     .example = "espalier complete -n 32 --temperature 0 'The capital of France is'",
-    .options = "model n seed temperature top-k top-p min-p repetition-penalty threads context kv-memory kv-type kernels quant json",
+    .options = "model adapter n seed temperature top-k top-p min-p repetition-penalty threads context kv-memory kv-type kernels quant json",
     .run = run,
 };

@@ -1,7 +1,8 @@
-/* quantize: a model's file with its matrices in another type. */
+/* quantize: a model's file with its matrices in another type; merge: and with adapters in them. */
 #include "tui/command.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -54,9 +55,10 @@ static void print_json(const struct engine_quantized *q)
     for (int t = 0; t < KERNEL_TYPES; t++)
         if (q->types[t].tensors)
             json_object_set_new(types, kernel_format((enum kernel_type)t)->name,
-                                json_pack("{s:i, s:i, s:I, s:I, s:o}", "tensors", q->types[t].tensors, "converted", q->types[t].converted,
+                                json_pack("{s:i, s:i, s:I, s:I, s:o, s:i, s:f, s:f}", "tensors", q->types[t].tensors, "converted", q->types[t].converted,
                                           "weights", (json_int_t)q->types[t].weights, "bytes", (json_int_t)q->types[t].bytes,
-                                          "relative_squared_error", q->types[t].converted ? json_real(q->types[t].error) : json_null()));
+                                          "relative_squared_error", q->types[t].converted ? json_real(q->types[t].error) : json_null(), "merged",
+                                          q->types[t].merged, "change", q->types[t].change, "merged_error", q->types[t].merged_error));
     tui_print_json(json_pack("{s:I, s:I, s:f, s:i, s:o}", "bytes_in", (json_int_t)q->bytes_in, "bytes_out", (json_int_t)q->bytes_out,
                              "bits_a_weight", bits_a_weight(q), "narrow", q->narrow, "types",
                              types));
@@ -77,22 +79,27 @@ static void print_text(const struct engine_quantized *q, const char *path)
             printf("%d converted, with a mean squared error of %.3g of the mean square\n", q->types[t].converted, q->types[t].error);
         else
             printf("copied\n");
+        /* What rounding takes away must be less than what the adapter brought. */
+        if (q->types[t].merged)
+            printf("         %d of them with adapters, which changed %.3g of the mean square; rounding took back %.3g: %s\n", q->types[t].merged,
+                   q->types[t].change, q->types[t].merged_error,
+                   q->types[t].merged_error < q->types[t].change / 10 ? "little of it"
+                   : q->types[t].merged_error < q->types[t].change    ? "much of it; a type with more bits keeps more"
+                                                                      : "more than that; take a type with more bits");
     }
     if (q->narrow)
         printf("  %d of them F16, for a width that is not a multiple of 32\n", q->narrow);
 }
 
-static int run(const struct tui_options *o)
+static int write_model(const struct tui_options *o, const char *type, const struct engine_merge_use *adapters)
 {
     struct error e;
     struct engine_quantized said;
     struct progress progress = {.start = clock_seconds(), .terminal = isatty(STDERR_FILENO)};
-    if (o->word_count)
-        return tui_fail(&(struct error){ERROR_USAGE, "quantize takes its model with -m; see espalier quantize --help"});
-    if (!o->model || !o->type || !o->out)
-        return tui_fail(&(struct error){ERROR_USAGE, "quantize needs -m IN.gguf, --type f16, q8_0, q4_0 or iq4_nl, and --out OUT.gguf"});
     listen_for_interrupts();
-    struct engine_quantize_options options = {.in = o->model, .out = o->out, .type = o->type, .threads = o->threads,
+    struct engine_quantize_options options = {.in = o->model, .out = o->out, .type = type, .threads = o->threads,
+                                              .adapters = adapters, .adapter_count = adapters ? o->adapter_count : 0,
+                                              .quant = adapters ? o->quant : NULL,
                                               .progress = show_progress, .context = &progress};
     int code = engine_quantize(&options, &said, &e);
     if (progress.shown)
@@ -108,6 +115,37 @@ static int run(const struct tui_options *o)
     return OK;
 }
 
+static int run(const struct tui_options *o)
+{
+    if (o->word_count)
+        return tui_fail(&(struct error){ERROR_USAGE, "quantize takes its model with -m; see espalier quantize --help"});
+    if (!o->model || !o->type || !o->out)
+        return tui_fail(&(struct error){ERROR_USAGE, "quantize needs -m IN.gguf, --type f16, q8_0, q4_0 or iq4_nl, and --out OUT.gguf"});
+    return write_model(o, o->type, NULL);
+}
+
+static int run_merge(const struct tui_options *o)
+{
+    struct error e;
+    int code = OK;
+    if (o->word_count)
+        return tui_fail(&(struct error){ERROR_USAGE, "merge takes its model with -m; see espalier merge --help"});
+    if (!o->model || !o->adapter_count || !o->out)
+        return tui_fail(&(struct error){ERROR_USAGE, "merge needs -m BASE.gguf, --adapter FILE and --out OUT.gguf"});
+    struct engine_merge_use *uses = xcalloc((size_t)o->adapter_count, sizeof *uses);
+    char **paths = xcalloc((size_t)o->adapter_count, sizeof *paths);
+    for (int i = 0; i < o->adapter_count && !code; i++) {
+        code = search_adapter_parse(o->adapters[i], &paths[i], &uses[i].weight, &e);
+        uses[i].path = paths[i];
+    }
+    code = code ? tui_fail(&e) : write_model(o, o->type ? o->type : "f16", uses);
+    for (int i = 0; i < o->adapter_count; i++)
+        free(paths[i]);
+    free(paths);
+    free(uses);
+    return code;
+}
+
 const struct tui_command tui_command_quantize = {
     .name = "quantize",
     .summary = "a model's file with its matrices in fewer bits",
@@ -115,4 +153,13 @@ const struct tui_command tui_command_quantize = {
     .example = "espalier quantize -m model-f16.gguf --type iq4_nl --out model-iq4_nl.gguf",
     .options = "model type out threads json",
     .run = run,
+};
+
+const struct tui_command tui_command_merge = {
+    .name = "merge",
+    .summary = "a model's file with adapters in its weights",
+    .usage = "merge -m BASE.gguf --adapter FILE[:WEIGHT] --out OUT.gguf [--type TYPE] [--quant nf4]",
+    .example = "espalier merge -m base.gguf --quant nf4 --adapter mine --type q8_0 --out merged.gguf",
+    .options = "model adapter type quant out threads json",
+    .run = run_merge,
 };

@@ -221,7 +221,7 @@ const struct tui_command tui_command_run = {
     .summary = "search without a screen: the answer on stdout, --json the events",
     .usage = "run [OPTIONS] [PROBLEM]",
     .example = "espalier run -t ask -s self-consistency,m=16 'What is 8 * 7?'",
-    .options = "model task strategy judge judge-model allow-commands grammar prompts data seed temperature top-k top-p min-p repetition-penalty "
+    .options = "model adapter task strategy judge judge-model allow-commands grammar prompts data seed temperature top-k top-p min-p repetition-penalty "
                "budget-tokens budget-flops budget-nodes budget-time act session at estimate threads batch context kv-memory kv-type kernels quant json",
     .run = run,
 };

@@ -43,7 +43,9 @@ static int run(const struct tui_options *o)
     struct string text = {0};
     struct engine_tokens tokens = {0};
     struct engine_result result = {0};
-    int code = tui_engine_open(o, TUI_MODEL, &engine, &e);
+    int mix = 0, code = tui_engine_open(o, TUI_MODEL, &engine, &e);
+    if (!code)
+        code = tui_adapters_open(o, engine, &mix, &e);
     if (!code)
         code = tui_read_text(o, &text, &e);
     if (!code) {
@@ -52,7 +54,7 @@ static int run(const struct tui_options *o)
             code = error_set(&e, ERROR_INPUT, "nothing to score: give a text, or pipe one to standard input");
     }
     if (!code) {
-        struct engine_request request = {.prompt = tokens.ids, .prompt_count = tokens.count, .score = 1, .sampling = ENGINE_SAMPLING_DEFAULT};
+        struct engine_request request = {.prompt = tokens.ids, .prompt_count = tokens.count, .score = 1, .mix = mix, .sampling = ENGINE_SAMPLING_DEFAULT};
         code = tui_complete(engine, &request, &result, &e);
     }
     if (!code)
@@ -69,6 +71,6 @@ const struct tui_command tui_command_score = {
     .summary = "the log-probability of each token of a text (or of standard input)",
     .usage = "score [OPTIONS] [TEXT]",
     .example = "espalier score --json 'The capital of France is Paris.'",
-    .options = "model threads context kv-memory kv-type kernels quant json",
+    .options = "model adapter threads context kv-memory kv-type kernels quant json",
     .run = run,
 };

@@ -18,6 +18,7 @@ enum { RUNS = 5, STREAM = 128, TOKENS = 48, PREFILL = 512, SHAPES = 3 };
 
 struct shape {
     int prefix, branches;
+    int mix; /* of adapters */
 };
 
 struct measured {
@@ -48,13 +49,26 @@ static void fill_prompt(struct engine *engine, struct engine_tokens *out, int n,
     }
 }
 
-/* Submit `count` continuations of one prompt and run them to their ends. */
-static int run_requests(struct engine *engine, const struct engine_tokens *prompt, int count, int tokens, int forget, double *seconds, struct error *e)
+/* Nobody comes back to this branch: its memory is used again. */
+static void forget_branch(struct engine *engine, const struct engine_tokens *prompt, const struct engine_result *result)
+{
+    struct engine_tokens path = {0};
+    engine_tokens_append(&path, prompt->ids, prompt->count);
+    for (int i = 0; i < result->count; i++)
+        engine_tokens_add(&path, result->tokens[i].id);
+    engine_forget(engine, path.ids, path.count);
+    engine_tokens_free(&path);
+}
+
+/* Submit `count` continuations of one prompt and run them to their ends; with `forget`, what is cached of them and
+ * shared with nothing else is freed then. */
+static int run_requests(struct engine *engine, int mix, const struct engine_tokens *prompt, int count, int tokens, int forget, double *seconds,
+                        struct error *e)
 {
     for (int i = 0; i < count; i++) {
         int id;
         struct engine_request request = {
-            .prompt = prompt->ids, .prompt_count = prompt->count, .max_tokens = tokens, .ignore_end = 1, .seed = 1, .stream = (uint64_t)i,
+            .prompt = prompt->ids, .prompt_count = prompt->count, .max_tokens = tokens, .ignore_end = 1, .seed = 1, .stream = (uint64_t)i, .mix = mix,
             .sampling = {.temperature = 1, .top_p = 1, .repetition_penalty = 1},
         };
         int code = engine_submit(engine, &request, &id, e);
@@ -70,13 +84,8 @@ static int run_requests(struct engine *engine, const struct engine_tokens *promp
     *seconds = clock_seconds() - start;
     struct engine_result result;
     while (engine_result(engine, &result)) {
-        struct engine_tokens path = {0};
-        engine_tokens_append(&path, prompt->ids, prompt->count);
-        for (int i = 0; i < result.count; i++)
-            engine_tokens_add(&path, result.tokens[i].id);
-        if (forget) /* nobody comes back to these branches: their memory is used again */
-            engine_forget(engine, path.ids, path.count);
-        engine_tokens_free(&path);
+        if (forget)
+            forget_branch(engine, prompt, &result);
         engine_result_free(&result);
     }
     return OK;
@@ -92,9 +101,9 @@ static int measure(struct engine *engine, struct shape shape, int tokens, int ru
     for (int i = -1; i < runs && !code; i++) { /* the first is a warm-up */
         fill_prompt(engine, &prompt, shape.prefix, ++serial);
         if (shape.branches) /* the prefix is there before the clock starts */
-            code = run_requests(engine, &prompt, 1, 1, 0, &warm, e);
+            code = run_requests(engine, shape.mix, &prompt, 1, 1, 0, &warm, e);
         if (!code)
-            code = run_requests(engine, &prompt, shape.branches ? shape.branches : 1, shape.branches ? tokens : 1, 1, &seconds, e);
+            code = run_requests(engine, shape.mix, &prompt, shape.branches ? shape.branches : 1, shape.branches ? tokens : 1, 1, &seconds, e);
         if (!code && i >= 0)
             rates[i] = (shape.branches ? shape.branches * tokens : shape.prefix) / seconds;
         engine_forget(engine, prompt.ids, prompt.count);
@@ -110,7 +119,7 @@ static int measure(struct engine *engine, struct shape shape, int tokens, int ru
 struct figures {
     int runs, tokens; /* tokens of one branch */
     int has_prefill, has_stream, has_limits;
-    int prefill_tokens, stream_tokens;
+    int prefill_tokens, stream_tokens, mix;
     struct shape shapes[SHAPES];
     int count; /* of shapes */
     struct measured prefill, stream, branches[SHAPES];
@@ -148,9 +157,9 @@ static int choose(const char *only, struct figures *f, struct error *e)
 static int plan(const struct tui_options *o, struct figures *f, struct error *e)
 {
     *f = (struct figures){.runs = o->runs ? o->runs : RUNS, .tokens = o->n ? o->n : TOKENS, .has_prefill = 1, .has_stream = 1, .has_limits = 1,
-                          .prefill_tokens = PREFILL, .stream_tokens = STREAM, .shapes = {{256, 16}, {2048, 16}, {256, 32}}, .count = SHAPES};
+                          .prefill_tokens = PREFILL, .stream_tokens = STREAM, .shapes = {{256, 16, 0}, {2048, 16, 0}, {256, 32, 0}}, .count = SHAPES};
     if (o->prefix || o->branches) {
-        f->shapes[0] = (struct shape){o->prefix ? o->prefix : 256, o->branches ? o->branches : 16};
+        f->shapes[0] = (struct shape){o->prefix ? o->prefix : 256, o->branches ? o->branches : 16, 0};
         f->count = 1;
     }
     int code = o->only ? choose(o->only, f, e) : OK;
@@ -183,11 +192,13 @@ static int measure_all(struct engine *engine, struct figures *f, struct error *e
     int code = OK;
     f->weights = info->packed_bytes ? info->packed_bytes : info->file_bytes;
     if (f->has_prefill)
-        code = measure(engine, (struct shape){f->prefill_tokens, 0}, 1, f->runs, &f->prefill, e);
+        code = measure(engine, (struct shape){f->prefill_tokens, 0, f->mix}, 1, f->runs, &f->prefill, e);
     if (f->has_stream && !code)
-        code = measure(engine, (struct shape){1, 1}, f->stream_tokens, f->runs, &f->stream, e);
-    for (int i = 0; i < f->count && !code; i++)
+        code = measure(engine, (struct shape){1, 1, f->mix}, f->stream_tokens, f->runs, &f->stream, e);
+    for (int i = 0; i < f->count && !code; i++) {
+        f->shapes[i].mix = f->mix;
         code = measure(engine, f->shapes[i], f->tokens, f->runs, &f->branches[i], e);
+    }
     f->peak = memory_peak();
     if (f->has_limits && !code)
         engine_limits(engine, &f->limits);
@@ -282,6 +293,8 @@ static int run(const struct tui_options *o)
     if (!code)
         code = fit(o, engine_info(engine), &figures, &e);
     if (!code)
+        code = tui_adapters_open(o, engine, &figures.mix, &e);
+    if (!code)
         code = measure_all(engine, &figures, &e);
     if (!code && o->json)
         print_json(engine_info(engine), &figures);
@@ -296,6 +309,6 @@ const struct tui_command tui_command_speed = {
     .summary = "prefill, one stream, branches on a shared prefix, on this machine",
     .usage = "speed [OPTIONS]",
     .example = "espalier speed --prefix 2048 --branches 16 --json",
-    .options = "model prefix branches n only runs threads batch context kv-memory kv-type kernels quant json",
+    .options = "model adapter prefix branches n only runs threads batch context kv-memory kv-type kernels quant json",
     .run = run,
 };

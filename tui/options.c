@@ -41,6 +41,7 @@ static const struct option_row table[] = {
     {"at", 'y', EVENT, AT(at), 0, 0, "N", "as it was after N events"},
     {"estimate", 'E', FLAG, AT(estimate), 0, 0, NULL, "say what the search may cost at most, and do not run it"},
     {"data", 'D', LIST, AT(all_data), 0, 0, "FILE", "problems as CSV or JSONL, for a PROBLEM written @ROW; train: JSONL to learn from, several times"},
+    {"adapter", '7', LIST, AT(adapters), 0, 0, "FILE[:WEIGHT]", "a LoRA adapter (GGUF, or a folder of PEFT's) over the model; several are added up"},
     {"seed", 'S', SEED, AT(seed), 0, 0, "N", "seed of every random number (default 1)"},
     {"n", 'n', COUNT, AT(n), 1, 1e6, "N", "how many: tokens to write (default 64), problems to make or to bench (100)"},
     {"temperature", 'T', NUMBER, AT(sampling.temperature), 0, 100, "X", "sampling temperature; 0 takes the most probable token"},
@@ -300,12 +301,13 @@ void tui_options_free(struct tui_options *o)
     free(o->words);
     free(o->strategies);
     free(o->acts);
+    free(o->adapters);
     free(o->budgets);
     free(o->all_data);
     free(o->validation);
     free(o->from_sessions);
     o->words = NULL;
-    o->strategies = o->acts = o->all_data = o->validation = o->from_sessions = NULL;
+    o->strategies = o->acts = o->adapters = o->all_data = o->validation = o->from_sessions = NULL;
     o->budgets = NULL;
 }
 

@@ -383,7 +383,7 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
         return 1;
     case 'G':
     case TUI_KEY_END:
-        if (count && count < s->tree.count)
+        if (count && count < s->tree.count && !tui_screen_node(s, count)->gone)
             tui_screen_select(s, count);
         else
             move_to_row(s, tui_outline_rows(&s->outline) - 1, -1);

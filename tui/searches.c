@@ -37,10 +37,13 @@ int tui_strategies_choose(const struct tui_options *o, const struct search_task 
     for (int i = 0; i < *count && !code; i++) {
         const char *spec = o->strategy_count ? o->strategies[i] : search_task_strategy(task);
         int judges = 0;
-        if (o->judge)
-            code = search_strategy_judged(spec, o->judge, &list[i], &judges, e);
-        else
-            list[i] = xstrdup(spec);
+        code = search_strategy_adapted(spec, o->adapters, o->adapter_count, &list[i], e);
+        if (!code && o->judge) {
+            char *adapted = list[i];
+            list[i] = NULL;
+            code = search_strategy_judged(adapted, o->judge, &list[i], &judges, e);
+            free(adapted);
+        }
         any = any || judges;
     }
     if (!code && o->judge && !any)
@@ -156,8 +159,8 @@ static int load(struct tui_searches *s, const struct tui_options *o, const char 
         return begin(s, o, e);
     }
     char *task = search_journal_get(s->loaded.journal, "task"), *sum = search_journal_get(s->loaded.journal, "task_sum");
-    if (o->word_count || o->strategy_count || o->judge)
-        code = error_set(e, ERROR_USAGE, "%s is there and has its problem and strategies; take those out, or give another name", path);
+    if (o->word_count || o->strategy_count || o->judge || o->adapter_count)
+        code = error_set(e, ERROR_USAGE, "%s is there and has its problem, strategies and adapters; take those out, or give another name", path);
     if (!code)
         code = search_task_open(&s->task, o->task ? o->task : task ? task : s->loaded.list[0].tree.events[0]->session.task, e);
     char *now = xasprintf("%016llx", code ? 0ULL : (unsigned long long)search_task_sum(s->task));

@@ -20,6 +20,8 @@ struct tui_options {
     const char **strategies;                                      /* every -s, in order; strategy is the last */
     int strategy_count;                                           /* 0 */
     const char *judge, *judge_model, *session;                    /* NULL */
+    const char **adapters;                                        /* every --adapter */
+    int adapter_count;                                            /* 0 */
     const char **acts;                                            /* run: every --act */
     int act_count;                                                /* 0 */
     int grammar, allow_commands, estimate;                        /* 0 */
@@ -96,6 +98,8 @@ int tui_session_path(const char *name, char **path, struct error *e);
 /* The strategies of a command line, or the task's; each with the judge where it takes one and names none. Each malloc'ed, and the list,
  * whatever this returns. */
 int tui_strategies_choose(const struct tui_options *o, const struct search_task *task, char ***out, int *count, struct error *e);
+/* The mix of every --adapter, for a command that makes requests of its own. */
+int tui_adapters_open(const struct tui_options *o, struct engine *engine, int *mix, struct error *e);
 /* The second model that judges, where one was given: *out is NULL otherwise. */
 int tui_judge_open(const struct tui_options *o, struct engine **out, struct error *e);
 

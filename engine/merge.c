@@ -1,0 +1,173 @@
+#include "engine/merge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct engine_merge {
+    struct engine_model model; /* its shape alone */
+    enum engine_quant quant;
+    struct engine_adapter **adapters;
+    float *weights;
+    int count;
+};
+
+/* --- opening ----------------------------------------------------------------------------------------------------- */
+
+/* What is replaced whole can be replaced once, and not by half. */
+static int check_whole(const struct engine_merge *m, const struct engine_merge_use *uses, struct error *e)
+{
+    int embedding = 0, head = 0, norms = 0;
+    for (int i = 0; i < m->count; i++) {
+        const struct engine_adapter *a = m->adapters[i];
+        int own = 0;
+        for (int j = 0; j < a->layers * ENGINE_NORMS + 1; j++)
+            own |= a->norms[j] != NULL;
+        if ((embedding && a->embedding) || (head && a->head) || (norms && own))
+            return error_set(e, ERROR_INPUT, "%.300s: replaces what an adapter before it replaces; merge one of them", uses[i].path);
+        embedding |= a->embedding != NULL, head |= a->head != NULL, norms |= own;
+        if ((a->embedding || a->head || own) && uses[i].weight != 1)
+            return error_set(e, ERROR_INPUT, "%.300s:%g: replaces weights whole, which has no half; give it the weight 1", uses[i].path,
+                             (double)uses[i].weight);
+    }
+    return OK;
+}
+
+int engine_merge_open(struct engine_merge **out, const struct engine_file *file, const struct engine_merge_use *uses, int count, const char *quant,
+                      struct error *e)
+{
+    const struct engine_tensor *embedding = engine_file_tensor(file, "token_embd.weight");
+    struct engine_model *described;
+    int code;
+    *out = NULL;
+    if (quant && !engine_quant_of(quant))
+        return error_set(e, ERROR_USAGE, "--quant %s: expected nf4 or nf4+head, what the adapter was trained on", quant);
+    const struct kernel_set *set;
+    if ((code = kernel_set_find("reference", &set, e)) ||
+        (code = engine_model_describe(&described, file, embedding ? (int)embedding->size[1] : 0, 0, ENGINE_QUANT_NONE, set, e)))
+        return code;
+    struct engine_merge *m = xcalloc(1, sizeof *m);
+    m->quant = engine_quant_of(quant);
+    m->adapters = xcalloc((size_t)count + 1, sizeof *m->adapters);
+    m->weights = xcalloc((size_t)count + 1, sizeof *m->weights);
+    for (int i = 0; i < count && !code; i++) {
+        m->weights[i] = uses[i].weight;
+        if (!(code = engine_adapter_read(&m->adapters[i], uses[i].path, described, e)))
+            m->count++;
+    }
+    m->model = *described;
+    engine_model_close(described);
+    if (!code)
+        code = check_whole(m, uses, e);
+    if (code) {
+        engine_merge_close(m);
+        return code;
+    }
+    *out = m;
+    return OK;
+}
+
+void engine_merge_close(struct engine_merge *m)
+{
+    if (!m)
+        return;
+    for (int i = 0; i < m->count; i++)
+        engine_adapter_free(m->adapters[i]);
+    free(m->adapters);
+    free(m->weights);
+    free(m);
+}
+
+/* --- one tensor -------------------------------------------------------------------------------------------------- */
+
+static int is_named(const struct engine_tensor *t, const char *name)
+{
+    return t->name.length == strlen(name) && !memcmp(t->name.bytes, name, t->name.length);
+}
+
+/* The matrix of a layer, or the norm (from ENGINE_MATRICES on), that a tensor is; 0: neither. */
+static int find_in_layers(const struct engine_merge *m, const struct engine_tensor *t, int *layer, int *target)
+{
+    static const char *const norms[ENGINE_NORMS] = {"attn_norm", "ffn_norm"};
+    char name[64];
+    for (*layer = 0; *layer < m->model.layers_count; ++*layer)
+        for (*target = 0; *target < ENGINE_MATRICES + ENGINE_NORMS; ++*target) {
+            snprintf(name, sizeof name, "blk.%d.%s.weight", *layer,
+                     *target < ENGINE_MATRICES ? engine_model_matrix_name(*target) : norms[*target - ENGINE_MATRICES]);
+            if (is_named(t, name))
+                return 1;
+        }
+    return 0;
+}
+
+/* The numbers that an adapter has in the tensor's place, or NULL. */
+static const float *replaced(const struct engine_merge *m, const struct engine_tensor *t, int layer, int target)
+{
+    for (int i = 0; i < m->count; i++) {
+        const struct engine_adapter *a = m->adapters[i];
+        const float *x = is_named(t, "token_embd.weight")    ? a->embedding
+                         : is_named(t, "output.weight")      ? a->head
+                         : is_named(t, "output_norm.weight") ? a->norms[a->layers * ENGINE_NORMS]
+                         : layer >= 0 && target >= ENGINE_MATRICES ? a->norms[layer * ENGINE_NORMS + target - ENGINE_MATRICES]
+                                                                   : NULL;
+        if (x)
+            return x;
+    }
+    return NULL;
+}
+
+static int has_part(const struct engine_merge *m, int layer, int target)
+{
+    for (int i = 0; i < m->count; i++)
+        if (layer >= 0 && target < ENGINE_MATRICES && engine_adapter_part(m->adapters[i], layer, target)->rank && m->weights[i] != 0)
+            return 1;
+    return 0;
+}
+
+int engine_merged_make(struct engine_merged *out, const struct engine_merge *m, const struct engine_tensor *t, struct kernel_pool *pool, struct error *e)
+{
+    *out = (struct engine_merged){.merge = m, .layer = -1, .matrix = {.type = t->type, .rows = (int)(t->size[1] * t->size[2] * t->size[3]),
+                                                                      .cols = (int)t->size[0], .data = t->data}};
+    if (!m)
+        return OK;
+    int layer, target;
+    if (!find_in_layers(m, t, &layer, &target))
+        layer = -1;
+    const float *instead = replaced(m, t, layer, target);
+    if (instead)
+        out->matrix.type = KERNEL_F32, out->matrix.data = instead;
+    else if (has_part(m, layer, target))
+        out->layer = layer, out->target = target;
+    out->changed = instead || out->layer >= 0;
+    const int linear = layer >= 0 && target < ENGINE_MATRICES && m->quant >= ENGINE_QUANT_NF4;
+    const int head = m->quant >= ENGINE_QUANT_NF4_HEAD && is_named(t, "output.weight"); /* a tied one's embedding stays as it was */
+    if (instead || !(linear || head) || t->size[0] % kernel_format(KERNEL_NF4)->block)
+        return OK;
+    out->changed = 1;
+    const int code = kernel_matrix_to_nf4(&out->matrix, pool, e);
+    if (code == ERROR_INPUT)
+        return error_set(e, code, "tensor %.*s: a weight is NaN or infinite: the file is damaged", (int)(t->name.length < 64 ? t->name.length : 64),
+                         t->name.bytes);
+    return code;
+}
+
+void engine_merged_free(struct engine_merged *merged)
+{
+    kernel_matrix_drop_nf4(&merged->matrix);
+}
+
+void engine_merged_row(const struct engine_merged *merged, int row, int col, int n, float *out, float *base)
+{
+    const struct engine_merge *m = merged->merge;
+    kernel_matrix_dequantize(&merged->matrix, row, col, out, n);
+    if (base)
+        memcpy(base, out, (size_t)n * sizeof *out);
+    for (int i = 0; merged->layer >= 0 && i < m->count; i++) {
+        const struct engine_adapter_part *part = engine_adapter_part(m->adapters[i], merged->layer, merged->target);
+        for (int r = 0; r < part->rank; r++) {
+            const float by = m->weights[i] * part->scale * part->b[(size_t)row * (size_t)part->rank + (size_t)r];
+            const float *a = part->a + (size_t)r * (size_t)merged->matrix.cols + col;
+            for (int j = 0; j < n; j++)
+                out[j] += by * a[j];
+        }
+    }
+}

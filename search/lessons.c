@@ -110,6 +110,8 @@ static int read_validation(struct search_lessons *l, struct error *e)
     all.held_out = 0;
     for (int i = 0; i < all.validation_count && !code; i++)
         code = search_lessons_read(&reader, all.validation[i], e);
+    if (!l->about.bad)
+        memcpy(l->about.first_bad, about.first_bad, sizeof about.first_bad);
     l->about.bad += about.bad;
     l->about.too_long += about.too_long;
     return code;

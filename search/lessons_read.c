@@ -315,7 +315,7 @@ static int read_lines(struct search_lesson_reader *r, FILE *file, const char *pa
         if (!r->options->skip_bad)
             code = error_set(e, ERROR_INPUT, "%s:%d: %s; mend the line, or leave out such lines with --skip-bad", path, number, why.message);
         else if (!r->about->bad++)
-            r->about->first_bad = number;
+            snprintf(r->about->first_bad, sizeof r->about->first_bad, "%.100s:%d: %.120s", path, number, why.message);
     }
     string_free(&line);
     return code;

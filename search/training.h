@@ -48,7 +48,8 @@ struct search_lessons_about {
     int validation;                   /* lessons */
     int64_t validation_tokens;
     int sessions, kept, won;          /* searches; paths in them that are kept, that came to a right answer */
-    int bad, too_long, pieces, first_bad; /* lines left out, and the first of these; lessons left out; what long texts were cut into */
+    int bad, too_long, pieces;            /* lines left out; lessons left out; what long texts were cut into */
+    char first_bad[256];                  /* "file:line: what is wrong" */
     int end_token;                        /* that ends a completion; -1: the model has none */
     uint64_t sum;                         /* of all that lessons depend on, the seed too */
 };

@@ -137,7 +137,8 @@ refuses 3 'was made with the model tiny-f32, and this is tiny-q8_0' "$espalier" 
 sed '5s/.*/{"prompt": "a"}/; 7s/}$//' "$work/sums.jsonl" >"$work/broken.jsonl"
 refuses 3 'broken.jsonl:5: `completion` is missing' "$espalier" train -m $tiny --data "$work/broken.jsonl" --steps 2 --out "$work/x"
 gives '2 steps' "$espalier" train -m $tiny --rank 4 --data "$work/broken.jsonl" --skip-bad --steps 2 --out "$work/skip"
-says '2 lines left out that are wrong, the first of them line 5'
+says '2 wrong lines left out, the first is '
+says 'broken.jsonl:5: `completion` is missing'
 refuses 2 'needs --out' "$espalier" train -m $tiny $sums
 refuses 2 'nothing to learn from' "$espalier" train -m $tiny --out "$work/x"
 refuses 2 'takes one recipe' "$espalier" train a b --out "$work/x"

@@ -270,8 +270,10 @@ static void print_beginning(const struct work *w)
     const struct search_lessons_about *a = search_lessons_about(w->lessons);
     struct search_training_figures f;
     struct engine_learner_info info;
+    struct string clean = {0};
     engine_learner_info(w->learner, &info);
     search_training_figures(w->training, &f);
+    utf8_sanitize(&clean, a->first_bad, strlen(a->first_bad), 0);
     fprintf(stderr, "%s: %s, %.2f M of %.2f M numbers; %s, %d thread%s; %.0f MB of weights, %.0f of activations, %.0f of gradients and moments\n",
             engine_info(w->engine)->name, w->learner_options.all ? "all weights" : w->learner_options.quant ? "an adapter on NF4" : "an adapter",
             (double)info.learned / 1e6, (double)info.parameters / 1e6, info.kernels, info.threads, info.threads == 1 ? "" : "s",
@@ -287,7 +289,7 @@ static void print_beginning(const struct work *w)
         fprintf(stderr, "%d search%s: %d path%s kept, %d with a right answer\n", a->sessions, a->sessions == 1 ? "" : "es", a->kept,
                 a->kept == 1 ? "" : "s", a->won);
     if (a->bad)
-        fprintf(stderr, "%d line%s left out that are wrong, the first of them line %d\n", a->bad, a->bad == 1 ? "" : "s", a->first_bad);
+        fprintf(stderr, "%d wrong line%s left out, the first is %s\n", a->bad, a->bad == 1 ? "" : "s", string_text(&clean));
     if (a->too_long)
         fprintf(stderr, "%d lesson%s left out, longer than %d tokens (--context)\n", a->too_long, a->too_long == 1 ? "" : "s",
                 w->lessons_options.longest);
@@ -297,6 +299,7 @@ static void print_beginning(const struct work *w)
         fprintf(stderr, "the model has no end token: it will not learn where to stop\n");
     if (f.step)
         fprintf(stderr, "going on after step %d\n", f.step);
+    string_free(&clean);
 }
 
 /* --- the end ----------------------------------------------------------------------------------------------------- */

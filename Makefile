@@ -1,8 +1,8 @@
 # espalier: make run · make test · make bench · make install
 #
 #   make            build ./espalier
-#   make run        install what is missing (Debian), build, open the explorer with the model in examples/
-#   make model      get a small general model (98 MB)
+#   make run        install what is missing (Debian), build, get the model, open the explorer
+#   make model      get that small general model (98 MB)
 #   make test       unit, property, reference, golden and end-to-end tests, then again under ASan + UBSan
 #   make test-all   test, and what takes long or needs the network: TSan, fuzzing, an emulated ARM machine, peers
 #   make bench      speed beside the machine's limits and the peers that are found
@@ -85,7 +85,7 @@ MODEL_SUM := b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 RUN      ?=
 
 run: packages
-	@$(MAKE) --no-print-directory $(JOBS) espalier
+	@$(MAKE) --no-print-directory $(JOBS) espalier && $(MAKE) --no-print-directory model
 	./espalier $(RUN)
 
 # Debian packages that are missing, named before they are installed. Nothing happens where all are there.

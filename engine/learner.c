@@ -268,7 +268,7 @@ static int open_model(struct engine_learner *l, struct error *e)
         return code;
     const int machine = kernel_pool_processors();
     l->pool = kernel_pool_create(o->threads ? o->threads : machine > MOST_THREADS ? MOST_THREADS : machine);
-    code = engine_model_open(&l->model, l->file, engine_info(l->vocabulary)->vocabulary, 0, engine_quant_of(o->quant), NULL, l->pool, e);
+    code = engine_model_open(&l->model, l->file, engine_info(l->vocabulary)->vocabulary, o->rows, engine_quant_of(o->quant), NULL, l->pool, e);
     if (code)
         return code;
     l->weight_bytes = exact_bytes(l->model);

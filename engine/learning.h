@@ -58,7 +58,7 @@ void engine_learner_info(const struct engine_learner *learner, struct engine_lea
 struct engine_document {
     const int *tokens;
     const unsigned char *learned;
-    int count; /* up to `rows`, and to the context that engine_learner_info says: positions past it have no rotation */
+    int count; /* up to `rows` */
 };
 struct engine_loss {
     double sum;    /* of -log p, nats */

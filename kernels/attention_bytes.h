@@ -242,7 +242,7 @@ INLINE vec weigh(struct workspace *w, int groups, int first, int n, float m)
 {
     struct bytes *b = &w->bytes;
     const int count = w->counts[first + n];
-    float p[KERNEL_CHUNK];
+    _Alignas(64) float p[KERNEL_CHUNK];
     const float *scores = w->scores + (first + n) * KERNEL_CHUNK;
     const vec step = vec_all(b->q_steps[first + n]), most = vec_all(m);
     vec sum = vec_all(0);

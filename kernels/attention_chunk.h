@@ -44,37 +44,43 @@ static inline void ahead_add(struct ahead *a, const unsigned char *from, size_t 
 
 static inline void ahead_fetch(struct ahead *a, int lines)
 {
-    for (; lines > 0 && a->left > 0; lines--, a->left--) {
-        __builtin_prefetch(a->from[a->at] + 64 * a->line, 0, 2);
-        if (++a->line == a->lines[a->at])
+    lines = lines < a->left ? lines : a->left;
+    a->left -= lines;
+    for (int some; lines > 0; lines -= some) {
+        const int there = a->lines[a->at] - a->line;
+        const unsigned char *from = a->from[a->at] + 64 * a->line;
+        some = there < lines ? there : lines;
+        for (int i = 0; i < some; i++)
+            __builtin_prefetch(from + 64 * i, 0, 2);
+        a->line += some;
+        if (a->line == a->lines[a->at])
             a->at++, a->line = 0;
     }
 }
 
-/* A chunk of Q8_0, and what its weights are rounded by; attention_bytes.h says how. */
+/* A chunk of Q8_0, and what its weights are rounded by; attention_bytes.h says how. What vectors are loaded from comes first
+ * here and below, so that each begins a line of the cache: a vector that straddles two costs twice. */
 struct bytes {
     int16_t keys[KERNEL_HEAD_DIM * KERNEL_CHUNK], values[KERNEL_HEAD_DIM * KERNEL_CHUNK];
     float key_steps[MOST_GROUPS * KERNEL_CHUNK], value_steps[MOST_GROUPS * KERNEL_CHUNK]; /* [group][position] */
-    float parts[MOST_GROUPS * KERNEL_CHUNK], units[MOST_GROUPS];
-    int parts_count; /* positions that parts and units are for */
-    int16_t q[MOST_QUERIES * KERNEL_HEAD_DIM];
-    float q_steps[MOST_QUERIES];
-    int16_t weights[TILE * MOST_GROUPS * KERNEL_CHUNK];
-    float takes[TILE], units_of[TILE * MOST_GROUPS];
+    float parts[MOST_GROUPS * KERNEL_CHUNK];
+    int16_t q[MOST_QUERIES * KERNEL_HEAD_DIM], weights[TILE * MOST_GROUPS * KERNEL_CHUNK];
     float lengths[MOST_QUERIES * LANES];
+    float q_steps[MOST_QUERIES], units[MOST_GROUPS], takes[TILE], units_of[TILE * MOST_GROUPS];
+    int parts_count; /* positions that parts and units are for */
 };
 
 /* What queries that go together need, of head width dim, padded to a multiple of LANES for values. */
 struct workspace {
-    union {
+    _Alignas(64) union {
         /* F16: a chunk's keys, [KERNEL_CHUNK / KERNEL_CELLS][dim][KERNEL_CELLS], and when these are done with its
          * values, [KERNEL_CHUNK][padded]: in the same place, which is in the nearest cache then. */
         float shared[KERNEL_HEAD_DIM * KERNEL_CHUNK];
         struct bytes bytes;
     };
-    float q[MOST_QUERIES * KERNEL_HEAD_DIM];   /* [query][dim] */
-    float out[MOST_QUERIES * KERNEL_HEAD_DIM]; /* [query][padded] */
-    float scores[MOST_QUERIES * KERNEL_CHUNK]; /* of the chunk at hand; then exp(score - maximum) */
+    _Alignas(64) float q[MOST_QUERIES * KERNEL_HEAD_DIM]; /* [query][dim] */
+    float out[MOST_QUERIES * KERNEL_HEAD_DIM];            /* [query][padded] */
+    float scores[MOST_QUERIES * KERNEL_CHUNK];            /* of the chunk at hand; then exp(score - maximum) */
     /* maximum and length are those of the chunks so far: of the scores, and of the sum of exp(score - maximum). The
      * chunk at hand is merged as out = keep * out + sums. */
     float maximum[MOST_QUERIES + LANES], length[MOST_QUERIES], keep[MOST_QUERIES + LANES];

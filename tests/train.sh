@@ -157,5 +157,17 @@ refuses 3 'Not a directory' "$espalier" train -m $tiny $sums --out "$work/sums.j
 refuses 3 'expected a folder' "$espalier" train -m $tiny $sums --out "$work/sums.jsonl"
 refuses 2 'these lessons have no end' "$espalier" train "$work/recipe.yaml" --epochs 2 --out "$work/x"
 
+# Merged, the adapter says what it says over the model, and not what the model alone does.
+perplexity() { printf '3 + 4 = 7 abc' | "$espalier" score "$@" --kernels reference --json 2>"$work/err" | sed -n 's/.*"perplexity":\([0-9.]*\).*/\1/p'; }
+near() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a > 0 && b > 0 && a / b < 1.01 && b / a < 1.01) }'; }
+gives '' "$espalier" train -m $tiny $sums --rank 4 --rate 0.01 --steps 10 --out "$work/merged"
+gives 'little of it' "$espalier" merge -m $tiny --adapter "$work/merged" --out "$work/merged.gguf"
+gives '' "$espalier" merge -m $tiny --adapter "$work/merged:0" --out "$work/none.gguf"
+base=$(perplexity -m $tiny) active=$(perplexity -m $tiny --adapter "$work/merged") merged=$(perplexity -m "$work/merged.gguf")
+if near "$active" "$merged" && ! near "$base" "$active"; then ok; else bad "merged $merged, active $active, base $base"; fi
+if near "$base" "$(perplexity -m "$work/none.gguf")"; then ok; else bad "an adapter of weight 0 changed the model"; fi
+refuses 2 'merge needs' "$espalier" merge -m $tiny --out "$work/x.gguf"
+refuses 3 'tiny-wide-q8_0.gguf' "$espalier" merge -m $tiny --adapter tests/reference/tiny/tiny-wide-q8_0.gguf --out "$work/x.gguf"
+
 echo "train: $passed passed, $failed failed"
 [ $failed = 0 ]

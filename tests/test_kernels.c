@@ -698,7 +698,7 @@ static double cached(enum kernel_type type, const float *x, int d)
     return (double)(fmaxf(-127, fminf(127, rounded)) * step);
 }
 
-/* What rounding weights to 16 bits may do to number d of an output over Q8_0: half of what 16 bits resolve of the greatest
+/* What rounding weights to 16 bits may do to the 32 numbers from d on of an output over Q8_0: half of what 16 bits resolve of the greatest
  * weight and value of a chunk, for each of its positions. */
 static double weights_error(const double *weights, const float *v, int stride, int position, int d)
 {
@@ -707,9 +707,10 @@ static double weights_error(const double *weights, const float *v, int stride, i
         const int end = first + KERNEL_CHUNK < position + 1 ? first + KERNEL_CHUNK : position + 1;
         double most = 0, greatest = 0;
         for (int p = first; p < end; p++) {
-            most = fmax(most, weights[p]);
-            for (int i = d / 32 * 32; i < d / 32 * 32 + 32; i++)
-                greatest = fmax(greatest, fabs((double)v[p * stride + i]));
+            most = weights[p] > most ? weights[p] : most;
+            for (int i = d; i < d + 32; i++)
+                if (fabs((double)v[p * stride + i]) > greatest)
+                    greatest = fabs((double)v[p * stride + i]);
         }
         error += 0.51 / 32767 * most * greatest * (end - first);
     }
@@ -723,7 +724,7 @@ static void attend_exactly(enum kernel_type type, const float *q, const float *k
     double *weights = xmalloc((size_t)(position + 1) * sizeof *weights);
     for (int h = 0; h < heads; h++) {
         int kv = h / (heads / kv_heads);
-        double most = -INFINITY, length = 0, score_error = 0, q_error = 0;
+        double most = -INFINITY, length = 0, score_error = 0, q_error = 0, rounding = 0;
         for (int d = 0; d < dim && type == KERNEL_Q8_0; d++) /* queries are rounded to 16 bits there */
             q_error = fmax(q_error, 0.51 / 32767 * fabs((double)q[h * dim + d]));
         for (int p = 0; p <= position; p++) {
@@ -747,9 +748,9 @@ static void attend_exactly(enum kernel_type type, const float *q, const float *k
                 magnitude += weights[p] * fabs(value);
             }
             out[h * dim + d] = sum / length;
-            bound[h * dim + d] = (4e-6 + 2 * score_error) * magnitude / length;
-            if (type == KERNEL_Q8_0)
-                bound[h * dim + d] += weights_error(weights, v + kv * dim, kv_heads * dim, position, d) / length;
+            if (type == KERNEL_Q8_0 && d % 32 == 0)
+                rounding = weights_error(weights, v + kv * dim, kv_heads * dim, position, d);
+            bound[h * dim + d] = ((4e-6 + 2 * score_error) * magnitude + rounding) / length;
         }
     }
     free(weights);

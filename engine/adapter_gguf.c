@@ -1,13 +1,11 @@
 /* Adapters as llama.cpp keeps them: general.type adapter, adapter.type lora, adapter.lora.alpha; blk.N.attn_q.weight.lora_a of ne
  * {in, rank} and .lora_b of ne {rank, out}. */
 #include "engine/adapter.h"
-#include "engine/draft.h"
+#include "engine/file_write.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { VALUE_F32 = 6, VALUE_TEXT = 8, ALIGNMENT = 32, VERSION = 3 };
 
 struct reader {
     const struct engine_file *file;
@@ -152,71 +150,43 @@ int engine_adapter_read_gguf(struct engine_adapter **out, const char *path, cons
 
 /* --- writing ----------------------------------------------------------------------------------------------------- */
 
-static void put(struct string *s, uint64_t x, int bytes)
+static void plan(const struct engine_adapter *adapter, const struct engine_model *m, struct engine_new_tensors *tensors)
 {
-    for (int i = 0; i < bytes; i++)
-        string_append(s, &(char){(char)(x >> 8 * i)}, 1);
-}
-
-static void put_text(struct string *s, const char *text)
-{
-    put(s, strlen(text), 8);
-    string_append(s, text, strlen(text));
-}
-
-static void put_key_text(struct string *s, const char *key, const char *text)
-{
-    put_text(s, key);
-    put(s, VALUE_TEXT, 4);
-    put_text(s, text);
-}
-
-static uint32_t bits_of(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-static size_t padded(size_t n)
-{
-    return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
-
-/* The tensors' descriptions; returns how many there are. */
-static int put_tensors(const struct engine_adapter *adapter, const struct engine_model *m, struct string *s)
-{
-    size_t at = 0;
-    int count = 0;
     for (int i = 0; i < adapter->layers * ENGINE_MATRICES; i++) {
-        const struct engine_adapter_part *part = &adapter->parts[i];
+        const int rank = adapter->parts[i].rank;
         const struct kernel_matrix *w = engine_model_matrix(m, i / ENGINE_MATRICES, i % ENGINE_MATRICES);
-        for (int is_b = 0; is_b < 2 && part->rank; is_b++, count++) {
+        for (int is_b = 0; is_b < 2 && rank; is_b++) {
             char name[96];
             snprintf(name, sizeof name, "blk.%d.%s.weight.lora_%c", i / ENGINE_MATRICES, engine_model_matrix_name(i % ENGINE_MATRICES), "ab"[is_b]);
-            const size_t sizes[2] = {(size_t)(is_b ? part->rank : w->cols), (size_t)(is_b ? w->rows : part->rank)};
-            put_text(s, name);
-            put(s, 2, 4);
-            put(s, sizes[0], 8);
-            put(s, sizes[1], 8);
-            put(s, engine_file_type_number(KERNEL_F32), 4);
-            put(s, at, 8);
-            at += padded(sizes[0] * sizes[1] * sizeof(float));
+            engine_tensors_add(tensors, name, is_b ? w->rows : rank, is_b ? rank : w->cols);
         }
     }
-    return count;
 }
 
-static void add_numbers(struct engine_draft *d, const float *x, size_t count, float factor)
+static int add_numbers(struct engine_writer *w, const float *x, size_t count, float factor, struct error *e)
 {
-    const size_t bytes = count * sizeof *x;
-    for (size_t i = 0; i < count; i++) {
-        const uint32_t bits = bits_of(factor == 1 ? x[i] : x[i] * factor);
-        const unsigned char little[4] = {(unsigned char)bits, (unsigned char)(bits >> 8), (unsigned char)(bits >> 16), (unsigned char)(bits >> 24)};
-        engine_draft_add(d, little, sizeof little);
+    int code = OK;
+    for (size_t i = 0; i < count && !code; i++)
+        code = engine_writer_add(w, &(float){factor == 1 ? x[i] : x[i] * factor}, sizeof *x, e);
+    return code;
+}
+
+static int write_parts(struct engine_writer *w, const struct engine_adapter *adapter, const struct engine_model *m, float alpha, struct error *e)
+{
+    int code = OK;
+    for (int i = 0; i < adapter->layers * ENGINE_MATRICES && !code; i++) {
+        const struct engine_adapter_part *part = &adapter->parts[i];
+        const struct kernel_matrix *matrix = engine_model_matrix(m, i / ENGINE_MATRICES, i % ENGINE_MATRICES);
+        if (!part->rank)
+            continue;
+        const float own = part->scale * (float)part->rank;
+        code = add_numbers(w, part->a, (size_t)part->rank * (size_t)matrix->cols, 1, e);
+        /* A scale of 0 adds nothing, whatever B is; read back, alpha 0 would mean 1. */
+        if (!code)
+            code = add_numbers(w, part->b, (size_t)part->rank * (size_t)matrix->rows,
+                               own == alpha && alpha != 0 ? 1 : alpha != 0 ? own / alpha : part->scale, e);
     }
-    for (size_t i = bytes; i < padded(bytes); i++)
-        engine_draft_add(d, "", 1);
+    return code;
 }
 
 static int refuse(const struct engine_adapter *adapter, const char *path, struct error *e)
@@ -230,44 +200,25 @@ static int refuse(const struct engine_adapter *adapter, const char *path, struct
 
 int engine_adapter_write_gguf(const struct engine_adapter *adapter, const char *path, const struct engine_model *m, struct error *e)
 {
-    struct engine_draft *d;
+    struct engine_new_keys keys = {0};
+    struct engine_new_tensors tensors = {0};
+    struct engine_writer *w = NULL;
     int code = refuse(adapter, path, e), first = 0;
-    if (!code)
-        code = engine_draft_open(&d, path, e);
     if (code)
         return code;
     while (first < adapter->layers * ENGINE_MATRICES - 1 && !adapter->parts[first].rank)
         first++;
     const float alpha = adapter->parts[first].scale * (float)adapter->parts[first].rank;
-    struct string head = {0}, about = {0};
-    const int count = put_tensors(adapter, m, &about);
-    string_add(&head, "GGUF");
-    put(&head, VERSION, 4);
-    put(&head, (uint64_t)count, 8);
-    put(&head, 4, 8);
-    put_key_text(&head, "general.type", "adapter");
-    put_key_text(&head, "general.architecture", m->architecture->name);
-    put_key_text(&head, "adapter.type", "lora");
-    put_text(&head, "adapter.lora.alpha");
-    put(&head, VALUE_F32, 4);
-    put(&head, bits_of(alpha), 4);
-    string_append(&head, string_text(&about), about.length);
-    while (head.length % ALIGNMENT)
-        put(&head, 0, 1);
-    engine_draft_add(d, head.text, head.length);
-    for (int i = 0; i < adapter->layers * ENGINE_MATRICES; i++) {
-        const struct engine_adapter_part *part = &adapter->parts[i];
-        const struct kernel_matrix *w = engine_model_matrix(m, i / ENGINE_MATRICES, i % ENGINE_MATRICES);
-        if (!part->rank)
-            continue;
-        const float own = part->scale * (float)part->rank;
-        add_numbers(d, part->a, (size_t)part->rank * (size_t)w->cols, 1);
-        /* A scale of 0 adds nothing, whatever B is; read back, alpha 0 would mean 1. */
-        add_numbers(d, part->b, (size_t)part->rank * (size_t)w->rows, own == alpha && alpha != 0 ? 1 : alpha != 0 ? own / alpha : part->scale);
-    }
-    code = engine_draft_finish(d, e);
-    engine_draft_free(d);
-    string_free(&head);
-    string_free(&about);
+    engine_keys_text(&keys, "general.type", "adapter");
+    engine_keys_text(&keys, "general.architecture", m->architecture->name);
+    engine_keys_text(&keys, "adapter.type", "lora");
+    engine_keys_f32(&keys, "adapter.lora.alpha", alpha);
+    plan(adapter, m, &tensors);
+    if (!(code = engine_writer_create(&w, path, NULL, &keys, engine_tensors_list(&tensors), tensors.count, e)) &&
+        !(code = write_parts(w, adapter, m, alpha, e)))
+        code = engine_writer_finish(w, e);
+    engine_writer_free(w);
+    engine_keys_free(&keys);
+    engine_tensors_free(&tensors);
     return code;
 }

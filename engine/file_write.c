@@ -174,6 +174,30 @@ void engine_keys_free(struct engine_new_keys *k)
     *k = (struct engine_new_keys){0};
 }
 
+/* --- tensors ----------------------------------------------------------------------------------------------------- */
+
+void engine_tensors_add(struct engine_new_tensors *t, const char *name, int rows, int cols)
+{
+    ARRAY_RESERVE(t->list, t->count, t->capacity);
+    t->list[t->count++] = (struct engine_new_tensor){.type = KERNEL_F32, .dimensions = rows ? 2 : 1, .size = {cols, rows ? rows : 1, 1, 1}};
+    string_append(&t->names, name, strlen(name) + 1);
+}
+
+const struct engine_new_tensor *engine_tensors_list(struct engine_new_tensors *t)
+{
+    const char *at = t->names.text;
+    for (int i = 0; i < t->count; i++, at += strlen(at) + 1)
+        t->list[i].name = (struct engine_text){at, strlen(at)};
+    return t->list;
+}
+
+void engine_tensors_free(struct engine_new_tensors *t)
+{
+    string_free(&t->names);
+    free(t->list);
+    *t = (struct engine_new_tensors){0};
+}
+
 /* --- the head of the file ---------------------------------------------------------------------------------------- */
 
 static int is_new(struct engine_text name, const struct engine_new_keys *keys)

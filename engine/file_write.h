@@ -32,6 +32,16 @@ struct engine_new_tensor {
     int64_t size[4]; /* as in struct engine_tensor; size[0] is a multiple of the type's block */
 };
 
+/* Tensors to be written, with their names. {0} has none. */
+struct engine_new_tensors {
+    struct engine_new_tensor *list; /* with names once engine_tensors_list was called */
+    int count, capacity;
+    struct string names; /* NUL after each */
+};
+void engine_tensors_add(struct engine_new_tensors *t, const char *name, int rows, int cols); /* F32; rows 0: a vector */
+const struct engine_new_tensor *engine_tensors_list(struct engine_new_tensors *t); /* until more are added */
+void engine_tensors_free(struct engine_new_tensors *t);
+
 /* Begin the file: all keys of `from` in their order, but those of `keys`, which follow; the alignment is from's. from NULL:
  * keys alone. The names need to last only as long as this call. ERROR_INPUT: the path cannot be written to, is from's own
  * file, or has no room. */

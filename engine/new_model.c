@@ -110,31 +110,11 @@ static void add_shape(struct engine_new_keys *keys, const struct engine_shape *s
     engine_keys_u32(keys, "llama.vocab_size", (uint32_t)(FIRST_TOKEN + s->token_count));
 }
 
-struct tensors {
-    struct engine_new_tensor *list;
-    int count, capacity;
-    struct string names; /* NUL after each */
-};
-
-static void add_tensor(struct tensors *t, const char *name, int rows, int cols)
-{
-    ARRAY_RESERVE(t->list, t->count, t->capacity);
-    t->list[t->count++] = (struct engine_new_tensor){.type = KERNEL_F32, .dimensions = rows ? 2 : 1, .size = {cols, rows ? rows : 1, 1, 1}};
-    string_append(&t->names, name, strlen(name) + 1);
-}
-
-static void name_tensors(struct tensors *t)
-{
-    const char *at = t->names.text;
-    for (int i = 0; i < t->count; i++, at += strlen(at) + 1)
-        t->list[i].name = (struct engine_text){at, strlen(at)};
-}
-
-static void plan(struct tensors *t, const struct engine_shape *s)
+static void plan(struct engine_new_tensors *t, const struct engine_shape *s)
 {
     const int head_dim = s->head_dim ? s->head_dim : s->width / s->heads, vocabulary = FIRST_TOKEN + s->token_count;
     const int q = s->heads * head_dim, kv = s->kv_heads * head_dim;
-    add_tensor(t, "token_embd.weight", vocabulary, s->width);
+    engine_tensors_add(t, "token_embd.weight", vocabulary, s->width);
     for (int i = 0; i < s->layers; i++) {
         const struct {
             const char *name;
@@ -145,13 +125,12 @@ static void plan(struct tensors *t, const struct engine_shape *s)
         for (size_t j = 0; j < sizeof of_layer / sizeof *of_layer; j++) {
             char name[64];
             snprintf(name, sizeof name, "blk.%d.%s.weight", i, of_layer[j].name);
-            add_tensor(t, name, of_layer[j].rows, of_layer[j].cols);
+            engine_tensors_add(t, name, of_layer[j].rows, of_layer[j].cols);
         }
     }
-    add_tensor(t, "output_norm.weight", 0, s->width);
+    engine_tensors_add(t, "output_norm.weight", 0, s->width);
     if (s->untied)
-        add_tensor(t, "output.weight", vocabulary, s->width);
-    name_tensors(t);
+        engine_tensors_add(t, "output.weight", vocabulary, s->width);
 }
 
 /* Normal, of mean 0 (Box & Muller 1958). */
@@ -161,7 +140,7 @@ static float normal(uint64_t seed, uint64_t stream, uint64_t i)
     return (float)(sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
 }
 
-static int write_random(struct engine_writer *w, const struct tensors *t, uint64_t seed, struct error *e)
+static int write_random(struct engine_writer *w, const struct engine_new_tensors *t, uint64_t seed, struct error *e)
 {
     int code = OK;
     for (int i = 0; i < t->count && !code; i++) {
@@ -178,7 +157,7 @@ static int write_random(struct engine_writer *w, const struct tensors *t, uint64
 int engine_new_model(const char *path, const struct engine_shape *s, uint64_t seed, struct error *e)
 {
     struct engine_new_keys keys = {0};
-    struct tensors tensors = {0};
+    struct engine_new_tensors tensors = {0};
     struct engine_writer *w = NULL;
     int code = check(path, s, e);
     if (code)
@@ -186,12 +165,11 @@ int engine_new_model(const char *path, const struct engine_shape *s, uint64_t se
     add_shape(&keys, s);
     add_tokenizer(&keys, s);
     plan(&tensors, s);
-    if (!(code = engine_writer_create(&w, path, NULL, &keys, tensors.list, tensors.count, e)) && !(code = write_random(w, &tensors, seed, e)))
+    if (!(code = engine_writer_create(&w, path, NULL, &keys, engine_tensors_list(&tensors), tensors.count, e)) && !(code = write_random(w, &tensors, seed, e)))
         code = engine_writer_finish(w, e);
     engine_writer_free(w);
     engine_keys_free(&keys);
-    string_free(&tensors.names);
-    free(tensors.list);
+    engine_tensors_free(&tensors);
     return code;
 }
 

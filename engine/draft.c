@@ -12,6 +12,23 @@ struct engine_draft {
     int why; /* errno of the first thing that went wrong */
 };
 
+int engine_draft_create(const char *path, char **beside, struct error *e)
+{
+    *beside = xasprintf("%s.XXXXXX", path); /* where mkstemp puts six letters */
+    const int fd = mkstemp(*beside);
+    if (fd < 0) {
+        int why = errno;
+        free(*beside);
+        *beside = NULL;
+        error_set(e, ERROR_INPUT, "%.300s: %s; expected a place in a folder that can be written to", path, strerror(why));
+        return -1;
+    }
+    mode_t mask = umask(0);
+    umask(mask);
+    fchmod(fd, 0666 & ~mask); /* mkstemp's is for its owner alone */
+    return fd;
+}
+
 int engine_draft_open(struct engine_draft **out, const char *path, struct error *e)
 {
     struct stat there;
@@ -20,18 +37,11 @@ int engine_draft_open(struct engine_draft **out, const char *path, struct error 
         return error_set(e, ERROR_INPUT, "%.300s: is not a plain file; expected the name of a file to write", path);
     struct engine_draft *d = xcalloc(1, sizeof *d);
     d->path = xstrdup(path);
-    d->beside = xasprintf("%s.XXXXXX", path);
-    int fd = mkstemp(d->beside);
+    const int fd = engine_draft_create(path, &d->beside, e);
     if (fd < 0) {
-        int why = errno;
-        free(d->beside);
-        d->beside = NULL;
         engine_draft_free(d);
-        return error_set(e, ERROR_INPUT, "%.300s: %s; expected a place in a folder that can be written to", path, strerror(why));
+        return ERROR_INPUT;
     }
-    mode_t mask = umask(0);
-    umask(mask);
-    fchmod(fd, 0666 & ~mask); /* mkstemp's is for its owner alone */
     d->file = fdopen(fd, "wb");
     if (!d->file) {
         d->why = errno;

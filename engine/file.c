@@ -719,6 +719,11 @@ void engine_file_integers_get(const struct engine_file *f, const char *key, int6
 
 /* --- looking tensors up ------------------------------------------------------------------------------------------ */
 
+int engine_tensor_is(const struct engine_tensor *t, const char *name)
+{
+    return t->name.length == strlen(name) && !memcmp(t->name.bytes, name, t->name.length);
+}
+
 int engine_file_tensor_count(const struct engine_file *f)
 {
     return f->tensor_count;

@@ -51,6 +51,7 @@ struct engine_tensor {
     size_t bytes;
     size_t offset;   /* in the file, for messages */
 };
+int engine_tensor_is(const struct engine_tensor *t, const char *name);
 int engine_file_tensor_count(const struct engine_file *f);
 const struct engine_tensor *engine_file_tensor_at(const struct engine_file *f, int i);
 const struct engine_tensor *engine_file_tensor(const struct engine_file *f, const char *name); /* NULL when absent */

@@ -1,4 +1,5 @@
 #include "engine/file_write.h"
+#include "engine/draft.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -270,18 +271,9 @@ static int check_target(const char *path, const struct engine_file *from, struct
 
 static int open_draft(struct engine_writer *w, struct error *e)
 {
-    w->draft = xasprintf("%s.XXXXXX", w->path);
-    w->fd = mkstemp(w->draft);
-    if (w->fd < 0) {
-        int why = errno;
-        free(w->draft);
-        w->draft = NULL;
-        return error_set(e, ERROR_INPUT, "%.300s: %s; expected a place in a folder that can be written to", w->path,
-                         strerror(why));
-    }
-    mode_t mask = umask(0);
-    umask(mask);
-    fchmod(w->fd, 0666 & ~mask);                          /* mkstemp's is for its owner alone */
+    w->fd = engine_draft_create(w->path, &w->draft, e);
+    if (w->fd < 0)
+        return ERROR_INPUT;
     int why = posix_fallocate(w->fd, 0, (off_t)w->total); /* a full disk is said now, not after minutes of work */
     return why == ENOSPC || why == EFBIG || why == EDQUOT ? not_written(w, why, e) : OK;
 }

@@ -147,9 +147,9 @@ static int add_all(struct engine_learner *l, struct error *e)
             snprintf(name, sizeof name, "blk.%d.%s", i, engine_model_matrix_name(t));
             add_matrix(l, name, l->layers[i].linears[t].matrix);
         }
-        snprintf(name, sizeof name, "blk.%d.attn_norm", i);
+        snprintf(name, sizeof name, "blk.%d.%s", i, engine_model_norm_name(0));
         add_parameter(l, name, 1, m->width, m->norms + (m->layers[i].attention_norm - m->norms), 0);
-        snprintf(name, sizeof name, "blk.%d.ffn_norm", i);
+        snprintf(name, sizeof name, "blk.%d.%s", i, engine_model_norm_name(1));
         add_parameter(l, name, 1, m->width, m->norms + (m->layers[i].ff_norm - m->norms), 0);
     }
     return OK;

@@ -79,21 +79,15 @@ void engine_merge_close(struct engine_merge *m)
 
 /* --- one tensor -------------------------------------------------------------------------------------------------- */
 
-static int is_named(const struct engine_tensor *t, const char *name)
-{
-    return t->name.length == strlen(name) && !memcmp(t->name.bytes, name, t->name.length);
-}
-
 /* The matrix of a layer, or the norm (from ENGINE_MATRICES on), that a tensor is; 0: neither. */
 static int find_in_layers(const struct engine_merge *m, const struct engine_tensor *t, int *layer, int *target)
 {
-    static const char *const norms[ENGINE_NORMS] = {"attn_norm", "ffn_norm"};
     char name[64];
     for (*layer = 0; *layer < m->model.layers_count; ++*layer)
         for (*target = 0; *target < ENGINE_MATRICES + ENGINE_NORMS; ++*target) {
             snprintf(name, sizeof name, "blk.%d.%s.weight", *layer,
-                     *target < ENGINE_MATRICES ? engine_model_matrix_name(*target) : norms[*target - ENGINE_MATRICES]);
-            if (is_named(t, name))
+                     *target < ENGINE_MATRICES ? engine_model_matrix_name(*target) : engine_model_norm_name(*target - ENGINE_MATRICES));
+            if (engine_tensor_is(t, name))
                 return 1;
         }
     return 0;
@@ -104,9 +98,9 @@ static const float *replaced(const struct engine_merge *m, const struct engine_t
 {
     for (int i = 0; i < m->count; i++) {
         const struct engine_adapter *a = m->adapters[i];
-        const float *x = is_named(t, "token_embd.weight")    ? a->embedding
-                         : is_named(t, "output.weight")      ? a->head
-                         : is_named(t, "output_norm.weight") ? a->norms[a->layers * ENGINE_NORMS]
+        const float *x = engine_tensor_is(t, "token_embd.weight")    ? a->embedding
+                         : engine_tensor_is(t, "output.weight")      ? a->head
+                         : engine_tensor_is(t, "output_norm.weight") ? a->norms[a->layers * ENGINE_NORMS]
                          : layer >= 0 && target >= ENGINE_MATRICES ? a->norms[layer * ENGINE_NORMS + target - ENGINE_MATRICES]
                                                                    : NULL;
         if (x)
@@ -139,7 +133,7 @@ int engine_merged_make(struct engine_merged *out, const struct engine_merge *m, 
         out->layer = layer, out->target = target;
     out->changed = instead || out->layer >= 0;
     const int linear = layer >= 0 && target < ENGINE_MATRICES && m->quant >= ENGINE_QUANT_NF4;
-    const int head = m->quant >= ENGINE_QUANT_NF4_HEAD && is_named(t, "output.weight"); /* a tied one's embedding stays as it was */
+    const int head = m->quant >= ENGINE_QUANT_NF4_HEAD && engine_tensor_is(t, "output.weight"); /* a tied one's embedding stays as it was */
     if (instead || !(linear || head) || t->size[0] % kernel_format(KERNEL_NF4)->block)
         return OK;
     out->changed = 1;

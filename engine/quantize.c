@@ -45,11 +45,6 @@ static double bits_of(enum kernel_type type)
     return 8.0 * format->bytes / format->block;
 }
 
-static int is_named(const struct engine_tensor *t, const char *name)
-{
-    return t->name.length == strlen(name) && !memcmp(t->name.bytes, name, t->name.length);
-}
-
 /* *narrow: its rows are no whole blocks of what it should have become. */
 static enum kernel_type type_for(const struct engine_tensor *t, const struct target *target, int *narrow)
 {
@@ -57,7 +52,7 @@ static enum kernel_type type_for(const struct engine_tensor *t, const struct tar
     if (t->dimensions < 2)
         return t->type;
     enum kernel_type type = target->type;
-    if (target->few_bits && (is_named(t, "token_embd.weight") || is_named(t, "output.weight")))
+    if (target->few_bits && (engine_tensor_is(t, "token_embd.weight") || engine_tensor_is(t, "output.weight")))
         type = bits_of(t->type) < bits_of(KERNEL_Q8_0) ? t->type : KERNEL_Q8_0;
     if (t->size[0] % kernel_format(type)->block == 0)
         return type;

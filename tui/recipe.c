@@ -114,7 +114,9 @@ static int add_validation(struct tui_recipe *r, const char *text, const char *pa
     return OK;
 }
 
-static int read_validation(struct tui_recipe *r, const struct search_yaml *node, struct error *e)
+/* A text, or a list of them, each handed to `add`, whose message begins with "--". */
+static int read_each(struct tui_recipe *r, const struct search_yaml *node, int (*add)(struct tui_recipe *r, const char *text, struct error *e),
+                     struct error *e)
 {
     const int n = node->kind == SEARCH_YAML_LIST ? node->count : 1;
     int code = OK;
@@ -123,10 +125,15 @@ static int read_validation(struct tui_recipe *r, const struct search_yaml *node,
         const char *text;
         struct error why;
         code = search_yaml_string(one, &text, e);
-        if (!code && add_validation(r, text, beside(r, text), &why))
+        if (!code && add(r, text, &why))
             code = search_yaml_error(one, e, "%s", why.message + strspn(why.message, "-"));
     }
     return code;
+}
+
+static int add_validation_beside(struct tui_recipe *r, const char *text, struct error *e)
+{
+    return add_validation(r, text, beside(r, text), e);
 }
 
 static int add_target(struct tui_recipe *r, const char *text, size_t n, struct error *e)
@@ -148,21 +155,6 @@ static int add_targets(struct tui_recipe *r, const char *text, struct error *e)
         code = add_target(r, text, n, e);
         if (!text[n])
             break;
-    }
-    return code;
-}
-
-static int read_targets(struct tui_recipe *r, const struct search_yaml *node, struct error *e)
-{
-    const int n = node->kind == SEARCH_YAML_LIST ? node->count : 1;
-    int code = OK;
-    for (int i = 0; i < n && !code; i++) {
-        const struct search_yaml *one = node->kind == SEARCH_YAML_LIST ? node->values[i] : node;
-        const char *text;
-        struct error why;
-        code = search_yaml_string(one, &text, e);
-        if (!code && add_targets(r, text, &why))
-            code = search_yaml_error(one, e, "%s", why.message + strspn(why.message, "-"));
     }
     return code;
 }
@@ -261,9 +253,9 @@ static int read_recipe(struct tui_recipe *r, const char *path, struct error *e)
     if (!code && (node = search_yaml_get(root, "data")) && !r->o.data_count && !r->o.from_sessions_count)
         code = read_data(r, node, e);
     if (!code && (node = search_yaml_get(root, "validation")) && !r->o.validation_count)
-        code = read_validation(r, node, e);
+        code = read_each(r, node, add_validation_beside, e);
     if (!code && (node = search_yaml_get(root, "targets")) && !r->o.targets)
-        code = read_targets(r, node, e);
+        code = read_each(r, node, add_targets, e);
     return code ? code : read_model(r, root, e);
 }
 

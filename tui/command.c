@@ -1,6 +1,7 @@
 #include "tui/command.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,26 @@ int tui_fail(const struct error *e)
     fflush(stdout);
     fprintf(stderr, "espalier: %s\n", e->message);
     return e->code;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int number)
+{
+    interrupted = number;
+}
+
+void tui_interrupts_listen(const int *signals)
+{
+    struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
+    interrupted = 0;
+    for (; *signals; signals++)
+        sigaction(*signals, &action, NULL);
+}
+
+int tui_interrupted(void)
+{
+    return interrupted;
 }
 
 /* The model that comes with the program, for the tasks it was trained on; a small general one that `make model` fetches, for all else. */

@@ -19,6 +19,10 @@ void tui_print_json(json_t *value);
 json_t *tui_json_text(const char *bytes, size_t n);
 /* The text of a token as a quoted string of ASCII, for a person to tell blanks apart; malloc'ed. */
 char *tui_token_quoted(const struct engine *engine, int id);
+/* From here on the first of each of these signals (0 ends the list) is only noted, so that a command can end where nothing is lost; the
+ * second ends it at once. */
+void tui_interrupts_listen(const int *signals);
+int tui_interrupted(void); /* the signal; 0: none */
 /* Run one request to its end. */
 int tui_complete(struct engine *engine, const struct engine_request *request, struct engine_result *out, struct error *e);
 

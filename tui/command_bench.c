@@ -270,22 +270,6 @@ static void show_progress(struct progress *p, const struct search_bench *bench)
 
 /* --- the command ------------------------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-/* The first ^C ends after the pass under way, the second at once. */
-static void listen_for_interrupts(void)
-{
-    struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
-    interrupted = 0;
-    sigaction(SIGINT, &action, NULL);
-}
-
 static int parse_rows(const struct tui_options *o, struct search_bench_options *options, struct error *e)
 {
     options->last = o->n;
@@ -344,7 +328,7 @@ static int work(struct search_bench *bench, int strategies, struct error *e)
     int done = 0, code = OK, count;
     struct progress progress = {.strategies = strategies, .start = clock_seconds()};
     search_bench_runs(bench, &count, &progress.before);
-    while (!code && !done && !interrupted) {
+    while (!code && !done && !tui_interrupted()) {
         code = search_bench_advance(bench, &done, e);
         if (isatty(STDERR_FILENO))
             show_progress(&progress, bench);
@@ -390,7 +374,7 @@ static int bench_all(const struct tui_options *o, struct search_bench_options *o
     if (!code)
         code = search_bench_open(&bench, engine, options, e);
     if (!code) {
-        listen_for_interrupts();
+        tui_interrupts_listen((const int[]){SIGINT, 0}); /* after the pass under way */
         code = work(bench, count, e);
     }
     if (code) {

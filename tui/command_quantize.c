@@ -6,23 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int number)
-{
-    interrupted = number;
-}
-
-/* So that the unfinished file goes. One that would be over the limit of a shell is an error like a full disk, not a death. */
-static void listen_for_interrupts(void)
-{
-    struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND}, ignore = {.sa_handler = SIG_IGN};
-    interrupted = 0;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGXFSZ, &ignore, NULL);
-}
-
 struct progress {
     double start, last;
     int terminal, shown;
@@ -38,7 +21,7 @@ static int show_progress(void *context, size_t bytes, size_t of)
         p->last = now;
         p->shown = 1;
     }
-    return interrupted;
+    return tui_interrupted();
 }
 
 static double bits_a_weight(const struct engine_quantized *q)
@@ -96,7 +79,8 @@ static int write_model(const struct tui_options *o, const char *type, const stru
     struct error e;
     struct engine_quantized said;
     struct progress progress = {.start = clock_seconds(), .terminal = isatty(STDERR_FILENO)};
-    listen_for_interrupts();
+    tui_interrupts_listen((const int[]){SIGINT, SIGTERM, 0}); /* so that the unfinished file goes */
+    signal(SIGXFSZ, SIG_IGN); /* a file over the limit of a shell is an error like a full disk, not a death */
     struct engine_quantize_options options = {.in = o->model, .out = o->out, .type = type, .threads = o->threads,
                                               .adapters = adapters, .adapter_count = adapters ? o->adapter_count : 0,
                                               .quant = adapters ? o->quant : NULL,
@@ -106,7 +90,7 @@ static int write_model(const struct tui_options *o, const char *type, const stru
         fprintf(stderr, "\r\033[K");
     if (code) {
         tui_fail(&e);
-        return interrupted ? 128 + interrupted : code;
+        return tui_interrupted() ? 128 + tui_interrupted() : code;
     }
     if (o->json)
         print_json(&said);

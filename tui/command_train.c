@@ -16,24 +16,6 @@
 
 enum { ROWS = 1024, STEP_TOKENS = 4096, EVERY = 100, PLOT_COLUMNS = 72, PLOT_ROWS = 16, LINES = 50 };
 
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int number)
-{
-    interrupted = number;
-}
-
-/* The first ^C ends after the pass under way, with a checkpoint; the second at once. */
-static void listen_for_interrupts(void)
-{
-    struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND}, ignore = {.sa_handler = SIG_IGN};
-    interrupted = 0;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
-    sigaction(SIGXFSZ, &ignore, NULL);
-}
-
 struct work {
     struct tui_recipe recipe;
     struct engine *engine; /* tokens */
@@ -360,7 +342,7 @@ static int stop(struct work *w)
     if (f.step)
         fprintf(stderr, ", and with --resume --steps %d ends there", f.step);
     fputc('\n', stderr);
-    return 128 + interrupted;
+    return 128 + tui_interrupted();
 }
 
 /* --- the command ------------------------------------------------------------------------------------------------- */
@@ -391,9 +373,10 @@ static int train(struct work *w, struct error *e)
     enum search_training_status status = SEARCH_TRAINING_PASS;
     int code = OK;
     print_beginning(w);
-    listen_for_interrupts();
+    tui_interrupts_listen((const int[]){SIGINT, SIGTERM, SIGHUP, 0}); /* after the pass under way, with a checkpoint */
+    signal(SIGXFSZ, SIG_IGN); /* a file over the limit of a shell is an error like a full disk, not a death */
     w->terminal = isatty(STDERR_FILENO);
-    while (!code && status != SEARCH_TRAINING_DONE && !interrupted) {
+    while (!code && status != SEARCH_TRAINING_DONE && !tui_interrupted()) {
         code = search_training_advance(w->training, &status, e);
         if (!code)
             show_progress(w, status);

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "driven.h"
+
 #define TINY "tests/reference/tiny/"
 #define ADAPTERS "tests/reference/adapters/"
 #define WITHIN 1e-4
@@ -54,23 +56,6 @@ static int mix_of(struct engine *engine, int n, const int *adapters, const float
 static int mix_one(struct engine *engine, const char *path, float weight)
 {
     return mix_of(engine, 1, (int[]){open_adapter(engine, path)}, &weight);
-}
-
-static int submit(struct engine *engine, const struct engine_request *q)
-{
-    struct error e;
-    int id;
-    if (engine_submit(engine, q, &id, &e))
-        fail_msg("%s", e.message);
-    return id;
-}
-
-static void run(struct engine *engine)
-{
-    struct error e;
-    for (int live = 1; live;)
-        if (engine_step(engine, &live, &e))
-            fail_msg("%s", e.message);
 }
 
 static struct engine_result result_of(struct engine *engine, const struct engine_request *q)

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "driven.h"
+
 #define TINY "tests/reference/tiny/"
 #define MODEL TINY "tiny-wide-q4_1.gguf"
 
@@ -27,30 +29,6 @@ static struct engine *open_with(struct engine_options options)
     if (engine_open(&engine, &options, &e))
         fail_msg("%s", e.message);
     return engine;
-}
-
-static int submit(struct engine *engine, const struct engine_request *q)
-{
-    struct error e;
-    int id;
-    if (engine_submit(engine, q, &id, &e))
-        fail_msg("%s", e.message);
-    return id;
-}
-
-static int step(struct engine *engine)
-{
-    struct error e;
-    int live;
-    if (engine_step(engine, &live, &e))
-        fail_msg("%s", e.message);
-    return live;
-}
-
-static void run(struct engine *engine)
-{
-    while (step(engine)) {
-    }
 }
 
 static struct engine_result result_of(struct engine *engine, const struct engine_request *q)

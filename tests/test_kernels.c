@@ -12,36 +12,10 @@
 
 #include <cmocka.h>
 
+#define NUMBERS_SEED 1
+#include "any_numbers.h"
+
 /* --- numbers to test with ---------------------------------------------------------------------------------------- */
-
-static uint64_t draws; /* the one stream of all tests; each begins it anew */
-
-static double uniform(void)
-{
-    return random_uniform(1, 0, draws++);
-}
-
-static int below(int n)
-{
-    return (int)(uniform() * n);
-}
-
-/* Normal, by the sum of twelve. */
-static float normal(void)
-{
-    double sum = -6;
-    for (int i = 0; i < 12; i++)
-        sum += uniform();
-    return (float)sum;
-}
-
-static float *normals(size_t n, float scale)
-{
-    float *x = xmalloc(n * sizeof *x);
-    for (size_t i = 0; i < n; i++)
-        x[i] = normal() * scale;
-    return x;
-}
 
 /* Activations as a transformer has them: mostly small, now and then one a hundred times larger. */
 static float *activations(size_t n)
@@ -123,19 +97,6 @@ static void *prepare_rows(const struct kernel_set *set, const float *x, int rows
         set->prepare(x + (size_t)r * (size_t)cols, cols, 1, prepared + (size_t)r * each);
     return prepared;
 }
-
-static void assert_same(const float *a, const float *b, size_t n)
-{
-    if (memcmp(a, b, n * sizeof *a) == 0)
-        return;
-    for (size_t i = 0; i < n; i++)
-        if (memcmp(&a[i], &b[i], sizeof *a))
-            fail_msg("number %zu of %zu: %a is not %a", i, n, (double)a[i], (double)b[i]);
-}
-
-#define FOR_EACH_SET(set)                                                                                              \
-    for (const struct kernel_set *const *s_ = kernel_sets(), *set; (set = *s_) != NULL; s_++)                          \
-        if (set->supported())
 
 /* --- formats ----------------------------------------------------------------------------------------------------- */
 

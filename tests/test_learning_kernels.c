@@ -10,34 +10,8 @@
 
 #include <cmocka.h>
 
-static uint64_t draws; /* the one stream of all tests; each begins it anew */
-
-static double uniform(void)
-{
-    return random_uniform(6, 0, draws++);
-}
-
-static int below(int n)
-{
-    return (int)(uniform() * n);
-}
-
-/* Normal, by the sum of twelve. */
-static float normal(void)
-{
-    double sum = -6;
-    for (int i = 0; i < 12; i++)
-        sum += uniform();
-    return (float)sum;
-}
-
-static float *normals(size_t n, float scale)
-{
-    float *x = xmalloc((n + 1) * sizeof *x);
-    for (size_t i = 0; i < n; i++)
-        x[i] = normal() * scale;
-    return x;
-}
+#define NUMBERS_SEED 6
+#include "any_numbers.h"
 
 static float *copy(const float *x, size_t n)
 {
@@ -49,17 +23,6 @@ static void assert_near(const char *what, size_t i, double x, double expected, d
     if (!(fabs(x - expected) <= bound))
         fail_msg("%s, number %zu: %.9g, not %.9g: more than %.2g away", what, i, x, expected, bound);
 }
-
-static void assert_same(const float *a, const float *b, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (memcmp(&a[i], &b[i], sizeof *a))
-            fail_msg("number %zu of %zu: %a is not %a", i, n, (double)a[i], (double)b[i]);
-}
-
-#define FOR_EACH_SET(set)                                                                                              \
-    for (const struct kernel_set *const *s_ = kernel_sets(), *set; (set = *s_) != NULL; s_++)                          \
-        if (set->supported())
 
 /* --- products ---------------------------------------------------------------------------------------------------- */
 

@@ -104,6 +104,20 @@ static int begin(struct tui_searches *s, const struct tui_options *o, struct err
     return OK;
 }
 
+/* Each set of kernels has last digits of its own. A session is gone on with on any machine, and it is said that it moved. */
+static int note_kernels(struct tui_searches *s, const struct tui_options *o, struct error *e)
+{
+    const struct kernel_set *set;
+    int code = kernel_set_find(o->kernels ? o->kernels : "auto", &set, e);
+    char *had = !code && s->loaded.journal ? search_journal_get(s->loaded.journal, "kernels") : NULL;
+    if (had && strcmp(had, set->name))
+        snprintf(s->notice, sizeof s->notice, "begun with kernels %.20s; with %.20s what is computed from here on may differ from there", had, set->name);
+    if (!code && s->journal)
+        code = search_journal_set(s->journal, "kernels", set->name, e);
+    free(had);
+    return code;
+}
+
 /* What a session needs to be gone on with, beside its events. */
 static int describe(struct tui_searches *s, const char *model, const struct tui_options *o, struct error *e)
 {
@@ -256,6 +270,8 @@ int tui_searches_open(struct tui_searches *s, const struct tui_options *o, int k
         keep_anyway(s);
     if (!code && s->journal)
         code = describe(s, s->model, o, e);
+    if (!code)
+        code = note_kernels(s, o, e);
     s->options = (struct search_options){
         .task = s->task, .problem = s->problem, .data = o->data, .seed = o->seed, .sampling = o->sampling,
         .budget_tokens = o->budget_tokens, .budget_flops = o->budget_flops, .budget_nodes = o->budget_nodes, .budget_time = o->budget_time,

@@ -64,7 +64,7 @@ static const struct option_row table[] = {
     {"branches", 'r', COUNT, AT(branches), 1, 4096, "B", "measure B branches"},
     {"only", 'O', TEXT, AT(only), 0, 0, "WHAT", "measure only some of prefill, stream, branches, limits; commas between"},
     {"runs", 'i', COUNT, AT(runs), 1, 1000, "N", "measure each N times, after a warm-up (default 5)"},
-    {"theme", 'C', TEXT, AT(theme), 0, 0, "NAME|FILE", "colours: dark, light, or a YAML file (default: dark)"},
+    {"theme", 'C', TEXT, AT(theme), 0, 0, "NAME|FILE", "colours: one of themes/ (dark, light, nord, ...) or a YAML file (default: dark)"},
     {"ascii", 'A', FLAG, AT(ascii), 0, 0, NULL, "draw with ASCII only"},
     {"paused", 'w', FLAG, AT(paused), 0, 0, NULL, "open without starting: s steps, space runs"},
     {"dump", 'd', TEXT, AT(dump), 0, 0, "COLSxROWS", "search to the end without a terminal, then print the screen as text"},

@@ -327,27 +327,24 @@ static attr_t curses_attributes(unsigned a)
                     (a & TUI_UNDERLINE ? A_UNDERLINE : 0) | (a & TUI_REVERSE ? A_REVERSE : 0));
 }
 
-static int curses_color(int color)
+/* Where colours are numbers, those below 8 are the palette's still. */
+static int direct_color(int color)
 {
-    if (color == TUI_DEFAULT_COLOR)
-        return -1;
-    if (terminal.direct)
-        return color > 0 && color < 8 ? 8 : color; /* below 8 are the palette's, even there */
-    return tui_theme_nearest(color, terminal.colors);
+    return color > 0 && color < 8 ? 8 : color;
 }
 
 static void find_look(struct tui_style style, attr_t *attributes, int *pair)
 {
     __typeof__(&terminal.looks[0][0][0]) look = &terminal.looks[style.role][style.level][style.ground];
-    if (!look->ready && !terminal.colors) {
-        look->attributes = curses_attributes(tui_theme_attributes(terminal.theme, style));
-    } else if (!look->ready) {
-        struct tui_look l = tui_theme_look(terminal.theme, style);
-        int p = alloc_pair(curses_color(l.color), curses_color(l.background));
+    if (!look->ready) {
+        struct tui_look l = terminal.direct ? tui_theme_look(terminal.theme, style) : tui_theme_mapped(terminal.theme, style, terminal.colors);
+        if (terminal.direct) {
+            l.color = direct_color(l.color);
+            l.background = direct_color(l.background);
+        }
+        int p = terminal.colors ? alloc_pair(l.color, l.background) : 0;
         look->pair = p > 0 ? p : 0;
         look->attributes = curses_attributes(l.attributes);
-        if (terminal.colors < 256 && style.ground == TUI_SELECTION) /* few colours: the nearest may be the text's own */
-            look->attributes |= A_REVERSE;
     }
     look->ready = 1;
     *attributes = look->attributes;
@@ -424,6 +421,15 @@ void tui_terminal_draw(const struct tui_canvas *canvas)
     doupdate();
     if (terminal.synchronized)
         send("\033[?2026l");
+}
+
+void tui_terminal_theme(const struct tui_theme *theme)
+{
+    terminal.theme = theme;
+    memset(terminal.looks, 0, sizeof terminal.looks);
+    if (terminal.colors)
+        reset_color_pairs();
+    terminal.repaint = 1;
 }
 
 void tui_terminal_repaint(void)

@@ -12,6 +12,7 @@ int tui_terminal_check(struct error *e);
 /* From here until close, standard error goes to a file; close prints what has come there. The theme must outlive the terminal. */
 int tui_terminal_open(const struct tui_theme *theme, struct error *e);
 void tui_terminal_close(void); /* does nothing when it is not open */
+void tui_terminal_theme(const struct tui_theme *theme); /* another one from here on, or the same that has changed */
 void tui_terminal_size(int *columns, int *rows);
 /* Send what differs from what is shown; nothing when nothing does. */
 void tui_terminal_draw(const struct tui_canvas *canvas);

@@ -10,6 +10,7 @@ export LC_ALL=C.UTF-8 ESPALIER_MODEL=$model
 export ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0 # a sanitizer's report is not what is tried here
 work=$(mktemp -d)
 socket=$work/tmux
+export XDG_STATE_HOME=$work/state XDG_CONFIG_HOME=$work/config # not the user's own
 passed=0 failed=0
 trap 'tmux -S "$socket" kill-server 2>/dev/null; rm -rf "$work"' EXIT
 
@@ -301,6 +302,42 @@ start --theme ./bad.yaml $problem
 ended "a bad theme" 3
 keys "$espalier --theme ./bad.yaml $problem" Enter
 sees "where a theme is wrong" 'bad.yaml:2:8'
+
+# --- themes: by name, as they are saved, wrong ones; commands of an earlier life ---
+paints() { # WHAT SGR: within ten seconds the screen has cells of that look
+    for _ in $(seq 200); do
+        if t capture-pane -pe -t s | grep -qF -- "$2"; then ok; return; fi
+        sleep 0.05
+    done
+    bad "$1: nothing is painted $2"
+}
+save() { printf 'roles:\n  dim: {color: default, background: "%s"}\n' "$1" >"$work/mine.yaml"; }
+save '#870000'
+start --theme ./mine.yaml --paused $problem
+paints "a theme" '48;5;88m'
+save '#005f00'
+paints "saved anew" '48;5;22m'
+printf 'roles:\n  dim: "#12345"\n' >"$work/other.yaml" && mv "$work/other.yaml" "$work/mine.yaml"
+sees "saved wrong" 'mine.yaml:2:8'
+paints "the old one stays" '48;5;22m'
+save '#00005f'
+paints "saved right" '48;5;17m'
+keys :; keys -l 'theme nor'; keys Tab Enter
+paints "another" '48;5;23'
+save '#870000'
+keys :; keys -l 'theme none-such'; keys Enter
+sees "no such theme" 'no theme "none-such"'
+paints "nothing changed" '48;5;23'
+keys q
+ended "themes" 0
+start --paused $problem
+sees "again" '❚❚ paused'
+keys : Up
+sees "the history is kept" '^ :theme none-such'
+keys Up
+sees "all of it" '^ :theme nord'
+keys C-c q
+ended "history" 0
 
 # --- fewer colours, fewer characters ---
 shell 80 24

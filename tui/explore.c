@@ -4,6 +4,7 @@
 #include "tui/terminal.h"
 #include "tui/thread.h"
 #include "tui/tui.h"
+#include "tui/watch.h"
 
 #include <langinfo.h>
 #include <limits.h>
@@ -17,6 +18,8 @@ static const double frame_interval = 1.0 / 30;
 struct setting {
     const struct tui_options *options;
     struct tui_theme theme;
+    struct tui_watch theme_file; /* the theme's, read again as it is saved */
+    char *theme_path;            /* or NULL: the built-in one */
     struct tui_searches searches;
     int ascii;
 };
@@ -24,12 +27,32 @@ struct setting {
 static void setting_free(struct setting *s)
 {
     tui_searches_close(&s->searches);
+    tui_watch_close(&s->theme_file);
+    free(s->theme_path);
+}
+
+/* Another theme, and its file to be watched; or all stays as it is. */
+static int set_theme(struct setting *s, const char *name, struct error *e)
+{
+    char *path = NULL;
+    int code = tui_theme_find(name, &path, e);
+    if (!code)
+        code = tui_theme_open(path, &s->theme, e);
+    if (code) {
+        free(path);
+        return code;
+    }
+    tui_watch_close(&s->theme_file);
+    free(s->theme_path);
+    s->theme_path = path;
+    tui_watch_open(&s->theme_file, path);
+    return OK;
 }
 
 static int read_setting(const struct tui_options *o, struct setting *s, struct error *e)
 {
-    *s = (struct setting){.options = o, .ascii = o->ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0};
-    int code = tui_theme_open(o->theme, &s->theme, e);
+    *s = (struct setting){.options = o, .ascii = o->ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0, .theme_file = {.fd = -1}};
+    int code = set_theme(s, o->theme, e);
     if (!code)
         code = tui_searches_open(&s->searches, o, !o->dump, e);
     return code;
@@ -110,6 +133,7 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
 /* --- with one ---------------------------------------------------------------------------------------------------- */
 
 struct explorer {
+    struct setting *setting;
     struct tui_race race;
     struct tui_snapshot *snapshots; /* [race.count], empty between the takings */
     struct tui_thread *thread;
@@ -160,6 +184,17 @@ static void edit(struct explorer *x, struct tui_action action)
     string_free(&after);
 }
 
+/* After `:theme`, or when its file was saved: where it is wrong the old one stays, and the line tells. */
+static void change_theme(struct explorer *x, const char *name)
+{
+    struct error e = {0};
+    if (name ? set_theme(x->setting, name, &e) : tui_theme_open(x->setting->theme_path, &x->setting->theme, &e))
+        tui_race_notice(&x->race, e.message);
+    else
+        tui_terminal_theme(&x->setting->theme);
+    x->dirty = 1;
+}
+
 static void do_action(struct explorer *x, struct tui_action action)
 {
     switch (action.act) {
@@ -176,6 +211,9 @@ static void do_action(struct explorer *x, struct tui_action action)
         break;
     case TUI_ACT_EDITOR:
         edit(x, action);
+        break;
+    case TUI_ACT_THEME:
+        change_theme(x, action.words);
         break;
     default:
         tui_thread_command(x->thread, action);
@@ -219,9 +257,11 @@ static void live(struct explorer *x)
             drawn = clock_seconds();
             continue;
         }
-        int happened = tui_terminal_wait(x->dirty ? -1 : tui_thread_wake(x->thread), wait), keys = 0;
+        int happened = tui_terminal_wait(x->dirty ? -1 : tui_thread_wake(x->thread), x->setting->theme_file.fd, wait), keys = 0;
         if (happened & TUI_WAIT_WAKE)
             take_news(x);
+        if (happened & TUI_WAIT_FILE && tui_watch_saved(&x->setting->theme_file))
+            change_theme(x, NULL);
         take_signals(x);
         x->dirty |= happened & TUI_WAIT_SIGNAL;
         for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
@@ -236,11 +276,12 @@ static void live(struct explorer *x)
 
 static int explore(struct setting *s, struct error *e)
 {
-    struct explorer x = {0};
+    struct explorer x = {.setting = s};
     int code = tui_terminal_open(&s->theme, e);
     if (code)
         return code;
     open_race(&x.race, s);
+    tui_history_open(&tui_race_shown(&x.race)->ask.history);
     x.snapshots = xcalloc((size_t)s->searches.count, sizeof *x.snapshots);
     code = tui_thread_start(&x.thread, s->options, &s->searches, e);
     if (!code)
@@ -257,8 +298,8 @@ static int explore(struct setting *s, struct error *e)
     int ended = !x.thread || tui_thread_stop(x.thread);
     tui_race_free(&x.race);
     free(x.snapshots);
-    if (!ended) /* the thread still reads its setting: leave it */
-        *s = (struct setting){0};
+    if (!ended) /* the thread still reads what is searched: leave it */
+        s->searches = (struct tui_searches){0};
     return code;
 }
 

@@ -439,10 +439,11 @@ void tui_terminal_repaint(void)
 
 /* --- keys and signals -------------------------------------------------------------------------------------------- */
 
-int tui_terminal_wait(int wake_fd, double seconds)
+int tui_terminal_wait(int wake_fd, int file_fd, double seconds)
 {
-    struct pollfd fds[3] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}, {.fd = terminal.signalled, .events = POLLIN}};
-    int happened = 0, n = poll(fds, 3, seconds < 0 ? -1 : (int)(seconds * 1000) + 1);
+    struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}, {.fd = terminal.signalled, .events = POLLIN},
+                           {.fd = file_fd, .events = POLLIN}};
+    int happened = 0, n = poll(fds, sizeof fds / sizeof *fds, seconds < 0 ? -1 : (int)(seconds * 1000) + 1);
     if (n <= 0)
         return 0;
     if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))
@@ -451,6 +452,8 @@ int tui_terminal_wait(int wake_fd, double seconds)
         happened |= TUI_WAIT_KEY;
     if (fds[1].revents)
         happened |= TUI_WAIT_WAKE;
+    if (fds[3].revents)
+        happened |= TUI_WAIT_FILE;
     if (fds[2].revents) {
         uint64_t ignored;
         ssize_t got = read(terminal.signalled, &ignored, sizeof ignored);

@@ -339,6 +339,29 @@ sees "all of it" '^ :theme nord'
 keys C-c q
 ended "history" 0
 
+# --- the user's own configuration and keys ---
+mkdir -p "$work/config/espalier"
+printf 'theme: %s\npaused: true\nkeys: {d: p, Z: ":theme nord", X: gj, w: none}\n' "$work/mine.yaml" >"$work/config/espalier/config.yaml"
+start $problem
+sees "paused, as configured" '❚❚ paused'
+paints "coloured as configured" '48;5;88m'
+keys s
+sees "a thought" "the step is done"
+keys X d
+sees "a key of one's own" '│ pruned'
+keys Z
+paints "a command on a key" '48;5;23'
+keys : ; keys -l 'd'
+sees "a line is text" '^ :d'
+keys C-c q
+ended "configured" 0
+printf 'theem: light\n' >"$work/config/espalier/config.yaml"
+start $problem
+ended "a wrong configuration" 3
+keys "$espalier $problem" Enter
+sees "where it is wrong" 'config.yaml:1:1'
+rm "$work/config/espalier/config.yaml"
+
 # --- fewer colours, fewer characters ---
 shell 80 24
 keys "export NO_COLOR=1" Enter

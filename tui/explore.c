@@ -1,9 +1,9 @@
 /* The explorer: the loop between the terminal, the screen and the engine thread; and the same screen dumped without any of them. */
+#include "tui/config.h"
 #include "tui/editor.h"
 #include "tui/race.h"
 #include "tui/terminal.h"
 #include "tui/thread.h"
-#include "tui/tui.h"
 #include "tui/watch.h"
 
 #include <langinfo.h>
@@ -11,24 +11,32 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const double frame_interval = 1.0 / 30;
 
 /* What a command line amounts to before anything is opened. */
 struct setting {
-    const struct tui_options *options;
+    struct tui_config config;
+    struct tui_options options; /* of the command line and the configuration */
     struct tui_theme theme;
     struct tui_watch theme_file; /* the theme's, read again as it is saved */
     char *theme_path;            /* or NULL: the built-in one */
     struct tui_searches searches;
     int ascii;
+    int busy; /* a thread that could not be ended in time reads it still */
 };
 
 static void setting_free(struct setting *s)
 {
+    if (s->busy)
+        return;
     tui_searches_close(&s->searches);
     tui_watch_close(&s->theme_file);
     free(s->theme_path);
+    tui_options_free(&s->options);
+    tui_config_free(&s->config);
+    free(s);
 }
 
 /* Another theme, and its file to be watched; or all stays as it is. */
@@ -49,12 +57,27 @@ static int set_theme(struct setting *s, const char *name, struct error *e)
     return OK;
 }
 
+static int session_is_there(const struct tui_options *o)
+{
+    struct error e;
+    char *path = NULL;
+    const int there = o->session && !tui_session_path(o->session, &path, &e) && !access(path, F_OK);
+    free(path);
+    return there;
+}
+
 static int read_setting(const struct tui_options *o, struct setting *s, struct error *e)
 {
-    *s = (struct setting){.options = o, .ascii = o->ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0, .theme_file = {.fd = -1}};
-    int code = set_theme(s, o->theme, e);
+    *s = (struct setting){.theme_file = {.fd = -1}};
+    tui_options_copy(&s->options, o);
+    int code = tui_config_open(&s->config, e);
     if (!code)
-        code = tui_searches_open(&s->searches, o, !o->dump, e);
+        code = tui_config_apply(&s->config, &s->options, session_is_there(o), e);
+    s->ascii = s->options.ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+    if (!code)
+        code = set_theme(s, s->options.theme, e);
+    if (!code)
+        code = tui_searches_open(&s->searches, &s->options, !o->dump, e);
     return code;
 }
 
@@ -103,9 +126,9 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
     struct engine *judge = NULL;
     struct tui_race race;
     open_race(&race, s);
-    int code = tui_engine_open_at(s->options, s->searches.model, TUI_MODEL, &engine, e);
+    int code = tui_engine_open_at(&s->options, s->searches.model, TUI_MODEL, &engine, e);
     if (!code)
-        code = tui_judge_open(s->options, &judge, e);
+        code = tui_judge_open(&s->options, &judge, e);
     for (int i = 0; i < s->searches.count && !code; i++) {
         struct search *search = NULL;
         enum search_status status = SEARCH_WORKING;
@@ -220,6 +243,23 @@ static void do_action(struct explorer *x, struct tui_action action)
     }
 }
 
+/* A key of the user's own stands for others, but where it is text. */
+static void take_key(struct explorer *x, int32_t key)
+{
+    struct tui_screen *s = tui_race_shown(&x->race);
+    const struct tui_binding *b = s->ask.what || s->pasting ? NULL : tui_keymap_find(&x->setting->config.keys, key);
+    if (!b) {
+        do_action(x, tui_race_key(&x->race, key));
+    } else if (b->command) {
+        s->notice[0] = '\0';
+        struct tui_action action = tui_command(s, b->command);
+        action.search = x->race.shown;
+        do_action(x, action);
+    }
+    for (int i = 0; b && i < b->count; i++)
+        do_action(x, tui_race_key(&x->race, b->keys[i]));
+}
+
 static void take_signals(struct explorer *x)
 {
     int number = tui_terminal_signal();
@@ -265,7 +305,7 @@ static void live(struct explorer *x)
         take_signals(x);
         x->dirty |= happened & TUI_WAIT_SIGNAL;
         for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
-            do_action(x, tui_race_key(&x->race, key));
+            take_key(x, key);
         if (keys) {
             take_news(x);
             draw(x);
@@ -283,7 +323,7 @@ static int explore(struct setting *s, struct error *e)
     open_race(&x.race, s);
     tui_history_open(&tui_race_shown(&x.race)->ask.history);
     x.snapshots = xcalloc((size_t)s->searches.count, sizeof *x.snapshots);
-    code = tui_thread_start(&x.thread, s->options, &s->searches, e);
+    code = tui_thread_start(&x.thread, &s->options, &s->searches, e);
     if (!code)
         live(&x);
     tui_terminal_close();
@@ -295,23 +335,21 @@ static int explore(struct setting *s, struct error *e)
         signal(x.signal, SIG_DFL);
         raise(x.signal); /* whoever waits for us sees what ended us */
     }
-    int ended = !x.thread || tui_thread_stop(x.thread);
+    s->busy = x.thread && !tui_thread_stop(x.thread);
     tui_race_free(&x.race);
     free(x.snapshots);
-    if (!ended) /* the thread still reads what is searched: leave it */
-        s->searches = (struct tui_searches){0};
     return code;
 }
 
 int tui_explore(const struct tui_options *o, struct error *e)
 {
-    struct setting s;
     int columns = 0, rows = 0, code = o->dump ? parse_size(o->dump, &columns, &rows, e) : tui_terminal_check(e);
-    if (!code) {
-        code = read_setting(o, &s, e);
-        if (!code)
-            code = o->dump ? dump(&s, columns, rows, e) : explore(&s, e);
-        setting_free(&s);
-    }
+    if (code)
+        return code;
+    struct setting *s = xcalloc(1, sizeof *s);
+    code = read_setting(o, s, e);
+    if (!code)
+        code = o->dump ? dump(s, columns, rows, e) : explore(s, e);
+    setting_free(s);
     return code;
 }

@@ -478,7 +478,7 @@ static int32_t key_of_code(wint_t code)
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if ((wint_t)keys[i].code == code)
             return keys[i].key;
-    return TUI_KEY_OTHER;
+    return code >= (wint_t)KEY_F(1) && code <= (wint_t)KEY_F(12) ? (int32_t)(TUI_KEY_F1 + (code - (wint_t)KEY_F(1))) : TUI_KEY_OTHER;
 }
 
 int32_t tui_terminal_key(void)

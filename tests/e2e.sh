@@ -362,6 +362,40 @@ keys "$espalier $problem" Enter
 sees "where it is wrong" 'config.yaml:1:1'
 rm "$work/config/espalier/config.yaml"
 
+# --- nothing is asked for: sessions, tasks, models ---
+start
+sees "the start screen" '─ begin ─'
+sees "a session of before" 'What is it\? .*ask self-consistency'
+keys Tab Enter
+sees "a session, opened" '^┌ tree'
+sees "it was there" '■ done|❚❚ paused'
+keys q
+ended "a session chosen" 0
+start -s self-consistency,m=2 --kernels reference
+sees "the start screen" '─ begin ─'
+for _ in $(seq 40); do screen | grep -q '^ enter a problem' && break; keys Tab; sleep 0.1; done
+keys j; sleep 0.2; keys Enter; sleep 0.2; keys C-u; keys -l 'How?'; keys Enter
+sees "a problem of a task" '■ done'
+sees "the task is asked" '^ ask How'
+keys q
+ended "a task chosen" 0
+start
+sees "the start screen" '─ begin ─'
+keys C-z
+sees "suspended there" '^ready>'
+rm -f "$work/code"
+keys 'fg; echo code $? | tee code' Enter
+sees "and back" '─ begin ─'
+size 40 12
+sees "small" '^ enter begin'
+size 80 24
+kill -TERM "$pid"
+ended "killed there" 143
+start
+sees "the start screen" '─ begin ─'
+keys q
+ended "nothing chosen" 0
+
 # --- fewer colours, fewer characters ---
 shell 80 24
 keys "export NO_COLOR=1" Enter

@@ -45,11 +45,17 @@ static char *shipped_model(void)
     return search_data_path("examples", "steps.gguf");
 }
 
-static char *fetched_model(void)
+char *tui_model_folder(void)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    return cache && *cache ? xasprintf("%s/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf", cache)
-                           : xasprintf("%s/.cache/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf", home ? home : "");
+    return cache && *cache ? xasprintf("%s/espalier/models", cache) : xasprintf("%s/.cache/espalier/models", home ? home : "");
+}
+
+static char *fetched_model(void)
+{
+    char *folder = tui_model_folder(), *path = xasprintf("%s/SmolLM2-135M-Instruct.Q4_1.gguf", folder);
+    free(folder);
+    return path;
 }
 
 int tui_model_path(const struct tui_options *o, const struct search_task *task, char **path, struct error *e)

@@ -2,6 +2,7 @@
 #include "tui/config.h"
 #include "tui/editor.h"
 #include "tui/race.h"
+#include "tui/start.h"
 #include "tui/terminal.h"
 #include "tui/thread.h"
 #include "tui/watch.h"
@@ -17,11 +18,13 @@ static const double frame_interval = 1.0 / 30;
 
 /* What a command line amounts to before anything is opened. */
 struct setting {
+    const struct tui_options *given; /* on the command line */
     struct tui_config config;
     struct tui_options options; /* of the command line and the configuration */
     struct tui_theme theme;
     struct tui_watch theme_file; /* the theme's, read again as it is saved */
     char *theme_path;            /* or NULL: the built-in one */
+    struct tui_start start;      /* options may point to what was chosen there */
     struct tui_searches searches;
     int ascii;
     int busy; /* a thread that could not be ended in time reads it still */
@@ -34,6 +37,7 @@ static void setting_free(struct setting *s)
     tui_searches_close(&s->searches);
     tui_watch_close(&s->theme_file);
     free(s->theme_path);
+    tui_start_free(&s->start);
     tui_options_free(&s->options);
     tui_config_free(&s->config);
     free(s);
@@ -68,17 +72,13 @@ static int session_is_there(const struct tui_options *o)
 
 static int read_setting(const struct tui_options *o, struct setting *s, struct error *e)
 {
-    *s = (struct setting){.theme_file = {.fd = -1}};
+    *s = (struct setting){.given = o, .theme_file = {.fd = -1}};
     tui_options_copy(&s->options, o);
     int code = tui_config_open(&s->config, e);
     if (!code)
         code = tui_config_apply(&s->config, &s->options, session_is_there(o), e);
     s->ascii = s->options.ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
-    if (!code)
-        code = set_theme(s, s->options.theme, e);
-    if (!code)
-        code = tui_searches_open(&s->searches, &s->options, !o->dump, e);
-    return code;
+    return code ? code : set_theme(s, s->options.theme, e);
 }
 
 static const char *token_text(const void *owner, int id, size_t *bytes)
@@ -314,16 +314,20 @@ static void live(struct explorer *x)
     }
 }
 
+static void leave_by(int number)
+{
+    tui_terminal_close();
+    signal(number, SIG_DFL);
+    raise(number); /* whoever waits for us sees what ended us */
+}
+
 static int explore(struct setting *s, struct error *e)
 {
     struct explorer x = {.setting = s};
-    int code = tui_terminal_open(&s->theme, e);
-    if (code)
-        return code;
     open_race(&x.race, s);
     tui_history_open(&tui_race_shown(&x.race)->ask.history);
     x.snapshots = xcalloc((size_t)s->searches.count, sizeof *x.snapshots);
-    code = tui_thread_start(&x.thread, &s->options, &s->searches, e);
+    int code = tui_thread_start(&x.thread, &s->options, &s->searches, e);
     if (!code)
         live(&x);
     tui_terminal_close();
@@ -331,14 +335,95 @@ static int explore(struct setting *s, struct error *e)
         *e = tui_race_shown(&x.race)->now.failure;
         code = e->code;
     }
-    if (x.signal) {
-        signal(x.signal, SIG_DFL);
-        raise(x.signal); /* whoever waits for us sees what ended us */
-    }
+    if (x.signal)
+        leave_by(x.signal);
     s->busy = x.thread && !tui_thread_stop(x.thread);
     tui_race_free(&x.race);
     free(x.snapshots);
     return code;
+}
+
+/* --- where nothing is asked for ---------------------------------------------------------------------------------- */
+
+static enum tui_start_act start_signal(void)
+{
+    const int number = tui_terminal_signal();
+    if (number == SIGTSTP)
+        return TUI_START_SUSPEND;
+    if (number == SIGCONT)
+        tui_terminal_resume();
+    else if (number == SIGINT)
+        return TUI_START_QUIT;
+    else if (number)
+        leave_by(number);
+    return TUI_START_NOTHING;
+}
+
+/* Until something is chosen (1), or nothing is to be (0). */
+static int run_start(struct setting *s, struct tui_start *start)
+{
+    for (;;) {
+        int columns, rows;
+        enum tui_start_act act = TUI_START_NOTHING;
+        tui_terminal_size(&columns, &rows);
+        tui_start_draw(start, columns, rows);
+        tui_terminal_draw(&start->canvas);
+        const int happened = tui_terminal_wait(-1, s->theme_file.fd, -1);
+        struct error e = {0};
+        if (happened & TUI_WAIT_FILE && tui_watch_saved(&s->theme_file)) {
+            if (tui_theme_open(s->theme_path, &s->theme, &e))
+                snprintf(start->notice, sizeof start->notice, "%.199s", e.message);
+            tui_terminal_theme(&s->theme);
+        }
+        act = start_signal();
+        for (int32_t key; !act && happened & TUI_WAIT_KEY && (key = tui_terminal_key()) != TUI_KEY_NONE;)
+            act = tui_start_key(start, key);
+        if (act == TUI_START_SUSPEND)
+            tui_terminal_suspend();
+        else if (act == TUI_START_REPAINT)
+            tui_terminal_repaint();
+        else if (act)
+            return act == TUI_START_CHOSEN;
+    }
+}
+
+/* The options for what was chosen: as on the command line, the configuration where it still holds, and the choice. */
+static int take_choice(struct setting *s, const struct tui_start *start, struct error *e)
+{
+    const struct tui_start_row *row = &start->rows[start->selected];
+    struct tui_options *o = &s->options;
+    tui_options_free(o);
+    tui_options_copy(o, s->given);
+    int code = tui_config_apply(&s->config, o, row->kind == TUI_START_SESSION, e);
+    if (start->model >= 0 && row->kind != TUI_START_SESSION)
+        o->model = start->rows[start->model].value;
+    if (row->kind == TUI_START_SESSION) {
+        o->session = row->value;
+    } else if (row->kind == TUI_START_TASK) {
+        o->task = row->value;
+        o->words[0] = start->line.text.text;
+        o->word_count = 1;
+    } else {
+        o->task = NULL;
+    }
+    return code;
+}
+
+static int choose(struct setting *s, struct error *e)
+{
+    struct tui_start *start = &s->start;
+    tui_start_open(start);
+    tui_start_find(start, &s->options);
+    while (run_start(s, start)) {
+        int code = take_choice(s, start, e);
+        if (!code)
+            code = tui_searches_open(&s->searches, &s->options, 1, e);
+        if (!code)
+            return explore(s, e);
+        snprintf(start->notice, sizeof start->notice, "%.199s", e->message);
+    }
+    tui_terminal_close();
+    return OK;
 }
 
 int tui_explore(const struct tui_options *o, struct error *e)
@@ -348,8 +433,13 @@ int tui_explore(const struct tui_options *o, struct error *e)
         return code;
     struct setting *s = xcalloc(1, sizeof *s);
     code = read_setting(o, s, e);
-    if (!code)
-        code = o->dump ? dump(s, columns, rows, e) : explore(s, e);
+    const int nothing = !o->word_count && !o->session && !o->dump;
+    if (!code && !nothing)
+        code = tui_searches_open(&s->searches, &s->options, !o->dump, e);
+    if (!code && o->dump)
+        code = dump(s, columns, rows, e);
+    else if (!code && !(code = tui_terminal_open(&s->theme, e)))
+        code = nothing ? choose(s, e) : explore(s, e);
     setting_free(s);
     return code;
 }

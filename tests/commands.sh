@@ -35,7 +35,7 @@ gives() {
 # --- usage ---
 gives 'espalier 0' "$espalier" --version
 gives 'self-consistency' "$espalier" --help
-for c in run complete score tokenize detokenize info speed quantize train merge task; do gives "usage: espalier $c" "$espalier" $c --help; done
+for c in run complete score tokenize detokenize info speed quantize train merge task config; do gives "usage: espalier $c" "$espalier" $c --help; done
 refuses 2 'unknown option --wrong' "$espalier" run --wrong
 refuses 2 'needs a value' "$espalier" run -m
 refuses 2 'whole number from 1' "$espalier" run -j 0 x
@@ -135,6 +135,26 @@ cp "$work/out" "$work/x.csv"
 "$espalier" run -m $tiny -t countdown --data "$work/x.csv" -s greedy --json @100 >"$work/out" 2>"$work/err"
 if grep -qF "$(tail -1 "$work/x.csv" | sed 's/\(.*\),\(.*\)/"problem":"\2: \1"/')" "$work/out"; then ok; else bad 'a problem that was made is not the one that is run'; fi
 if grep -q 'peak memory [1-9]' "$work/err"; then ok; else bad "run does not say its peak memory"; fi
+
+# --- the configuration of the explorer ---
+mkdir -p "$work/config/espalier"
+printf 'seed: 7\nstrategy: [tot, "beam,n=4"]\nkeys: {J: 10j}\n' >"$work/config/espalier/config.yaml"
+export XDG_CONFIG_HOME="$work/config"
+gives 'config.yaml' "$espalier" config
+gives 'seed: 7                               # file, line 1' "$espalier" config
+gives 'strategy: [tot, "beam,n=4"]           # file, line 2' "$espalier" config
+gives '  J: 10j ' "$espalier" config
+gives '# theme: dark                         # default' "$espalier" config
+gives 'theme: nord                           # option' "$espalier" config --theme nord
+ESPALIER_MODEL=mine.gguf gives 'model: mine.gguf                      # environment: ESPALIER_MODEL' "$espalier" config
+refuses 2 'nothing else' "$espalier" config x
+"$espalier" config --theme nord >"$work/again.yaml" && mv "$work/again.yaml" "$work/config/espalier/config.yaml"
+gives 'theme: nord ' "$espalier" config # what it prints can be what it reads
+"$espalier" run -m $tiny -t tests/tiny.yaml -s greedy --json ab >"$work/out" 2>"$work/err"
+if grep -q '"seed":1,' "$work/out"; then ok; else bad "the explorer's configuration changes what run does"; fi
+printf 'sede: 7\n' >"$work/config/espalier/config.yaml"
+refuses 3 'config.yaml:1:1: ' "$espalier" config
+unset XDG_CONFIG_HOME
 
 # --- no terminal ---
 refuses 3 'terminal' "$espalier" -m $tiny 'What is 8 * 7?'

@@ -10,6 +10,7 @@ export LC_ALL=C.UTF-8 ESPALIER_MODEL=$model
 export ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0 # a sanitizer's report is not what is tried here
 work=$(mktemp -d)
 socket=$work/tmux
+export XDG_STATE_HOME=$work/state XDG_CONFIG_HOME=$work/config # not the user's own
 passed=0 failed=0
 trap 'tmux -S "$socket" kill-server 2>/dev/null; rm -rf "$work"' EXIT
 
@@ -301,6 +302,99 @@ start --theme ./bad.yaml $problem
 ended "a bad theme" 3
 keys "$espalier --theme ./bad.yaml $problem" Enter
 sees "where a theme is wrong" 'bad.yaml:2:8'
+
+# --- themes: by name, as they are saved, wrong ones; commands of an earlier life ---
+paints() { # WHAT SGR: within ten seconds the screen has cells of that look
+    for _ in $(seq 200); do
+        if t capture-pane -pe -t s | grep -qF -- "$2"; then ok; return; fi
+        sleep 0.05
+    done
+    bad "$1: nothing is painted $2"
+}
+save() { printf 'roles:\n  dim: {color: default, background: "%s"}\n' "$1" >"$work/mine.yaml"; }
+save '#870000'
+start --theme ./mine.yaml --paused $problem
+paints "a theme" '48;5;88m'
+save '#005f00'
+paints "saved anew" '48;5;22m'
+printf 'roles:\n  dim: "#12345"\n' >"$work/other.yaml" && mv "$work/other.yaml" "$work/mine.yaml"
+sees "saved wrong" 'mine.yaml:2:8'
+paints "the old one stays" '48;5;22m'
+save '#00005f'
+paints "saved right" '48;5;17m'
+keys :; keys -l 'theme nor'; keys Tab Enter
+paints "another" '48;5;23'
+save '#870000'
+keys :; keys -l 'theme none-such'; keys Enter
+sees "no such theme" 'no theme "none-such"'
+paints "nothing changed" '48;5;23'
+keys q
+ended "themes" 0
+start --paused $problem
+sees "again" '❚❚ paused'
+keys : Up
+sees "the history is kept" '^ :theme none-such'
+keys Up
+sees "all of it" '^ :theme nord'
+keys C-c q
+ended "history" 0
+
+# --- the user's own configuration and keys ---
+mkdir -p "$work/config/espalier"
+printf 'theme: %s\npaused: true\nkeys: {d: p, Z: ":theme nord", X: gj, w: none}\n' "$work/mine.yaml" >"$work/config/espalier/config.yaml"
+start $problem
+sees "paused, as configured" '❚❚ paused'
+paints "coloured as configured" '48;5;88m'
+keys s
+sees "a thought" "the step is done"
+keys X d
+sees "a key of one's own" '│ pruned'
+keys Z
+paints "a command on a key" '48;5;23'
+keys : ; keys -l 'd'
+sees "a line is text" '^ :d'
+keys C-c q
+ended "configured" 0
+printf 'theem: light\n' >"$work/config/espalier/config.yaml"
+start $problem
+ended "a wrong configuration" 3
+keys "$espalier $problem" Enter
+sees "where it is wrong" 'config.yaml:1:1'
+rm "$work/config/espalier/config.yaml"
+
+# --- nothing is asked for: sessions, tasks, models ---
+start
+sees "the start screen" '─ begin ─'
+sees "a session of before" 'What is it\? .*ask self-consistency'
+keys Tab Enter
+sees "a session, opened" '^┌ tree'
+sees "it was there" '■ done|❚❚ paused'
+keys q
+ended "a session chosen" 0
+start -s self-consistency,m=2 --kernels reference
+sees "the start screen" '─ begin ─'
+for _ in $(seq 40); do screen | grep -q '^ enter a problem' && break; keys Tab; sleep 0.1; done
+keys j; sleep 0.2; keys Enter; sleep 0.2; keys C-u; keys -l 'How?'; keys Enter
+sees "a problem of a task" '■ done'
+sees "the task is asked" '^ ask How'
+keys q
+ended "a task chosen" 0
+start
+sees "the start screen" '─ begin ─'
+keys C-z
+sees "suspended there" '^ready>'
+rm -f "$work/code"
+keys 'fg; echo code $? | tee code' Enter
+sees "and back" '─ begin ─'
+size 40 12
+sees "small" '^ enter begin'
+size 80 24
+kill -TERM "$pid"
+ended "killed there" 143
+start
+sees "the start screen" '─ begin ─'
+keys q
+ended "nothing chosen" 0
 
 # --- fewer colours, fewer characters ---
 shell 80 24

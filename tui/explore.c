@@ -1,38 +1,84 @@
 /* The explorer: the loop between the terminal, the screen and the engine thread; and the same screen dumped without any of them. */
+#include "tui/config.h"
 #include "tui/editor.h"
 #include "tui/race.h"
+#include "tui/start.h"
 #include "tui/terminal.h"
 #include "tui/thread.h"
-#include "tui/tui.h"
+#include "tui/watch.h"
 
 #include <langinfo.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const double frame_interval = 1.0 / 30;
 
 /* What a command line amounts to before anything is opened. */
 struct setting {
-    const struct tui_options *options;
+    const struct tui_options *given; /* on the command line */
+    struct tui_config config;
+    struct tui_options options; /* of the command line and the configuration */
     struct tui_theme theme;
+    struct tui_watch theme_file; /* the theme's, read again as it is saved */
+    char *theme_path;            /* or NULL: the built-in one */
+    struct tui_start start;      /* options may point to what was chosen there */
     struct tui_searches searches;
     int ascii;
+    int busy; /* a thread that could not be ended in time reads it still */
 };
 
 static void setting_free(struct setting *s)
 {
+    if (s->busy)
+        return;
     tui_searches_close(&s->searches);
+    tui_watch_close(&s->theme_file);
+    free(s->theme_path);
+    tui_start_free(&s->start);
+    tui_options_free(&s->options);
+    tui_config_free(&s->config);
+    free(s);
+}
+
+/* Another theme, and its file to be watched; or all stays as it is. */
+static int set_theme(struct setting *s, const char *name, struct error *e)
+{
+    char *path = NULL;
+    int code = tui_theme_find(name, &path, e);
+    if (!code)
+        code = tui_theme_open(path, &s->theme, e);
+    if (code) {
+        free(path);
+        return code;
+    }
+    tui_watch_close(&s->theme_file);
+    free(s->theme_path);
+    s->theme_path = path;
+    tui_watch_open(&s->theme_file, path);
+    return OK;
+}
+
+static int session_is_there(const struct tui_options *o)
+{
+    struct error e;
+    char *path = NULL;
+    const int there = o->session && !tui_session_path(o->session, &path, &e) && !access(path, F_OK);
+    free(path);
+    return there;
 }
 
 static int read_setting(const struct tui_options *o, struct setting *s, struct error *e)
 {
-    *s = (struct setting){.options = o, .ascii = o->ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0};
-    int code = tui_theme_open(o->theme, &s->theme, e);
+    *s = (struct setting){.given = o, .theme_file = {.fd = -1}};
+    tui_options_copy(&s->options, o);
+    int code = tui_config_open(&s->config, e);
     if (!code)
-        code = tui_searches_open(&s->searches, o, !o->dump, e);
-    return code;
+        code = tui_config_apply(&s->config, &s->options, session_is_there(o), e);
+    s->ascii = s->options.ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+    return code ? code : set_theme(s, s->options.theme, e);
 }
 
 static const char *token_text(const void *owner, int id, size_t *bytes)
@@ -80,9 +126,9 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
     struct engine *judge = NULL;
     struct tui_race race;
     open_race(&race, s);
-    int code = tui_engine_open_at(s->options, s->searches.model, TUI_MODEL, &engine, e);
+    int code = tui_engine_open_at(&s->options, s->searches.model, TUI_MODEL, &engine, e);
     if (!code)
-        code = tui_judge_open(s->options, &judge, e);
+        code = tui_judge_open(&s->options, &judge, e);
     for (int i = 0; i < s->searches.count && !code; i++) {
         struct search *search = NULL;
         enum search_status status = SEARCH_WORKING;
@@ -110,6 +156,7 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
 /* --- with one ---------------------------------------------------------------------------------------------------- */
 
 struct explorer {
+    struct setting *setting;
     struct tui_race race;
     struct tui_snapshot *snapshots; /* [race.count], empty between the takings */
     struct tui_thread *thread;
@@ -160,6 +207,17 @@ static void edit(struct explorer *x, struct tui_action action)
     string_free(&after);
 }
 
+/* After `:theme`, or when its file was saved: where it is wrong the old one stays, and the line tells. */
+static void change_theme(struct explorer *x, const char *name)
+{
+    struct error e = {0};
+    if (name ? set_theme(x->setting, name, &e) : tui_theme_open(x->setting->theme_path, &x->setting->theme, &e))
+        tui_race_notice(&x->race, e.message);
+    else
+        tui_terminal_theme(&x->setting->theme);
+    x->dirty = 1;
+}
+
 static void do_action(struct explorer *x, struct tui_action action)
 {
     switch (action.act) {
@@ -177,9 +235,29 @@ static void do_action(struct explorer *x, struct tui_action action)
     case TUI_ACT_EDITOR:
         edit(x, action);
         break;
+    case TUI_ACT_THEME:
+        change_theme(x, action.words);
+        break;
     default:
         tui_thread_command(x->thread, action);
     }
+}
+
+/* A key of the user's own stands for others, but where it is text. */
+static void take_key(struct explorer *x, int32_t key)
+{
+    struct tui_screen *s = tui_race_shown(&x->race);
+    const struct tui_binding *b = s->ask.what || s->pasting ? NULL : tui_keymap_find(&x->setting->config.keys, key);
+    if (!b) {
+        do_action(x, tui_race_key(&x->race, key));
+    } else if (b->command) {
+        s->notice[0] = '\0';
+        struct tui_action action = tui_command(s, b->command);
+        action.search = x->race.shown;
+        do_action(x, action);
+    }
+    for (int i = 0; b && i < b->count; i++)
+        do_action(x, tui_race_key(&x->race, b->keys[i]));
 }
 
 static void take_signals(struct explorer *x)
@@ -219,13 +297,15 @@ static void live(struct explorer *x)
             drawn = clock_seconds();
             continue;
         }
-        int happened = tui_terminal_wait(x->dirty ? -1 : tui_thread_wake(x->thread), wait), keys = 0;
+        int happened = tui_terminal_wait(x->dirty ? -1 : tui_thread_wake(x->thread), x->setting->theme_file.fd, wait), keys = 0;
         if (happened & TUI_WAIT_WAKE)
             take_news(x);
+        if (happened & TUI_WAIT_FILE && tui_watch_saved(&x->setting->theme_file))
+            change_theme(x, NULL);
         take_signals(x);
         x->dirty |= happened & TUI_WAIT_SIGNAL;
         for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
-            do_action(x, tui_race_key(&x->race, key));
+            take_key(x, key);
         if (keys) {
             take_news(x);
             draw(x);
@@ -234,15 +314,20 @@ static void live(struct explorer *x)
     }
 }
 
+static void leave_by(int number)
+{
+    tui_terminal_close();
+    signal(number, SIG_DFL);
+    raise(number); /* whoever waits for us sees what ended us */
+}
+
 static int explore(struct setting *s, struct error *e)
 {
-    struct explorer x = {0};
-    int code = tui_terminal_open(&s->theme, e);
-    if (code)
-        return code;
+    struct explorer x = {.setting = s};
     open_race(&x.race, s);
+    tui_history_open(&tui_race_shown(&x.race)->ask.history);
     x.snapshots = xcalloc((size_t)s->searches.count, sizeof *x.snapshots);
-    code = tui_thread_start(&x.thread, s->options, &s->searches, e);
+    int code = tui_thread_start(&x.thread, &s->options, &s->searches, e);
     if (!code)
         live(&x);
     tui_terminal_close();
@@ -250,27 +335,111 @@ static int explore(struct setting *s, struct error *e)
         *e = tui_race_shown(&x.race)->now.failure;
         code = e->code;
     }
-    if (x.signal) {
-        signal(x.signal, SIG_DFL);
-        raise(x.signal); /* whoever waits for us sees what ended us */
-    }
-    int ended = !x.thread || tui_thread_stop(x.thread);
+    if (x.signal)
+        leave_by(x.signal);
+    s->busy = x.thread && !tui_thread_stop(x.thread);
     tui_race_free(&x.race);
     free(x.snapshots);
-    if (!ended) /* the thread still reads its setting: leave it */
-        *s = (struct setting){0};
     return code;
+}
+
+/* --- where nothing is asked for ---------------------------------------------------------------------------------- */
+
+static enum tui_start_act start_signal(void)
+{
+    const int number = tui_terminal_signal();
+    if (number == SIGTSTP)
+        return TUI_START_SUSPEND;
+    if (number == SIGCONT)
+        tui_terminal_resume();
+    else if (number == SIGINT)
+        return TUI_START_QUIT;
+    else if (number)
+        leave_by(number);
+    return TUI_START_NOTHING;
+}
+
+/* Until something is chosen (1), or nothing is to be (0). */
+static int run_start(struct setting *s, struct tui_start *start)
+{
+    for (;;) {
+        int columns, rows;
+        enum tui_start_act act = TUI_START_NOTHING;
+        tui_terminal_size(&columns, &rows);
+        tui_start_draw(start, columns, rows);
+        tui_terminal_draw(&start->canvas);
+        const int happened = tui_terminal_wait(-1, s->theme_file.fd, -1);
+        struct error e = {0};
+        if (happened & TUI_WAIT_FILE && tui_watch_saved(&s->theme_file)) {
+            if (tui_theme_open(s->theme_path, &s->theme, &e))
+                snprintf(start->notice, sizeof start->notice, "%.199s", e.message);
+            tui_terminal_theme(&s->theme);
+        }
+        act = start_signal();
+        for (int32_t key; !act && happened & TUI_WAIT_KEY && (key = tui_terminal_key()) != TUI_KEY_NONE;)
+            act = tui_start_key(start, key);
+        if (act == TUI_START_SUSPEND)
+            tui_terminal_suspend();
+        else if (act == TUI_START_REPAINT)
+            tui_terminal_repaint();
+        else if (act)
+            return act == TUI_START_CHOSEN;
+    }
+}
+
+/* The options for what was chosen: as on the command line, the configuration where it still holds, and the choice. */
+static int take_choice(struct setting *s, const struct tui_start *start, struct error *e)
+{
+    const struct tui_start_row *row = &start->rows[start->selected];
+    struct tui_options *o = &s->options;
+    tui_options_free(o);
+    tui_options_copy(o, s->given);
+    int code = tui_config_apply(&s->config, o, row->kind == TUI_START_SESSION, e);
+    if (start->model >= 0 && row->kind != TUI_START_SESSION)
+        o->model = start->rows[start->model].value;
+    if (row->kind == TUI_START_SESSION) {
+        o->session = row->value;
+    } else if (row->kind == TUI_START_TASK) {
+        o->task = row->value;
+        o->words[0] = start->line.text.text;
+        o->word_count = 1;
+    } else {
+        o->task = NULL;
+    }
+    return code;
+}
+
+static int choose(struct setting *s, struct error *e)
+{
+    struct tui_start *start = &s->start;
+    tui_start_open(start);
+    tui_start_find(start, &s->options);
+    while (run_start(s, start)) {
+        int code = take_choice(s, start, e);
+        if (!code)
+            code = tui_searches_open(&s->searches, &s->options, 1, e);
+        if (!code)
+            return explore(s, e);
+        snprintf(start->notice, sizeof start->notice, "%.199s", e->message);
+    }
+    tui_terminal_close();
+    return OK;
 }
 
 int tui_explore(const struct tui_options *o, struct error *e)
 {
-    struct setting s;
     int columns = 0, rows = 0, code = o->dump ? parse_size(o->dump, &columns, &rows, e) : tui_terminal_check(e);
-    if (!code) {
-        code = read_setting(o, &s, e);
-        if (!code)
-            code = o->dump ? dump(&s, columns, rows, e) : explore(&s, e);
-        setting_free(&s);
-    }
+    if (code)
+        return code;
+    struct setting *s = xcalloc(1, sizeof *s);
+    code = read_setting(o, s, e);
+    const int nothing = !o->word_count && !o->session && !o->dump;
+    if (!code && !nothing)
+        code = tui_searches_open(&s->searches, &s->options, !o->dump, e);
+    if (!code && o->dump)
+        code = dump(s, columns, rows, e);
+    else if (!code && !(code = tui_terminal_open(&s->theme, e)))
+        code = nothing ? choose(s, e) : explore(s, e);
+    setting_free(s);
     return code;
 }

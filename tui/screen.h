@@ -5,6 +5,7 @@
 #define ESPALIER_TUI_SCREEN_H
 
 #include "tui/canvas.h"
+#include "tui/history.h"
 #include "tui/key.h"
 #include "tui/layout.h"
 #include "tui/line.h"
@@ -31,13 +32,12 @@ enum { TUI_RATES = 40 };
 
 /* What the line at the bottom is being written for. */
 enum tui_asking { TUI_ASKS_NOTHING, TUI_ASKS_EDIT, TUI_ASKS_ADD, TUI_ASKS_COMMAND };
-enum { TUI_HISTORY = 50 };
 struct tui_ask {
     enum tui_asking what;
     int node;                         /* edit, add: the node it is about */
     struct tui_line line;
-    char *history[TUI_HISTORY];       /* commands, the latest last */
-    int history_count, history_at;    /* at: the one that stands in the line; history_count: one's own, kept in `own` */
+    struct tui_history history;
+    int history_at;                   /* the one that stands in the line; history.count: one's own, kept in `own` */
     char *own;
 };
 
@@ -133,6 +133,8 @@ void tui_ask_open(struct tui_screen *s, enum tui_asking what, int node, const ch
 int tui_ask_key(struct tui_screen *s, int32_t key, struct tui_action *action);
 void tui_ask_draw(struct tui_screen *s);
 void tui_ask_free(struct tui_ask *a);
+struct tui_action tui_command(struct tui_screen *s, const char *text); /* as typed after ':' */
+enum { TUI_HELP_WORDS = 1 << 20 }; /* as overlay_top: where the help tells of them */
 
 /* --- for panes --------------------------------------------------------------------------------------------------- */
 

@@ -327,27 +327,24 @@ static attr_t curses_attributes(unsigned a)
                     (a & TUI_UNDERLINE ? A_UNDERLINE : 0) | (a & TUI_REVERSE ? A_REVERSE : 0));
 }
 
-static int curses_color(int color)
+/* Where colours are numbers, those below 8 are the palette's still. */
+static int direct_color(int color)
 {
-    if (color == TUI_DEFAULT_COLOR)
-        return -1;
-    if (terminal.direct)
-        return color > 0 && color < 8 ? 8 : color; /* below 8 are the palette's, even there */
-    return tui_theme_nearest(color, terminal.colors);
+    return color > 0 && color < 8 ? 8 : color;
 }
 
 static void find_look(struct tui_style style, attr_t *attributes, int *pair)
 {
     __typeof__(&terminal.looks[0][0][0]) look = &terminal.looks[style.role][style.level][style.ground];
-    if (!look->ready && !terminal.colors) {
-        look->attributes = curses_attributes(tui_theme_attributes(terminal.theme, style));
-    } else if (!look->ready) {
-        struct tui_look l = tui_theme_look(terminal.theme, style);
-        int p = alloc_pair(curses_color(l.color), curses_color(l.background));
+    if (!look->ready) {
+        struct tui_look l = terminal.direct ? tui_theme_look(terminal.theme, style) : tui_theme_mapped(terminal.theme, style, terminal.colors);
+        if (terminal.direct) {
+            l.color = direct_color(l.color);
+            l.background = direct_color(l.background);
+        }
+        int p = terminal.colors ? alloc_pair(l.color, l.background) : 0;
         look->pair = p > 0 ? p : 0;
         look->attributes = curses_attributes(l.attributes);
-        if (terminal.colors < 256 && style.ground == TUI_SELECTION) /* few colours: the nearest may be the text's own */
-            look->attributes |= A_REVERSE;
     }
     look->ready = 1;
     *attributes = look->attributes;
@@ -426,6 +423,15 @@ void tui_terminal_draw(const struct tui_canvas *canvas)
         send("\033[?2026l");
 }
 
+void tui_terminal_theme(const struct tui_theme *theme)
+{
+    terminal.theme = theme;
+    memset(terminal.looks, 0, sizeof terminal.looks);
+    if (terminal.colors)
+        reset_color_pairs();
+    terminal.repaint = 1;
+}
+
 void tui_terminal_repaint(void)
 {
     terminal.repaint = 1;
@@ -433,10 +439,11 @@ void tui_terminal_repaint(void)
 
 /* --- keys and signals -------------------------------------------------------------------------------------------- */
 
-int tui_terminal_wait(int wake_fd, double seconds)
+int tui_terminal_wait(int wake_fd, int file_fd, double seconds)
 {
-    struct pollfd fds[3] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}, {.fd = terminal.signalled, .events = POLLIN}};
-    int happened = 0, n = poll(fds, 3, seconds < 0 ? -1 : (int)(seconds * 1000) + 1);
+    struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}, {.fd = terminal.signalled, .events = POLLIN},
+                           {.fd = file_fd, .events = POLLIN}};
+    int happened = 0, n = poll(fds, sizeof fds / sizeof *fds, seconds < 0 ? -1 : (int)(seconds * 1000) + 1);
     if (n <= 0)
         return 0;
     if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))
@@ -445,6 +452,8 @@ int tui_terminal_wait(int wake_fd, double seconds)
         happened |= TUI_WAIT_KEY;
     if (fds[1].revents)
         happened |= TUI_WAIT_WAKE;
+    if (fds[3].revents)
+        happened |= TUI_WAIT_FILE;
     if (fds[2].revents) {
         uint64_t ignored;
         ssize_t got = read(terminal.signalled, &ignored, sizeof ignored);
@@ -469,7 +478,7 @@ static int32_t key_of_code(wint_t code)
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if ((wint_t)keys[i].code == code)
             return keys[i].key;
-    return TUI_KEY_OTHER;
+    return code >= (wint_t)KEY_F(1) && code <= (wint_t)KEY_F(12) ? (int32_t)(TUI_KEY_F1 + (code - (wint_t)KEY_F(1))) : TUI_KEY_OTHER;
 }
 
 int32_t tui_terminal_key(void)

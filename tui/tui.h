@@ -67,6 +67,7 @@ int tui_fail(const struct error *e); /* print "espalier: message" on stderr, ret
 
 /* The path of the model: o->model, $ESPALIER_MODEL, the one in examples/ for tasks it was trained on, or the one `make model` keeps under
  * the XDG cache. task: NULL where there is none. malloc'ed. */
+char *tui_model_folder(void); /* where that is, and others may be; malloc'ed */
 int tui_model_path(const struct tui_options *o, const struct search_task *task, char **path, struct error *e);
 int tui_model_is_shipped(const struct tui_options *o); /* the one in examples/ is there, and no other given */
 /* engine_open with the options and that path, or another one: all of the model, its tokens (vocabulary_only), or what is said of it

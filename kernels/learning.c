@@ -11,7 +11,7 @@ enum {
     LEAST_ROWS = 96,    /* of a task: what it unpacks, it must use */
     TASKS_A_THREAD = 4,
     MOST_PRODUCTS = 8,
-    ROW_BLOCK = 64,     /* a multiple of every format's block */
+    ROW_BLOCK = 64,     /* what weights of any format can be asked for in */
 };
 
 int kernel_document_parts(int count)

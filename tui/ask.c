@@ -5,7 +5,8 @@
 #include <string.h>
 
 static const char *const verbs[] = {
-    "prune", "undo", "redo", "back", "keep", "unkeep", "add", "edit", "again", "fork", "exclude", "include", "weight", "set", "adapter", "at", "q",
+    "prune", "undo", "redo", "back", "keep", "unkeep", "add", "edit", "again", "fork", "exclude", "include", "weight", "set", "adapter", "at",
+    "view", "split", "close", "zoom", "mouse", "q",
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
@@ -110,6 +111,8 @@ static struct tui_action do_command(struct tui_screen *s, const char *text)
         return (struct tui_action){.act = TUI_ACT_QUIT};
     if (n == 2 && begins("at", text, n))
         go_at(s, rest);
+    else if (tui_places_command(s, text))
+        ;
     else if (n && s->past.on)
         tui_screen_notice(s, "this is the past: } to now, or B to go on from here");
     else if (n && !s->tree.count)

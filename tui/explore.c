@@ -1,6 +1,7 @@
 /* The explorer: the loop between the terminal, the screen and the engine thread; and the same screen dumped without any of them. */
 #include "tui/editor.h"
 #include "tui/race.h"
+#include "tui/state.h"
 #include "tui/terminal.h"
 #include "tui/thread.h"
 #include "tui/tui.h"
@@ -202,6 +203,7 @@ static void draw(struct explorer *x)
 {
     int columns, rows;
     tui_terminal_size(&columns, &rows);
+    tui_terminal_mouse_on(tui_race_shown(&x->race)->places.mouse);
     tui_screen_draw(tui_race_shown(&x->race), columns, rows);
     tui_terminal_draw(&tui_race_shown(&x->race)->canvas);
     x->dirty = 0;
@@ -225,13 +227,31 @@ static void live(struct explorer *x)
         take_signals(x);
         x->dirty |= happened & TUI_WAIT_SIGNAL;
         for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
-            do_action(x, tui_race_key(&x->race, key));
+            do_action(x, key == TUI_KEY_MOUSE ? tui_race_mouse(&x->race, tui_terminal_mouse()) : tui_race_key(&x->race, key));
         if (keys) {
             take_news(x);
             draw(x);
             drawn = clock_seconds();
         }
     }
+}
+
+/* Where the panes were left. What cannot be read or written costs nothing but that. */
+static void open_places(struct tui_race *race)
+{
+    struct string text = {0};
+    if (!tui_state_read(&text))
+        for (int i = 0; i < race->count; i++)
+            tui_places_read(&race->screens[i].places, string_text(&text));
+    string_free(&text);
+}
+
+static void save_places(const struct tui_race *race)
+{
+    struct string text = {0};
+    tui_places_write(&tui_race_shown(race)->places, &text);
+    tui_state_write(string_text(&text));
+    string_free(&text);
 }
 
 static int explore(struct setting *s, struct error *e)
@@ -241,11 +261,13 @@ static int explore(struct setting *s, struct error *e)
     if (code)
         return code;
     open_race(&x.race, s);
+    open_places(&x.race);
     x.snapshots = xcalloc((size_t)s->searches.count, sizeof *x.snapshots);
     code = tui_thread_start(&x.thread, s->options, &s->searches, e);
     if (!code)
         live(&x);
     tui_terminal_close();
+    save_places(&x.race);
     if (!code && tui_race_shown(&x.race)->now.state == TUI_FAILED) {
         *e = tui_race_shown(&x.race)->now.failure;
         code = e->code;

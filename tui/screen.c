@@ -16,7 +16,8 @@ void tui_snapshot_free(struct tui_snapshot *s)
 
 void tui_screen_open(struct tui_screen *s)
 {
-    *s = (struct tui_screen){.asked = "", .model = "", .follow = 1, .focus = &tui_view_tree};
+    *s = (struct tui_screen){.asked = "", .model = "", .follow = 1, .focus = &tui_view_tree, .dragged = -1};
+    tui_places_open(&s->places);
     tui_outline_open(&s->outline, &s->tree);
 }
 
@@ -431,15 +432,12 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
         if (s->tree.count) /* at once, not at the next event */
             follow(s, s->now.live_count ? s->now.live[0].node : s->tree.result && s->tree.result->result.node >= 0 ? s->tree.result->result.node : s->tree.count - 1);
         break;
-    case TUI_KEY_TAB:
-    case TUI_KEY_BACK_TAB:
-        s->focus = s->focus == &tui_view_tree ? &tui_view_thought : &tui_view_tree;
-        break;
     case TUI_KEY_ENTER:
-        s->focus = &tui_view_thought;
+        tui_screen_focus(s, &tui_view_thought);
         break;
     case TUI_KEY_ESCAPE:
-        s->focus = &tui_view_tree;
+        s->focus = s->places.views[0];
+        s->places.arrangement.zoom = 0;
         break;
     case '?':
         s->overlay = &tui_view_help;
@@ -486,9 +484,66 @@ struct tui_action tui_screen_key(struct tui_screen *s, int32_t key)
     int count = s->count;
     s->count = 0;
     const struct tui_view *view = s->overlay ? s->overlay : s->focus;
-    if (view->key(s, key, count, &action) || tui_act_key(s, key, &action))
+    s->scrolled = 0;
+    if (view->key(s, key, count, &action) || tui_act_key(s, key, &action) || tui_places_key(s, key, count))
         return action;
     return do_key(s, key, count);
+}
+
+/* --- the mouse --------------------------------------------------------------------------------------------------- */
+
+static void wheel(struct tui_screen *s, const struct tui_view *view, int lines)
+{
+    struct tui_action none = {0};
+    if (view->scroll)
+        view->scroll(s, lines);
+    else
+        view->key(s, lines < 0 ? TUI_KEY_UP : TUI_KEY_DOWN, abs(lines), &none);
+}
+
+static void press(struct tui_screen *s, int pane, int x, int y)
+{
+    if (pane < 0)
+        return;
+    const struct tui_view *view = s->places.views[pane];
+    s->thought.forking = 0;
+    s->focus = view;
+    if (view->click)
+        view->click(s, x - s->layout.panes[pane].x, y - s->layout.panes[pane].y);
+}
+
+/* It never acts on the search: what is costly is done by keys alone. */
+struct tui_action tui_screen_mouse(struct tui_screen *s, struct tui_mouse m)
+{
+    struct tui_action none = {0};
+    int pane = tui_layout_pane(&s->layout, m.x, m.y), lines = m.what == TUI_MOUSE_WHEEL_UP ? -3 : 3;
+    if (s->ask.what || s->layout.too_small || m.what == TUI_MOUSE_NOTHING)
+        return none;
+    if (m.what == TUI_MOUSE_DRAG) {
+        tui_layout_move(&s->places.arrangement, &s->layout, s->dragged, m.x, m.y);
+        return none;
+    }
+    s->dragged = -1;
+    if (m.what == TUI_MOUSE_RELEASE)
+        return none;
+    s->notice[0] = '\0';
+    s->count = 0;
+    if (m.what != TUI_MOUSE_PRESS) {
+        if (s->overlay || pane >= 0)
+            wheel(s, s->overlay ? s->overlay : s->places.views[pane], lines);
+        return none;
+    }
+    if (s->overlay) {
+        if (s->overlay->click)
+            s->overlay->click(s, m.x, m.y - s->layout.top - 1);
+        else
+            s->overlay = NULL;
+        return none;
+    }
+    s->dragged = tui_layout_line(&s->layout, m.x, m.y);
+    if (s->dragged < 0)
+        press(s, pane, m.x, m.y);
+    return none;
 }
 
 /* --- numbers ----------------------------------------------------------------------------------------------------- */
@@ -570,12 +625,26 @@ static void draw_rule(struct tui_screen *s, int y, const char *left, const char 
         tui_canvas_text(&s->canvas, l->split, y, 1, tui_style(TUI_BORDER), cross);
 }
 
+/* The rules above panes that stand below others. */
+static void draw_stack(struct tui_screen *s)
+{
+    const struct tui_layout *l = &s->layout;
+    for (int i = 2; i < TUI_PANES; i++) {
+        const struct tui_rect *r = &l->panes[i];
+        if (!r->w || r->y - 1 == l->top)
+            continue;
+        tui_canvas_fill(&s->canvas, (struct tui_rect){r->x, r->y - 1, r->w, 1}, tui_style(TUI_BORDER), 0x2500);
+        tui_canvas_text(&s->canvas, l->split, r->y - 1, 1, tui_style(TUI_BORDER), "├");
+        tui_canvas_text(&s->canvas, r->x + r->w, r->y - 1, 1, tui_style(TUI_BORDER), "┤");
+    }
+}
+
 static void draw_frame(struct tui_screen *s)
 {
     const struct tui_layout *l = &s->layout;
     int end = l->now.y + l->now.h;
-    draw_rule(s, l->top, "┌", "┬", "┐");
-    draw_rule(s, l->middle, "├", "┴", "┤");
+    draw_rule(s, l->top, "┌", l->split < 0 ? "" : "┬", "┐");
+    draw_rule(s, l->middle, "├", l->split < 0 ? "" : "┴", "┤");
     if (l->bottom >= 0)
         draw_rule(s, l->bottom, "└", "", "┘");
     else
@@ -587,15 +656,17 @@ static void draw_frame(struct tui_screen *s)
             continue;
         tui_canvas_text(&s->canvas, 0, y, 1, tui_style(TUI_BORDER), "│");
         tui_canvas_text(&s->canvas, s->canvas.w - 1, y, 1, tui_style(TUI_BORDER), "│");
-        if (y < l->middle)
+        if (y < l->middle && l->split >= 0)
             tui_canvas_text(&s->canvas, l->split, y, 1, tui_style(TUI_BORDER), "│");
     }
+    draw_stack(s);
 }
 
 void tui_screen_draw(struct tui_screen *s, int columns, int rows)
 {
     tui_canvas_size(&s->canvas, columns, rows);
-    s->layout = tui_layout(columns, rows, s->focus == &tui_view_thought, s->race_count);
+    tui_places_arrange(s, columns, rows);
+    s->layout = tui_layout(columns, rows, &s->places.arrangement, s->race_count);
     if (s->layout.too_small) {
         draw_too_small(s);
         return;
@@ -603,10 +674,9 @@ void tui_screen_draw(struct tui_screen *s, int columns, int rows)
     draw_frame(s);
     tui_draw_header(s);
     tui_draw_race(s);
-    if (s->layout.tree.w)
-        tui_view_tree.draw(s, s->layout.tree);
-    if (s->layout.thought.w)
-        tui_view_thought.draw(s, s->layout.thought);
+    for (int i = 0; i < TUI_PANES; i++)
+        if (s->layout.panes[i].w)
+            s->places.views[i]->draw(s, s->layout.panes[i]);
     tui_draw_now(s);
     tui_draw_status(s);
     if (s->ask.what)

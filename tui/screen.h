@@ -13,19 +13,24 @@
 
 struct tui_screen;
 
-/* A pane or an overlay: a file each. */
+/* A view: what a pane or an overlay shows. A file each. */
 struct tui_hint {
     const char *key, *does;
 };
 enum { TUI_HINTS = 12 };
 struct tui_view {
+    const char *name;      /* as :view takes it; NULL: only ever an overlay */
+    char letter;           /* in the list of views */
+    const char *about;     /* what it is for, a line */
     /* Draw in r; the row above it is a rule on which the view writes its title. */
     void (*draw)(struct tui_screen *s, struct tui_rect r);
     /* 1 when the key was the view's; count is the number typed before it, 0: none. */
     int (*key)(struct tui_screen *s, int32_t key, int count, struct tui_action *action);
     int (*hints)(const struct tui_screen *s, struct tui_hint out[TUI_HINTS]); /* what it would take now, the most useful first */
+    void (*click)(struct tui_screen *s, int x, int y);  /* on that cell of r, from 0; NULL: it has nothing to click on */
+    void (*scroll)(struct tui_screen *s, int lines);    /* by the wheel; NULL: as the keys up and down */
 };
-extern const struct tui_view tui_view_tree, tui_view_thought, tui_view_help;
+extern const struct tui_view tui_view_tree, tui_view_thought, tui_view_help, tui_view_list;
 
 enum { TUI_RATES = 40 };
 
@@ -47,6 +52,15 @@ struct tui_past {
     struct search_tree latest;        /* the tree as it is now; the screen's own is of its first events */
     struct tui_live *live;            /* what the latest snapshot had */
     int live_count;
+};
+
+/* Which view each pane shows. Invariant: no view stands in two panes; the one that has the focus stands in one. Until the user has
+ * chosen there are as many panes as the screen has room for. */
+struct tui_places {
+    const struct tui_view *views[TUI_PANES];
+    struct tui_arrangement arrangement;
+    int chosen;
+    int mouse;             /* it is ours, not the terminal's */
 };
 
 /* Invariants: 0 <= selected < tree.count unless the tree is empty; the selected node is in the tree (not gone) and shown (no closed
@@ -83,9 +97,12 @@ struct tui_screen {
     int selected, follow;             /* follow: the selection goes where something happens */
     int top;                          /* first row of the outline on the screen */
     int page;                         /* rows of the tree pane at the last drawing */
-    const struct tui_view *focus;     /* the pane that has the keys */
+    int scrolled;                     /* the wheel left the selection behind; a key brings it back */
+    struct tui_places places;
+    const struct tui_view *focus;     /* the view that has the keys */
+    int dragged;                      /* the line between panes that the mouse holds, -1: none */
     const struct tui_view *overlay;   /* drawn over the panes and given the keys, or NULL */
-    int overlay_top;
+    int overlay_top, overlay_at;
     struct tui_canvas overlay_text;
     int count;                        /* number typed so far, 0: none */
     int interrupted;                  /* the key before was ^C: the next one need not wait for its effect */
@@ -112,7 +129,26 @@ void tui_screen_event(struct tui_screen *s, struct search_event *event);        
 void tui_screen_snapshot(struct tui_screen *s, struct tui_snapshot *snapshot);   /* takes what it owns; leaves it {0} */
 void tui_screen_notice(struct tui_screen *s, const char *text);
 struct tui_action tui_screen_key(struct tui_screen *s, int32_t key);
+struct tui_action tui_screen_mouse(struct tui_screen *s, struct tui_mouse mouse);
 void tui_screen_draw(struct tui_screen *s, int columns, int rows);               /* on s->canvas */
+
+/* --- which view stands where (views.c) ------------------------------------------------------------------------------ */
+
+const struct tui_view *tui_view_find(const char *name, size_t n); /* by the beginning of its name, or NULL */
+const struct tui_view *tui_view_at(int i);                        /* all that a pane may show; NULL after the last */
+int tui_screen_pane(const struct tui_screen *s, const struct tui_view *view); /* the pane it stands in, -1: none */
+int tui_screen_shows(const struct tui_screen *s, const struct tui_view *view); /* it was drawn, the last time */
+void tui_screen_focus(struct tui_screen *s, const struct tui_view *view);     /* where it stands; else in the first pane at the right */
+void tui_view_list_open(struct tui_screen *s);
+void tui_places_open(struct tui_places *p);
+void tui_places_put(struct tui_screen *s, const struct tui_view *view);       /* in the pane that has the focus */
+void tui_places_arrange(struct tui_screen *s, int columns, int rows);         /* before a drawing: as many panes as there is room for */
+int tui_places_key(struct tui_screen *s, int32_t key, int count);             /* 1: the key moved, split or changed panes */
+/* "view NAME", "split", "close", "zoom", "mouse on|off": 1 when it was one of these. */
+int tui_places_command(struct tui_screen *s, const char *text);
+/* Their lines in a file: what they say is taken where it can be, and the rest left as it is. */
+void tui_places_read(struct tui_places *p, const char *text);
+void tui_places_write(const struct tui_places *p, struct string *out);
 
 /* --- where in time (past.c) -------------------------------------------------------------------------------------- */
 

@@ -284,12 +284,14 @@ void tui_draw_keys(struct tui_screen *s)
         tui_canvas_cut(&s->canvas, r.x + 1, r.y, r.w - 2, tui_style(TUI_KEPT), s->count ? count : s->notice);
         return;
     }
-    struct tui_hint hints[2 * TUI_HINTS];
+    struct tui_hint hints[2 * TUI_HINTS + 2];
     const struct tui_view *view = s->overlay ? s->overlay : s->focus;
     int n = s->overlay ? 0 : search_hints(s, hints);
     n += view->hints(s, hints + n);
     if (!s->follow && !s->overlay && s->tree.count)
         hints[n++] = (struct tui_hint){".", "follow"};
+    if (!s->overlay && s->tree.count)
+        hints[n++] = (struct tui_hint){"V", "views"};
     int from = s->overlay != NULL || (s->past.on && r.w < 60) ? 1 : 0; /* of `last`: B is what one would not guess */
     int x = r.x + 1, end = r.x + r.w + 1 - (from ? 0 : hint_width(last[0])) - hint_width(last[1]);
     for (int i = 0; i < n && x + hint_width(hints[i]) <= end; i++)

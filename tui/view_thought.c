@@ -618,4 +618,29 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
     return n;
 }
 
-const struct tui_view tui_view_thought = {draw, key, hints};
+static void scroll_detail(struct tui_screen *s, int lines)
+{
+    int below = s->thought.detail_lines > s->thought.detail_page;
+    *(below ? &s->thought.detail_top : &s->thought.text_top) += lines;
+    s->follow = 0;
+}
+
+/* To the token there, the last one that begins at or before the cell. */
+static void click(struct tui_screen *s, int x, int y)
+{
+    int best = -1;
+    turn_to_selected(s);
+    if (y >= s->thought.text_page)
+        return;
+    for (int i = 0; i < s->thought.cell_count; i++)
+        if (s->thought.cells[i].y == y + s->thought.text_top && s->thought.cells[i].x <= x - 1)
+            best = i;
+    if (best >= 0)
+        move_token(s, best - s->thought.token);
+    s->follow = 0;
+}
+
+const struct tui_view tui_view_thought = {
+    .name = "thought", .letter = 'h', .about = "the selected thought, each token with its probability and what else it might have been",
+    .draw = draw, .key = key, .hints = hints, .click = click, .scroll = scroll_detail,
+};

@@ -1,0 +1,199 @@
+/* Views and the panes they stand in: screens compared with stored ones, keys, the mouse, and what is remembered.
+ *   test_views          compare with tests/golden/
+ *   test_views update   write them anew; read the difference before you commit it
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/golden.h"
+#include "tui/race.h"
+
+/* --- panes ------------------------------------------------------------------------------------------------------- */
+
+static void mouse(struct tui_screen *s, int what, int x, int y)
+{
+    assert_int_equal(tui_screen_mouse(s, (struct tui_mouse){what, x, y}).act, TUI_ACT_NONE);
+}
+
+static void test_panes(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24(&s);
+    tui_screen_draw(&s, 120, 30);
+    int split = s.layout.split;
+    press(&s, "S"); /* one more at the right, and it has the keys */
+    tui_screen_draw(&s, 120, 30);
+    assert_true(s.layout.panes[2].w && s.focus == s.places.views[2] && s.layout.split == split);
+    int height = s.layout.panes[2].h;
+    press(&s, "3+");
+    tui_screen_draw(&s, 120, 30);
+    assert_int_equal(s.layout.panes[2].h, height + 3);
+    press(&s, "-");
+    tui_screen_draw(&s, 120, 30);
+    assert_int_equal(s.layout.panes[2].h, height + 2);
+    press(&s, "5>");
+    tui_screen_draw(&s, 120, 30);
+    assert_int_equal(s.layout.split, split + 10);
+    press(&s, "<");
+    tui_screen_draw(&s, 120, 30);
+    assert_int_equal(s.layout.split, split + 8);
+    press(&s, "z");
+    tui_screen_draw(&s, 120, 30);
+    assert_true(s.layout.panes[2].w == 118 && !s.layout.panes[0].w);
+    press(&s, "\t"); /* the next is shown alone */
+    tui_screen_draw(&s, 120, 30);
+    assert_true(s.focus == &tui_view_tree && s.layout.panes[0].w == 118);
+    press(&s, "\033\t\t");
+    tui_screen_draw(&s, 120, 30);
+    assert_true(s.layout.panes[0].w && s.layout.panes[2].w);
+    press(&s, "X");
+    tui_screen_draw(&s, 120, 30);
+    assert_true(!s.layout.panes[2].w && s.focus == &tui_view_thought);
+    press(&s, "X");
+    assert_non_null(strstr(s.notice, "stays"));
+    press(&s, "\033X");
+    assert_non_null(strstr(s.notice, "stays"));
+    tui_screen_free(&s);
+}
+
+static void test_list(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24(&s);
+    tui_screen_draw(&s, 80, 24);
+    press(&s, "V");
+    assert_true(shows(&s, "what should stand in this pane"));
+    press(&s, "h"); /* it stands at the right: the two change places */
+    assert_true(s.places.views[0] == &tui_view_thought && s.places.views[1] == &tui_view_tree && s.focus == &tui_view_thought);
+    press(&s, ":view tr\r");
+    assert_true(s.places.views[0] == &tui_view_tree && s.focus == &tui_view_tree);
+    press(&s, ":view nothing\r");
+    assert_non_null(strstr(s.notice, "no view 'nothing'; there are tree"));
+    press(&s, "V\033");
+    assert_null(s.overlay);
+    press(&s, "\tVj\r"); /* help: in a pane it is left by tab, and other keys are not its own */
+    assert_ptr_equal(s.focus, &tui_view_help);
+    press(&s, "\033");
+    assert_ptr_equal(s.focus, &tui_view_tree);
+    press(&s, "\r"); /* the thought is in no pane: it gets the first at the right */
+    assert_true(s.focus == &tui_view_thought && s.places.views[1] == &tui_view_thought);
+    tui_screen_free(&s);
+}
+
+static void test_mouse(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24(&s);
+    press(&s, "g");
+    tui_screen_draw(&s, 80, 24);
+    int y = s.layout.panes[0].y, split = s.layout.split;
+    mouse(&s, TUI_MOUSE_PRESS, 10, y + 1);
+    assert_int_equal(s.selected, 1);
+    mouse(&s, TUI_MOUSE_PRESS, 2, y + 1); /* its sign */
+    assert_false(s.outline.nodes[1].open);
+    mouse(&s, TUI_MOUSE_PRESS, split + 5, y + 1);
+    assert_ptr_equal(s.focus, &tui_view_thought);
+    mouse(&s, TUI_MOUSE_PRESS, split, y + 3); /* the line between, and off with it */
+    assert_ptr_equal(s.focus, &tui_view_thought);
+    mouse(&s, TUI_MOUSE_DRAG, split - 9, y + 4);
+    mouse(&s, TUI_MOUSE_RELEASE, split - 9, y + 4);
+    mouse(&s, TUI_MOUSE_DRAG, 70, y + 4); /* held no more */
+    tui_screen_draw(&s, 80, 24);
+    assert_int_equal(s.layout.split, split - 9);
+    press(&s, "S");
+    tui_screen_draw(&s, 80, 24);
+    int rule = s.layout.panes[2].y - 1;
+    mouse(&s, TUI_MOUSE_PRESS, 70, rule);
+    mouse(&s, TUI_MOUSE_DRAG, 70, rule - 2);
+    tui_screen_draw(&s, 80, 24);
+    assert_int_equal(s.layout.panes[2].y - 1, rule - 2);
+    mouse(&s, TUI_MOUSE_RELEASE, 70, rule - 2);
+    for (int i = 0; i < 40; i++) /* whoever has the keys, what is under it scrolls */
+        mouse(&s, TUI_MOUSE_WHEEL_DOWN, 3, y);
+    assert_int_equal(s.selected, 1);
+    mouse(&s, TUI_MOUSE_WHEEL_UP, 3, y);
+    press(&s, "?");
+    mouse(&s, TUI_MOUSE_WHEEL_DOWN, 3, y);
+    assert_int_equal(s.overlay_top, 3);
+    mouse(&s, TUI_MOUSE_PRESS, 3, y);
+    assert_null(s.overlay);
+    tui_screen_free(&s);
+}
+
+/* What is written is read back; and any line may be wrong. */
+static void test_remembered(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    struct tui_places p;
+    struct string text = {0};
+    script_game24(&s);
+    tui_screen_draw(&s, 100, 40);
+    press(&s, "S4+10<:mouse off\r");
+    tui_places_write(&s.places, &text);
+    tui_places_open(&p);
+    tui_places_read(&p, text.text);
+    assert_memory_equal(p.views, s.places.views, 3 * sizeof *p.views);
+    assert_int_equal(p.arrangement.panes, 3);
+    assert_int_equal(p.arrangement.split, s.places.arrangement.split);
+    assert_memory_equal(p.arrangement.share, s.places.arrangement.share, sizeof p.arrangement.share);
+    assert_int_equal(p.mouse, 0);
+    static const char *const wrong[] = {"", "panes", "panes tree", "panes tree tree nothing thought", "panes a b c d e f g h", "split 0", "split -7", "split 99999999999",
+                                        "share 1", "share -1 99999999 2", "mouse", "\n\n\n", "\xff\x01 panes", "panes thought", "view tree"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        tui_places_open(&s.places);
+        tui_places_read(&s.places, wrong[i]);
+        s.focus = s.places.views[0];
+        for (int a = 0; a < s.places.arrangement.panes; a++) {
+            assert_non_null(s.places.views[a]);
+            for (int b = 0; b < a; b++)
+                assert_ptr_not_equal(s.places.views[a], s.places.views[b]);
+        }
+        tui_screen_draw(&s, 80, 24);
+        tui_screen_draw(&s, 200, 50);
+    }
+    string_free(&text);
+    tui_screen_free(&s);
+}
+
+/* Any keys and any mouse, at any size: nothing but the sanitizers to answer to. */
+static void test_anything(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        struct tui_screen s;
+        (round == 0 ? script_game24 : round == 1 ? script_game24_done : script_votes)(&s);
+        for (uint64_t i = 0; i < 6000; i++) {
+            uint64_t at = 6 * i + 100000 * (uint64_t)round;
+            double r = random_uniform(7, at, 0);
+            int columns = 1 + (int)(random_uniform(7, at, 1) * 150), rows = 1 + (int)(random_uniform(7, at, 2) * 60);
+            if (r < 0.3)
+                mouse(&s, (int)(6 * random_uniform(7, at, 3)), (int)(160 * random_uniform(7, at, 4)) - 5, (int)(60 * random_uniform(7, at, 5)) - 5);
+            else
+                tui_screen_key(&s, r < 0.8 ? (int32_t)(' ' + 95 * random_uniform(7, at, 3)) : (int32_t)(TUI_KEY_UP + 12 * random_uniform(7, at, 3)));
+            if (r > 0.97)
+                tui_screen_key(&s, '\033');
+            if (i % 3 == 0) {
+                tui_screen_draw(&s, columns, rows);
+                if (i % 30 == 0)
+                    check_dump(&s.canvas);
+            }
+        }
+        tui_screen_free(&s);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_panes), cmocka_unit_test(test_list), cmocka_unit_test(test_mouse), cmocka_unit_test(test_remembered), cmocka_unit_test(test_anything),
+    };
+    golden_updating = argc > 1 && !strcmp(argv[1], "update");
+    return cmocka_run_group_tests(tests, NULL, close_script);
+}

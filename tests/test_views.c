@@ -76,7 +76,7 @@ static void test_list(void **state)
     assert_non_null(strstr(s.notice, "no view 'nothing'; there are tree"));
     press(&s, "V\033");
     assert_null(s.overlay);
-    press(&s, "\tVj\r"); /* help: in a pane it is left by tab, and other keys are not its own */
+    press(&s, "\tV?"); /* help: in a pane it is left by tab, and other keys are not its own */
     assert_ptr_equal(s.focus, &tui_view_help);
     press(&s, "\033");
     assert_ptr_equal(s.focus, &tui_view_tree);
@@ -134,7 +134,7 @@ static void test_remembered(void **state)
     struct tui_places p;
     struct string text = {0};
     script_game24(&s);
-    tui_screen_draw(&s, 100, 40);
+    tui_screen_draw(&s, 100, 30);
     press(&s, "S4+10<:mouse off\r");
     tui_places_write(&s.places, &text);
     tui_places_open(&p);
@@ -189,10 +189,96 @@ static void test_anything(void **state)
     }
 }
 
+/* --- pictures ---------------------------------------------------------------------------------------------------- */
+
+/* The view in the pane that has the keys, at three sizes. */
+static void picture(struct tui_screen *s, const char *view, const char *name)
+{
+    char *command = xasprintf(":view %s\r", view);
+    press(s, command);
+    compare(s, name, 200, 50);
+    compare(s, name, 80, 24);
+    compare(s, name, 40, 12);
+    free(command);
+}
+
+static void test_siblings(void **state)
+{
+    close_script(state); /* made-up probabilities depend on the words before */
+    struct tui_screen s;
+    script_mcts(&s, "mcts,iterations=10,depth=5,select=uct,w=1,q=mean,evaluate=value");
+    press(&s, "gjjjj\tlll"); /* to the second sibling's U */
+    picture(&s, "siblings", "siblings-uct");
+    /* Every number says where it comes from. */
+    static const struct { const char *keys, *says; } uct[] = {
+        {"hhh", "N = 1 of the 3 visits so far"}, {"l", "Q = rewards backed up / N = .10 / 1 = .10"}, {"l", "1 × √(ln 3 / 1) = 1.05"},
+        {"l", "only mcts,select=puct goes by a prior"}, {"l", ".10 + 1.05 = 1.15"}, {"l", "likely, likely, impossible"}, {"l", "nobody voted"},
+        {"jhhh", "only mcts"}, {"hh", "Q = its own reward = 1"}, {"j", "not to be chosen now"},
+    };
+    for (size_t i = 0; i < sizeof uct / sizeof *uct; i++) {
+        press(&s, uct[i].keys);
+        if (!shows_at(&s, uct[i].says, 400, 24))
+            printf("%s: no '%s'\n", uct[i].keys, uct[i].says);
+        assert_true(shows_at(&s, uct[i].says, 400, 24));
+    }
+    tui_screen_free(&s);
+    script_mcts(&s, "mcts,iterations=10,depth=5,select=puct,w=1,evaluate=value");
+    press(&s, "gj\t:view siblings\rll");
+    assert_true(shows_at(&s, "c × prior × √N(parent) / (1 + N) = 1.25 × ", 400, 24));
+    tui_screen_free(&s);
+    script_mcts(&s, "ab-mcts,iterations=10,depth=5,prior=gaussian,evaluate=value");
+    press(&s, "gj\t:view siblings\rllll");
+    picture(&s, "siblings", "siblings-thompson");
+    assert_true(shows_at(&s, "posterior NIχ²(m .53, κ 3, ν 3, τ² ", 400, 24));
+    tui_screen_free(&s);
+    script_game24_done(&s);
+    press(&s, "g\t");
+    picture(&s, "siblings", "siblings-none");
+    tui_screen_free(&s);
+}
+
+static void test_judge(void **state)
+{
+    close_script(state); /* made-up probabilities depend on the words before */
+    struct tui_screen s;
+    script_game24_done(&s);
+    press(&s, "3G\t");
+    picture(&s, "judge", "judge");
+    press(&s, "G");
+    assert_true(shows(&s, "perhaps it is")); /* what could not be read */
+    press(&s, "\033g");
+    assert_true(shows(&s, "The problem is not judged"));
+    tui_screen_free(&s);
+    script_votes(&s);
+    press(&s, "gj\t");
+    picture(&s, "judge", "judge-none");
+    tui_screen_free(&s);
+}
+
+static void test_votes(void **state)
+{
+    close_script(state); /* made-up probabilities depend on the words before */
+    struct tui_screen s;
+    script_votes(&s);
+    press(&s, "gj\t");
+    picture(&s, "votes", "votes-view");
+    press(&s, "j"); /* the next answer: its first path is selected */
+    assert_int_equal(s.selected, 3);
+    assert_string_equal(tui_screen_key(&s, 'x').words, "exclude 3");
+    press(&s, "2j");
+    assert_int_equal(s.selected, 4);
+    tui_screen_free(&s);
+    script_game24_done(&s);
+    press(&s, "\t");
+    picture(&s, "votes", "votes-none");
+    tui_screen_free(&s);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_panes), cmocka_unit_test(test_list), cmocka_unit_test(test_mouse), cmocka_unit_test(test_remembered), cmocka_unit_test(test_anything),
+        cmocka_unit_test(test_siblings), cmocka_unit_test(test_judge), cmocka_unit_test(test_votes),
     };
     golden_updating = argc > 1 && !strcmp(argv[1], "update");
     return cmocka_run_group_tests(tests, NULL, close_script);

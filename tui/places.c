@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct tui_view *const standard[TUI_PANES] = {&tui_view_tree, &tui_view_thought, &tui_view_help, NULL};
-enum { STANDARD_SPLIT = 580 };
+static const struct tui_view *const standard[TUI_PANES] = {&tui_view_tree, &tui_view_thought, &tui_view_judge, &tui_view_siblings};
+enum { STANDARD_SPLIT = 580, ROOM_FOR_THREE = 36, ROOM_FOR_TWO = 26, AROUND = 8 }; /* rows; around: those that are no pane's */
 
 void tui_places_open(struct tui_places *p)
 {
@@ -27,12 +27,23 @@ int tui_screen_shows(const struct tui_screen *s, const struct tui_view *view)
     return pane >= 0 && s->layout.panes[pane].w;
 }
 
+/* Where answers are counted there is no judge, but there are votes. */
+static void put_votes(struct tui_screen *s)
+{
+    const struct tui_view **at = &s->places.views[2], *now = *at;
+    *at = tui_screen_strategy_is(s, "self-consistency") ? &tui_view_votes : &tui_view_judge;
+    if (s->focus == now)
+        s->focus = *at;
+}
+
 void tui_places_arrange(struct tui_screen *s, int columns, int rows)
 {
     struct tui_arrangement *a = &s->places.arrangement;
-    (void)columns, (void)rows;
-    if (!s->places.chosen)
-        a->panes = 2;
+    int room = rows - AROUND - s->race_count;
+    if (!s->places.chosen) {
+        a->panes = columns < TUI_WIDE_COLUMNS || room < ROOM_FOR_TWO ? 2 : room < ROOM_FOR_THREE ? 3 : 4;
+        put_votes(s);
+    }
     a->focus = tui_screen_pane(s, s->focus);
     if (a->focus < 0) {
         a->focus = 0;

@@ -29,6 +29,10 @@ void tui_screen_free(struct tui_screen *s)
     tui_canvas_free(&s->overlay_text);
     tui_canvas_free(&s->thought.text);
     tui_canvas_free(&s->thought.detail);
+    tui_canvas_free(&s->judge.text);
+    tui_canvas_free(&s->votes.text);
+    tui_canvas_free(&s->statistics.text);
+    tui_canvas_free(&s->compare.text);
     free(s->thought.cells);
     free(s->decisions);
     tui_ask_free(&s->ask);
@@ -589,6 +593,16 @@ const char *tui_probability(double p, char out[32])
         snprintf(out, 32, "<.001");
     else
         snprintf(out, 32, ".%03d", (int)(p * 1000 + 0.5));
+    return out;
+}
+
+const char *tui_flops(double flops, char out[64])
+{
+    static const char *const units[] = {"", "k", "M", "G", "T", "P", "E"};
+    int unit = 0;
+    for (; flops >= 1000 && unit < 6; unit++)
+        flops /= 1000;
+    snprintf(out, 64, "%.*f %sFLOP", flops < 10 && unit ? 2 : flops < 100 && unit ? 1 : 0, flops, units[unit]);
     return out;
 }
 

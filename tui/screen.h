@@ -9,6 +9,7 @@
 #include "tui/layout.h"
 #include "tui/line.h"
 #include "tui/outline.h"
+#include "tui/sheet.h"
 #include "tui/snapshot.h"
 
 struct tui_screen;
@@ -30,7 +31,8 @@ struct tui_view {
     void (*click)(struct tui_screen *s, int x, int y);  /* on that cell of r, from 0; NULL: it has nothing to click on */
     void (*scroll)(struct tui_screen *s, int lines);    /* by the wheel; NULL: as the keys up and down */
 };
-extern const struct tui_view tui_view_tree, tui_view_thought, tui_view_help, tui_view_list;
+extern const struct tui_view tui_view_tree, tui_view_thought, tui_view_judge, tui_view_siblings, tui_view_votes, tui_view_help;
+extern const struct tui_view tui_view_list; /* an overlay only */
 
 enum { TUI_RATES = 40 };
 
@@ -116,9 +118,14 @@ struct tui_screen {
         int choice_line;              /* where the detail tells of the choice */
         int token_line, token_moved;  /* where the detail tells of the token; the cursor moved since the last drawing */
         struct tui_canvas text, detail; /* drawn in full, shown in part */
-        struct { int x, y; } *cells;  /* where each token begins */
+        struct tui_token_cell {
+            int x, y;
+        } *cells;                     /* where each token begins */
         int cell_count, cell_capacity;
     } thought;
+    struct { int column, top, rows; } siblings; /* the number under the cursor; first sibling shown, and how many are */
+    struct tui_sheet judge, votes, statistics, compare;
+    int votes_shown;                  /* the row of it that was selected at the last drawing */
     struct tui_canvas canvas;
     struct tui_layout layout;
 };
@@ -190,6 +197,10 @@ int tui_decision_keeps(const struct search_event *decision, int node);
 const char *tui_number(int64_t n, char out[32]);        /* 1,031 */
 const char *tui_score(double score, char out[32]);      /* 41 or .92 or .003; at most 5 columns below 100,000 */
 const char *tui_probability(double p, char out[32]);    /* .981, 1.00, <.001 */
+const char *tui_flops(double flops, char out[64]);      /* 3.10 GFLOP: the unit that leaves one to three digits */
+/* What the judge said of a node, and the vote by answer, as parts of a page: in the thought where they have no pane of their own. */
+void tui_judge_write(struct tui_screen *s, struct tui_paper *p, const struct search_node *n);
+void tui_votes_write(struct tui_screen *s, struct tui_paper *p);
 void tui_draw_header(struct tui_screen *s);
 void tui_draw_race(struct tui_screen *s);
 void tui_draw_now(struct tui_screen *s);

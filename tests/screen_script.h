@@ -339,6 +339,18 @@ static inline void script_mcts(struct tui_screen *s, const char *strategy)
     tui_screen_snapshot(s, &now);
 }
 
+static inline void script_own(struct tui_screen *s, int parent, int replaces, const char *text)
+{
+    struct search_event *e = script_make(SEARCH_EVENT_THOUGHT);
+    e->thought.node = script_nodes++;
+    e->thought.parent = parent;
+    e->thought.text = xstrdup(text);
+    e->thought.completion = e->thought.correct = -1;
+    e->thought.by_user = 1;
+    e->thought.replaces = replaces;
+    script_emit(s, e);
+}
+
 static inline void script_prune(struct tui_screen *s, int node)
 {
     struct search_event *e = script_make(SEARCH_EVENT_PRUNE);

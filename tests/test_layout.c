@@ -135,7 +135,8 @@ static int walk(const struct tui_outline *o, int node, struct tui_outline_place 
     if (!o->nodes[node].open)
         return count;
     for (int c = o->tree->nodes[node].first_child; c >= 0; c = o->tree->nodes[c].next_sibling)
-        count = walk(o, c, rows, count);
+        if (!o->nodes[c].hidden)
+            count = walk(o, c, rows, count);
     for (int i = 0; i < o->nodes[node].live; i++)
         rows[count++] = (struct tui_outline_place){node, i};
     return count;
@@ -155,8 +156,19 @@ static void check_outline(const struct tui_outline *o)
             assert_int_equal(tui_outline_shown(o, place.node), place.node);
         }
     }
-    for (int node = 0; node < o->count; node++) { /* what is hidden stands where what hides it does */
+    for (int i = 0; i < count; i++) { /* the guides end where no sibling follows */
+        int last = 1;
+        for (int k = i + 1; k < count; k++) {
+            int parent = rows[i].live >= 0 ? rows[i].node : o->tree->nodes[rows[i].node].parent;
+            last &= !(rows[k].live >= 0 ? rows[k].node == parent : o->tree->nodes[rows[k].node].parent == parent);
+        }
+        assert_int_equal(tui_outline_is_last(o, rows[i]), last);
+    }
+    for (int node = 0; node < o->count; node++) { /* what is folded away stands where what hides it does */
         int shown = node;
+        if (o->nodes[node].hidden)
+            continue;
+        assert_int_equal(tui_outline_child(o, node, 0), o->tree->nodes[node].first_child);
         for (int n = o->tree->nodes[node].parent; n >= 0; n = o->tree->nodes[n].parent)
             shown = o->nodes[n].open ? shown : n;
         assert_int_equal(tui_outline_shown(o, node), shown);
@@ -183,6 +195,10 @@ static void test_outline(void **state)
                 add_node(&tree, &o, parent);
             else if (r < 0.8)
                 tui_outline_set_open(&o, any, !o.nodes[any].open);
+            else if (r < 0.83)
+                tui_outline_filter(&o, !o.filtered);
+            else if (r < 0.9)
+                tui_outline_let_through(&o, any);
             else
                 tui_outline_set_live(&o, any, (int)(random_uniform(shape, i, 2) * 4));
             if (i % 10 == 0 || i > 590)

@@ -181,18 +181,6 @@ static struct search_event *script_act(struct tui_screen *s, enum search_event_k
     return e;
 }
 
-static void script_own(struct tui_screen *s, int parent, int replaces, const char *text)
-{
-    struct search_event *e = script_make(SEARCH_EVENT_THOUGHT);
-    e->thought.node = script_nodes++;
-    e->thought.parent = parent;
-    e->thought.text = xstrdup(text);
-    e->thought.completion = e->thought.correct = -1;
-    e->thought.by_user = 1;
-    e->thought.replaces = replaces;
-    script_emit(s, e);
-}
-
 static void test_acts(void **state)
 {
     (void)state;

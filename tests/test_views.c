@@ -274,11 +274,143 @@ static void test_votes(void **state)
     tui_screen_free(&s);
 }
 
+static void test_drawn(void **state)
+{
+    close_script(state);
+    struct tui_screen s;
+    script_game24_done(&s);
+    press(&s, "6G");
+    picture(&s, "drawn", "drawn");
+    press(&s, "o");
+    compare(&s, "drawn-short", 80, 24);
+    press(&s, "o");
+    compare(&s, "drawn-dots", 80, 24);
+    s.canvas.ascii = 1;
+    compare(&s, "drawn-dots-ascii", 80, 24);
+    s.canvas.ascii = 0;
+    press(&s, "ii");
+    tui_screen_draw(&s, 200, 50);
+    press(&s, "j"); /* its level: 6 7 8 */
+    assert_int_equal(s.selected, 7);
+    press(&s, "kl");
+    assert_int_equal(tui_screen_node(&s, s.selected)->parent, 6);
+    press(&s, "hhk");
+    assert_int_equal(s.selected, 1);
+    press(&s, "9j");
+    assert_int_equal(s.selected, 5);
+    press(&s, "G");
+    assert_int_equal(s.selected, 5);
+    press(&s, "g");
+    assert_int_equal(s.selected, 0);
+    script_prune(&s, 1);
+    compare(&s, "drawn-pruned", 80, 24);
+    mouse(&s, TUI_MOUSE_PRESS, 30, s.layout.panes[0].y + s.drawn.tidy.shape.y[2] - s.drawn.y);
+    assert_int_equal(s.selected, 2);
+    tui_screen_free(&s);
+    tui_screen_open(&s);
+    picture(&s, "drawn", "drawn-none");
+    tui_screen_free(&s);
+}
+
+/* --- searching --------------------------------------------------------------------------------------------------- */
+
+static void work(struct tui_screen *s)
+{
+    do
+        tui_screen_work(s);
+    while (s->busy);
+}
+
+static void test_find(void **state)
+{
+    close_script(state);
+    struct tui_screen s;
+    script_game24_done(&s);
+    press(&s, "g/= 6\r");
+    work(&s);
+    assert_int_equal(s.selected, 1);
+    compare(&s, "find", 80, 24);
+    press(&s, "n"); /* no other: round and back */
+    work(&s);
+    assert_int_equal(s.selected, 1);
+    press(&s, "/ 6\r"); /* in the order of the rows, through what is folded */
+    int order[20], count = 0;
+    for (press(&s, "g"); count < 20; count++) {
+        press(&s, "n");
+        work(&s);
+        order[count] = s.selected;
+        if (count && order[count] == order[0])
+            break;
+    }
+    assert_int_equal(s.find.count, count);
+    for (int i = count - 1; i > 0; i--) {
+        press(&s, "N");
+        work(&s);
+        assert_int_equal(s.selected, order[i]);
+    }
+    press(&s, "g2n");
+    work(&s);
+    assert_int_equal(s.selected, order[1]);
+    press(&s, "/ANSWER\r"); /* capitals matter now */
+    work(&s);
+    assert_non_null(strstr(s.notice, "no thought says \"ANSWER\""));
+    press(&s, "/answer\r");
+    work(&s);
+    assert_int_equal(s.selected, 11);
+    press(&s, "\033\033");
+    assert_null(s.find.text);
+    press(&s, "n");
+    assert_non_null(strstr(s.notice, "/ asks what"));
+    /* Only what has it, and what stands above that. */
+    press(&s, "\\30\r");
+    work(&s);
+    compare(&s, "filter", 80, 24);
+    press(&s, "g");
+    int rows = tui_outline_rows(&s.outline);
+    press(&s, "j");
+    assert_int_equal(s.selected, 1);
+    script_own(&s, 1, -1, "30 + 1");
+    work(&s);
+    assert_int_equal(tui_outline_rows(&s.outline), rows + 1);
+    script_own(&s, 2, -1, "nothing of it");
+    work(&s);
+    assert_int_equal(tui_outline_rows(&s.outline), rows + 1);
+    press(&s, "4G"); /* whoever is gone to is seen */
+    assert_false(s.outline.nodes[4].hidden);
+    press(&s, "[["); /* another moment, the same filter */
+    work(&s);
+    assert_true(s.outline.filtered && tui_outline_rows(&s.outline) < s.tree.count);
+    press(&s, "}\\");
+    assert_int_equal(tui_outline_rows(&s.outline), s.tree.count);
+    tui_screen_free(&s);
+}
+
+static void test_marks(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24_done(&s);
+    press(&s, "3Gma5G'a");
+    assert_int_equal(s.selected, 3);
+    press(&s, "''");
+    assert_int_equal(s.selected, 5);
+    press(&s, "''");
+    assert_int_equal(s.selected, 3);
+    press(&s, "'z");
+    assert_non_null(strstr(s.notice, "no such mark"));
+    press(&s, "m\033");
+    assert_false(s.mark_asked);
+    press(&s, "m1");
+    assert_non_null(strstr(s.notice, "letter"));
+    assert_int_equal(s.count, 0);
+    tui_screen_free(&s);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_panes), cmocka_unit_test(test_list), cmocka_unit_test(test_mouse), cmocka_unit_test(test_remembered), cmocka_unit_test(test_anything),
-        cmocka_unit_test(test_siblings), cmocka_unit_test(test_judge), cmocka_unit_test(test_votes),
+        cmocka_unit_test(test_siblings), cmocka_unit_test(test_judge), cmocka_unit_test(test_votes), cmocka_unit_test(test_drawn), cmocka_unit_test(test_find), cmocka_unit_test(test_marks),
     };
     golden_updating = argc > 1 && !strcmp(argv[1], "update");
     return cmocka_run_group_tests(tests, NULL, close_script);

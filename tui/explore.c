@@ -215,13 +215,19 @@ static void live(struct explorer *x)
     double drawn = 0;
     draw(x);
     while (!x->quit && !x->signal && !(tui_race_shown(&x->race)->now.state == TUI_FAILED && !tui_race_shown(&x->race)->tree.count)) {
+        struct tui_screen *s = tui_race_shown(&x->race);
         double wait = x->dirty ? drawn + frame_interval - clock_seconds() : -1;
         if (x->dirty && wait <= 0) {
             draw(x);
             drawn = clock_seconds();
             continue;
         }
-        int happened = tui_terminal_wait(x->dirty ? -1 : tui_thread_wake(x->thread), wait), keys = 0;
+        if (s->busy) { /* what takes many frames goes on between two keys, and is shown as news is */
+            tui_screen_work(s);
+            x->dirty = 1;
+            wait = 0;
+        }
+        int happened = tui_terminal_wait(x->dirty && !s->busy ? -1 : tui_thread_wake(x->thread), wait), keys = 0;
         if (happened & TUI_WAIT_WAKE)
             take_news(x);
         take_signals(x);

@@ -37,7 +37,7 @@ static void turn(struct tui_race *r, int by)
     to->places = from->places;
     to->focus = from->focus;
     to->notice[0] = '\0';
-    to->thought.forking = to->count = to->interrupted = 0;
+    to->thought.forking = to->count = to->interrupted = to->mark_asked = 0;
     from->thought.forking = from->count = 0;
 }
 

@@ -19,11 +19,15 @@ void tui_screen_open(struct tui_screen *s)
     *s = (struct tui_screen){.asked = "", .model = "", .follow = 1, .focus = &tui_view_tree, .dragged = -1};
     tui_places_open(&s->places);
     tui_outline_open(&s->outline, &s->tree);
+    tui_tidy_open(&s->drawn.tidy, &s->outline);
 }
 
 void tui_screen_free(struct tui_screen *s)
 {
+    tui_tidy_free(&s->drawn.tidy);
+    free(s->drawn.memo);
     tui_outline_free(&s->outline);
+    tui_find_free(&s->find);
     tui_snapshot_free(&s->now);
     tui_canvas_free(&s->canvas);
     tui_canvas_free(&s->overlay_text);
@@ -116,6 +120,7 @@ static void open_above(struct tui_screen *s, int node)
 void tui_screen_select(struct tui_screen *s, int node)
 {
     open_above(s, node);
+    tui_outline_let_through(&s->outline, node);
     s->selected = node;
     s->follow = 0;
 }
@@ -125,6 +130,7 @@ static void follow(struct tui_screen *s, int node)
     if (!s->follow || node < 0 || node >= s->tree.count)
         return;
     open_above(s, node);
+    tui_outline_let_through(&s->outline, node);
     s->selected = node;
 }
 
@@ -249,6 +255,7 @@ static void select_own(struct tui_screen *s, const struct search_event *event)
 {
     if (event->thought.by_user && (s->selected == event->thought.parent || s->selected == event->thought.replaces)) {
         open_above(s, event->thought.node);
+        tui_outline_let_through(&s->outline, event->thought.node);
         s->selected = event->thought.node;
     }
 }
@@ -362,8 +369,10 @@ static void select_wanted(struct tui_screen *s)
     while (i < s->wanted.count - 1 && (s->wanted.path[i] >= s->tree.count || tui_screen_node(s, s->wanted.path[i])->gone))
         i++;
     s->selected = s->wanted.selected = s->wanted.count ? s->wanted.path[i] : 0;
-    if (s->tree.count)
+    if (s->tree.count) {
         open_above(s, s->selected);
+        tui_outline_let_through(&s->outline, s->selected);
+    }
 }
 
 /* Widths of columns stay as they were: the picture does not jump as one goes through time. */
@@ -440,6 +449,8 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
         tui_screen_focus(s, &tui_view_thought);
         break;
     case TUI_KEY_ESCAPE:
+        if (s->focus == s->places.views[0] && s->find.text)
+            tui_find_end(s);
         s->focus = s->places.views[0];
         s->places.arrangement.zoom = 0;
         break;
@@ -480,6 +491,8 @@ struct tui_action tui_screen_key(struct tui_screen *s, int32_t key)
         return action;
     if (s->thought.forking && !s->overlay && tui_fork_key(s, key, &action))
         return action;
+    if (s->mark_asked && tui_find_key(s, key, 0))
+        return action;
     if (key >= '0' + !s->count && key <= '9') {
         if (s->count < 1000000)
             s->count = s->count * 10 + (int)(key - '0');
@@ -489,7 +502,8 @@ struct tui_action tui_screen_key(struct tui_screen *s, int32_t key)
     s->count = 0;
     const struct tui_view *view = s->overlay ? s->overlay : s->focus;
     s->scrolled = 0;
-    if (view->key(s, key, count, &action) || tui_act_key(s, key, &action) || tui_places_key(s, key, count))
+    if (view->key(s, key, count, &action) || tui_act_key(s, key, &action) || tui_places_key(s, key, count) ||
+        tui_find_key(s, key, count))
         return action;
     return do_key(s, key, count);
 }
@@ -676,8 +690,16 @@ static void draw_frame(struct tui_screen *s)
     draw_stack(s);
 }
 
+void tui_screen_work(struct tui_screen *s)
+{
+    s->busy = tui_find_work(s);
+    if (tui_screen_shows(s, &tui_view_drawn))
+        s->busy |= tui_drawn_work(s);
+}
+
 void tui_screen_draw(struct tui_screen *s, int columns, int rows)
 {
+    s->busy = tui_find_work(s);
     tui_canvas_size(&s->canvas, columns, rows);
     tui_places_arrange(s, columns, rows);
     s->layout = tui_layout(columns, rows, &s->places.arrangement, s->race_count);

@@ -11,6 +11,7 @@
 #include "tui/outline.h"
 #include "tui/sheet.h"
 #include "tui/snapshot.h"
+#include "tui/tidy.h"
 
 struct tui_screen;
 
@@ -31,13 +32,13 @@ struct tui_view {
     void (*click)(struct tui_screen *s, int x, int y);  /* on that cell of r, from 0; NULL: it has nothing to click on */
     void (*scroll)(struct tui_screen *s, int lines);    /* by the wheel; NULL: as the keys up and down */
 };
-extern const struct tui_view tui_view_tree, tui_view_thought, tui_view_judge, tui_view_siblings, tui_view_votes, tui_view_help;
+extern const struct tui_view tui_view_tree, tui_view_drawn, tui_view_thought, tui_view_judge, tui_view_siblings, tui_view_votes, tui_view_help;
 extern const struct tui_view tui_view_list; /* an overlay only */
 
-enum { TUI_RATES = 40 };
+enum { TUI_RATES = 40, TUI_DRAWN_MEMO = 4096 };
 
 /* What the line at the bottom is being written for. */
-enum tui_asking { TUI_ASKS_NOTHING, TUI_ASKS_EDIT, TUI_ASKS_ADD, TUI_ASKS_COMMAND };
+enum tui_asking { TUI_ASKS_NOTHING, TUI_ASKS_EDIT, TUI_ASKS_ADD, TUI_ASKS_COMMAND, TUI_ASKS_FIND, TUI_ASKS_FILTER };
 enum { TUI_HISTORY = 50 };
 struct tui_ask {
     enum tui_asking what;
@@ -54,6 +55,16 @@ struct tui_past {
     struct search_tree latest;        /* the tree as it is now; the screen's own is of its first events */
     struct tui_live *live;            /* what the latest snapshot had */
     int live_count;
+};
+
+/* What is searched for. Invariant: 0 <= counted <= tree.count, of the outline's tree; `at` is in it while running. */
+struct tui_find {
+    char *text;                       /* NULL: nothing */
+    int fold;                         /* capitals do not matter */
+    int filter;                       /* only thoughts that have it, and those above them, stand in the tree */
+    int running, at, left, times;     /* 1: forward, -1: backward, from which node, through how many, to the how-manieth */
+    int counted, count;               /* of so many nodes, so many have it */
+    int64_t renewed;                  /* the outline's, when that began */
 };
 
 /* Which view each pane shows. Invariant: no view stands in two panes; the one that has the focus stands in one. Until the user has
@@ -102,6 +113,7 @@ struct tui_screen {
     int scrolled;                     /* the wheel left the selection behind; a key brings it back */
     struct tui_places places;
     const struct tui_view *focus;     /* the view that has the keys */
+    int busy;                         /* there is work to go on with */
     int dragged;                      /* the line between panes that the mouse holds, -1: none */
     const struct tui_view *overlay;   /* drawn over the panes and given the keys, or NULL */
     int overlay_top, overlay_at;
@@ -124,6 +136,17 @@ struct tui_screen {
         int cell_count, cell_capacity;
     } thought;
     struct { int column, top, rows; } siblings; /* the number under the cursor; first sibling shown, and how many are */
+    struct {
+        struct tui_tidy tidy;
+        int zoom, x, y, rows;         /* first column and row of the drawing that are shown, rows at the last drawing */
+        int no_map;
+        struct tui_drawn_memo {
+            int node, pruned;         /* 1 + the node; 0: nothing is known */
+        } *memo;                      /* [TUI_DRAWN_MEMO], of one drawing */
+    } drawn;
+    struct tui_find find;
+    int marks[52], mark_before;       /* 1 + the node; 0: none */
+    int32_t mark_asked;               /* m or ' : the next key is its letter */
     struct tui_sheet judge, votes, statistics, compare;
     int votes_shown;                  /* the row of it that was selected at the last drawing */
     struct tui_canvas canvas;
@@ -138,6 +161,9 @@ void tui_screen_notice(struct tui_screen *s, const char *text);
 struct tui_action tui_screen_key(struct tui_screen *s, int32_t key);
 struct tui_action tui_screen_mouse(struct tui_screen *s, struct tui_mouse mouse);
 void tui_screen_draw(struct tui_screen *s, int columns, int rows);               /* on s->canvas */
+/* Go on a little with what takes longer than a frame may (a drawing placed, a search), while s->busy. Drawing does as much. */
+void tui_screen_work(struct tui_screen *s);
+int tui_drawn_work(struct tui_screen *s);
 
 /* --- which view stands where (views.c) ------------------------------------------------------------------------------ */
 
@@ -156,6 +182,19 @@ int tui_places_command(struct tui_screen *s, const char *text);
 /* Their lines in a file: what they say is taken where it can be, and the rest left as it is. */
 void tui_places_read(struct tui_places *p, const char *text);
 void tui_places_write(const struct tui_places *p, struct string *out);
+
+/* --- searching and marks (find.c) ---------------------------------------------------------------------------------- */
+
+void tui_find_begin(struct tui_screen *s, const char *text);   /* forward from the selected; "": what was searched for before */
+void tui_find_filter(struct tui_screen *s, const char *text);  /* leave only what has it; "": all again */
+void tui_find_end(struct tui_screen *s);                       /* no more of it: no filter, nothing bright */
+void tui_find_free(struct tui_find *f);
+int tui_find_key(struct tui_screen *s, int32_t key, int count);
+int tui_find_work(struct tui_screen *s);                       /* a slice; 1: there is more to do */
+void tui_find_text(const struct tui_screen *s, char out[96]);
+/* As tui_canvas_cut, and where the text has what is searched for it is on the cursor's ground. */
+int tui_find_draw(struct tui_screen *s, int x, int y, int limit, struct tui_style style, const char *text);
+void tui_marks_jump(struct tui_screen *s, int node);           /* select it, and remember where one was */
 
 /* --- where in time (past.c) -------------------------------------------------------------------------------------- */
 

@@ -460,7 +460,7 @@ void tui_terminal_repaint(void)
 int tui_terminal_wait(int wake_fd, double seconds)
 {
     struct pollfd fds[3] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}, {.fd = terminal.signalled, .events = POLLIN}};
-    int happened = 0, n = poll(fds, 3, seconds < 0 ? -1 : (int)(seconds * 1000) + 1);
+    int happened = 0, n = poll(fds, 3, seconds < 0 ? -1 : (int)(seconds * 1000) + (seconds > 0));
     if (n <= 0)
         return 0;
     if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))

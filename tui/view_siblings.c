@@ -22,17 +22,6 @@ static const struct {
 
 /* --- the numbers ------------------------------------------------------------------------------------------------- */
 
-static int sibling_at(const struct tui_screen *s, int parent, int place)
-{
-    const struct tui_outline_node *o = &s->outline.nodes[parent];
-    if (o->family >= 0)
-        return s->outline.families[o->family].children[place];
-    int child = tui_screen_node(s, parent)->first_child;
-    while (place-- > 0 && child >= 0)
-        child = tui_screen_node(s, child)->next_sibling;
-    return child;
-}
-
 static const struct search_tally *tally_of(const struct tui_screen *s, const struct search_node *n)
 {
     const struct search_event *d = s->tree.latest_decision;
@@ -97,7 +86,7 @@ static void explain_draw(const struct search_terms *t, struct string *out)
     const struct search_posterior *p = &t->posterior;
     char a[32], b[32], c[32];
     if (p->beta)
-        string_addf(out, "drawn from Beta(½ + rewards, ½ + N - rewards) = Beta(%s, %s): %s", tui_score(p->a, a), tui_score(p->b, b), tui_score(t->total, c));
+        string_addf(out, "drawn from Beta(.5 + rewards, .5 + N - rewards) = Beta(%s, %s): %s", tui_score(p->a, a), tui_score(p->b, b), tui_score(t->total, c));
     else
         string_addf(out, "mean drawn from the posterior NIχ²(m %s, κ %.0f, ν %.0f, τ² %s): %s", tui_score(p->m, a), p->kappa, p->nu,
                     tui_score(p->tau_squared, b), tui_score(t->total, c));
@@ -216,7 +205,7 @@ static void draw_row(struct tui_screen *s, struct tui_rect r, int y, int node, c
     int x = r.x + 1 + tui_canvas_text(&s->canvas, r.x + 1, y, 2, tui_style(TUI_FOCUS), own ? "▸ " : n->kept >= 0 ? "★ " : "  ");
     const char *mark = n->pruned ? "✂ " : n->excluded ? "⊘ " : role == TUI_ILLEGAL ? "✗ " : "";
     x += tui_canvas_text(&s->canvas, x, y, end - x, tui_style(TUI_WRONG), mark);
-    tui_canvas_cut(&s->canvas, x, y, end - x, tui_style(role), search_node_text(&s->tree, node));
+    tui_find_draw(s, x, y, end - x, tui_style(role), search_node_text(&s->tree, node));
     if (own)
         tui_canvas_ground(&s->canvas, r.x, y, r.w, s->focus == &tui_view_siblings ? TUI_SELECTION : TUI_SELECTION_BLURRED);
     for (int i = 0; i < count; i++) {
@@ -284,7 +273,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
     int formula = s->focus == &tui_view_siblings || r.h > 5 ? draw_formula(s, r, &own) : 0, rows = r.h - 1 - formula;
     rows = rows > 200 ? 200 : rows;
     remember(s, parent, rows);
-    int n = 0, node = sibling_at(s, parent, s->siblings.top);
+    int n = 0, node = tui_outline_child(&s->outline, parent, s->siblings.top);
     for (; n < rows && node >= 0 && node < s->outline.count; node = tui_screen_node(s, node)->next_sibling)
         nodes[n++] = node;
     if (known)
@@ -300,7 +289,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
 static void go_to(struct tui_screen *s, int64_t place)
 {
     int parent = tui_screen_node(s, s->selected)->parent, last = tui_screen_node(s, parent)->children - 1;
-    int node = sibling_at(s, parent, (int)(place < 0 ? 0 : place > last ? last : place));
+    int node = tui_outline_child(&s->outline, parent, (int)(place < 0 ? 0 : place > last ? last : place));
     if (node >= 0)
         tui_screen_select(s, node);
 }

@@ -47,6 +47,11 @@ static void draw_title(struct tui_screen *s, struct tui_rect r, const struct col
     struct tui_style title = tui_style(s->focus == &tui_view_tree ? TUI_FOCUS : TUI_TITLE);
     int y = r.y - 1;
     int used = tui_canvas_text(&s->canvas, r.x, y, r.w, title, " tree "), rows = tui_outline_rows(&s->outline);
+    if (s->find.text) {
+        char text[96];
+        tui_find_text(s, text);
+        used += tui_canvas_cut(&s->canvas, r.x + used, y, c->text.x + c->text.w - r.x - used, tui_style(TUI_FOCUS), text);
+    }
     if (rows > r.h) {
         char place[80], a[32], b[32];
         snprintf(place, sizeof place, "%s of %s ", tui_number(tui_outline_row(&s->outline, s->selected) + 1, a), tui_number(rows, b));
@@ -202,7 +207,7 @@ static void draw_node(struct tui_screen *s, int y, const struct columns *c, int 
     if (!n->pruned)
         draw_signs(s, y, c, node);
     char *shown = xstrndup(text, length);
-    x += tui_canvas_cut(&s->canvas, x, y, end - x, style, shown);
+    x += tui_find_draw(s, x, y, end - x, style, shown);
     free(shown);
     if (!outline->open && n->descendants && end - x > 6) {
         char count[48], number[32];

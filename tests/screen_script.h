@@ -175,6 +175,7 @@ static inline void script_judge(struct tui_screen *s, int item, int node, const 
     e->judgement.scores[0] = score;
     e->judgement.count = 1;
     e->judgement.samples = 3;
+    e->judgement.most = 60;
     e->judgement.labels = xcalloc(3, sizeof(char *));
     for (int i = 0; i < 3; i++)
         e->judgement.labels[i] = xstrdup(labels[i]);

@@ -213,7 +213,7 @@ static void test_siblings(void **state)
     static const struct { const char *keys, *says; } uct[] = {
         {"hhh", "N = 1 of the 3 visits so far"}, {"l", "Q = rewards backed up / N = .10 / 1 = .10"}, {"l", "1 × √(ln 3 / 1) = 1.05"},
         {"l", "only mcts,select=puct goes by a prior"}, {"l", ".10 + 1.05 = 1.15"}, {"l", "likely, likely, impossible"}, {"l", "nobody voted"},
-        {"jhhh", "only mcts"}, {"hh", "Q = its own reward = 1"}, {"j", "not to be chosen now"},
+        {"jhhh", "only mcts"}, {"hh", "Q = its own reward = .033"}, {"j", "not to be chosen now"},
     };
     for (size_t i = 0; i < sizeof uct / sizeof *uct; i++) {
         press(&s, uct[i].keys);
@@ -310,6 +310,83 @@ static void test_drawn(void **state)
     tui_screen_open(&s);
     picture(&s, "drawn", "drawn-none");
     tui_screen_free(&s);
+}
+
+static void test_others(void **state)
+{
+    close_script(state);
+    struct tui_screen s;
+    script_game24_done(&s);
+    s.now.statistics = (struct engine_statistics){.prompt_rows = 812, .decode_rows = 4321, .passes = 400, .busy_seconds = 12.5, .live = 3, .waiting = 1,
+                                                  .kv_used = 30000000, .kv_limit = 64000000, .kv_segments = 41, .kv_held = 20000000, .kv_apart = 90000000};
+    s.now.memory = 250000000;
+    for (int i = 0; i < 20; i++)
+        s.speeds[s.speed_count++] = 100 + 40 * (i % 7);
+    press(&s, "\t");
+    picture(&s, "statistics", "statistics");
+    picture(&s, "path", "path");
+    picture(&s, "log", "log");
+    press(&s, "10k");
+    assert_int_equal(s.log.at, s.tree.event_count - 11);
+    press(&s, "\r"); /* the tree as it was then */
+    assert_true(s.past.on && s.tree.event_count == s.log.at + 1);
+    compare(&s, "log-past", 80, 24);
+    press(&s, "}G");
+    assert_false(s.past.on);
+    picture(&s, "time", "time");
+    press(&s, "2h");
+    assert_true(s.past.on);
+    compare(&s, "time-past", 80, 24);
+    press(&s, "l");
+    int64_t at = s.tree.event_count;
+    press(&s, "h");
+    mouse(&s, TUI_MOUSE_WHEEL_DOWN, 70, 5);
+    assert_int_equal(s.tree.event_count, at);
+    tui_screen_draw(&s, 80, 24);
+    mouse(&s, TUI_MOUSE_PRESS, s.layout.panes[1].x + 1, s.layout.panes[1].y + 1); /* the first mark: the first plan */
+    assert_int_equal(s.tree.event_count, 2);
+    press(&s, "G");
+    assert_false(s.past.on);
+    picture(&s, "compare", "compare-none");
+    tui_screen_free(&s);
+    tui_screen_open(&s);
+    press(&s, "\t");
+    static const char *const empty[] = {"statistics", "path", "log", "time"};
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+        char *command = xasprintf(":view %s\r", empty[i]);
+        press(&s, command);
+        assert_true(shows(&s, "Nothing ha")); /* has, have: and what would change that */
+        press(&s, "jkhlgG");
+        free(command);
+    }
+    tui_screen_free(&s);
+}
+
+static void test_compare(void **state)
+{
+    close_script(state);
+    static const char *const strategies[] = {"tot,b=3", "self-consistency,m=6", "mcts"};
+    struct tui_race race;
+    tui_race_open(&race, 3);
+    for (int i = 0; i < 3; i++) { /* the script opens its screen itself */
+        struct tui_screen *s = &race.screens[i];
+        tui_screen_free(s);
+        if (i == 2)
+            script_mcts(s, "mcts,iterations=10");
+        else
+            (i ? script_votes : script_game24_done)(s);
+        s->race = race.screens;
+        s->race_count = 3;
+        s->asked_strategy = strategies[i];
+    }
+    struct tui_screen *s = tui_race_shown(&race);
+    assert_true(s->right_at > 0 && s->progress_count == 2);
+    tui_race_key(&race, '\t');
+    picture(s, "compare", "compare");
+    tui_race_key(&race, 'c'); /* the panes go with the user */
+    assert_ptr_equal(tui_race_shown(&race)->focus, &tui_view_compare);
+    compare(tui_race_shown(&race), "compare-second", 80, 24);
+    tui_race_free(&race);
 }
 
 /* --- searching --------------------------------------------------------------------------------------------------- */
@@ -410,7 +487,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_panes), cmocka_unit_test(test_list), cmocka_unit_test(test_mouse), cmocka_unit_test(test_remembered), cmocka_unit_test(test_anything),
-        cmocka_unit_test(test_siblings), cmocka_unit_test(test_judge), cmocka_unit_test(test_votes), cmocka_unit_test(test_drawn), cmocka_unit_test(test_find), cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_siblings), cmocka_unit_test(test_judge), cmocka_unit_test(test_votes), cmocka_unit_test(test_drawn), cmocka_unit_test(test_others), cmocka_unit_test(test_compare), cmocka_unit_test(test_find), cmocka_unit_test(test_marks),
     };
     golden_updating = argc > 1 && !strcmp(argv[1], "update");
     return cmocka_run_group_tests(tests, NULL, close_script);

@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+int64_t tui_tokens_spent(const struct search_tree *tree)
+{
+    return tree->usage.prompt - tree->usage.cached + tree->usage.completion;
+}
+
 void tui_snapshot_free(struct tui_snapshot *s)
 {
     for (int i = 0; i < s->live_count; i++)
@@ -16,7 +21,7 @@ void tui_snapshot_free(struct tui_snapshot *s)
 
 void tui_screen_open(struct tui_screen *s)
 {
-    *s = (struct tui_screen){.asked = "", .model = "", .follow = 1, .focus = &tui_view_tree, .dragged = -1};
+    *s = (struct tui_screen){.asked = "", .model = "", .follow = 1, .focus = &tui_view_tree, .dragged = -1, .right_at = -1};
     tui_places_open(&s->places);
     tui_outline_open(&s->outline, &s->tree);
     tui_tidy_open(&s->drawn.tidy, &s->outline);
@@ -34,11 +39,14 @@ void tui_screen_free(struct tui_screen *s)
     tui_canvas_free(&s->thought.text);
     tui_canvas_free(&s->thought.detail);
     tui_canvas_free(&s->judge.text);
+    tui_canvas_free(&s->path.text);
     tui_canvas_free(&s->votes.text);
     tui_canvas_free(&s->statistics.text);
     tui_canvas_free(&s->compare.text);
     free(s->thought.cells);
     free(s->decisions);
+    free(s->progress);
+    free(s->moments);
     tui_ask_free(&s->ask);
     string_free(&s->words);
     free(s->wanted.path);
@@ -161,6 +169,44 @@ static void note_thought(struct tui_screen *s, const struct search_event *event)
         s->text_width = w;
 }
 
+/* The best so far, against what it cost: a point for each time it became better. */
+static void note_progress(struct tui_screen *s, double best)
+{
+    if (!(best > s->best))
+        return;
+    s->best = best;
+    ARRAY_RESERVE(s->progress, s->progress_count, s->progress_capacity);
+    s->progress[s->progress_count++] = (struct tui_progress){tui_tokens_spent(&s->tree), best};
+}
+
+static void note_right(struct tui_screen *s, int right)
+{
+    if (right && s->right_at < 0)
+        s->right_at = tui_tokens_spent(&s->tree);
+    else if (!right)
+        s->right_at = -1;
+}
+
+static int is_right(const struct tui_screen *s, int node)
+{
+    const struct search_event *thought = node >= 0 && node < s->tree.count ? tui_screen_node(s, node)->thought : NULL;
+    return thought && thought->thought.answer && thought->thought.correct == 1;
+}
+
+/* The answer it would give now is the first one kept, or the winner of the vote. */
+static void note_decision(struct tui_screen *s, const struct search_event *event)
+{
+    int votes = 0, winner = event->decision.kept_count ? event->decision.kept[0] : -1;
+    for (int i = 0; i < event->decision.tally_count; i++)
+        votes += event->decision.tally[i].votes;
+    if (votes && !s->judged)
+        note_progress(s, (double)event->decision.tally[0].votes / votes);
+    if (!event->decision.backup_count) /* a visit chooses no answer */
+        note_right(s, is_right(s, winner));
+    ARRAY_RESERVE(s->decisions, s->decision_count, s->decision_capacity);
+    s->decisions[s->decision_count++] = event; /* the tree keeps it alive */
+}
+
 static void note_scores(struct tui_screen *s, const struct search_event *event)
 {
     s->judged = 1;
@@ -168,6 +214,8 @@ static void note_scores(struct tui_screen *s, const struct search_event *event)
     for (int i = 0; i < event->judgement.count; i++)
         if (event->judgement.scores[i] > s->value_most)
             s->value_most = event->judgement.scores[i];
+    for (int i = 0; i < event->judgement.count && event->judgement.most > 0; i++)
+        note_progress(s, fmin(event->judgement.scores[i] / event->judgement.most, 1));
 }
 
 /* A completion that has become an event is being written no more, whatever the latest snapshot says. */
@@ -216,8 +264,10 @@ static void note(struct tui_screen *s, const struct search_event *event)
         note_scores(s, event);
         break;
     case SEARCH_EVENT_DECISION:
-        ARRAY_RESERVE(s->decisions, s->decision_count, s->decision_capacity);
-        s->decisions[s->decision_count++] = event; /* the tree keeps it alive */
+        note_decision(s, event);
+        break;
+    case SEARCH_EVENT_RESULT:
+        note_right(s, event->result.correct == 1);
         break;
     default:
         break;
@@ -265,8 +315,20 @@ static int changes_past(const struct search_event *event)
     return event->kind == SEARCH_EVENT_BACK || event->kind == SEARCH_EVENT_UNDO || event->kind == SEARCH_EVENT_REDO;
 }
 
+/* What the time line marks. The log only grows. */
+static void note_moment(struct tui_screen *s, const struct search_event *event)
+{
+    int64_t at = tui_past_count(s);
+    if (event->kind == SEARCH_EVENT_SESSION || event->kind == SEARCH_EVENT_COMPLETION || event->kind == SEARCH_EVENT_JUDGEMENT ||
+        (event->kind == SEARCH_EVENT_THOUGHT && !event->thought.by_user))
+        return;
+    ARRAY_RESERVE(s->moments, s->moment_count, s->moment_capacity);
+    s->moments[s->moment_count++] = at;
+}
+
 void tui_screen_event(struct tui_screen *s, struct search_event *event)
 {
+    note_moment(s, event);
     if (s->past.on) { /* the picture stays */
         search_tree_fold(&s->past.latest, event);
         return;
@@ -290,9 +352,28 @@ void tui_screen_event(struct tui_screen *s, struct search_event *event)
     keep_line(s, line);
 }
 
+static void note_speed(struct tui_screen *s, int64_t rows)
+{
+    double seconds = s->now.time - s->second.time;
+    if (seconds >= 1 && s->second.time > 0) {
+        if (s->speed_count == TUI_SPEEDS)
+            memmove(s->speeds, s->speeds + 1, (size_t)--s->speed_count * sizeof *s->speeds);
+        s->speeds[s->speed_count++] = (int)((double)(rows - s->second.rows) / seconds);
+    }
+    if (seconds >= 1 || s->second.time <= 0) {
+        s->second.time = s->now.time;
+        s->second.rows = rows;
+    }
+}
+
 static void note_rate(struct tui_screen *s)
 {
     int64_t rows = s->now.statistics.decode_rows + s->now.statistics.prompt_rows;
+    int running = s->now.state == TUI_RUNNING || s->now.state == TUI_STEPPING;
+    if (running && !s->began)
+        s->began = s->now.time;
+    s->ended = s->now.state != TUI_DONE ? 0 : s->ended ? s->ended : s->now.time;
+    note_speed(s, rows);
     int old = 0;
     while (old < s->rate_count && (s->rate_count - old == TUI_RATES || s->rates[old].time < s->now.time - 1))
         old++;
@@ -381,6 +462,8 @@ void tui_screen_after(struct tui_screen *s)
     drop_unknown(s);
     tui_outline_renew(&s->outline);
     set_live_rows(s, 1);
+    s->best = s->progress_count = 0;
+    s->right_at = -1;
     s->judged = s->voted = s->decision_count = s->written = s->to_write = 0;
     s->thought.forking = 0;
     for (int64_t i = 0; i < s->tree.event_count; i++)

@@ -33,9 +33,10 @@ struct tui_view {
     void (*scroll)(struct tui_screen *s, int lines);    /* by the wheel; NULL: as the keys up and down */
 };
 extern const struct tui_view tui_view_tree, tui_view_drawn, tui_view_thought, tui_view_judge, tui_view_siblings, tui_view_votes, tui_view_help;
+extern const struct tui_view tui_view_path, tui_view_time, tui_view_compare, tui_view_statistics, tui_view_log;
 extern const struct tui_view tui_view_list; /* an overlay only */
 
-enum { TUI_RATES = 40, TUI_DRAWN_MEMO = 4096 };
+enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096 };
 
 /* What the line at the bottom is being written for. */
 enum tui_asking { TUI_ASKS_NOTHING, TUI_ASKS_EDIT, TUI_ASKS_ADD, TUI_ASKS_COMMAND, TUI_ASKS_FIND, TUI_ASKS_FILTER };
@@ -99,6 +100,15 @@ struct tui_screen {
     int decision_count, decision_capacity;
     struct { double time; int64_t rows; } rates[TUI_RATES]; /* of the last second, newest last */
     int rate_count;
+    int speeds[TUI_SPEEDS], speed_count; /* rows a second, of the latest seconds, newest last */
+    struct { double time; int64_t rows; } second; /* when the one at hand began */
+    double began, ended;              /* when it was first seen to run, and to be done; 0: not yet */
+    struct tui_progress { int64_t tokens; double best; } *progress; /* each time something better was found */
+    int progress_count, progress_capacity;
+    double best;                      /* what was found so far, 0 to 1: the judge's, or the share of the votes */
+    int64_t right_at;                 /* tokens at which its answer had become the right one; -1: it is not */
+    int64_t *moments;                 /* plans, decisions, results and the user's acts of the latest log: indices of the events */
+    int moment_count, moment_capacity;
 
     struct tui_past past;
     struct tui_ask ask;
@@ -147,7 +157,9 @@ struct tui_screen {
     struct tui_find find;
     int marks[52], mark_before;       /* 1 + the node; 0: none */
     int32_t mark_asked;               /* m or ' : the next key is its letter */
-    struct tui_sheet judge, votes, statistics, compare;
+    struct tui_sheet judge, votes, path, statistics, compare;
+    struct { int64_t at, top; int rows, held; } log; /* the event under the cursor; held: it stays there, else it is the newest */
+    struct { int from; } time;        /* the first mark shown */
     int votes_shown;                  /* the row of it that was selected at the last drawing */
     struct tui_canvas canvas;
     struct tui_layout layout;
@@ -204,6 +216,8 @@ struct tui_action tui_past_go_on(struct tui_screen *s);    /* ask the search to 
 char *tui_past_text(const struct tui_screen *s);           /* "41 of 97: kept 5 of 38"; malloc'ed */
 char *tui_past_next(const struct tui_screen *s);           /* what the search did next, or NULL */
 int64_t tui_past_count(const struct tui_screen *s);        /* of events, all there are */
+const struct search_tree *tui_past_latest(const struct tui_screen *s); /* the tree as it is now, whatever moment is shown */
+int tui_past_is_place(const struct search_tree *tree, int64_t count);  /* one steps to it: it is before a plan or a decision */
 
 /* --- acts (acts.c), and the line they are written on (ask.c) ------------------------------------------------------- */
 
@@ -219,6 +233,7 @@ void tui_ask_free(struct tui_ask *a);
 /* --- for panes --------------------------------------------------------------------------------------------------- */
 
 struct tui_style tui_style(enum tui_role role);
+int64_t tui_tokens_spent(const struct search_tree *tree); /* what counts against a budget */
 const struct search_node *tui_screen_node(const struct tui_screen *s, int node);
 void tui_screen_select(struct tui_screen *s, int node);        /* by the user: opens what hides it, ends following */
 void tui_screen_before(struct tui_screen *s);                  /* another tree is about to stand in s->tree; */
@@ -237,6 +252,10 @@ const char *tui_number(int64_t n, char out[32]);        /* 1,031 */
 const char *tui_score(double score, char out[32]);      /* 41 or .92 or .003; at most 5 columns below 100,000 */
 const char *tui_probability(double p, char out[32]);    /* .981, 1.00, <.001 */
 const char *tui_flops(double flops, char out[64]);      /* 3.10 GFLOP: the unit that leaves one to three digits */
+/* An event in words, for the log and the time line: its kind; what it says (malloc'ed); the node it is about, -1: of none. */
+const char *tui_event_name(const struct search_event *e);
+char *tui_event_text(const struct search_event *e);
+int tui_event_node(const struct search_event *e);
 /* What the judge said of a node, and the vote by answer, as parts of a page: in the thought where they have no pane of their own. */
 void tui_judge_write(struct tui_screen *s, struct tui_paper *p, const struct search_node *n);
 void tui_votes_write(struct tui_screen *s, struct tui_paper *p);

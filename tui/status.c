@@ -47,15 +47,9 @@ void tui_draw_header(struct tui_screen *s)
 
 /* --- race -------------------------------------------------------------------------------------------------------- */
 
-/* The tree as it is now, whatever moment is shown. */
-static const struct search_tree *tree_now(const struct tui_screen *s)
-{
-    return s->past.on ? &s->past.latest : &s->tree;
-}
-
 static void draw_racer(struct tui_screen *s, int y, const struct tui_screen *racer)
 {
-    const struct search_tree *t = tree_now(racer);
+    const struct search_tree *t = tui_past_latest(racer);
     const struct search_event *result = racer->now.state == TUI_DONE ? t->result : NULL;
     char a[32], b[32], place[16];
     int number = (int)(racer - s->race) + 1, right = result ? result->result.correct : -1, end = s->canvas.w - 1;

@@ -4,7 +4,8 @@
 #include <string.h>
 
 static const struct tui_view *const views[] = {
-    &tui_view_tree, &tui_view_drawn, &tui_view_thought, &tui_view_judge, &tui_view_siblings, &tui_view_votes, &tui_view_help,
+    &tui_view_tree, &tui_view_drawn, &tui_view_thought, &tui_view_judge, &tui_view_siblings, &tui_view_votes, &tui_view_path,
+    &tui_view_time, &tui_view_compare, &tui_view_statistics, &tui_view_log, &tui_view_help,
 };
 enum { VIEWS = sizeof views / sizeof *views };
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLICE = 4096 }; /* thoughts looked at between two keys */
+enum { SLICE = 2048 }; /* thoughts looked at between two keys */
 
 void tui_find_free(struct tui_find *f)
 {

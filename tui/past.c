@@ -63,18 +63,33 @@ void tui_past_go(struct tui_screen *s, int64_t count)
         tui_screen_follow(s, s->tree.events[s->tree.event_count - 1]);
 }
 
+int tui_past_moment(const struct tui_screen *s, int64_t event)
+{
+    int low = 0, high = s->moment_count;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (s->moments[middle] < event)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 void tui_past_move(struct tui_screen *s, int steps)
 {
     const struct search_tree *tree = tui_past_latest(s);
     int64_t at = s->tree.event_count, to = at;
-    while (steps < 0 && at > 1)
-        if (tui_past_is_place(tree, --at)) {
-            to = at;
+    for (int i = tui_past_moment(s, at) - 1; steps < 0 && i >= 0; i--)
+        if (tui_past_is_place(tree, s->moments[i])) {
+            to = s->moments[i];
             steps++;
         }
-    while (steps > 0 && at < tree->event_count) {
-        to = ++at;
-        steps -= tui_past_is_place(tree, at);
+    for (int i = tui_past_moment(s, at + 1); steps > 0; i++) {
+        to = i < s->moment_count ? s->moments[i] : tree->event_count;
+        if (i >= s->moment_count)
+            break;
+        steps -= tui_past_is_place(tree, to);
     }
     if (to == s->tree.event_count)
         tui_screen_notice(s, s->past.on ? "this is the beginning" : steps > 0 ? "this is now" : "nothing has been done yet");

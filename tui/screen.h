@@ -217,6 +217,7 @@ char *tui_past_text(const struct tui_screen *s);           /* "41 of 97: kept 5 
 char *tui_past_next(const struct tui_screen *s);           /* what the search did next, or NULL */
 int64_t tui_past_count(const struct tui_screen *s);        /* of events, all there are */
 const struct search_tree *tui_past_latest(const struct tui_screen *s); /* the tree as it is now, whatever moment is shown */
+int tui_past_moment(const struct tui_screen *s, int64_t event);        /* the index of the first moment at that event or after it */
 int tui_past_is_place(const struct search_tree *tree, int64_t count);  /* one steps to it: it is before a plan or a decision */
 
 /* --- acts (acts.c), and the line they are written on (ask.c) ------------------------------------------------------- */

@@ -51,7 +51,7 @@ static void draw_racer(struct tui_screen *s, int y, const struct tui_screen *rac
 {
     const struct search_tree *t = tui_past_latest(racer);
     const struct search_event *result = racer->now.state == TUI_DONE ? t->result : NULL;
-    char a[32], b[32], place[16];
+    char a[32], b[32], place[24];
     int number = (int)(racer - s->race) + 1, right = result ? result->result.correct : -1, end = s->canvas.w - 1;
     int64_t tokens = t->usage.prompt - t->usage.cached + t->usage.completion;
     char *cost = xasprintf("%8s thought%s %10s tokens", tui_number(t->count ? t->count - 1 : 0, a), t->count == 2 ? " " : "s", tui_number(tokens, b));

@@ -152,7 +152,7 @@ static void write_plot(struct tui_screen *s, struct tui_paper *p, int rows)
 static void draw(struct tui_screen *s, struct tui_rect r)
 {
     struct tui_paper p;
-    char more[48] = "";
+    char more[80] = "";
     int first, count;
     if (s->race_count < 2) {
         tui_sheet_title(s, &tui_view_compare, r, "compare", NULL);

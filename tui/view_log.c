@@ -11,6 +11,14 @@ static const char *const kinds[SEARCH_EVENT_KINDS] = {
     [SEARCH_EVENT_SETTING] = "setting", [SEARCH_EVENT_BACK] = "back", [SEARCH_EVENT_ASK] = "ask",
 };
 
+/* Where there is little room. */
+static const char *const short_kinds[SEARCH_EVENT_KINDS] = {
+    [SEARCH_EVENT_SESSION] = "begin", [SEARCH_EVENT_PLAN] = "plan", [SEARCH_EVENT_COMPLETION] = "text", [SEARCH_EVENT_THOUGHT] = "new",
+    [SEARCH_EVENT_JUDGEMENT] = "judge", [SEARCH_EVENT_DECISION] = "chose", [SEARCH_EVENT_PRUNE] = "prune", [SEARCH_EVENT_UNDO] = "undo",
+    [SEARCH_EVENT_REDO] = "redo", [SEARCH_EVENT_RESULT] = "end", [SEARCH_EVENT_KEEP] = "keep", [SEARCH_EVENT_REVOTE] = "vote",
+    [SEARCH_EVENT_SETTING] = "set", [SEARCH_EVENT_BACK] = "back", [SEARCH_EVENT_ASK] = "ask",
+};
+
 const char *tui_event_name(const struct search_event *e)
 {
     return kinds[e->kind];
@@ -117,8 +125,8 @@ static void draw_event(struct tui_screen *s, struct tui_rect r, int y, int64_t i
     x += digits + 1;
     tui_canvas_text(&s->canvas, x, y, 1, tui_style(TUI_FOCUS), moment ? "◍" : out ? "×" : " ");
     x += 2;
-    tui_canvas_text(&s->canvas, x, y, narrow ? 4 : 10, tui_style(out ? TUI_PRUNED : role_of(e)), kinds[e->kind]);
-    x += narrow ? 5 : 11;
+    tui_canvas_text(&s->canvas, x, y, 10, tui_style(out ? TUI_PRUNED : role_of(e)), (narrow ? short_kinds : kinds)[e->kind]);
+    x += narrow ? 6 : 11;
     tui_find_draw(s, x, y, end - x, tui_style(out ? TUI_PRUNED : TUI_TEXT), text);
     if (i == s->log.at)
         tui_canvas_ground(&s->canvas, r.x, y, r.w, s->focus == &tui_view_log ? TUI_SELECTION : TUI_SELECTION_BLURRED);

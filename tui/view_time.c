@@ -28,18 +28,10 @@ static const char *sign_of(const struct search_tree *tree, int64_t event, enum t
     }
 }
 
-/* The latest place that has happened in what is shown: its index; -1: none. */
+/* The latest mark that has happened in what is shown: its index; -1: none. */
 static int cursor_of(const struct tui_screen *s)
 {
-    int low = 0, high = s->moment_count;
-    while (low < high) {
-        int middle = (low + high) / 2;
-        if (s->moments[middle] < s->tree.event_count)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low - 1;
+    return tui_past_moment(s, s->tree.event_count) - 1;
 }
 
 static void draw_marks(struct tui_screen *s, struct tui_rect r, int y, int cursor)

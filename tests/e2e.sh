@@ -227,6 +227,30 @@ keys : ; keys -l 'mouse on'; keys Enter
 for _ in $(seq 40); do [ "$(t display -p -t s '#{mouse_any_flag}')" = 1 ] && break; sleep 0.05; done
 is "and taken again" "$(t display -p -t s '#{mouse_any_flag}')" 1
 
+# --- views, searching, marks ---
+for view in drawn judge siblings votes path time compare statistics log help thought tree; do
+    keys : ; keys -l "view $view"; keys Enter
+    sees "the view $view" "^┌ (first thoughts|$view)"
+done
+keys G / ; keys -l 'what is'; keys Enter
+sees "found" 'tree /what is · 1'
+sees "selected" '┬ problem'
+keys n
+sees "found again" 'tree /what is · 1'
+keys / ; keys -l 'nothing has this'; keys Enter
+sees "not found" 'no thought says "nothing has this"'
+keys '\' C-u; keys -l 'what is'; keys Enter
+gone "only what has it" '^│├'
+keys '\'
+sees "all again" '^│├'
+keys 2 G m a g "'" a
+sees "back at the mark" '┬ thought 2'
+keys "'" "'"
+sees "and where one was" '┬ problem'
+keys V i l h
+sees "the time line" 'the past: } to now'
+keys '}' V t
+
 # --- suspended and back ---
 keys C-z
 sees "a shell again" '^ready>'

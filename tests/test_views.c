@@ -233,6 +233,12 @@ static void test_siblings(void **state)
     tui_screen_free(&s);
     script_game24_done(&s);
     press(&s, "g\t");
+    picture(&s, "siblings", "siblings-first");
+    press(&s, "j");
+    assert_int_equal(s.selected, 1);
+    tui_screen_free(&s);
+    tui_screen_open(&s);
+    press(&s, "\t");
     picture(&s, "siblings", "siblings-none");
     tui_screen_free(&s);
 }

@@ -288,8 +288,9 @@ void tui_draw_keys(struct tui_screen *s)
         hints[n++] = (struct tui_hint){"V", "views"};
     int from = s->overlay != NULL || (s->past.on && r.w < 60) ? 1 : 0; /* of `last`: B is what one would not guess */
     int x = r.x + 1, end = r.x + r.w + 1 - (from ? 0 : hint_width(last[0])) - hint_width(last[1]);
-    for (int i = 0; i < n && x + hint_width(hints[i]) <= end; i++)
-        x = draw_hint(s, x, r.y, hints[i]);
+    for (int i = 0; i < n; i++) /* one that does not fit gives way to a shorter one */
+        if (x + hint_width(hints[i]) <= end)
+            x = draw_hint(s, x, r.y, hints[i]);
     for (int i = from; i < 2; i++)
         x = draw_hint(s, x, r.y, last[i]);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { N, Q, U, PRIOR, SUM, VALUE, VOTES, COLUMNS };
-enum { WIDTH = 6, LEAST_TEXT = 10, MOST_TERMS = 300 }; /* terms: of more siblings they are not worked out, it would take too long */
+enum { WIDTH = 6, LEAST_TEXT = 10, MOST_TERMS = 100 }; /* terms: of more siblings they are not worked out, it would take too long */
 
 static const struct {
     const char *name, *what;
@@ -178,6 +178,7 @@ static int choose_columns(const struct tui_screen *s, int width, int shown[COLUM
     static const int searched[COLUMNS] = {N, Q, U, SUM, VALUE, PRIOR, VOTES}, judged[COLUMNS] = {VALUE, VOTES, N, Q, U, SUM, PRIOR};
     int searches = s->tree.visits || tui_screen_strategy_is(s, "mcts") || tui_screen_strategy_is(s, "ab-mcts");
     int count = (width - LEAST_TEXT) / WIDTH, there[COLUMNS] = {0}, n = 0;
+    count = !searches && width < 60 ? 2 : count; /* the others would say nothing, and the thoughts need the room */
     count = count > COLUMNS ? COLUMNS : count < 1 ? 1 : count;
     for (int i = 0; i < count; i++)
         there[searches ? searched[i] : judged[i]] = 1;
@@ -205,17 +206,20 @@ static void draw_row(struct tui_screen *s, struct tui_rect r, int y, int node, c
     int x = r.x + 1 + tui_canvas_text(&s->canvas, r.x + 1, y, 2, tui_style(TUI_FOCUS), own ? "▸ " : n->kept >= 0 ? "★ " : "  ");
     const char *mark = n->pruned ? "✂ " : n->excluded ? "⊘ " : role == TUI_ILLEGAL ? "✗ " : "";
     x += tui_canvas_text(&s->canvas, x, y, end - x, tui_style(TUI_WRONG), mark);
-    tui_find_draw(s, x, y, end - x, tui_style(role), search_node_text(&s->tree, node));
+    const char *text = search_node_text(&s->tree, node), *state = n->thought ? n->thought->thought.state : NULL;
+    char *shown_text = xstrndup(text, state ? tui_length_without_state(text, state) : strlen(text));
+    tui_find_draw(s, x, y, end - x, tui_style(role), shown_text);
+    free(shown_text);
     if (own)
         tui_canvas_ground(&s->canvas, r.x, y, r.w, s->focus == &tui_view_siblings ? TUI_SELECTION : TUI_SELECTION_BLURRED);
     for (int i = 0; i < count; i++) {
-        char text[32];
+        char number_out[32];
         double number = number_of(s, node, t, shown[i]);
         struct tui_style style = tui_style(isfinite(number) ? TUI_TEXT : TUI_DIM);
         x = r.x + r.w - 1 - WIDTH * (count - i);
         int at = own && s->focus == &tui_view_siblings && shown[i] == s->siblings.column;
         style.ground = at ? TUI_CURSOR : own ? s->focus == &tui_view_siblings ? TUI_SELECTION : TUI_SELECTION_BLURRED : TUI_PLAIN;
-        tui_canvas_right(&s->canvas, x + 1, y, WIDTH - 1, style, number_text(shown[i], number, text));
+        tui_canvas_right(&s->canvas, x + 1, y, WIDTH - 1, style, number_text(shown[i], number, number_out));
     }
 }
 
@@ -238,10 +242,21 @@ static int draw_formula(struct tui_screen *s, struct tui_rect r, const struct se
     return rows;
 }
 
+/* Whose children they are. The problem has no siblings: there the first thoughts are shown, and none of them is selected. */
+static int parent_of(const struct tui_screen *s)
+{
+    return s->selected > 0 ? tui_screen_node(s, s->selected)->parent : 0;
+}
+
+static int place_of(const struct tui_screen *s)
+{
+    return s->selected > 0 ? s->outline.nodes[s->selected].place : -1;
+}
+
 static void remember(struct tui_screen *s, int parent, int rows)
 {
     const struct search_node *above = tui_screen_node(s, parent);
-    int place = s->outline.nodes[s->selected].place;
+    int place = s->selected > 0 ? place_of(s) : 0;
     if (place < s->siblings.top || rows < 1)
         s->siblings.top = place;
     if (rows >= 1 && place >= s->siblings.top + rows)
@@ -254,23 +269,22 @@ static void remember(struct tui_screen *s, int parent, int rows)
 
 static void draw(struct tui_screen *s, struct tui_rect r)
 {
-    int parent = s->tree.count ? tui_screen_node(s, s->selected)->parent : -1, shown[COLUMNS], nodes[200];
-    if (parent < 0) {
+    int parent = s->tree.count ? parent_of(s) : -1, shown[COLUMNS], nodes[200];
+    if (parent < 0 || !tui_screen_node(s, parent)->children) {
         tui_sheet_title(s, &tui_view_siblings, r, "siblings", NULL);
-        tui_sheet_says(s, r, s->tree.count ? "The problem has no siblings: select a thought, and it stands here among those it was chosen from."
-                                           : "Nothing has been thought yet: space begins.");
+        tui_sheet_says(s, r, "Nothing has been thought yet: the thoughts that the strategy chooses from will stand here, with the numbers it goes by.");
         return;
     }
     int all = tui_screen_node(s, parent)->children, count = choose_columns(s, r.w, shown), known = all <= MOST_TERMS;
     char title[48], more[48] = "", number[32];
-    snprintf(title, sizeof title, "siblings: %s", tui_number(all, number));
+    snprintf(title, sizeof title, s->selected ? "siblings: %s" : "first thoughts: %s", tui_number(all, number));
     if (!known)
         snprintf(more, sizeof more, "too many for Q, U");
     tui_sheet_title(s, &tui_view_siblings, r, title, more);
     struct search_terms own = {0}, terms[200] = {{0}};
-    if (known)
+    if (known && s->selected)
         search_tree_terms(&s->tree, s->selected, &own);
-    int formula = s->focus == &tui_view_siblings || r.h > 5 ? draw_formula(s, r, &own) : 0, rows = r.h - 1 - formula;
+    int formula = s->selected && (s->focus == &tui_view_siblings || r.h > 5) ? draw_formula(s, r, &own) : 0, rows = r.h - 1 - formula;
     rows = rows > 200 ? 200 : rows;
     remember(s, parent, rows);
     int n = 0, node = tui_outline_child(&s->outline, parent, s->siblings.top);
@@ -288,7 +302,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
 
 static void go_to(struct tui_screen *s, int64_t place)
 {
-    int parent = tui_screen_node(s, s->selected)->parent, last = tui_screen_node(s, parent)->children - 1;
+    int parent = parent_of(s), last = tui_screen_node(s, parent)->children - 1;
     int node = tui_outline_child(&s->outline, parent, (int)(place < 0 ? 0 : place > last ? last : place));
     if (node >= 0)
         tui_screen_select(s, node);
@@ -304,9 +318,9 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
 {
     int times = count ? count : 1, place;
     (void)action;
-    if (!s->tree.count || s->selected <= 0)
+    if (!s->tree.count || !tui_screen_node(s, parent_of(s))->children)
         return 0;
-    place = s->outline.nodes[s->selected].place;
+    place = place_of(s);
     switch (k) {
     case 'j':
     case TUI_KEY_DOWN:
@@ -346,7 +360,7 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
 static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 {
     int n = 0;
-    if (s->tree.count && s->selected > 0) {
+    if (s->tree.count > 1) {
         out[n++] = (struct tui_hint){"j k", "sibling"};
         out[n++] = (struct tui_hint){"h l", "number"};
     }
@@ -357,10 +371,10 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 static void click(struct tui_screen *s, int x, int y)
 {
     int shown[COLUMNS], pane = tui_screen_pane(s, &tui_view_siblings), w = s->layout.panes[pane].w;
-    if (!s->tree.count || s->selected <= 0)
+    if (!s->tree.count || !tui_screen_node(s, parent_of(s))->children)
         return;
     int count = choose_columns(s, w, shown), at = x - (w - 1 - WIDTH * count);
-    if (y >= 1 && y <= s->siblings.rows && s->siblings.top + y - 1 < tui_screen_node(s, tui_screen_node(s, s->selected)->parent)->children)
+    if (y >= 1 && y <= s->siblings.rows && s->siblings.top + y - 1 < tui_screen_node(s, parent_of(s))->children)
         go_to(s, s->siblings.top + y - 1);
     if (at >= 0 && at / WIDTH < count)
         s->siblings.column = shown[at / WIDTH];

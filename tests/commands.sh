@@ -35,7 +35,7 @@ gives() {
 # --- usage ---
 gives 'espalier 0' "$espalier" --version
 gives 'self-consistency' "$espalier" --help
-for c in run complete score tokenize detokenize info speed quantize train merge task config; do gives "usage: espalier $c" "$espalier" $c --help; done
+for c in run complete score tokenize detokenize info speed quantize train merge task config tour; do gives "usage: espalier $c" "$espalier" $c --help; done
 refuses 2 'unknown option --wrong' "$espalier" run --wrong
 refuses 2 'needs a value' "$espalier" run -m
 refuses 2 'whole number from 1' "$espalier" run -j 0 x

@@ -396,6 +396,21 @@ sees "the start screen" '─ begin ─'
 keys q
 ended "nothing chosen" 0
 
+# --- the tour ---
+start tour -t ask -s self-consistency,m=2 --kernels reference What is it
+sees "the tour" 'tour 1 of 10'
+sees "it waits" '❚❚ paused'
+for page in 2 3 4 5 6 7 8 9 10; do
+    keys Enter
+    sees "the tour goes on" "tour $page of 10"
+    gone "the tour shows something" 'until there is something'
+done
+sees "it ran to the end" '■ done'
+keys Enter
+gone "the tour ends" ' tour '
+keys q
+ended "the tour" 0
+
 # --- fewer colours, fewer characters ---
 shell 80 24
 keys "export NO_COLOR=1" Enter

@@ -5,6 +5,7 @@
 #include "tui/start.h"
 #include "tui/terminal.h"
 #include "tui/thread.h"
+#include "tui/tour.h"
 #include "tui/watch.h"
 
 #include <langinfo.h>
@@ -158,6 +159,7 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
 struct explorer {
     struct setting *setting;
     struct tui_race race;
+    struct tui_tour tour;
     struct tui_snapshot *snapshots; /* [race.count], empty between the takings */
     struct tui_thread *thread;
     int dirty;       /* the screen may look otherwise than it is shown */
@@ -306,6 +308,7 @@ static void live(struct explorer *x)
         x->dirty |= happened & TUI_WAIT_SIGNAL;
         for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
             take_key(x, key);
+        do_action(x, tui_tour_wants(&x->race.screens[0]));
         if (keys) {
             take_news(x);
             draw(x);
@@ -326,6 +329,8 @@ static int explore(struct setting *s, struct error *e)
     struct explorer x = {.setting = s};
     open_race(&x.race, s);
     tui_history_open(&tui_race_shown(&x.race)->ask.history);
+    if (s->options.tour)
+        tui_tour_begin(&x.tour, &x.race.screens[0]);
     x.snapshots = xcalloc((size_t)s->searches.count, sizeof *x.snapshots);
     int code = tui_thread_start(&x.thread, &s->options, &s->searches, e);
     if (!code)
@@ -339,6 +344,7 @@ static int explore(struct setting *s, struct error *e)
         leave_by(x.signal);
     s->busy = x.thread && !tui_thread_stop(x.thread);
     tui_race_free(&x.race);
+    tui_tour_free(&x.tour);
     free(x.snapshots);
     return code;
 }
@@ -387,6 +393,27 @@ static int run_start(struct setting *s, struct tui_start *start)
     }
 }
 
+/* A small search for the tour, where none was asked for: of Game of 24 with the model that comes along, else a word problem. */
+static void take_tour(struct setting *s)
+{
+    static char four[] = "4 5 6 10", marbles[] = "@31", first[] = "@1";
+    struct tui_options *o = &s->options;
+    struct error e;
+    o->tour = o->paused = 1;
+    if (o->word_count || o->session)
+        return;
+    char *shipped = search_data_path("examples", "steps.gguf");
+    const char *given = o->model ? o->model : getenv("ESPALIER_MODEL");
+    if (!o->task)
+        o->task = shipped && !(given && *given) ? "game24" : "math-word";
+    free(shipped);
+    const int numbers = !strcmp(o->task, "game24");
+    o->words[0] = numbers ? four : !strcmp(o->task, "math-word") ? marbles : first;
+    o->word_count = 1;
+    if (!o->strategy_count)
+        tui_options_otherwise(o, "strategy", numbers ? "tot,b=3" : "self-consistency,m=6", &e);
+}
+
 /* The options for what was chosen: as on the command line, the configuration where it still holds, and the choice. */
 static int take_choice(struct setting *s, const struct tui_start *start, struct error *e)
 {
@@ -405,6 +432,8 @@ static int take_choice(struct setting *s, const struct tui_start *start, struct 
         o->word_count = 1;
     } else {
         o->task = NULL;
+        if (row->kind == TUI_START_TOUR)
+            take_tour(s);
     }
     return code;
 }
@@ -433,7 +462,9 @@ int tui_explore(const struct tui_options *o, struct error *e)
         return code;
     struct setting *s = xcalloc(1, sizeof *s);
     code = read_setting(o, s, e);
-    const int nothing = !o->word_count && !o->session && !o->dump;
+    const int nothing = !o->word_count && !o->session && !o->dump && !o->tour;
+    if (!code && o->tour)
+        take_tour(s);
     if (!code && !nothing)
         code = tui_searches_open(&s->searches, &s->options, !o->dump, e);
     if (!code && o->dump)

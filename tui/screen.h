@@ -13,6 +13,7 @@
 #include "tui/snapshot.h"
 
 struct tui_screen;
+struct tui_tour;
 
 /* A pane or an overlay: a file each. */
 struct tui_hint {
@@ -74,6 +75,7 @@ struct tui_screen {
     int rate_count;
 
     struct tui_past past;
+    struct tui_tour *tour;            /* that explains what is shown, or NULL; not the screen's own */
     struct tui_ask ask;
     struct string words;              /* of the latest act */
     struct {

@@ -33,6 +33,7 @@ struct tui_options {
     int traces;                                                   /* task make: 0 */
     int prefix, branches, runs;                                   /* speed: 0 */
     const char *only;                                             /* speed: NULL */
+    int tour;                                                     /* explorer: 0; begin with the guided tour */
     const char *dump;                                             /* explorer: NULL; "COLSxROWS": draw the final screen as text, no terminal */
     int64_t *budgets;                                             /* every --budget-tokens, in order; budget_tokens is the last */
     int budget_count;                                             /* 0 */

@@ -124,6 +124,10 @@ install: espalier
 	install -d $(DESTDIR)$(PREFIX)/share/espalier/examples $(DESTDIR)$(PREFIX)/share/espalier/themes
 	install -m644 $(wildcard examples/*.*) $(DESTDIR)$(PREFIX)/share/espalier/examples
 	install -m644 $(wildcard themes/*.yaml) $(DESTDIR)$(PREFIX)/share/espalier/themes
+	install -Dm644 tui/espalier.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/espalier
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	@for c in '' $$(./espalier __complete -- ''); do \
+	    ./espalier __man $$c >"$(DESTDIR)$(PREFIX)/share/man/man1/espalier$${c:+-$$c}.1" || exit 1; done
 
 # --- tests -----------------------------------------------------------------------------------------------------------
 

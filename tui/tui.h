@@ -60,7 +60,7 @@ struct tui_options {
 
 /* One row of the table of commands; a file each. Returns the exit code, having printed its own error. */
 struct tui_command {
-    const char *name, *summary, *usage, *example;
+    const char *name, *summary, *usage, *example; /* summary NULL: it is for other programs, and not listed */
     const char *options; /* names of the options it takes, blank-separated: "model kernels json" */
     int (*run)(const struct tui_options *o);
 };

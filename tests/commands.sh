@@ -182,6 +182,10 @@ if command -v bash >/dev/null; then
     if [ "$said" = high-contrast ]; then ok; else bad "bash completes '$said'"; fi
 fi
 
+# --- recordings ---
+"$espalier" --record "$work/new.cast" -m $tiny x >"$work/out" 2>"$work/err" </dev/null
+if [ $? = 3 ] && [ ! -e "$work/new.cast" ]; then ok; else bad 'a recording of nothing is left behind'; fi
+
 # --- the configuration of the explorer ---
 mkdir -p "$work/config/espalier"
 printf 'seed: 7\nstrategy: [tot, "beam,n=4"]\nkeys: {J: 10j}\n' >"$work/config/espalier/config.yaml"

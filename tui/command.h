@@ -16,7 +16,7 @@ extern const struct tui_command *const tui_commands[]; /* all but the explorer; 
 #define TUI_EXPLORER_OPTIONS \
     "model adapter task strategy judge judge-model allow-commands grammar prompts data seed temperature top-k top-p min-p repetition-penalty " \
     "budget-tokens budget-flops budget-nodes budget-time session at threads batch context kv-memory kv-type kernels quant theme ascii " \
-    "paused dump"
+    "paused record dump"
 
 /* The words of the command line joined by blanks, or, where there are none, all of standard input. */
 int tui_read_text(const struct tui_options *o, struct string *out, struct error *e);

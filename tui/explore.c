@@ -2,6 +2,7 @@
 #include "tui/config.h"
 #include "tui/editor.h"
 #include "tui/race.h"
+#include "tui/replay.h"
 #include "tui/start.h"
 #include "tui/terminal.h"
 #include "tui/thread.h"
@@ -25,6 +26,7 @@ struct setting {
     struct tui_theme theme;
     struct tui_watch theme_file; /* the theme's, read again as it is saved */
     char *theme_path;            /* or NULL: the built-in one */
+    struct tui_record *record;   /* or NULL */
     struct tui_start start;      /* options may point to what was chosen there */
     struct tui_searches searches;
     int ascii;
@@ -42,6 +44,18 @@ static void setting_free(struct setting *s)
     tui_options_free(&s->options);
     tui_config_free(&s->config);
     free(s);
+}
+
+/* After the terminal is closed: a recording that is not whole is told of, if nothing else is. */
+static int setting_end(struct setting *s, int code, struct error *e)
+{
+    struct error why;
+    if (tui_record_close(s->record, &why) && !code) {
+        *e = why;
+        code = why.code;
+    }
+    setting_free(s);
+    return code;
 }
 
 /* Another theme, and its file to be watched; or all stays as it is. */
@@ -79,7 +93,9 @@ static int read_setting(const struct tui_options *o, struct setting *s, struct e
     if (!code)
         code = tui_config_apply(&s->config, &s->options, session_is_there(o), e);
     s->ascii = s->options.ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
-    return code ? code : set_theme(s, s->options.theme, e);
+    if (!code)
+        code = set_theme(s, s->options.theme, e);
+    return !code && s->options.record && !o->dump ? tui_record_open(&s->record, s->options.record, e) : code;
 }
 
 static const char *token_text(const void *owner, int id, size_t *bytes)
@@ -162,12 +178,17 @@ struct explorer {
     struct tui_tour tour;
     struct tui_snapshot *snapshots; /* [race.count], empty between the takings */
     struct tui_thread *thread;
+    struct tui_replay *replay; /* in its place, or NULL */
     int dirty;       /* the screen may look otherwise than it is shown */
     int quit, signal; /* signal: the one that ended it, 0: none */
 };
 
 static void take_news(struct explorer *x)
 {
+    if (x->replay) {
+        x->dirty |= tui_replay_go_on(x->replay, &x->race, clock_seconds());
+        return;
+    }
     struct tui_news *news;
     char notice[200];
     int count, fresh = tui_thread_take(x->thread, &news, &count, x->snapshots, notice);
@@ -183,6 +204,14 @@ static void take_news(struct explorer *x)
     if (*notice)
         tui_race_notice(&x->race, notice);
     x->dirty |= count || fresh || *notice;
+}
+
+static void tell_thread(struct explorer *x, struct tui_action action)
+{
+    if (x->replay)
+        tui_replay_command(x->replay, &x->race, action, clock_seconds());
+    else
+        tui_thread_command(x->thread, action);
 }
 
 /* The terminal is the editor's meanwhile; the search goes on. */
@@ -204,7 +233,7 @@ static void edit(struct explorer *x, struct tui_action action)
     else {
         struct tui_action words = tui_act(s, "edit %d %s", action.number, after.text);
         words.search = action.search;
-        tui_thread_command(x->thread, words);
+        tell_thread(x, words);
     }
     string_free(&after);
 }
@@ -235,13 +264,18 @@ static void do_action(struct explorer *x, struct tui_action action)
         tui_terminal_repaint();
         break;
     case TUI_ACT_EDITOR:
-        edit(x, action);
+        if (!x->replay) {
+            edit(x, action);
+            break;
+        }
+        action.act = TUI_ACT_DO;
+        tell_thread(x, action);
         break;
     case TUI_ACT_THEME:
         change_theme(x, action.words);
         break;
     default:
-        tui_thread_command(x->thread, action);
+        tell_thread(x, action);
     }
 }
 
@@ -249,6 +283,13 @@ static void do_action(struct explorer *x, struct tui_action action)
 static void take_key(struct explorer *x, int32_t key)
 {
     struct tui_screen *s = tui_race_shown(&x->race);
+    if (x->replay && !s->ask.what && !s->overlay && (key == '+' || key == '-')) {
+        char text[40];
+        tui_replay_speed(x->replay, key == '+' ? 2 : 0.5, clock_seconds());
+        snprintf(text, sizeof text, "%g times as fast", x->replay->speed);
+        tui_race_notice(&x->race, text);
+        return;
+    }
     const struct tui_binding *b = s->ask.what || s->pasting ? NULL : tui_keymap_find(&x->setting->config.keys, key);
     if (!b) {
         do_action(x, tui_race_key(&x->race, key));
@@ -293,14 +334,15 @@ static void live(struct explorer *x)
     double drawn = 0;
     draw(x);
     while (!x->quit && !x->signal && !(tui_race_shown(&x->race)->now.state == TUI_FAILED && !tui_race_shown(&x->race)->tree.count)) {
-        double wait = x->dirty ? drawn + frame_interval - clock_seconds() : -1;
+        double now = clock_seconds(), wait = x->dirty ? drawn + frame_interval - now : x->replay ? tui_replay_wait(x->replay, now) : -1;
         if (x->dirty && wait <= 0) {
             draw(x);
             drawn = clock_seconds();
             continue;
         }
-        int happened = tui_terminal_wait(x->dirty ? -1 : tui_thread_wake(x->thread), x->setting->theme_file.fd, wait), keys = 0;
-        if (happened & TUI_WAIT_WAKE)
+        int wake = x->dirty || x->replay ? -1 : tui_thread_wake(x->thread), keys = 0;
+        int happened = tui_terminal_wait(wake, x->setting->theme_file.fd, wait);
+        if (happened & TUI_WAIT_WAKE || x->replay)
             take_news(x);
         if (happened & TUI_WAIT_FILE && tui_watch_saved(&x->setting->theme_file))
             change_theme(x, NULL);
@@ -469,8 +511,64 @@ int tui_explore(const struct tui_options *o, struct error *e)
         code = tui_searches_open(&s->searches, &s->options, !o->dump, e);
     if (!code && o->dump)
         code = dump(s, columns, rows, e);
-    else if (!code && !(code = tui_terminal_open(&s->theme, e)))
+    else if (!code && !(code = tui_terminal_open(&s->theme, s->record, e)))
         code = nothing ? choose(s, e) : explore(s, e);
-    setting_free(s);
-    return code;
+    return setting_end(s, code, e);
+}
+
+/* --- a session played again -------------------------------------------------------------------------------------- */
+
+/* The texts of its tokens, where its model is still there; the session can do without. */
+static struct engine *open_tokens(const struct tui_options *o, const char *path)
+{
+    struct error e;
+    struct engine *engine = NULL;
+    struct search_journal *journal = NULL;
+    char *model = search_journal_open(&journal, path, 0, &e) ? NULL : search_journal_get(journal, "model");
+    if (model && tui_engine_open_at(o, model, TUI_TOKENS, &engine, &e))
+        engine = NULL;
+    search_journal_close(journal);
+    free(model);
+    return engine;
+}
+
+static void play(struct setting *s, const struct search_sessions *sessions, int which, const char *path)
+{
+    const struct tui_options *o = &s->options;
+    const int first = which ? which - 1 : 0, count = which ? 1 : sessions->count;
+    const struct search_tree **trees = xcalloc((size_t)count, sizeof *trees);
+    struct tui_replay replay;
+    struct explorer x = {.setting = s, .replay = &replay};
+    struct engine *engine = open_tokens(o, path);
+    tui_race_open(&x.race, count);
+    for (int i = 0; i < count; i++) {
+        trees[i] = &sessions->list[first + i].tree;
+        x.race.screens[i].asked_strategy = trees[i]->session->session.strategy;
+        x.race.screens[i].token_text = token_text;
+        x.race.screens[i].canvas.ascii = s->ascii;
+    }
+    tui_replay_open(&replay, trees, count, o->speed > 0 ? (double)o->speed : 1, o->paused, clock_seconds());
+    replay.engine = engine;
+    tui_replay_go_on(&replay, &x.race, clock_seconds());
+    tui_race_notice(&x.race, "a replay: space stops it, s shows a step, + and - change its speed, [ and ] go through time");
+    live(&x);
+    tui_terminal_close();
+    tui_race_free(&x.race);
+    tui_replay_free(&replay);
+    engine_close(engine);
+    free(trees);
+    if (x.signal)
+        leave_by(x.signal);
+}
+
+int tui_replay(const struct tui_options *o, const struct search_sessions *sessions, int which, const char *path, struct error *e)
+{
+    int code = tui_terminal_check(e);
+    if (code)
+        return code;
+    struct setting *s = xcalloc(1, sizeof *s);
+    code = read_setting(o, s, e);
+    if (!code && !(code = tui_terminal_open(&s->theme, s->record, e)))
+        play(s, sessions, which, path);
+    return setting_end(s, code, e);
 }

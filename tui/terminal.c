@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* memfd_create */
 #include "tui/terminal.h"
 
 #include <curses.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <term.h>
 #include <termios.h>
 #include <unistd.h>
@@ -34,6 +36,8 @@ static struct {
     const char *paste_on, *paste_off; /* or NULL */
     struct tui_canvas shown;
     int repaint;
+    struct tui_record *record;    /* or NULL */
+    int capture;                  /* where curses writes while it is captured for the record */
     struct {
         int ready, pair;
         attr_t attributes;
@@ -229,10 +233,37 @@ static void open_paste(void)
     define_key(ends, KEY_PASTE_ENDS);
 }
 
+/* Curses writes to the descriptor it was opened with: for the record that is a file in memory meanwhile, and the terminal gets it from there. */
+static void begin_capture(void)
+{
+    if (terminal.record)
+        dup2(terminal.capture, STDOUT_FILENO);
+}
+
+static void end_capture(void)
+{
+    char buffer[65536];
+    ssize_t n;
+    off_t at = 0;
+    if (!terminal.record)
+        return;
+    dup2(terminal.open ? terminal.tty : terminal.null, STDOUT_FILENO); /* closed: by a fault in another thread */
+    while ((n = pread(terminal.capture, buffer, sizeof buffer, at)) > 0) {
+        write_all(STDOUT_FILENO, buffer, (size_t)n);
+        tui_record_write(terminal.record, buffer, (size_t)n);
+        at += n;
+    }
+    if (!ftruncate(terminal.capture, 0))
+        lseek(terminal.capture, 0, SEEK_SET);
+}
+
 static void send(const char *bytes)
 {
-    if (bytes)
-        write_all(STDOUT_FILENO, bytes, strlen(bytes));
+    if (!bytes)
+        return;
+    if (terminal.record)
+        tui_record_write(terminal.record, bytes, strlen(bytes));
+    write_all(STDOUT_FILENO, bytes, strlen(bytes));
 }
 
 static void redirect_errors(void)
@@ -248,7 +279,28 @@ static void redirect_errors(void)
     dup2(terminal.errors_file, STDERR_FILENO);
 }
 
-int tui_terminal_open(const struct tui_theme *theme, struct error *e)
+static int add_recorded(int c)
+{
+    tui_record_write(terminal.record, &(char){(char)c}, 1);
+    return c;
+}
+
+/* Curses has told the terminal to show its other screen already. */
+static void open_record(struct tui_record *record)
+{
+    int columns, rows;
+    terminal.record = NULL;
+    terminal.capture = record ? memfd_create("espalier", MFD_CLOEXEC) : -1;
+    if (terminal.capture < 0)
+        return;
+    terminal.record = record;
+    tui_terminal_size(&columns, &rows);
+    tui_record_size(record, columns, rows);
+    if (enter_ca_mode)
+        tputs(enter_ca_mode, 1, add_recorded);
+}
+
+int tui_terminal_open(const struct tui_theme *theme, struct tui_record *record, struct error *e)
 {
     static int registered;
     static char stack[TUI_GUARD_STACK];
@@ -287,6 +339,7 @@ int tui_terminal_open(const struct tui_theme *theme, struct error *e)
     registered = 1;
     tui_terminal_guard_stack(stack, sizeof stack);
     install_handlers();
+    open_record(record);
     send(terminal.paste_on);
     terminal.repaint = 1;
     return OK;
@@ -297,7 +350,9 @@ void tui_terminal_close(void)
     if (!terminal.open)
         return;
     send(terminal.paste_off);
+    begin_capture();
     endwin();
+    end_capture();
     tcsetattr(terminal.tty, TCSADRAIN, &terminal.saved);
     terminal.open = 0;
     remove_handlers();
@@ -308,6 +363,9 @@ void tui_terminal_close(void)
     close(terminal.tty);
     close(terminal.null);
     close(terminal.signalled);
+    if (terminal.capture >= 0)
+        close(terminal.capture);
+    terminal.record = NULL;
     if (terminal.errors >= 0) {
         close(terminal.errors);
         close(terminal.errors_file);
@@ -416,9 +474,13 @@ void tui_terminal_draw(const struct tui_canvas *canvas)
         return;
     memcpy(shown->cells, canvas->cells, (size_t)canvas->w * (size_t)canvas->h * sizeof *canvas->cells);
     wnoutrefresh(stdscr);
+    if (terminal.record)
+        tui_record_size(terminal.record, columns, rows);
     if (terminal.synchronized)
         send("\033[?2026h"); /* the terminal shows nothing until it has the whole frame */
+    begin_capture();
     doupdate();
+    end_capture();
     if (terminal.synchronized)
         send("\033[?2026l");
 }
@@ -512,7 +574,9 @@ void tui_terminal_leave(void)
 {
     send(terminal.paste_off);
     def_prog_mode();
+    begin_capture();
     endwin();
+    end_capture();
 }
 
 void tui_terminal_suspend(void)

@@ -6,11 +6,13 @@
 
 #include "tui/canvas.h"
 #include "tui/key.h"
+#include "tui/record.h"
 
 /* Is there a terminal that can show a screen? ERROR_INPUT with what to do instead. Writes nothing. */
 int tui_terminal_check(struct error *e);
-/* From here until close, standard error goes to a file; close prints what has come there. The theme must outlive the terminal. */
-int tui_terminal_open(const struct tui_theme *theme, struct error *e);
+/* From here until close, standard error goes to a file; close prints what has come there. The theme must outlive the terminal, and the record
+ * (or NULL) into which all goes that is written. */
+int tui_terminal_open(const struct tui_theme *theme, struct tui_record *record, struct error *e);
 void tui_terminal_close(void); /* does nothing when it is not open */
 void tui_terminal_theme(const struct tui_theme *theme); /* another one from here on, or the same that has changed */
 void tui_terminal_size(int *columns, int *rows);

@@ -27,6 +27,9 @@ struct tui_options {
     int grammar, allow_commands, estimate;                        /* 0 */
     const char *prompts;                                          /* NULL */
     int64_t at;                                                   /* show, run: -1; so many events of a session */
+    int replay;                                                   /* show: 0 */
+    float speed;                                                  /* show: -1 */
+    const char *record;                                           /* explorer, show: NULL */
     int audit, dot, md;                                           /* show: 0 */
     int json, ascii, paused;                                      /* 0; paused: the explorer does not start the search by itself */
     const char *split;                                            /* task make: NULL; "test" or "train" */
@@ -111,5 +114,7 @@ int tui_judge_open(const struct tui_options *o, struct engine **out, struct erro
 /* Opens the screen, loads the model in the engine thread, and lets the user live in the tree until q. Returns an exit code;
  * errors before the screen opens and after it closes are in *e. */
 int tui_explore(const struct tui_options *o, struct error *e);
+/* The same screen for a session that is kept, or a tree of it (which, from 1; 0: all side by side), playing by itself. path: its file. */
+int tui_replay(const struct tui_options *o, const struct search_sessions *sessions, int which, const char *path, struct error *e);
 
 #endif

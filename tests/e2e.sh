@@ -2,7 +2,7 @@
 # The explorer as a user lives in it: a terminal (tmux), keys, new sizes, signals, crashes, and what is left of the terminal after.
 #   tests/e2e.sh PATH-OF-ESPALIER
 espalier=$(realpath "${1:-./espalier}")
-model=$(realpath tests/reference/tiny/tiny-q8_0.gguf)
+model=$(realpath tests/reference/tiny/tiny-q8_0.gguf) tasks=$(realpath tests)
 command -v tmux >/dev/null || { echo "no tmux: the explorer was not tried"; exit 77; }
 [ -f "$model" ] || { echo "no tiny model: the explorer was not tried"; exit 77; }
 unset NO_COLOR TMUX
@@ -10,7 +10,7 @@ export LC_ALL=C.UTF-8 ESPALIER_MODEL=$model
 export ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0 # a sanitizer's report is not what is tried here
 work=$(mktemp -d)
 socket=$work/tmux
-export XDG_STATE_HOME=$work/state XDG_CONFIG_HOME=$work/config # not the user's own
+export XDG_STATE_HOME=$work/state XDG_CONFIG_HOME=$work/config XDG_DATA_HOME=$work/data # not the user's own
 passed=0 failed=0
 trap 'tmux -S "$socket" kill-server 2>/dev/null; rm -rf "$work"' EXIT
 
@@ -410,6 +410,31 @@ keys Enter
 gone "the tour ends" ' tour '
 keys q
 ended "the tour" 0
+
+# --- learning from what was kept, beside the search ---
+shell 100 24
+start --kernels reference -t "$tasks/tiny.yaml" -s self-consistency,m=4 ab
+sees "a path" '■ done'
+keys ':train --steps 3 --rank 4 --rate 0.01' Enter
+sees "nothing was kept" 'nothing to learn'
+keys j K ':train --steps 3 --rank 4 --rate 0.01' Enter
+sees "it learns" 'learned: loss [0-9.]*, was'
+keys ':train --no-such' Enter
+sees "a wrong option" 'unknown option --no-such'
+keys ':train --steps 100000 --rank 4' Enter
+sees "it goes on" 'train [0-9]*/100000 loss'
+keys ':train' Enter
+sees "one at a time" 'it learns already'
+keys ':train stop' Enter
+sees "and is stopped" 'learning was stopped'
+gone "and no more" 'train [0-9]*/'
+keys ':train --steps 100000 --rank 4' Enter
+sees "it goes on" 'train [0-9]*/100000 loss'
+keys q
+ended "learning" 0
+if "$espalier" show "$work"/data/espalier/sessions/tiny-*.session --json | grep -q '"adapters":\[{"path":.*\.adapter'; then ok; else bad "what was learned is not on"; fi
+sleep 0.5
+if pgrep -f "train.*$work" >/dev/null; then bad "it learns on after the end"; else ok; fi
 
 # --- fewer colours, fewer characters ---
 shell 80 24

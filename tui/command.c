@@ -59,6 +59,14 @@ static char *fetched_model(void)
     return path;
 }
 
+int tui_model_is_shipped(const struct tui_options *o)
+{
+    const char *given = o->model ? o->model : getenv("ESPALIER_MODEL");
+    char *shipped = given && *given ? NULL : shipped_model();
+    free(shipped);
+    return shipped != NULL;
+}
+
 int tui_model_path(const struct tui_options *o, const struct search_task *task, char **path, struct error *e)
 {
     const char *given = o->model ? o->model : getenv("ESPALIER_MODEL");

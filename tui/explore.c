@@ -7,6 +7,7 @@
 #include "tui/terminal.h"
 #include "tui/thread.h"
 #include "tui/tour.h"
+#include "tui/trainer.h"
 #include "tui/watch.h"
 
 #include <langinfo.h>
@@ -179,6 +180,8 @@ struct explorer {
     struct tui_snapshot *snapshots; /* [race.count], empty between the takings */
     struct tui_thread *thread;
     struct tui_replay *replay; /* in its place, or NULL */
+    struct tui_trainer trainer;
+    int learner;     /* the search that its adapter is for */
     int dirty;       /* the screen may look otherwise than it is shown */
     int quit, signal; /* signal: the one that ended it, 0: none */
 };
@@ -249,8 +252,57 @@ static void change_theme(struct explorer *x, const char *name)
     x->dirty = 1;
 }
 
+/* --- learning from what was kept, and on with what was learned ---------------------------------------------------- */
+
+static void show_training(struct explorer *x)
+{
+    for (int i = 0; i < x->race.count; i++)
+        tui_trainer_text(&x->trainer, x->race.screens[i].training, sizeof x->race.screens[i].training);
+    x->dirty = 1;
+}
+
+static void train(struct explorer *x, struct tui_action action)
+{
+    const struct tui_searches *s = &x->setting->searches;
+    const struct search_journal *journal = s->journal ? s->journal : s->loaded.journal;
+    struct error e = {0};
+    if (!strcmp(action.words, "stop"))
+        tui_trainer_stop(&x->trainer);
+    else if (!journal)
+        error_set(&e, ERROR_USAGE, "this search is kept in no session, and so there is nothing to learn from");
+    else if (!tui_trainer_start(&x->trainer, &x->setting->options, s->model, search_journal_path(journal), action.words, &e))
+        x->learner = action.search;
+    if (e.code)
+        tui_race_notice(&x->race, e.message);
+    show_training(x);
+}
+
+/* Its adapter is on as soon as it is there. */
+static void take_training(struct explorer *x)
+{
+    struct tui_trainer *t = &x->trainer;
+    int code;
+    if (tui_trainer_read(t, &code)) {
+        char notice[200];
+        if (code) {
+            snprintf(notice, sizeof notice, "%s", code == 128 + 15 ? "learning was stopped; its checkpoint is kept" : *t->said ? t->said : "learning failed");
+        } else {
+            struct tui_screen *s = &x->race.screens[x->learner];
+            struct tui_action words = tui_act(s, "adapter %s", t->out);
+            words.search = x->learner;
+            tui_thread_command(x->thread, words);
+            snprintf(notice, sizeof notice, "learned: loss %.3f, was %.3f; the adapter is on from here: r samples with it, :adapter none takes it off", t->loss,
+                     t->first);
+        }
+        tui_race_notice(&x->race, notice);
+    }
+    show_training(x);
+}
+
 static void do_action(struct explorer *x, struct tui_action action)
 {
+    if (x->replay && (action.act == TUI_ACT_EDITOR || action.act == TUI_ACT_TRAIN))
+        action.act = TUI_ACT_DO; /* as all that cannot be done there */
     switch (action.act) {
     case TUI_ACT_NONE:
         break;
@@ -264,15 +316,13 @@ static void do_action(struct explorer *x, struct tui_action action)
         tui_terminal_repaint();
         break;
     case TUI_ACT_EDITOR:
-        if (!x->replay) {
-            edit(x, action);
-            break;
-        }
-        action.act = TUI_ACT_DO;
-        tell_thread(x, action);
+        edit(x, action);
         break;
     case TUI_ACT_THEME:
         change_theme(x, action.words);
+        break;
+    case TUI_ACT_TRAIN:
+        train(x, action);
         break;
     default:
         tell_thread(x, action);
@@ -340,11 +390,15 @@ static void live(struct explorer *x)
             drawn = clock_seconds();
             continue;
         }
-        int wake = x->dirty || x->replay ? -1 : tui_thread_wake(x->thread), keys = 0;
-        int happened = tui_terminal_wait(wake, x->setting->theme_file.fd, wait);
-        if (happened & TUI_WAIT_WAKE || x->replay)
+        enum { WAKE, THEME, TRAINER, FDS };
+        const int fds[FDS] = {[WAKE] = x->dirty || x->replay ? -1 : tui_thread_wake(x->thread), [THEME] = x->setting->theme_file.fd,
+                              [TRAINER] = x->trainer.fd};
+        int happened = tui_terminal_wait(fds, FDS, wait), keys = 0;
+        if (happened & TUI_WAIT_FD << WAKE || x->replay)
             take_news(x);
-        if (happened & TUI_WAIT_FILE && tui_watch_saved(&x->setting->theme_file))
+        if (happened & TUI_WAIT_FD << TRAINER)
+            take_training(x);
+        if (happened & TUI_WAIT_FD << THEME && tui_watch_saved(&x->setting->theme_file))
             change_theme(x, NULL);
         take_signals(x);
         x->dirty |= happened & TUI_WAIT_SIGNAL;
@@ -369,6 +423,7 @@ static void leave_by(int number)
 static int explore(struct setting *s, struct error *e)
 {
     struct explorer x = {.setting = s};
+    tui_trainer_open(&x.trainer);
     open_race(&x.race, s);
     tui_history_open(&tui_race_shown(&x.race)->ask.history);
     if (s->options.tour)
@@ -384,6 +439,7 @@ static int explore(struct setting *s, struct error *e)
     }
     if (x.signal)
         leave_by(x.signal);
+    tui_trainer_close(&x.trainer);
     s->busy = x.thread && !tui_thread_stop(x.thread);
     tui_race_free(&x.race);
     tui_tour_free(&x.tour);
@@ -416,9 +472,9 @@ static int run_start(struct setting *s, struct tui_start *start)
         tui_terminal_size(&columns, &rows);
         tui_start_draw(start, columns, rows);
         tui_terminal_draw(&start->canvas);
-        const int happened = tui_terminal_wait(-1, s->theme_file.fd, -1);
+        const int happened = tui_terminal_wait(&s->theme_file.fd, 1, -1);
         struct error e = {0};
-        if (happened & TUI_WAIT_FILE && tui_watch_saved(&s->theme_file)) {
+        if (happened & TUI_WAIT_FD && tui_watch_saved(&s->theme_file)) {
             if (tui_theme_open(s->theme_path, &s->theme, &e))
                 snprintf(start->notice, sizeof start->notice, "%.199s", e.message);
             tui_terminal_theme(&s->theme);
@@ -539,6 +595,7 @@ static void play(struct setting *s, const struct search_sessions *sessions, int 
     const struct search_tree **trees = xcalloc((size_t)count, sizeof *trees);
     struct tui_replay replay;
     struct explorer x = {.setting = s, .replay = &replay};
+    tui_trainer_open(&x.trainer);
     struct engine *engine = open_tokens(o, path);
     tui_race_open(&x.race, count);
     for (int i = 0; i < count; i++) {

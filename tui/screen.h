@@ -92,6 +92,7 @@ struct tui_screen {
     int count;                        /* number typed so far, 0: none */
     int interrupted;                  /* the key before was ^C: the next one need not wait for its effect */
     int pasting;                      /* keys are text until the paste ends */
+    char training[48];                /* what learning beside the search has come to, "" : there is none */
     char notice[200];                 /* shown in place of the hints until the next key */
     struct {
         int node;                     /* the position below is within this node's thought */

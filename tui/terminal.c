@@ -501,22 +501,22 @@ void tui_terminal_repaint(void)
 
 /* --- keys and signals -------------------------------------------------------------------------------------------- */
 
-int tui_terminal_wait(int wake_fd, int file_fd, double seconds)
+int tui_terminal_wait(const int *others, int count, double seconds)
 {
-    struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}, {.fd = terminal.signalled, .events = POLLIN},
-                           {.fd = file_fd, .events = POLLIN}};
-    int happened = 0, n = poll(fds, sizeof fds / sizeof *fds, seconds < 0 ? -1 : (int)(seconds * 1000) + 1);
+    struct pollfd fds[2 + TUI_WAIT_FDS] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = terminal.signalled, .events = POLLIN}};
+    for (int i = 0; i < count; i++)
+        fds[2 + i] = (struct pollfd){.fd = others[i], .events = POLLIN};
+    int happened = 0, n = poll(fds, 2 + (nfds_t)count, seconds < 0 ? -1 : (int)(seconds * 1000) + 1);
     if (n <= 0)
         return 0;
     if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))
         take_asking(SIGHUP); /* gone, and with the signal ignored */
     if (fds[0].revents)
         happened |= TUI_WAIT_KEY;
-    if (fds[1].revents)
-        happened |= TUI_WAIT_WAKE;
-    if (fds[3].revents)
-        happened |= TUI_WAIT_FILE;
-    if (fds[2].revents) {
+    for (int i = 0; i < count; i++)
+        if (fds[2 + i].revents)
+            happened |= TUI_WAIT_FD << i;
+    if (fds[1].revents) {
         uint64_t ignored;
         ssize_t got = read(terminal.signalled, &ignored, sizeof ignored);
         (void)got;

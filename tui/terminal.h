@@ -20,9 +20,9 @@ void tui_terminal_size(int *columns, int *rows);
 void tui_terminal_draw(const struct tui_canvas *canvas);
 void tui_terminal_repaint(void); /* the next draw sends everything */
 
-/* Sleep until a key, one of two descriptors that is readable (-1: none), a signal or the time (seconds; below 0: for ever). */
-enum { TUI_WAIT_KEY = 1, TUI_WAIT_WAKE = 2, TUI_WAIT_SIGNAL = 4, TUI_WAIT_FILE = 8 };
-int tui_terminal_wait(int wake_fd, int file_fd, double seconds);
+/* Sleep until a key, one of TUI_WAIT_FDS descriptors at most that is readable (-1: none), a signal or the time (seconds; below 0: for ever). */
+enum { TUI_WAIT_KEY = 1, TUI_WAIT_SIGNAL = 2, TUI_WAIT_FD = 4, TUI_WAIT_FDS = 4 }; /* of descriptor i: TUI_WAIT_FD << i */
+int tui_terminal_wait(const int *fds, int count, double seconds);
 int32_t tui_terminal_key(void); /* the next key that waits, or TUI_KEY_NONE; what is pasted comes between two keys that say so */
 /* The signal that asks the program to end or to stop (SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP), or tells that it goes on (SIGCONT);
  * or 0. Each is told once. */

@@ -73,6 +73,7 @@ int tui_fail(const struct error *e); /* print "espalier: message" on stderr, ret
  * the XDG cache. task: NULL where there is none. malloc'ed. */
 char *tui_model_folder(void); /* where that is, and others may be; malloc'ed */
 int tui_model_path(const struct tui_options *o, const struct search_task *task, char **path, struct error *e);
+int tui_model_is_shipped(const struct tui_options *o); /* the one in examples/ is there, and no other given */
 /* engine_open with the options and that path, or another one: all of the model, its tokens (vocabulary_only), or what is said of it
  * (describe). */
 enum tui_part { TUI_MODEL, TUI_TOKENS, TUI_DESCRIPTION };
@@ -101,7 +102,7 @@ int tui_searches_start(struct tui_searches *s, int i, struct engine *engine, str
 void tui_searches_close(struct tui_searches *s); /* after the searches */
 /* The file of a session: a path as it is, a name where sessions are kept. malloc'ed. */
 int tui_session_path(const char *name, char **path, struct error *e);
-/* The strategies of a command line, or the task's; each with the judge where it takes one and names none. Each malloc'ed, and the list,
+/* The strategies of a command line, or the task's (with the prompts that the model is asked with); each with the judge where it takes one and names none. Each malloc'ed, and the list,
  * whatever this returns. */
 int tui_strategies_choose(const struct tui_options *o, const struct search_task *task, char ***out, int *count, struct error *e);
 /* The mix of every --adapter, for a command that makes requests of its own. */

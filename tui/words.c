@@ -24,6 +24,7 @@ const struct tui_word tui_words[] = {
     {"follow", "", "select what happens, as it happens", ".", TUI_TAKES_NOTHING},
     {"set", "KEY=VALUE ...", "strategy, seed, temperature; tokens, nodes: budgets", "", TUI_TAKES_SETTING},
     {"adapter", "FILE[:WEIGHT]|none", "a LoRA adapter from here on", "", TUI_TAKES_FILE},
+    {"train", "[OPTION ...]|stop", "learn from what is kept, and put the adapter on", "", TUI_TAKES_OPTIONS},
     {"theme", "NAME|FILE", "other colours; a file is read again as it is saved", "", TUI_TAKES_THEME},
     {"help", "[COMMAND]", "these, or what one takes", "?", TUI_TAKES_VERB},
     {"q", "", "quit; nothing is lost", "q", TUI_TAKES_NOTHING},
@@ -76,6 +77,9 @@ static void complete_argument(const struct tui_screen *s, const struct tui_word 
             tui_candidates_files(out, ".yaml");
         else
             tui_candidates_names(out, search_data_names("themes"));
+        break;
+    case TUI_TAKES_OPTIONS:
+        tui_candidates_words(out, "--steps --epochs --rate --rank --targets --checkpoints --minutes --seed stop");
         break;
     case TUI_TAKES_VERB:
         for (const struct tui_word *w = tui_words; w->verb && first; w++)

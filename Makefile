@@ -173,6 +173,7 @@ neon-packages:
 	$(call install_packages,gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 
 test-all: test tsan
+	@$(BUILD)/tests/test_screen hostile
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
 	@$(MAKE) --no-print-directory neon
 	@tests/peers

@@ -461,6 +461,11 @@ sees "LC_ALL=C" '# done'
 if screen | LC_ALL=C grep -qP '[^\x20-\x7e]'; then bad "LC_ALL=C is not ASCII"; else ok; fi
 keys q
 ended "LC_ALL=C" 0
+start
+sees "LC_ALL=C, the start screen" '^- begin -'
+if screen | LC_ALL=C grep -qP '[^\x20-\x7e]'; then bad "the start screen in LC_ALL=C is not ASCII"; else ok; fi
+keys q
+ended "LC_ALL=C" 0
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

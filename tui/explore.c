@@ -540,6 +540,7 @@ static int choose(struct setting *s, struct error *e)
 {
     struct tui_start *start = &s->start;
     tui_start_open(start);
+    start->canvas.ascii = s->ascii;
     tui_start_find(start, &s->options);
     while (run_start(s, start)) {
         int code = take_choice(s, start, e);

@@ -31,7 +31,7 @@ static struct {
     SCREEN *screen;
     WINDOW *input;                /* keys are read from it: nothing is ever drawn there, so reading refreshes nothing */
     const struct tui_theme *theme;
-    int direct, colors;           /* colors: 0 mono; direct: colours are numbers 0xRRGGBB */
+    int direct, colors, own;      /* colors: 0 mono; direct: colours are numbers 0xRRGGBB; own: it can go back to its own */
     int synchronized;
     const char *paste_on, *paste_off; /* or NULL */
     struct tui_canvas shown;
@@ -215,7 +215,7 @@ static void open_colors(void)
     terminal.colors = 0;
     if ((no_color && *no_color) || !has_colors() || start_color() == ERR)
         return;
-    use_default_colors();
+    terminal.own = use_default_colors() != ERR;
     terminal.colors = COLORS;
     terminal.direct = COLORS >= 1 << 24 && (tigetflag("RGB") > 0 || tigetnum("RGB") > 0 || extended("RGB"));
 }
@@ -399,6 +399,10 @@ static void find_look(struct tui_style style, attr_t *attributes, int *pair)
         if (terminal.direct) {
             l.color = direct_color(l.color);
             l.background = direct_color(l.background);
+        }
+        if (!terminal.own) {
+            l.color = l.color < 0 ? COLOR_WHITE : l.color;
+            l.background = l.background < 0 ? COLOR_BLACK : l.background;
         }
         int p = terminal.colors ? alloc_pair(l.color, l.background) : 0;
         look->pair = p > 0 ? p : 0;

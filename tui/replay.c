@@ -60,7 +60,7 @@ double tui_replay_wait(const struct tui_replay *r, double now)
 
 static enum tui_state state_of(const struct tui_replay *r, const struct tui_replayed *t)
 {
-    return is_over(t) ? TUI_DONE : r->running ? TUI_RUNNING : TUI_PAUSED;
+    return is_over(t) ? (t->tree->result ? TUI_DONE : TUI_PAUSED) : r->running ? TUI_RUNNING : TUI_PAUSED; /* it may have been left unfinished */
 }
 
 /* Screens are told when the state is another, not each time: there are no figures of an engine. */

@@ -163,6 +163,9 @@ completes show sh
 completes --strategy --str
 completes nord --theme n
 completes nord --theme = n
+completes nord --theme =
+completes --theme=nord --theme=n
+completes 3,select=sample run -s tot,b = 3,sel
 completes game24 run -t ga
 completes "$work/" run -t "${work%??}"
 completes self-consistency run -s self

@@ -129,12 +129,12 @@ static const struct tui_command *command_of(const char *word)
     return NULL;
 }
 
-/* The option that takes a value and is written so: "-m", "--model". */
-static int option_of(const struct tui_command *command, const char *word, struct tui_option *out)
+/* The option that takes a value and is written so: "-m", "--model", or the n bytes before the '=' of "--model=x". */
+static int option_of(const struct tui_command *command, const char *word, size_t n, struct tui_option *out)
 {
-    for (int at = 0; tui_options_next(command->options, &at, out);)
-        if (out->argument && ((word[0] == '-' && word[1] == '-' && !strcmp(word + 2, out->name)) ||
-                              (word[0] == '-' && out->letter && word[1] == out->letter && !word[2])))
+    for (int at = 0; *word == '-' && tui_options_next(command->options, &at, out);)
+        if (out->argument && ((n == strlen(out->name) + 2 && word[1] == '-' && !strncmp(word + 2, out->name, n - 2)) ||
+                              (n == 2 && out->letter && word[1] == out->letter)))
             return 1;
     return 0;
 }
@@ -167,33 +167,34 @@ static void add_words(struct tui_candidates *c, const struct tui_command *comman
     }
 }
 
-static void complete(struct tui_candidates *c, char **words, int count)
+/* Returns how many bytes of the last word stand before what is completed of it. */
+static size_t complete(struct tui_candidates *c, char **words, int count)
 {
     const struct tui_command *command = count > 1 ? command_of(words[0]) : NULL;
     struct tui_option option;
-    char **rest = words + (command != NULL), *last = words[count - 1];
+    char **rest = words + (command != NULL), *last = words[count - 1], *equals = strchr(last, '=');
+    const int n = count - 1 - (int)(rest - words); /* before the last */
     if (!command)
         command = &tui_command_explore;
-    int n = count - 1 - (int)(rest - words); /* before the last */
     c->prefix = last;
-    if (n > 0 && !strcmp(last, "=")) /* bash makes a word of it: --theme = nor */
-        c->prefix = "";
-    else if (n > 1 && !strcmp(rest[n - 1], "="))
-        n--;
-    if (n > 0 && option_of(command, rest[n - 1], &option)) {
+    if (equals && option_of(command, last, (size_t)(equals - last), &option)) {
+        c->prefix = equals + 1;
+        add_values(c, &option);
+    } else if (n > 0 && option_of(command, rest[n - 1], strlen(rest[n - 1]), &option)) {
         add_values(c, &option);
     } else if (*last == '-') {
         add_options(c, command);
     } else {
         int plain = 0;
         for (int i = 0; i < n; i++)
-            plain += rest[i][0] != '-' && (!i || !option_of(command, rest[i - 1], &option));
+            plain += rest[i][0] != '-' && (!i || !option_of(command, rest[i - 1], strlen(rest[i - 1]), &option));
         if (count == 1)
             for (const struct tui_command *const *each = tui_commands; *each; each++)
                 if ((*each)->summary)
                     tui_candidate(c, (*each)->name);
         add_words(c, command, rest, plain);
     }
+    return (size_t)(c->prefix - last);
 }
 
 /* "~/x" is not expanded by the shell before it asks. */
@@ -203,19 +204,43 @@ static char *expanded(const char *word)
     return !strncmp(word, "~/", 2) && home ? xasprintf("%s%s", home, word + 1) : xstrdup(word);
 }
 
+/* Bash makes words of "a=b": a, = and b. Here they are one again. *apart: how much of the last one is no part of bash's. */
+static char **join(const struct tui_options *o, int *count, size_t *apart)
+{
+    char **words = xcalloc((size_t)o->word_count, sizeof *words);
+    *count = 0;
+    *apart = 0;
+    for (int i = 0; i < o->word_count; i++) {
+        const int equals = !strcmp(o->words[i], "="), goes_on = i > 0 && (equals || !strcmp(o->words[i - 1], "="));
+        if (goes_on && *count) {
+            char *word = xasprintf("%s%s", words[*count - 1], o->words[i]);
+            *apart = strlen(word) - (equals ? 0 : strlen(o->words[i]));
+            free(words[*count - 1]);
+            words[*count - 1] = word;
+        } else {
+            words[(*count)++] = expanded(o->words[i]);
+            *apart = 0;
+        }
+    }
+    return words;
+}
+
 static int run(const struct tui_options *o)
 {
     struct tui_candidates c = {.prefix = ""};
+    int count;
+    size_t apart;
     if (!o->word_count)
         return OK;
-    char **words = xcalloc((size_t)o->word_count, sizeof *words);
-    for (int i = 0; i < o->word_count; i++)
-        words[i] = expanded(o->words[i]);
-    complete(&c, words, o->word_count);
-    for (int i = 0; i < c.count; i++)
-        puts(c.list[i]);
+    char **words = join(o, &count, &apart);
+    const size_t before = complete(&c, words, count);
+    for (int i = 0; i < c.count; i++) {
+        char *whole = xasprintf("%.*s%s", (int)before, words[count - 1], c.list[i]);
+        puts(strlen(whole) > apart ? whole + apart : "");
+        free(whole);
+    }
     tui_candidates_free(&c);
-    for (int i = 0; i < o->word_count; i++)
+    for (int i = 0; i < count; i++)
         free(words[i]);
     free(words);
     return OK;

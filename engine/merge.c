@@ -77,6 +77,17 @@ void engine_merge_close(struct engine_merge *m)
     free(m);
 }
 
+int engine_merge_unties(const struct engine_merge *m)
+{
+    const size_t bytes = (size_t)m->model.vocabulary * (size_t)m->model.width * sizeof(float);
+    const float *embedding = NULL, *head = NULL;
+    for (int i = 0; i < m->count; i++) {
+        embedding = m->adapters[i]->embedding ? m->adapters[i]->embedding : embedding;
+        head = m->adapters[i]->head ? m->adapters[i]->head : head;
+    }
+    return m->model.tied && (embedding || head) && !(embedding && head && !memcmp(embedding, head, bytes));
+}
+
 /* --- one tensor -------------------------------------------------------------------------------------------------- */
 
 /* The matrix of a layer, or the norm (from ENGINE_MATRICES on), that a tensor is; 0: neither. */

@@ -10,6 +10,8 @@ struct engine_merge;
 int engine_merge_open(struct engine_merge **out, const struct engine_file *file, const struct engine_merge_use *uses, int count, const char *quant,
                       struct error *e);
 void engine_merge_close(struct engine_merge *merge);
+/* Of a model whose head is its embedding only one is replaced: the new file needs a head of its own. */
+int engine_merge_unties(const struct engine_merge *merge);
 
 /* A tensor as rows of numbers. */
 struct engine_merged {

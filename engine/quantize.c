@@ -68,7 +68,9 @@ struct job {
     struct engine_quantized *said;
     struct engine_file *file;
     struct engine_writer *writer;
-    struct engine_new_tensor *plan; /* [tensors of the file] */
+    struct engine_tensor *tensors;  /* those of the file, and a head where adapters part it from the embedding; [count] */
+    struct engine_new_tensor *plan; /* what becomes of each */
+    int count;
     struct kernel_pool *pool;
     unsigned char *slab; /* rows as they will be written */
     double *sums;        /* [rows of a slab][SUMS] */
@@ -88,15 +90,29 @@ static int64_t rows_of(const struct engine_tensor *t)
     return t->size[1] * t->size[2] * t->size[3];
 }
 
+static int list_tensors(struct job *job)
+{
+    const int count = engine_file_tensor_count(job->file);
+    const struct engine_tensor *embedding = engine_file_tensor(job->file, "token_embd.weight");
+    job->tensors = input_alloc((size_t)count + 1, sizeof *job->tensors);
+    job->plan = input_alloc((size_t)count + 1, sizeof *job->plan);
+    if (!job->tensors || !job->plan)
+        return error_set(job->e, ERROR_ENGINE, "%s: not enough memory for its %d tensors", job->options->in, count);
+    for (int i = 0; i < count; i++)
+        job->tensors[job->count++] = *engine_file_tensor_at(job->file, i);
+    if (job->merge && engine_merge_unties(job->merge)) {
+        struct engine_tensor *head = &job->tensors[job->count++];
+        *head = *embedding;
+        head->name = (struct engine_text){"output.weight", strlen("output.weight")};
+    }
+    return OK;
+}
+
 /* Types and shapes of the new file. */
 static int plan_tensors(struct job *job, const struct target *target)
 {
-    int count = engine_file_tensor_count(job->file);
-    job->plan = input_alloc((size_t)count, sizeof *job->plan);
-    if (!job->plan)
-        return error_set(job->e, ERROR_ENGINE, "%s: not enough memory for its %d tensors", job->options->in, count);
-    for (int i = 0; i < count; i++) {
-        const struct engine_tensor *t = engine_file_tensor_at(job->file, i);
+    for (int i = 0; i < job->count; i++) {
+        const struct engine_tensor *t = &job->tensors[i];
         struct engine_new_tensor *plan = &job->plan[i];
         int narrow;
         *plan = (struct engine_new_tensor){.name = t->name, .dimensions = t->dimensions};
@@ -199,8 +215,8 @@ static int write_tensors(struct job *job)
 {
     double all[KERNEL_TYPES][SUMS] = {{0}}, merged[KERNEL_TYPES][SUMS] = {{0}};
     int code = OK;
-    for (int i = 0; i < engine_file_tensor_count(job->file) && !code; i++) {
-        const struct engine_tensor *t = engine_file_tensor_at(job->file, i);
+    for (int i = 0; i < job->count && !code; i++) {
+        const struct engine_tensor *t = &job->tensors[i];
         const enum kernel_type to = job->to = job->plan[i].type;
         double sums[SUMS] = {0};
         if ((code = engine_merged_make(&job->from, job->merge, t, job->pool, job->e)))
@@ -247,13 +263,14 @@ static int run(struct job *job, const struct target *target)
     if (!code && (job->options->adapter_count || job->options->quant))
         code = engine_merge_open(&job->merge, job->file, job->options->adapters, job->options->adapter_count, job->options->quant, job->e);
     if (!code)
+        code = list_tensors(job);
+    if (!code)
         code = plan_tensors(job, target);
     struct engine_new_keys keys = {0};
     engine_keys_u32(&keys, "general.file_type", target->file_type);
     engine_keys_u32(&keys, "general.quantization_version", QUANTIZATION_VERSION);
     if (!code)
-        code = engine_writer_create(&job->writer, job->options->out, job->file, &keys, job->plan, engine_file_tensor_count(job->file),
-                                    job->e);
+        code = engine_writer_create(&job->writer, job->options->out, job->file, &keys, job->plan, job->count, job->e);
     engine_keys_free(&keys);
     if (!code)
         code = write_tensors(job);
@@ -281,6 +298,7 @@ int engine_quantize(const struct engine_quantize_options *options, struct engine
     engine_merge_close(job.merge);
     engine_writer_free(job.writer);
     engine_file_close(job.file);
+    free(job.tensors);
     free(job.plan);
     return code;
 }

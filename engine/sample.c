@@ -53,12 +53,27 @@ static float weight_of(float x, float max, float scale)
     return v[0];
 }
 
-/* Sum of all weights. Lanes are folded every 256 numbers, so that a large vocabulary loses no small terms. */
-static double weight_sum(const float *x, int n, float max, float scale, int wide)
+/* The sums of every FOLD weights are kept in ints, two for each, where a draw will want them. */
+static inline double part_of(const int *parts, int i)
+{
+    double sum;
+    memcpy(&sum, parts + 2 * (size_t)i, sizeof sum);
+    return sum;
+}
+
+static inline void set_part(int *parts, int i, double sum)
+{
+    memcpy(parts + 2 * (size_t)i, &sum, sizeof sum);
+}
+
+/* Sum of all weights. Lanes are folded every 256 numbers, so that a large vocabulary loses no small terms. parts: NULL, or where the sums of
+ * these go. */
+static double weight_sum(const float *x, int n, float max, float scale, int wide, int *parts)
 {
     double total = 0;
     for (int start = 0; start < n; start += FOLD) {
         int stop = n - start < FOLD ? n : start + FOLD, i = start;
+        double folded = 0;
         lanes v, sum = {0};
         for (; wide && i + WIDE <= stop; i += WIDE) {
             wide_lanes w;
@@ -73,30 +88,14 @@ static double weight_sum(const float *x, int n, float max, float scale, int wide
             sum += v;
         }
         for (int l = 0; l < LANES; l++)
-            total += sum[l];
+            folded += sum[l];
         for (; i < stop; i++)
-            total += weight_of(x[i], max, scale);
+            folded += weight_of(x[i], max, scale);
+        if (parts)
+            set_part(parts, start / FOLD, folded);
+        total += folded;
     }
     return total;
-}
-
-static float greatest(const float *x, int n)
-{
-    float max = x[0];
-    if (n >= LANES) {
-        lanes m, v;
-        load(&m, x);
-        for (int i = LANES; i + LANES <= n; i += LANES) {
-            load(&v, x + i);
-            ilanes more = v > m;
-            m = (lanes)(((ilanes)v & more) | ((ilanes)m & ~more));
-        }
-        for (int l = 0; l < LANES; l++)
-            max = m[l] > max ? m[l] : max;
-    }
-    for (int i = n - n % LANES; i < n; i++)
-        max = x[i] > max ? x[i] : max;
-    return max;
 }
 
 /* Whether any of BLOCK numbers is not below the threshold, as a NaN is not: most of a vocabulary is passed over that
@@ -137,21 +136,23 @@ static int find_top(const float *x, int n, struct engine_choice top[ENGINE_TOP])
     return count;
 }
 
+static int no_numbers(struct error *e)
+{
+    error_set(e, ERROR_ENGINE, "the model produced NaN or infinite logits where numbers were expected; the model file may be damaged: get it again, "
+                               "or try --kernels reference");
+    return ERROR_ENGINE;
+}
+
 /* top with its logprobs, the *sum of all weights, and *shift, what is subtracted from a logit to make it a
  * log-probability. */
 static int raw_softmax(const float *logits, int n, struct engine_choice top[ENGINE_TOP], double *sum, double *shift,
-                       int wide, struct error *e)
+                       int wide, int *parts, struct error *e)
 {
     int count = find_top(logits, n, top);
-    if (!count || top[0].logprob == -INFINITY) {
-        error_set(e, ERROR_ENGINE,
-                  "the model produced NaN or infinite logits where numbers were expected; the model file may be "
-                  "damaged: get it again, or "
-                  "try --kernels reference");
-        return ERROR_ENGINE;
-    }
+    if (!count || top[0].logprob == -INFINITY)
+        return no_numbers(e);
     float max = top[0].logprob;
-    *sum = weight_sum(logits, n, max, 1.0f, wide);
+    *sum = weight_sum(logits, n, max, 1.0f, wide, parts);
     *shift = (double)max + log(*sum);
     for (int i = 0; i < ENGINE_TOP; i++)
         top[i] = i < count ? (struct engine_choice){top[i].id, (float)((double)top[i].logprob - *shift)}
@@ -162,7 +163,7 @@ static int raw_softmax(const float *logits, int n, struct engine_choice top[ENGI
 static int measure(const float *logits, int n, int id, int wide, struct engine_token *out, struct error *e)
 {
     double sum, shift;
-    int code = raw_softmax(logits, n, out->top, &sum, &shift, wide, e);
+    int code = raw_softmax(logits, n, out->top, &sum, &shift, wide, NULL, e);
     if (code)
         return code;
     out->id = id;
@@ -331,16 +332,15 @@ static void penalise(float *logits, float penalty, const int *recent, int count,
     }
 }
 
-/* How many of the most probable the filters keep, and the sum of their weights. Without a filter all are kept. `known`
- * is the sum of all weights, or below 0: it is added up when it is needed. */
-static int filter(struct descent *d, const struct engine_sampling *s, double known, int wide, double *kept)
+static int has_filters(const struct engine_sampling *s, int n)
 {
-    int by_k = s->top_k > 0 && s->top_k < d->n, by_p = s->top_p<1, by_min = s->min_p> 0;
-    int all = !by_k && (by_p || !by_min);
-    double sum = !all || known >= 0 ? known : weight_sum(d->logits, d->n, d->max, d->scale, wide);
-    *kept = sum;
-    if (!by_k && !by_p && !by_min)
-        return d->n;
+    return (s->top_k > 0 && s->top_k < n) || s->top_p < 1 || s->min_p > 0;
+}
+
+/* How many of the most probable the filters keep, and the sum of their weights. `sum` is that of all weights. */
+static int filter(struct descent *d, const struct engine_sampling *s, double sum, double *kept)
+{
+    int by_k = s->top_k > 0 && s->top_k < d->n, by_p = s->top_p < 1, by_min = s->min_p > 0;
     int limit = by_k ? s->top_k : d->n, count = 0;
     float weight;
     if (by_k && by_p) { /* top-p is a share of what top-k kept */
@@ -360,17 +360,6 @@ static int filter(struct descent *d, const struct engine_sampling *s, double kno
     return count;
 }
 
-/* The first of the greatest, which is max. */
-static int first_greatest(const float *logits, int n, float max)
-{
-    int i = 0;
-    while (i + BLOCK <= n && !any_reaches(logits + i, max))
-        i += BLOCK;
-    while (logits[i] < max)
-        i++;
-    return i;
-}
-
 /* Begin with the first tokens, which are known: most draws need no more. */
 static void begin_ordered(struct descent *d, const struct engine_choice *top)
 {
@@ -379,28 +368,13 @@ static void begin_ordered(struct descent *d, const struct engine_choice *top)
     d->reach += d->max - d->logits[(uint32_t)entry(d, d->n - d->ordered)];
 }
 
-/* top: the first of the logits, and known: the sum of their weights at temperature 1; NULL where neither is known. */
-static int draw_token(const float *logits, int n, float max, const struct engine_choice *top, double known, int wide,
-                      const struct engine_sampling *s, double draw, int *scratch)
+static int draw_filtered(struct descent *d, const struct engine_choice *top, const struct engine_sampling *s, double sum, double draw)
 {
-    float scale = 1.0f / s->temperature, weight;
-    if (!isfinite(scale)) /* temperature 0, or so low that it leaves the greatest alone */
-        return top ? top[0].id : first_greatest(logits, n, max);
-    /* A first guess of how far a draw goes: e^-4 of the greatest, or of the last that is known. */
-    struct descent d = {.logits = logits,
-                        .n = n,
-                        .max = max,
-                        .scale = scale,
-                        .reach = 4 * s->temperature,
-                        .floor = INFINITY,
-                        .last = UINT64_MAX,
-                        .high = INFINITY,
-                        .entries = scratch};
-    if (top)
-        begin_ordered(&d, top);
+    begin_ordered(d, top);
+    float weight;
     double kept, reached = 0;
-    int limit = filter(&d, s, top && scale == 1 ? known : -1, wide, &kept), chosen = nth(&d, 0, &weight);
-    for (int i = 0, id; i < limit && (id = nth(&d, i, &weight)) >= 0; i++) {
+    int limit = filter(d, s, sum, &kept), chosen = nth(d, 0, &weight);
+    for (int i = 0, id; i < limit && (id = nth(d, i, &weight)) >= 0; i++) {
         if (weight < NEGLIGIBLE)
             break; /* rounding put the goal past what sums can tell apart */
         chosen = id;
@@ -409,6 +383,53 @@ static int draw_token(const float *logits, int n, float max, const struct engine
             break;
     }
     return chosen;
+}
+
+/* Of all tokens: the known ones in order, then the others by id, whose order would have to be found first. Whole parts are passed over by
+ * their sums. The draw is past all of them only by rounding: then it is the last that can come. */
+static int draw_among_all(const struct descent *d, const struct engine_choice *top, double sum, double draw, int *parts)
+{
+    double goal = draw * sum, reached = 0;
+    int last = top[0].id;
+    for (int i = 0; i < ENGINE_TOP && top[i].id >= 0; i++) {
+        float weight = weight_of(d->logits[top[i].id], d->max, d->scale);
+        if (weight < NEGLIGIBLE)
+            return last;
+        last = top[i].id;
+        if ((reached += weight) > goal)
+            return last;
+        set_part(parts, last / FOLD, part_of(parts, last / FOLD) - weight);
+    }
+    const float least = d->logits[last]; /* what is known is not below it, and of those that are equal to it has the lower ids */
+    for (int start = 0; start < d->n; start += FOLD) {
+        int stop = d->n - start < FOLD ? d->n : start + FOLD;
+        if (reached + part_of(parts, start / FOLD) <= goal) {
+            reached += part_of(parts, start / FOLD);
+            continue;
+        }
+        for (int i = start; i < stop; i++) {
+            float weight = weight_of(d->logits[i], d->max, d->scale);
+            if (weight < NEGLIGIBLE || d->logits[i] > least || (d->logits[i] == least && i <= last))
+                continue;
+            if ((reached += weight) > goal)
+                return i;
+        }
+    }
+    return last;
+}
+
+/* top: the first of the logits. known: the sum of their weights, and `scratch` its parts; below 0: to be added up. */
+static int draw_token(const float *logits, int n, const struct engine_choice *top, double known, int wide, const struct engine_sampling *s,
+                      double draw, int *scratch)
+{
+    float scale = 1.0f / s->temperature, max = logits[top[0].id];
+    if (!isfinite(scale)) /* temperature 0, or so low that it leaves the greatest alone */
+        return top[0].id;
+    /* A first guess of how far a draw goes: e^-4 of the last that is known. */
+    struct descent d = {.logits = logits, .n = n, .max = max, .scale = scale, .reach = 4 * s->temperature, .floor = INFINITY,
+                        .last = UINT64_MAX, .high = INFINITY, .entries = scratch};
+    double sum = known >= 0 && scale == 1 ? known : weight_sum(logits, n, max, scale, wide, scratch);
+    return has_filters(s, n) ? draw_filtered(&d, top, s, sum, draw) : draw_among_all(&d, top, sum, draw, scratch);
 }
 
 /* Make what the mask leaves out impossible. Returns the sum of its weights: added up as weight_sum adds up all, so that
@@ -446,22 +467,30 @@ static int sample(float *logits, int n, const uint64_t *mask, const struct engin
                   int recent_count, double draw, int *scratch, int wide, struct engine_token *out, struct error *e)
 {
     double sum, shift;
-    int code = raw_softmax(logits, n, out->top, &sum, &shift, wide, e);
+    int code = raw_softmax(logits, n, out->top, &sum, &shift, wide, scratch, e);
     if (code)
         return code;
     out->cut = mask ? (float)(cut_out(logits, n, mask, logits[out->top[0].id]) / sum) : 0;
-    float first = mask ? greatest(logits, n) : logits[out->top[0].id];
-    if (first == -INFINITY)
-        return error_set(e, ERROR_ENGINE, "the model gives no probability to any token that the grammar allows");
     float saved[ENGINE_RECENT];
     int penalised = sampling->repetition_penalty != 1 ? recent_count : 0;
     penalise(logits, sampling->repetition_penalty, recent, penalised, saved);
-    float max = penalised ? greatest(logits, n) : first;
-    out->id = draw_token(logits, n, max, mask || penalised ? NULL : out->top, sum, wide, sampling, draw, scratch);
+    struct engine_choice changed[ENGINE_TOP], *top = out->top;
+    if (mask || penalised) {
+        int count = find_top(logits, n, top = changed);
+        if (!count)
+            code = no_numbers(e);
+        else if (top[0].logprob == -INFINITY)
+            code = error_set(e, ERROR_ENGINE, "the model gives no probability to any token that the grammar allows");
+        for (int i = count; i < ENGINE_TOP; i++)
+            top[i].id = -1;
+    }
+    if (!code)
+        out->id = draw_token(logits, n, top, top == changed ? -1 : sum, wide, sampling, draw, scratch);
     while (penalised-- > 0)
         logits[recent[penalised]] = saved[penalised];
-    out->logprob = (float)((double)logits[out->id] - shift);
-    return OK;
+    if (!code)
+        out->logprob = (float)((double)logits[out->id] - shift);
+    return code;
 }
 
 /* --- the same, compiled for wider registers ---------------------------------------------------------------------- */

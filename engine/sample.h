@@ -22,7 +22,8 @@ int engine_measure(const float *logits, int n, int id, struct engine_token *out,
  * lower id, and that is all top-k:              the k most probable stay top-p:              of these the fewest most
  * probable whose sum reaches p of theirs stay min-p:              of these those stay that have at least min_p of the
  * greatest probability then what stays is renormalised and the token is where the cumulative sum first exceeds draw in
- * [0, 1), counted in descending probability, ties by ascending id. logprob and top are of the raw softmax. At most
+ * [0, 1), counted in descending probability, ties by ascending id; where no filter takes anything away, the ENGINE_TOP most probable are
+ * counted so, and then the others by ascending id. logprob and top are of the raw softmax. At most
  * ENGINE_RECENT recent tokens; logits are as before when it returns; scratch is 2 n ints. */
 int engine_sample(float *logits, int n, const struct engine_sampling *sampling, const int *recent, int recent_count,
                   double draw, int *scratch, struct engine_token *out, struct error *e);

@@ -22,7 +22,7 @@ static int add_strategies(struct search_bench *b, const struct search_bench_opti
     b->strategies = xcalloc((size_t)count, sizeof *b->strategies);
     for (int i = 0; i < count && !code; i++) {
         struct search_parameters parameters;
-        const char *spec = o->strategy_count ? o->strategies[i] : search_task_strategy(o->each.task);
+        const char *spec = o->strategy_count ? o->strategies[i] : search_task_strategy(task);
         code = search_parameters_parse(&parameters, spec, task, e);
         if (code)
             return code;

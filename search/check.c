@@ -29,14 +29,21 @@ static void describe(const struct search_task *task, const char *strategy, int r
         string_addf(about, "  generator  %s\n", task->generator);
 }
 
+/* Of its own prompts, or of the others. */
+static int check_strategy(const struct search_task *task, struct search_parameters *parameters, struct error *e)
+{
+    struct error wrong;
+    return search_parameters_parse(parameters, task->strategy, task, &wrong)
+               ? error_set(e, ERROR_INPUT, "%s: strategy %s: %s", task->path, task->strategy, wrong.message) : OK;
+}
+
 int search_task_check(const struct search_task *task, struct string *about, struct error *e)
 {
     struct search_parameters parameters;
     struct string drawn = {0};
-    struct error wrong;
-    int rows = 0, status = OK;
-    if (search_parameters_parse(&parameters, task->strategy, task, &wrong))
-        return error_set(e, ERROR_INPUT, "%s: strategy %s: %s", task->path, task->strategy, wrong.message);
+    int rows = 0, status = task->trained ? check_strategy(task->trained, &parameters, e) : OK;
+    if (status || (status = check_strategy(task, &parameters, e)))
+        return status;
     if (task->data_file)
         status = search_task_rows(task, &rows, e);
     if (!status && task->generator) /* a hundred rows show every size of problem it draws */

@@ -167,7 +167,7 @@ int search_estimate(struct search_estimate *out, struct engine *engine, const st
         return error_set(e, ERROR_INPUT, "%s: its shape is not known, so neither is what it costs", engine_info(engine)->path);
     int code = search_ground_choose(&p.g, o, e);
     if (!code)
-        code = search_parameters_parse(&p.parameters, o->strategy ? o->strategy : search_task_strategy(o->task), p.g.task, e);
+        code = search_parameters_parse(&p.parameters, o->strategy ? o->strategy : search_task_strategy(p.g.task), p.g.task, e);
     if (!code)
         code = search_problem_open(o, &p.g.problem, e);
     if (!code)

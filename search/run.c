@@ -384,11 +384,11 @@ static struct search *new_search(struct engine *engine, const struct search_opti
 int search_open(struct search **out, struct engine *engine, const struct search_options *o, struct error *e)
 {
     struct search *s = new_search(engine, o);
-    const char *spec = o->strategy ? o->strategy : search_task_strategy(o->task);
     struct search_adapter *adapters = NULL;
     int adapter_count = 0, given;
     *out = NULL;
     int code = search_ground_choose(&s->g, o, e);
+    const char *spec = code || o->strategy ? o->strategy : search_task_strategy(s->g.task);
     if (!code)
         code = search_parameters_parse(&s->parameters, spec, s->g.task, e);
     if (!code)

@@ -20,7 +20,7 @@
  *   data                      file (beside the task), problem, target, answer: names of columns; generator: what draws more
  *   command                   run: [program, argument, ...], seconds, memory (MiB): a program of the user's that judges thoughts;
  *                             checked here, never looked for nor run (search/outside.h)
- *   trained                   sampling and the sections of prompts, which hold instead for a model trained on them
+ *   trained                   strategy, sampling and the sections of prompts, which hold instead for a model trained on them
  *
  * Messages are a text (one user message) or a list of {system|user|assistant: text}. Patterns are PCRE2, ^ and $ match at
  * lines, one or a list: the first that matches decides, by its last match, group 1 of it where it has one. A comment at
@@ -445,6 +445,7 @@ static void free_command(struct search_command *command)
     free(command);
 }
 
+/* Of the file, or of its `trained` where that has one. */
 static int read_strategy(struct search_task *task, const struct search_yaml *root, struct error *e)
 {
     const struct search_yaml *node;
@@ -471,7 +472,7 @@ static int read_task(struct search_task *task, const struct search_yaml *root, c
     const struct search_yaml *continues = search_yaml_get(root, "continues");
     int status = search_yaml_known(root, known, e);
     if (status || (status = need_text(root, "name", &task->name, e)) || (status = need_text(root, "about", &task->about, e)) ||
-        (status = read_strategy(task, root, e)) || (status = read_verifier(task, root, e)) ||
+        (status = read_strategy(task, trained && search_yaml_get(trained, "strategy") ? trained : root, e)) || (status = read_verifier(task, root, e)) ||
         (status = read_problem(task, root, e)) || (status = need_integer(root, "steps", 1, 64, &task->steps, e)) || 
         (status = read_sampling(task, section_of(root, trained, "sampling"), e)))
         return status;
@@ -492,7 +493,7 @@ static int read_task(struct search_task *task, const struct search_yaml *root, c
 /* The task with its other prompts is read as a task of its own, so that all who ask a task for prompts need not know which. */
 static int read_trained(struct search_task *task, const struct search_yaml *root, struct error *e)
 {
-    static const char *const known[] = {"sampling", "sample", "propose", "value", "vote", "self-evaluation", "process-reward", NULL};
+    static const char *const known[] = {"strategy", "sampling", "sample", "propose", "value", "vote", "self-evaluation", "process-reward", NULL};
     const struct search_yaml *trained = search_yaml_get(root, "trained");
     int status = trained ? search_yaml_known(trained, known, e) : OK;
     if (!trained || status)

@@ -2,7 +2,7 @@
 # The explorer as a user lives in it: a terminal (tmux), keys, new sizes, signals, crashes, and what is left of the terminal after.
 #   tests/e2e.sh PATH-OF-ESPALIER
 espalier=$(realpath "${1:-./espalier}")
-model=$(realpath tests/reference/tiny/tiny-q8_0.gguf)
+model=$(realpath tests/reference/tiny/tiny-q8_0.gguf) tasks=$(realpath tests)
 command -v tmux >/dev/null || { echo "no tmux: the explorer was not tried"; exit 77; }
 [ -f "$model" ] || { echo "no tiny model: the explorer was not tried"; exit 77; }
 unset NO_COLOR TMUX
@@ -11,6 +11,7 @@ export ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0 # a sanitizer'
 work=$(mktemp -d)
 export XDG_STATE_HOME=$work/state
 socket=$work/tmux
+export XDG_STATE_HOME=$work/state XDG_CONFIG_HOME=$work/config XDG_DATA_HOME=$work/data # not the user's own
 passed=0 failed=0
 trap 'tmux -S "$socket" kill-server 2>/dev/null; rm -rf "$work"' EXIT
 
@@ -356,6 +357,139 @@ ended "a bad theme" 3
 keys "$espalier --theme ./bad.yaml $problem" Enter
 sees "where a theme is wrong" 'bad.yaml:2:8'
 
+# --- themes: by name, as they are saved, wrong ones; commands of an earlier life ---
+paints() { # WHAT SGR: within ten seconds the screen has cells of that look
+    for _ in $(seq 200); do
+        if t capture-pane -pe -t s | grep -qF -- "$2"; then ok; return; fi
+        sleep 0.05
+    done
+    bad "$1: nothing is painted $2"
+}
+save() { printf 'roles:\n  dim: {color: default, background: "%s"}\n' "$1" >"$work/mine.yaml"; }
+save '#870000'
+start --theme ./mine.yaml --paused $problem
+paints "a theme" '48;5;88m'
+save '#005f00'
+paints "saved anew" '48;5;22m'
+printf 'roles:\n  dim: "#12345"\n' >"$work/other.yaml" && mv "$work/other.yaml" "$work/mine.yaml"
+sees "saved wrong" 'mine.yaml:2:8'
+paints "the old one stays" '48;5;22m'
+save '#00005f'
+paints "saved right" '48;5;17m'
+keys :; keys -l 'theme nor'; keys Tab Enter
+paints "another" '48;5;23'
+save '#870000'
+keys :; keys -l 'theme none-such'; keys Enter
+sees "no such theme" 'no theme "none-such"'
+paints "nothing changed" '48;5;23'
+keys q
+ended "themes" 0
+start --paused $problem
+sees "again" '❚❚ paused'
+keys : Up
+sees "the history is kept" '^ :theme none-such'
+keys Up
+sees "all of it" '^ :theme nord'
+keys C-c q
+ended "history" 0
+
+# --- the user's own configuration and keys ---
+mkdir -p "$work/config/espalier"
+printf 'theme: %s\npaused: true\nkeys: {d: p, Z: ":theme nord", X: gj, w: none}\n' "$work/mine.yaml" >"$work/config/espalier/config.yaml"
+start $problem
+sees "paused, as configured" '❚❚ paused'
+paints "coloured as configured" '48;5;88m'
+keys s
+sees "a thought" "the step is done"
+keys X d
+sees "a key of one's own" '│ pruned'
+keys Z
+paints "a command on a key" '48;5;23'
+keys : ; keys -l 'd'
+sees "a line is text" '^ :d'
+keys C-c q
+ended "configured" 0
+printf 'theem: light\n' >"$work/config/espalier/config.yaml"
+start $problem
+ended "a wrong configuration" 3
+keys "$espalier $problem" Enter
+sees "where it is wrong" 'config.yaml:1:1'
+rm "$work/config/espalier/config.yaml"
+
+# --- nothing is asked for: sessions, tasks, models ---
+start
+sees "the start screen" '─ begin ─'
+sees "a session of before" 'What is it\? .*ask self-consistency'
+keys Tab Enter
+sees "a session, opened" '^┌ tree'
+sees "it was there" '■ done|❚❚ paused'
+keys q
+ended "a session chosen" 0
+start -s self-consistency,m=2 --kernels reference
+sees "the start screen" '─ begin ─'
+for _ in $(seq 40); do screen | grep -q '^ enter a problem' && break; keys Tab; sleep 0.1; done
+keys j; sleep 0.2; keys Enter; sleep 0.2; keys C-u; keys -l 'How?'; keys Enter
+sees "a problem of a task" '■ done'
+sees "the task is asked" '^ ask How'
+keys q
+ended "a task chosen" 0
+start
+sees "the start screen" '─ begin ─'
+keys C-z
+sees "suspended there" '^ready>'
+rm -f "$work/code"
+keys 'fg; echo code $? | tee code' Enter
+sees "and back" '─ begin ─'
+size 40 12
+sees "small" '^ enter begin'
+size 80 24
+kill -TERM "$pid"
+ended "killed there" 143
+start
+sees "the start screen" '─ begin ─'
+keys q
+ended "nothing chosen" 0
+
+# --- the tour ---
+start tour -t ask -s self-consistency,m=2 --kernels reference What is it
+sees "the tour" 'tour 1 of 10'
+sees "it waits" '❚❚ paused'
+for page in 2 3 4 5 6 7 8 9 10; do
+    keys Enter
+    sees "the tour goes on" "tour $page of 10"
+    gone "the tour shows something" 'until there is something'
+done
+sees "it ran to the end" '■ done'
+keys Enter
+gone "the tour ends" ' tour '
+keys q
+ended "the tour" 0
+
+# --- learning from what was kept, beside the search ---
+shell 100 24
+start --kernels reference -t "$tasks/tiny.yaml" -s self-consistency,m=4 ab
+sees "a path" '■ done'
+keys ':train --steps 3 --rank 4 --rate 0.01' Enter
+sees "nothing was kept" 'nothing to learn'
+keys j K ':train --steps 3 --rank 4 --rate 0.01' Enter
+sees "it learns" 'learned: loss [0-9.]*, was'
+keys ':train --no-such' Enter
+sees "a wrong option" 'unknown option --no-such'
+keys ':train --steps 100000 --rank 4' Enter
+sees "it goes on" 'train [0-9]*/100000 loss'
+keys ':train' Enter
+sees "one at a time" 'it learns already'
+keys ':train stop' Enter
+sees "and is stopped" 'learning was stopped'
+gone "and no more" 'train [0-9]*/'
+keys ':train --steps 100000 --rank 4' Enter
+sees "it goes on" 'train [0-9]*/100000 loss'
+keys q
+ended "learning" 0
+if "$espalier" show "$work"/data/espalier/sessions/tiny-*.session --json | grep -q '"adapters":\[{"path":.*\.adapter'; then ok; else bad "what was learned is not on"; fi
+sleep 0.5
+if pgrep -f "train.*$work" >/dev/null; then bad "it learns on after the end"; else ok; fi
+
 # --- fewer colours, fewer characters ---
 shell 80 24
 keys "export NO_COLOR=1" Enter
@@ -379,6 +513,11 @@ keys "export TERM=tmux-256color LC_ALL=C" Enter
 start $problem
 sees "LC_ALL=C" '# done'
 if screen | LC_ALL=C grep -qP '[^\x20-\x7e]'; then bad "LC_ALL=C is not ASCII"; else ok; fi
+keys q
+ended "LC_ALL=C" 0
+start
+sees "LC_ALL=C, the start screen" '^- begin -'
+if screen | LC_ALL=C grep -qP '[^\x20-\x7e]'; then bad "the start screen in LC_ALL=C is not ASCII"; else ok; fi
 keys q
 ended "LC_ALL=C" 0
 

@@ -46,6 +46,11 @@ for delay in 0.2 0.5 0.8; do
     same "$work/whole" "$work/again"
 done
 
+# --- a session moves to other kernels, which is said ---
+gives 0 'begun with kernels' "$espalier" run --session "$work/k.session" --kernels reference
+gives 0 plurality "$espalier" run --session "$work/k.session"
+if grep -q 'begun with kernels' "$work/err"; then bad 'kernels that are the same are said to differ'; else ok; fi
+
 # --- kept, listed, looked at, forked ---
 gives 0 'no sessions are kept' "$espalier" show
 gives 0 plurality "$espalier" run $search --session mine

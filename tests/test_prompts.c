@@ -20,7 +20,7 @@ static const char plain_text[] =
     "sample: {messages: 'long {problem}', max_tokens: 9}\n"
     "value: {messages: 'judge {last}', max_tokens: 4, unreadable: 0, labels: {good: 3, bad: 0.1}}\n";
 static const char trained_text[] =
-    "trained:\n  sampling: {temperature: 1}\n  sample: {messages: \"{problem}?\\n\", stops: [x], max_tokens: 3}\n";
+    "trained:\n  strategy: best-of-n,n=3\n  sampling: {temperature: 1}\n  sample: {messages: \"{problem}?\\n\", stops: [x], max_tokens: 3}\n";
 
 /* --- files ------------------------------------------------------------------------------------------------------- */
 
@@ -141,13 +141,14 @@ static char *asked(const struct log *log, const struct engine *engine, int judge
     return text.text;
 }
 
-static void run(struct log *log, const char *model, const char *judge, const char *task_file, enum search_prompts prompts)
+/* strategy: NULL for the default. */
+static void run_by(struct log *log, const char *strategy, const char *model, const char *judge, const char *task_file, enum search_prompts prompts)
 {
     struct engine *engine = open_model(model), *judges = judge ? open_model(judge) : NULL;
     struct search_task *task = open_task(task_file);
     struct search *search;
     struct error e;
-    struct search_options options = {.task = task, .problem = "ab", .strategy = "best-of-n,n=2", .seed = 3, .sampling = {-1, -1, -1, -1, -1}, .judge = judges,
+    struct search_options options = {.task = task, .problem = "ab", .strategy = strategy, .seed = 3, .sampling = {-1, -1, -1, -1, -1}, .judge = judges,
                                      .prompts = prompts, .sink = take, .context = log};
     if (search_open(&search, engine, &options, &e))
         fail_msg("%s", e.message);
@@ -155,6 +156,11 @@ static void run(struct log *log, const char *model, const char *judge, const cha
     search_task_close(task);
     engine_close(judges);
     engine_close(engine);
+}
+
+static void run(struct log *log, const char *model, const char *judge, const char *task_file, enum search_prompts prompts)
+{
+    run_by(log, "best-of-n,n=2", model, judge, task_file, prompts);
 }
 
 static void test_the_models_file_says_which(void **state)
@@ -190,6 +196,27 @@ static void test_the_models_file_says_which(void **state)
         forget(&log);
     }
     engine_close(vocabulary);
+}
+
+static void test_they_have_a_strategy_of_their_own(void **state)
+{
+    (void)state;
+    const struct {
+        const char *model, *task, *strategy;
+        enum search_prompts prompts;
+    } rows[] = {
+        {plain_model, task_path, "greedy", SEARCH_PROMPTS_AUTO},
+        {trained_model, task_path, "best-of-n,n=3", SEARCH_PROMPTS_AUTO},
+        {trained_model, task_path, "greedy", SEARCH_PROMPTS_PLAIN},
+        {plain_model, task_path, "best-of-n,n=3", SEARCH_PROMPTS_TRAINED},
+        {trained_model, bare_task_path, "greedy", SEARCH_PROMPTS_AUTO},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct log log = {.count = 0};
+        run_by(&log, NULL, rows[i].model, NULL, rows[i].task, rows[i].prompts);
+        assert_memory_equal(log.events[0]->session.strategy, rows[i].strategy, strlen(rows[i].strategy));
+        forget(&log);
+    }
 }
 
 static void test_the_file_is_read_whole_or_for_its_tokens(void **state)
@@ -266,6 +293,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_models_file_says_which),
+        cmocka_unit_test(test_they_have_a_strategy_of_their_own),
         cmocka_unit_test(test_the_file_is_read_whole_or_for_its_tokens),
         cmocka_unit_test(test_a_session_keeps_its_prompts),
         cmocka_unit_test(test_trained_prompts_that_are_not_there),

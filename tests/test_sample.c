@@ -37,6 +37,12 @@ static int descending(const void *a, const void *b)
     return x->logit != y->logit ? (x->logit < y->logit ? 1 : -1) : x->id - y->id;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    return x->id - y->id;
+}
+
 static struct entry *sorted(const float *logits, int n)
 {
     struct entry *all = xmalloc((size_t)n * sizeof *all);
@@ -91,6 +97,8 @@ static int sample_by_sorting(const float *logits, int n, const struct engine_sam
             if (all[i].weight < (double)s->min_p)
                 kept = i;
         }
+        if ((s->top_k <= 0 || s->top_k >= n) && s->top_p >= 1 && s->min_p <= 0 && n > ENGINE_TOP) /* no order was needed */
+            qsort(all + ENGINE_TOP, (size_t)(n - ENGINE_TOP), sizeof *all, by_id);
         total = sum = 0;
         for (int i = 0; i < kept; i++)
             total += all[i].weight;
@@ -387,7 +395,7 @@ static void test_same_everywhere(void **state)
         assert_int_equal(engine_sample(logits, n, &s, recent, 8, uniform(), scratch, &out, NULL), OK);
         hash = random_stream(hash, (uint64_t)out.id, 1);
     }
-    if (hash != UINT64_C(0x1e2aa6ef4eefcd8b))
+    if (hash != UINT64_C(0xb23390f858efc2b9))
         fail_msg("the hash of what is drawn is %016llx", (unsigned long long)hash);
 }
 

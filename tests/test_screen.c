@@ -1,6 +1,7 @@
 /* Screens compared with stored ones, cell by cell, and what a stranger's text can do to them.
  *   test_screen          compare with tests/golden/
  *   test_screen update   write them anew; read the difference before you commit it
+ *   test_screen hostile  ten times as much of a stranger's text
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,8 @@
 
 #include "tests/golden.h"
 #include "tui/race.h"
+
+static uint64_t strings = 100000;
 
 static void test_running(void **state)
 {
@@ -421,7 +424,7 @@ static void test_hostile_strings(void **state)
     (void)state;
     struct tui_canvas c = {0};
     char text[300];
-    for (uint64_t i = 0; i < 100000; i++) {
+    for (uint64_t i = 0; i < strings; i++) {
         size_t n = hostile_text(i, text, sizeof text);
         int w = 1 + (int)(random_uniform(96, i, 0) * 30), used;
         c.ascii = i % 4 == 3;
@@ -441,6 +444,34 @@ static void test_hostile_strings(void **state)
         assert_true(tui_width(dump.text, dump.length) <= w);
         string_free(&dump);
         string_free(&clean);
+    }
+    tui_canvas_free(&c);
+}
+
+/* A character with very many marks, or very many that would be one, costs its length and no more than a cell or two. */
+static void test_hostile_clusters(void **state)
+{
+    (void)state;
+    enum { MANY = 100000 };
+    static const char *const units[] = {"\xcc\x81", "\xe2\x80\x8d", "\xf0\x9f\x91\xa9\xe2\x80\x8d", "\xef\xb8\x8f", "\xe0\xbe\x90", "\xe1\x84\x80", "\xf0\x9f\x8f\xbf", "\xff"};
+    struct tui_canvas c = {0};
+    for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
+        struct string text = {0};
+        struct tui_screen s;
+        string_add(&text, "a");
+        for (int i = 0; i < MANY; i++)
+            string_add(&text, units[u]);
+        tui_canvas_size(&c, 40, 1);
+        tui_canvas_cut(&c, 0, 0, 40, (struct tui_style){0}, text.text);
+        check_dump(&c);
+        assert_in_range(tui_width(text.text, text.length), 1, 3 * MANY + 1);
+        script_begin(&s, "ask", text.text, "greedy");
+        script_thought(&s, 0, -1, 0, 0, text.text, NULL, text.text, -1, NULL);
+        tui_screen_select(&s, 1);
+        tui_screen_draw(&s, 80, 24);
+        check_dump(&s.canvas);
+        tui_screen_free(&s);
+        string_free(&text);
     }
     tui_canvas_free(&c);
 }
@@ -489,8 +520,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line),
         cmocka_unit_test(test_past), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
-        cmocka_unit_test(test_hostile_screens),
+        cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
     };
+    if (argc > 1 && !strcmp(argv[1], "hostile")) {
+        strings *= 10;
+        cmocka_set_test_filter("test_hostile*");
+    }
     golden_updating = argc > 1 && !strcmp(argv[1], "update");
     return cmocka_run_group_tests(tests, NULL, close_script);
 }

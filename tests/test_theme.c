@@ -7,6 +7,7 @@
 
 #include "tui/theme.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -95,6 +96,49 @@ static void test_errors(void **state)
     }
 }
 
+/* A theme being written is wrong most of the time: bytes are changed, taken out and doubled. It is read whole, or not at all with a place. */
+static void test_any(void **state)
+{
+    (void)state;
+    char text[8192], any[8192 + 64];
+    FILE *f = fopen("themes/dark.yaml", "r");
+    assert_non_null(f);
+    const size_t whole = fread(text, 1, sizeof text, f);
+    int good = 0, bad = 0;
+    fclose(f);
+    for (uint64_t i = 0; i < 20000; i++) {
+        size_t n = whole;
+        memcpy(any, text, n);
+        for (uint64_t k = 0; k < 1 + i % 4; k++) {
+            const size_t at = (size_t)(random_uniform(1, i, 3 * k) * (double)n);
+            switch ((int)(random_uniform(1, i, 3 * k + 1) * 3)) {
+            case 0:
+                any[at] = (char)(random_uniform(1, i, 3 * k + 2) * 256);
+                break;
+            case 1:
+                memmove(any + at, any + at + 1, --n - at);
+                break;
+            default:
+                memmove(any + at + 1, any + at, n++ - at);
+            }
+        }
+        struct tui_theme theme, before;
+        struct error e = {0};
+        memset(&theme, 0x55, sizeof theme);
+        before = theme;
+        if (tui_theme_parse("t.yaml", any, n, &theme, &e)) {
+            assert_int_equal(strncmp(e.message, "t.yaml", 6), 0);
+            assert_memory_equal(&theme, &before, sizeof theme);
+            bad++;
+        } else {
+            for (int role = 0; role < TUI_STYLES; role++)
+                tui_theme_mapped(&theme, (struct tui_style){.role = (uint8_t)role, .ground = (uint8_t)(i % TUI_GROUNDS)}, i % 2 ? 256 : 16);
+            good++;
+        }
+    }
+    assert_true(good > 100 && bad > 100);
+}
+
 static void test_looks(void **state)
 {
     (void)state;
@@ -134,6 +178,109 @@ static void test_nearest(void **state)
     }
 }
 
+/* --- every theme of themes/ -------------------------------------------------------------------------------------- */
+
+static const int few[] = {16, 8};
+
+/* Lines are only looked at, and stand on no ground. */
+static double least_contrast(const char *name, struct tui_style style)
+{
+    const int lines = style.role == TUI_BORDER || style.role == TUI_FOCUS;
+    return lines && style.ground ? 0 : lines ? 3 : !strcmp(name, "themes/high-contrast.yaml") ? 7 : 4.5;
+}
+
+static int pale; /* how many were not enough */
+
+static void check_contrast(const char *name, struct tui_look look, int entries, struct tui_style style, double least)
+{
+    int color = entries ? tui_theme_color_of(look.color) : look.color, background = entries ? tui_theme_color_of(look.background) : look.background;
+    double contrast = tui_theme_contrast(color, background);
+    pale += contrast < least;
+    if (contrast < least)
+        printf("%s: role %d level %d ground %d: %06x on %06x%s is %.2f, below %.1f\n", name, style.role, style.level, style.ground, (unsigned)color,
+               (unsigned)background, entries ? " of 256" : "", contrast, least);
+}
+
+/* A theme that brings its own ground can be read on it, in its own colours and in the nearest of 256. */
+static void check_theme(const char *name, const struct tui_theme *t)
+{
+    for (int role = 0; role < TUI_STYLES; role++)
+        for (int level = 0; level < (role < TUI_ROLES ? 1 : TUI_LEVELS); level++)
+            for (int ground = 0; ground < TUI_GROUNDS; ground++) {
+                struct tui_style style = {(uint8_t)role, (uint8_t)level, (uint8_t)ground};
+                struct tui_look look = tui_theme_look(t, style);
+                if (t->roles[TUI_TEXT].background >= 0) {
+                    assert_true(look.color >= 0 && look.background >= 0);
+                    check_contrast(name, look, 0, style, least_contrast(name, style));
+                    check_contrast(name, tui_theme_mapped(t, style, 256), 1, style, least_contrast(name, style));
+                }
+                for (size_t i = 0; i < sizeof few / sizeof *few; i++) { /* with fewer: it is seen, and the grounds are told apart */
+                    look = tui_theme_mapped(t, style, few[i]);
+                    assert_in_range(look.color + 1, 0, few[i]);
+                    assert_in_range(look.background + 1, 0, few[i]);
+                    if (look.background >= 0)
+                        check_contrast(name, look, 1, style, 3);
+                    else
+                        assert_true(look.color != 0 && look.color != 7 && look.color != 15); /* the ground itself, perhaps */
+                    assert_int_equal(!!(look.attributes & TUI_REVERSE), ground == TUI_SELECTION || ground == TUI_STATUS || ground == TUI_CURSOR);
+                }
+                look = tui_theme_mapped(t, style, 0);
+                assert_int_equal(look.color, TUI_DEFAULT_COLOR);
+                assert_int_equal(look.background, TUI_DEFAULT_COLOR);
+            }
+}
+
+static void test_all(void **state)
+{
+    (void)state;
+    static const char *const needed[] = {"/colour-blind.", "/dark.", "/gruvbox.", "/high-contrast.", "/light.", "/nord.", "/projector.", "/solarized."};
+    glob_t files;
+    size_t found = 0;
+    assert_int_equal(glob("themes/*.yaml", 0, NULL, &files), 0);
+    for (size_t n = 0; n < files.gl_pathc; n++) {
+        const char *path = files.gl_pathv[n];
+        struct tui_theme theme;
+        struct error e = {0};
+        if (tui_theme_open(path, &theme, &e))
+            printf("%s\n", e.message);
+        assert_int_equal(e.code, 0);
+        check_theme(path, &theme);
+        for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+            found += strstr(path, needed[i]) != NULL;
+        /* What is right, wrong, best and pruned is not all one. */
+        assert_true(theme.roles[TUI_RIGHT].color != theme.roles[TUI_WRONG].color);
+        assert_true(theme.roles[TUI_PRUNED].color != theme.roles[TUI_FRONTIER].color);
+    }
+    globfree(&files);
+    assert_int_equal(pale, 0);
+    assert_int_equal(found, sizeof needed / sizeof *needed);
+}
+
+/* Meant for terminals without colours: there, too, each state has a look of its own. */
+static void test_mono_safe(void **state)
+{
+    (void)state;
+    static const enum tui_role states[] = {TUI_FRONTIER, TUI_EXPANDING, TUI_LIVE, TUI_KEPT, TUI_BEST, TUI_PRUNED, TUI_ILLEGAL};
+    struct tui_theme theme;
+    struct error e = {0};
+    assert_int_equal(tui_theme_open("themes/high-contrast.yaml", &theme, &e), 0);
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        for (size_t k = 0; k < i; k++)
+            if (!(states[i] == TUI_BEST && states[k] == TUI_EXPANDING)) /* one is over when the other begins */
+                assert_int_not_equal(tui_theme_attributes(&theme, (struct tui_style){.role = (uint8_t)states[i]}),
+                                     tui_theme_attributes(&theme, (struct tui_style){.role = (uint8_t)states[k]}));
+    assert_int_not_equal(theme.roles[TUI_RIGHT].attributes, theme.roles[TUI_WRONG].attributes);
+}
+
+static void test_contrast(void **state)
+{
+    (void)state;
+    assert_float_equal(tui_theme_contrast(0x000000, 0xffffff), 21, 1e-9);
+    assert_float_equal(tui_theme_contrast(0x777777, 0xffffff), 4.478, 1e-3); /* the grey that just fails on white */
+    assert_float_equal(tui_theme_contrast(0xff0000, 0x0000ff), 2.149, 1e-3);
+    assert_float_equal(tui_theme_contrast(0x123456, 0x123456), 1, 1e-9);
+}
+
 /* Every role has a letter of its own in the dumps. */
 static void test_letters(void **state)
 {
@@ -151,6 +298,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shipped), cmocka_unit_test(test_partial), cmocka_unit_test(test_errors),
         cmocka_unit_test(test_looks),   cmocka_unit_test(test_nearest), cmocka_unit_test(test_letters),
+        cmocka_unit_test(test_contrast), cmocka_unit_test(test_all),     cmocka_unit_test(test_mono_safe),
+        cmocka_unit_test(test_any),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -166,6 +166,20 @@ gives '' "$espalier" merge -m $tiny --adapter "$work/merged:0" --out "$work/none
 base=$(perplexity -m $tiny) active=$(perplexity -m $tiny --adapter "$work/merged") merged=$(perplexity -m "$work/merged.gguf")
 if near "$active" "$merged" && ! near "$base" "$active"; then ok; else bad "merged $merged, active $active, base $base"; fi
 if near "$base" "$(perplexity -m "$work/none.gguf")"; then ok; else bad "an adapter of weight 0 changed the model"; fi
+# Modules that an adapter brings whole, a head of its own over a tied model among them; and onto the base in NF4.
+adapters=tests/reference/adapters
+untied=tests/reference/tiny/tiny-untied-f32.gguf
+merges() { # MODEL ADAPTER [--quant nf4]: what is merged says what is active, and not what the base says
+    model=$1 adapter=$2
+    shift 2
+    gives 'with adapters' "$espalier" merge -m "$model" --adapter "$adapter" "$@" --type f16 --out "$work/whole.gguf"
+    base=$(perplexity -m "$model" "$@") active=$(perplexity -m "$model" --adapter "$adapter" "$@") merged=$(perplexity -m "$work/whole.gguf")
+    if near "$active" "$merged" && ! near "$base" "$active"; then ok; else bad "$adapter: merged $merged, active $active, base $base"; fi
+}
+merges $untied $adapters/saved
+merges $tiny $adapters/saved-tied
+merges $tiny "$work/merged" --quant nf4
+merges $untied $adapters/patterns --quant nf4
 refuses 2 'merge needs' "$espalier" merge -m $tiny --out "$work/x.gguf"
 refuses 3 'tiny-wide-q8_0.gguf' "$espalier" merge -m $tiny --adapter tests/reference/tiny/tiny-wide-q8_0.gguf --out "$work/x.gguf"
 

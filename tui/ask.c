@@ -1,28 +1,21 @@
 /* The line at the bottom in which the user writes: a thought, or a command in words. */
-#include "tui/screen.h"
+#include "tui/words.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static const char *const verbs[] = {
-    "prune", "undo", "redo", "back", "keep", "unkeep", "add", "edit", "again", "fork", "exclude", "include", "weight", "set", "adapter", "at",
-    "view", "split", "close", "zoom", "mouse", "q",
-};
-enum { VERBS = sizeof verbs / sizeof *verbs };
 
 void tui_ask_open(struct tui_screen *s, enum tui_asking what, int node, const char *text)
 {
     struct tui_ask *a = &s->ask;
     a->what = what;
     a->node = node;
-    a->history_at = a->history_count;
+    a->history_at = a->history.count;
     tui_line_set(&a->line, text);
 }
 
 void tui_ask_free(struct tui_ask *a)
 {
-    for (int i = 0; i < a->history_count; i++)
-        free(a->history[i]);
+    tui_history_free(&a->history);
     free(a->own);
     tui_line_free(&a->line);
     *a = (struct tui_ask){0};
@@ -30,64 +23,46 @@ void tui_ask_free(struct tui_ask *a)
 
 /* --- commands ---------------------------------------------------------------------------------------------------- */
 
-static void remember(struct tui_ask *a, const char *text)
-{
-    if (!*text || (a->history_count && !strcmp(a->history[a->history_count - 1], text)))
-        return;
-    if (a->history_count == TUI_HISTORY) {
-        free(a->history[0]);
-        memmove(a->history, a->history + 1, (TUI_HISTORY - 1) * sizeof *a->history);
-        a->history_count--;
-    }
-    a->history[a->history_count++] = xstrdup(text);
-}
-
 /* What one has written oneself is there again after the latest. */
 static void go_history(struct tui_ask *a, int by)
 {
     int to = a->history_at + by;
-    if (a->what != TUI_ASKS_COMMAND || to < 0 || to > a->history_count)
+    if (a->what != TUI_ASKS_COMMAND || to < 0 || to > a->history.count)
         return;
-    if (a->history_at == a->history_count) {
+    if (a->history_at == a->history.count) {
         free(a->own);
         a->own = xstrdup(string_text(&a->line.text));
     }
     a->history_at = to;
-    tui_line_set(&a->line, to < a->history_count ? a->history[to] : a->own);
+    tui_line_set(&a->line, to < a->history.count ? a->history.lines[to] : a->own);
 }
 
-static int begins(const char *verb, const char *text, size_t n)
-{
-    return !strncmp(verb, text, n);
-}
-
-/* As much of the verb as all that begin so have in common; when that is nothing more, those there are. */
+/* As much of the last word as all that may stand there have in common; when that is nothing more, those there are, or what is expected. */
 static void complete(struct tui_screen *s)
 {
     struct tui_ask *a = &s->ask;
-    const char *text = string_text(&a->line.text), *first = NULL;
-    size_t n = strlen(text), common = 0;
-    int count = 0;
-    struct string all = {0};
-    if (a->what != TUI_ASKS_COMMAND || strchr(text, ' '))
+    struct tui_candidates c;
+    const char *text = string_text(&a->line.text);
+    if (a->what != TUI_ASKS_COMMAND)
         return;
-    for (int i = 0; i < VERBS; i++) {
-        if (!begins(verbs[i], text, n))
-            continue;
-        if (!first)
-            common = strlen(first = verbs[i]);
-        while (!begins(verbs[i], first, common))
-            common--;
-        string_addf(&all, "%s%s", count++ ? "  " : "", verbs[i]);
-    }
-    if (count && (count == 1 || common > n)) {
-        char *more = xasprintf("%.*s%s", (int)common, first, count == 1 ? " " : "");
+    tui_words_complete(s, text, &c);
+    const size_t common = tui_candidates_common(&c), n = strlen(c.prefix);
+    if (c.count && (c.count == 1 || common > n)) {
+        const char last = common ? c.list[0][common - 1] : ' ';
+        char *more = xasprintf("%.*s%.*s%s", (int)(c.prefix - text), text, (int)common, c.list[0], c.count == 1 && last != '/' && last != '=' ? " " : "");
         tui_line_set(&a->line, more);
         free(more);
     } else {
-        tui_screen_notice(s, count ? all.text : "no command begins so");
+        struct string all = {0};
+        for (int i = 0; i < c.count; i++)
+            string_addf(&all, "%s%s", i ? "  " : "", c.list[i]);
+        const struct tui_word *word = tui_word_find(text, strcspn(text, " "));
+        if (!c.count && word)
+            string_addf(&all, "%s %s", word->verb, word->takes);
+        tui_screen_notice(s, all.length ? all.text : "no command begins so");
+        string_free(&all);
     }
-    string_free(&all);
+    tui_candidates_free(&c);
 }
 
 static void go_at(struct tui_screen *s, const char *rest)
@@ -102,24 +77,85 @@ static void go_at(struct tui_screen *s, const char *rest)
     tui_past_go(s, event + 1);
 }
 
-static struct tui_action do_command(struct tui_screen *s, const char *text)
+/* Everything, from the commands on; or one of them. */
+static void help(struct tui_screen *s, const char *rest)
 {
-    text += strspn(text, " ");
-    size_t n = strcspn(text, " ");
-    const char *rest = text + n + strspn(text + n, " ");
-    if (n == 1 && *text == 'q')
-        return (struct tui_action){.act = TUI_ACT_QUIT};
-    if (n == 2 && begins("at", text, n))
+    const struct tui_word *word = tui_word_find(rest, strcspn(rest, " "));
+    char text[sizeof s->notice];
+    if (word) {
+        snprintf(text, sizeof text, "%s%s%s: %s%s%s", word->verb, *word->takes ? " " : "", word->takes, word->does, *word->key ? "; key " : "", word->key);
+        tui_screen_notice(s, text);
+        return;
+    }
+    if (*rest)
+        tui_screen_notice(s, "no such command: these are all");
+    s->overlay = &tui_view_help;
+    s->overlay_top = TUI_HELP_WORDS;
+}
+
+/* Commands that ask nothing of the search's tree; 0: it is none. */
+static int do_own(struct tui_screen *s, const struct tui_word *word, const char *rest, struct tui_action *action)
+{
+    const char *const verb = word->verb;
+    if (!strcmp(verb, "q"))
+        action->act = TUI_ACT_QUIT;
+    else if (!strcmp(verb, "at"))
         go_at(s, rest);
-    else if (tui_places_command(s, text))
-        ;
-    else if (n && s->past.on)
-        tui_screen_notice(s, "this is the past: } to now, or B to go on from here");
-    else if (n && !s->tree.count)
-        tui_screen_notice(s, "the search has not begun yet");
-    else if (n)
-        return tui_act(s, "%s", text);
-    return (struct tui_action){0};
+    else if (!strcmp(verb, "now"))
+        tui_past_go(s, tui_past_count(s));
+    else if (!strcmp(verb, "pause"))
+        action->act = TUI_ACT_PAUSE;
+    else if (!strcmp(verb, "follow"))
+        *action = tui_screen_key(s, '.');
+    else if (!strcmp(verb, "help"))
+        help(s, rest);
+    else if (!strcmp(verb, "theme") && *rest) {
+        *action = tui_act(s, "%s", rest);
+        action->act = TUI_ACT_THEME;
+    } else if (!strcmp(verb, "train")) {
+        *action = tui_act(s, "%s", rest);
+        action->act = TUI_ACT_TRAIN;
+    } else if (!strcmp(verb, "theme"))
+        tui_screen_notice(s, "theme NAME: tab shows those there are; or the path of a YAML file");
+    else
+        return tui_places_command(s, verb, rest);
+    return 1;
+}
+
+static struct tui_action step(struct tui_screen *s, const char *rest)
+{
+    char *end;
+    const long steps = *rest ? strtol(rest, &end, 10) : 1;
+    if (*rest && (end == rest || *end || steps < 1 || steps > 1000000)) {
+        tui_screen_notice(s, "step N: expected how many, as in 5");
+        return (struct tui_action){0};
+    }
+    return (struct tui_action){.act = TUI_ACT_STEP, .number = (int)steps};
+}
+
+struct tui_action tui_command(struct tui_screen *s, const char *text)
+{
+    struct tui_action action = {0};
+    text += strspn(text, " ");
+    const size_t n = strcspn(text, " ");
+    char *rest = xstrdup(text + n + strspn(text + n, " "));
+    const struct tui_word *word = tui_word_find(text, n);
+    for (size_t end = strlen(rest); end && rest[end - 1] == ' ' && (!word || word->kind != TUI_TAKES_NODE);) /* of a thought they may be part */
+        rest[--end] = '\0';
+    if (n && !(word && do_own(s, word, rest, &action))) {
+        if (s->past.on)
+            tui_screen_notice(s, "this is the past: } to now, or B to go on from here");
+        else if (word && !strcmp(word->verb, "run"))
+            action.act = TUI_ACT_RUN;
+        else if (word && !strcmp(word->verb, "step"))
+            action = step(s, rest);
+        else if (!s->tree.count)
+            tui_screen_notice(s, "the search has not begun yet");
+        else
+            action = tui_act(s, "%s", text);
+    }
+    free(rest);
+    return action;
 }
 
 /* --- keys -------------------------------------------------------------------------------------------------------- */
@@ -135,8 +171,8 @@ static struct tui_action accept(struct tui_screen *s)
         return (struct tui_action){0};
     }
     if (what == TUI_ASKS_COMMAND) {
-        remember(a, text);
-        return do_command(s, text);
+        tui_history_add(&a->history, text);
+        return tui_command(s, text);
     }
     if (!text[strspn(text, " \n")]) {
         tui_screen_notice(s, "nothing was written, nothing is changed");

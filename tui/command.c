@@ -8,7 +8,9 @@
 
 const struct tui_command *const tui_commands[] = {
     &tui_command_run,  &tui_command_bench, &tui_command_show,  &tui_command_complete, &tui_command_score, &tui_command_tokenize, &tui_command_detokenize,
-    &tui_command_info, &tui_command_speed, &tui_command_quantize, &tui_command_train, &tui_command_merge, &tui_command_task, NULL,
+    &tui_command_info, &tui_command_speed, &tui_command_quantize, &tui_command_train, &tui_command_merge, &tui_command_task,
+    &tui_command_config, &tui_command_tour,
+    &tui_command_words, &tui_command_man, NULL,
 };
 
 int tui_fail(const struct error *e)
@@ -44,11 +46,25 @@ static char *shipped_model(void)
     return search_data_path("examples", "steps.gguf");
 }
 
-static char *fetched_model(void)
+char *tui_model_folder(void)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    return cache && *cache ? xasprintf("%s/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf", cache)
-                           : xasprintf("%s/.cache/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf", home ? home : "");
+    return cache && *cache ? xasprintf("%s/espalier/models", cache) : xasprintf("%s/.cache/espalier/models", home ? home : "");
+}
+
+static char *fetched_model(void)
+{
+    char *folder = tui_model_folder(), *path = xasprintf("%s/SmolLM2-135M-Instruct.Q4_1.gguf", folder);
+    free(folder);
+    return path;
+}
+
+int tui_model_is_shipped(const struct tui_options *o)
+{
+    const char *given = o->model ? o->model : getenv("ESPALIER_MODEL");
+    char *shipped = given && *given ? NULL : shipped_model();
+    free(shipped);
+    return shipped != NULL;
 }
 
 int tui_model_path(const struct tui_options *o, const struct search_task *task, char **path, struct error *e)

@@ -367,7 +367,10 @@ static int bench_all(const struct tui_options *o, struct search_bench_options *o
 {
     static const int64_t none = 0;
     char **names = NULL;
-    int count = 0, code = tui_strategies_choose(o, options->each.task, &names, &count, e);
+    const struct search_task *asked;
+    int count = 0, code = search_task_choose(options->each.task, options->each.prompts, engine, &asked, e);
+    if (!code)
+        code = tui_strategies_choose(o, asked, &names, &count, e);
     struct search_bench *bench = NULL;
     options->strategies = (const char *const *)names;
     options->strategy_count = count;

@@ -1,39 +1,103 @@
 /* The explorer: the loop between the terminal, the screen and the engine thread; and the same screen dumped without any of them. */
+#include "tui/config.h"
 #include "tui/editor.h"
 #include "tui/race.h"
+#include "tui/replay.h"
+#include "tui/start.h"
 #include "tui/state.h"
 #include "tui/terminal.h"
 #include "tui/thread.h"
-#include "tui/tui.h"
+#include "tui/tour.h"
+#include "tui/trainer.h"
+#include "tui/watch.h"
 
 #include <langinfo.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const double frame_interval = 1.0 / 30;
 
 /* What a command line amounts to before anything is opened. */
 struct setting {
-    const struct tui_options *options;
+    const struct tui_options *given; /* on the command line */
+    struct tui_config config;
+    struct tui_options options; /* of the command line and the configuration */
     struct tui_theme theme;
+    struct tui_watch theme_file; /* the theme's, read again as it is saved */
+    char *theme_path;            /* or NULL: the built-in one */
+    struct tui_record *record;   /* or NULL */
+    struct tui_start start;      /* options may point to what was chosen there */
     struct tui_searches searches;
     int ascii;
+    int busy; /* a thread that could not be ended in time reads it still */
 };
 
 static void setting_free(struct setting *s)
 {
+    if (s->busy)
+        return;
     tui_searches_close(&s->searches);
+    tui_watch_close(&s->theme_file);
+    free(s->theme_path);
+    tui_start_free(&s->start);
+    tui_options_free(&s->options);
+    tui_config_free(&s->config);
+    free(s);
+}
+
+/* After the terminal is closed: a recording that is not whole is told of, if nothing else is. */
+static int setting_end(struct setting *s, int code, struct error *e)
+{
+    struct error why;
+    if (tui_record_close(s->record, &why) && !code) {
+        *e = why;
+        code = why.code;
+    }
+    setting_free(s);
+    return code;
+}
+
+/* Another theme, and its file to be watched; or all stays as it is. */
+static int set_theme(struct setting *s, const char *name, struct error *e)
+{
+    char *path = NULL;
+    int code = tui_theme_find(name, &path, e);
+    if (!code)
+        code = tui_theme_open(path, &s->theme, e);
+    if (code) {
+        free(path);
+        return code;
+    }
+    tui_watch_close(&s->theme_file);
+    free(s->theme_path);
+    s->theme_path = path;
+    tui_watch_open(&s->theme_file, path);
+    return OK;
+}
+
+static int session_is_there(const struct tui_options *o)
+{
+    struct error e;
+    char *path = NULL;
+    const int there = o->session && !tui_session_path(o->session, &path, &e) && !access(path, F_OK);
+    free(path);
+    return there;
 }
 
 static int read_setting(const struct tui_options *o, struct setting *s, struct error *e)
 {
-    *s = (struct setting){.options = o, .ascii = o->ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0};
-    int code = tui_theme_open(o->theme, &s->theme, e);
+    *s = (struct setting){.given = o, .theme_file = {.fd = -1}};
+    tui_options_copy(&s->options, o);
+    int code = tui_config_open(&s->config, e);
     if (!code)
-        code = tui_searches_open(&s->searches, o, !o->dump, e);
-    return code;
+        code = tui_config_apply(&s->config, &s->options, session_is_there(o), e);
+    s->ascii = s->options.ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+    if (!code)
+        code = set_theme(s, s->options.theme, e);
+    return !code && s->options.record && !o->dump ? tui_record_open(&s->record, s->options.record, e) : code;
 }
 
 static const char *token_text(const void *owner, int id, size_t *bytes)
@@ -81,9 +145,9 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
     struct engine *judge = NULL;
     struct tui_race race;
     open_race(&race, s);
-    int code = tui_engine_open_at(s->options, s->searches.model, TUI_MODEL, &engine, e);
+    int code = tui_engine_open_at(&s->options, s->searches.model, TUI_MODEL, &engine, e);
     if (!code)
-        code = tui_judge_open(s->options, &judge, e);
+        code = tui_judge_open(&s->options, &judge, e);
     for (int i = 0; i < s->searches.count && !code; i++) {
         struct search *search = NULL;
         enum search_status status = SEARCH_WORKING;
@@ -111,15 +175,24 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
 /* --- with one ---------------------------------------------------------------------------------------------------- */
 
 struct explorer {
+    struct setting *setting;
     struct tui_race race;
+    struct tui_tour tour;
     struct tui_snapshot *snapshots; /* [race.count], empty between the takings */
     struct tui_thread *thread;
+    struct tui_replay *replay; /* in its place, or NULL */
+    struct tui_trainer trainer;
+    int learner;     /* the search that its adapter is for */
     int dirty;       /* the screen may look otherwise than it is shown */
     int quit, signal; /* signal: the one that ended it, 0: none */
 };
 
 static void take_news(struct explorer *x)
 {
+    if (x->replay) {
+        x->dirty |= tui_replay_go_on(x->replay, &x->race, clock_seconds());
+        return;
+    }
     struct tui_news *news;
     char notice[200];
     int count, fresh = tui_thread_take(x->thread, &news, &count, x->snapshots, notice);
@@ -135,6 +208,14 @@ static void take_news(struct explorer *x)
     if (*notice)
         tui_race_notice(&x->race, notice);
     x->dirty |= count || fresh || *notice;
+}
+
+static void tell_thread(struct explorer *x, struct tui_action action)
+{
+    if (x->replay)
+        tui_replay_command(x->replay, &x->race, action, clock_seconds());
+    else
+        tui_thread_command(x->thread, action);
 }
 
 /* The terminal is the editor's meanwhile; the search goes on. */
@@ -156,13 +237,73 @@ static void edit(struct explorer *x, struct tui_action action)
     else {
         struct tui_action words = tui_act(s, "edit %d %s", action.number, after.text);
         words.search = action.search;
-        tui_thread_command(x->thread, words);
+        tell_thread(x, words);
     }
     string_free(&after);
 }
 
+/* After `:theme`, or when its file was saved: where it is wrong the old one stays, and the line tells. */
+static void change_theme(struct explorer *x, const char *name)
+{
+    struct error e = {0};
+    if (name ? set_theme(x->setting, name, &e) : tui_theme_open(x->setting->theme_path, &x->setting->theme, &e))
+        tui_race_notice(&x->race, e.message);
+    else
+        tui_terminal_theme(&x->setting->theme);
+    x->dirty = 1;
+}
+
+/* --- learning from what was kept, and on with what was learned ---------------------------------------------------- */
+
+static void show_training(struct explorer *x)
+{
+    for (int i = 0; i < x->race.count; i++)
+        tui_trainer_text(&x->trainer, x->race.screens[i].training, sizeof x->race.screens[i].training);
+    x->dirty = 1;
+}
+
+static void train(struct explorer *x, struct tui_action action)
+{
+    const struct tui_searches *s = &x->setting->searches;
+    const struct search_journal *journal = s->journal ? s->journal : s->loaded.journal;
+    struct error e = {0};
+    if (!strcmp(action.words, "stop"))
+        tui_trainer_stop(&x->trainer);
+    else if (!journal)
+        error_set(&e, ERROR_USAGE, "this search is kept in no session, and so there is nothing to learn from");
+    else if (!tui_trainer_start(&x->trainer, &x->setting->options, s->model, search_journal_path(journal), action.words, &e))
+        x->learner = action.search;
+    if (e.code)
+        tui_race_notice(&x->race, e.message);
+    show_training(x);
+}
+
+/* Its adapter is on as soon as it is there. */
+static void take_training(struct explorer *x)
+{
+    struct tui_trainer *t = &x->trainer;
+    int code;
+    if (tui_trainer_read(t, &code)) {
+        char notice[200];
+        if (code) {
+            snprintf(notice, sizeof notice, "%s", code == 128 + 15 ? "learning was stopped; its checkpoint is kept" : *t->said ? t->said : "learning failed");
+        } else {
+            struct tui_screen *s = &x->race.screens[x->learner];
+            struct tui_action words = tui_act(s, "adapter %s", t->out);
+            words.search = x->learner;
+            tui_thread_command(x->thread, words);
+            snprintf(notice, sizeof notice, "learned: loss %.3f, was %.3f; the adapter is on from here: r samples with it, :adapter none takes it off", t->loss,
+                     t->first);
+        }
+        tui_race_notice(&x->race, notice);
+    }
+    show_training(x);
+}
+
 static void do_action(struct explorer *x, struct tui_action action)
 {
+    if (x->replay && (action.act == TUI_ACT_EDITOR || action.act == TUI_ACT_TRAIN))
+        action.act = TUI_ACT_DO; /* as all that cannot be done there */
     switch (action.act) {
     case TUI_ACT_NONE:
         break;
@@ -178,9 +319,43 @@ static void do_action(struct explorer *x, struct tui_action action)
     case TUI_ACT_EDITOR:
         edit(x, action);
         break;
+    case TUI_ACT_THEME:
+        change_theme(x, action.words);
+        break;
+    case TUI_ACT_TRAIN:
+        train(x, action);
+        break;
     default:
-        tui_thread_command(x->thread, action);
+        tell_thread(x, action);
     }
+}
+
+/* A key of the user's own stands for others, but where it is text. */
+static void take_key(struct explorer *x, int32_t key)
+{
+    struct tui_screen *s = tui_race_shown(&x->race);
+    if (key == TUI_KEY_MOUSE) {
+        do_action(x, tui_race_mouse(&x->race, tui_terminal_mouse()));
+        return;
+    }
+    if (x->replay && !s->ask.what && !s->overlay && (key == '+' || key == '-')) {
+        char text[40];
+        tui_replay_speed(x->replay, key == '+' ? 2 : 0.5, clock_seconds());
+        snprintf(text, sizeof text, "%g times as fast", x->replay->speed);
+        tui_race_notice(&x->race, text);
+        return;
+    }
+    const struct tui_binding *b = s->ask.what || s->pasting ? NULL : tui_keymap_find(&x->setting->config.keys, key);
+    if (!b) {
+        do_action(x, tui_race_key(&x->race, key));
+    } else if (b->command) {
+        s->notice[0] = '\0';
+        struct tui_action action = tui_command(s, b->command);
+        action.search = x->race.shown;
+        do_action(x, action);
+    }
+    for (int i = 0; b && i < b->count; i++)
+        do_action(x, tui_race_key(&x->race, b->keys[i]));
 }
 
 static void take_signals(struct explorer *x)
@@ -216,7 +391,7 @@ static void live(struct explorer *x)
     draw(x);
     while (!x->quit && !x->signal && !(tui_race_shown(&x->race)->now.state == TUI_FAILED && !tui_race_shown(&x->race)->tree.count)) {
         struct tui_screen *s = tui_race_shown(&x->race);
-        double wait = x->dirty ? drawn + frame_interval - clock_seconds() : -1;
+        double now = clock_seconds(), wait = x->dirty ? drawn + frame_interval - now : x->replay ? tui_replay_wait(x->replay, now) : -1;
         if (x->dirty && wait <= 0) {
             draw(x);
             drawn = clock_seconds();
@@ -227,13 +402,21 @@ static void live(struct explorer *x)
             x->dirty = 1;
             wait = 0;
         }
-        int happened = tui_terminal_wait(x->dirty && !s->busy ? -1 : tui_thread_wake(x->thread), wait), keys = 0;
-        if (happened & TUI_WAIT_WAKE)
+        enum { WAKE, THEME, TRAINER, FDS };
+        const int fds[FDS] = {[WAKE] = (x->dirty && !s->busy) || x->replay ? -1 : tui_thread_wake(x->thread), [THEME] = x->setting->theme_file.fd,
+                              [TRAINER] = x->trainer.fd};
+        int happened = tui_terminal_wait(fds, FDS, wait), keys = 0;
+        if (happened & TUI_WAIT_FD << WAKE || x->replay)
             take_news(x);
+        if (happened & TUI_WAIT_FD << TRAINER)
+            take_training(x);
+        if (happened & TUI_WAIT_FD << THEME && tui_watch_saved(&x->setting->theme_file))
+            change_theme(x, NULL);
         take_signals(x);
         x->dirty |= happened & TUI_WAIT_SIGNAL;
         for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
-            do_action(x, key == TUI_KEY_MOUSE ? tui_race_mouse(&x->race, tui_terminal_mouse()) : tui_race_key(&x->race, key));
+            take_key(x, key);
+        do_action(x, tui_tour_wants(&x->race.screens[0]));
         if (keys) {
             take_news(x);
             draw(x);
@@ -260,16 +443,24 @@ static void save_places(const struct tui_race *race)
     string_free(&text);
 }
 
+static void leave_by(int number)
+{
+    tui_terminal_close();
+    signal(number, SIG_DFL);
+    raise(number); /* whoever waits for us sees what ended us */
+}
+
 static int explore(struct setting *s, struct error *e)
 {
-    struct explorer x = {0};
-    int code = tui_terminal_open(&s->theme, e);
-    if (code)
-        return code;
+    struct explorer x = {.setting = s};
+    tui_trainer_open(&x.trainer);
     open_race(&x.race, s);
     open_places(&x.race);
+    tui_history_open(&tui_race_shown(&x.race)->ask.history);
+    if (s->options.tour)
+        tui_tour_begin(&x.tour, &x.race.screens[0]);
     x.snapshots = xcalloc((size_t)s->searches.count, sizeof *x.snapshots);
-    code = tui_thread_start(&x.thread, s->options, &s->searches, e);
+    int code = tui_thread_start(&x.thread, &s->options, &s->searches, e);
     if (!code)
         live(&x);
     tui_terminal_close();
@@ -278,27 +469,196 @@ static int explore(struct setting *s, struct error *e)
         *e = tui_race_shown(&x.race)->now.failure;
         code = e->code;
     }
-    if (x.signal) {
-        signal(x.signal, SIG_DFL);
-        raise(x.signal); /* whoever waits for us sees what ended us */
-    }
-    int ended = !x.thread || tui_thread_stop(x.thread);
+    if (x.signal)
+        leave_by(x.signal);
+    tui_trainer_close(&x.trainer);
+    s->busy = x.thread && !tui_thread_stop(x.thread);
     tui_race_free(&x.race);
+    tui_tour_free(&x.tour);
     free(x.snapshots);
-    if (!ended) /* the thread still reads its setting: leave it */
-        *s = (struct setting){0};
     return code;
+}
+
+/* --- where nothing is asked for ---------------------------------------------------------------------------------- */
+
+static enum tui_start_act start_signal(void)
+{
+    const int number = tui_terminal_signal();
+    if (number == SIGTSTP)
+        return TUI_START_SUSPEND;
+    if (number == SIGCONT)
+        tui_terminal_resume();
+    else if (number == SIGINT)
+        return TUI_START_QUIT;
+    else if (number)
+        leave_by(number);
+    return TUI_START_NOTHING;
+}
+
+/* Until something is chosen (1), or nothing is to be (0). */
+static int run_start(struct setting *s, struct tui_start *start)
+{
+    for (;;) {
+        int columns, rows;
+        enum tui_start_act act = TUI_START_NOTHING;
+        tui_terminal_size(&columns, &rows);
+        tui_start_draw(start, columns, rows);
+        tui_terminal_draw(&start->canvas);
+        const int happened = tui_terminal_wait(&s->theme_file.fd, 1, -1);
+        struct error e = {0};
+        if (happened & TUI_WAIT_FD && tui_watch_saved(&s->theme_file)) {
+            if (tui_theme_open(s->theme_path, &s->theme, &e))
+                snprintf(start->notice, sizeof start->notice, "%.199s", e.message);
+            tui_terminal_theme(&s->theme);
+        }
+        act = start_signal();
+        for (int32_t key; !act && happened & TUI_WAIT_KEY && (key = tui_terminal_key()) != TUI_KEY_NONE;)
+            act = tui_start_key(start, key);
+        if (act == TUI_START_SUSPEND)
+            tui_terminal_suspend();
+        else if (act == TUI_START_REPAINT)
+            tui_terminal_repaint();
+        else if (act)
+            return act == TUI_START_CHOSEN;
+    }
+}
+
+/* A small search for the tour, where none was asked for: of Game of 24 with the model that comes along, else a word problem. */
+static void take_tour(struct setting *s)
+{
+    static char four[] = "4 5 6 10", marbles[] = "@31", first[] = "@1";
+    struct tui_options *o = &s->options;
+    struct error e;
+    o->tour = o->paused = 1;
+    if (o->word_count || o->session)
+        return;
+    char *shipped = search_data_path("examples", "steps.gguf");
+    const char *given = o->model ? o->model : getenv("ESPALIER_MODEL");
+    if (!o->task)
+        o->task = shipped && !(given && *given) ? "game24" : "math-word";
+    free(shipped);
+    const int numbers = !strcmp(o->task, "game24");
+    o->words[0] = numbers ? four : !strcmp(o->task, "math-word") ? marbles : first;
+    o->word_count = 1;
+    if (!o->strategy_count)
+        tui_options_otherwise(o, "strategy", numbers ? "tot,b=3" : "self-consistency,m=6", &e);
+}
+
+/* The options for what was chosen: as on the command line, the configuration where it still holds, and the choice. */
+static int take_choice(struct setting *s, const struct tui_start *start, struct error *e)
+{
+    const struct tui_start_row *row = &start->rows[start->selected];
+    struct tui_options *o = &s->options;
+    tui_options_free(o);
+    tui_options_copy(o, s->given);
+    int code = tui_config_apply(&s->config, o, row->kind == TUI_START_SESSION, e);
+    if (start->model >= 0 && row->kind != TUI_START_SESSION)
+        o->model = start->rows[start->model].value;
+    if (row->kind == TUI_START_SESSION) {
+        o->session = row->value;
+    } else if (row->kind == TUI_START_TASK) {
+        o->task = row->value;
+        o->words[0] = start->line.text.text;
+        o->word_count = 1;
+    } else {
+        o->task = NULL;
+        if (row->kind == TUI_START_TOUR)
+            take_tour(s);
+    }
+    return code;
+}
+
+static int choose(struct setting *s, struct error *e)
+{
+    struct tui_start *start = &s->start;
+    tui_start_open(start);
+    start->canvas.ascii = s->ascii;
+    tui_start_find(start, &s->options);
+    while (run_start(s, start)) {
+        int code = take_choice(s, start, e);
+        if (!code)
+            code = tui_searches_open(&s->searches, &s->options, 1, e);
+        if (!code)
+            return explore(s, e);
+        snprintf(start->notice, sizeof start->notice, "%.199s", e->message);
+    }
+    tui_terminal_close();
+    return OK;
 }
 
 int tui_explore(const struct tui_options *o, struct error *e)
 {
-    struct setting s;
     int columns = 0, rows = 0, code = o->dump ? parse_size(o->dump, &columns, &rows, e) : tui_terminal_check(e);
-    if (!code) {
-        code = read_setting(o, &s, e);
-        if (!code)
-            code = o->dump ? dump(&s, columns, rows, e) : explore(&s, e);
-        setting_free(&s);
+    if (code)
+        return code;
+    struct setting *s = xcalloc(1, sizeof *s);
+    code = read_setting(o, s, e);
+    const int nothing = !o->word_count && !o->session && !o->dump && !o->tour;
+    if (!code && o->tour)
+        take_tour(s);
+    if (!code && !nothing)
+        code = tui_searches_open(&s->searches, &s->options, !o->dump, e);
+    if (!code && o->dump)
+        code = dump(s, columns, rows, e);
+    else if (!code && !(code = tui_terminal_open(&s->theme, s->record, e)))
+        code = nothing ? choose(s, e) : explore(s, e);
+    return setting_end(s, code, e);
+}
+
+/* --- a session played again -------------------------------------------------------------------------------------- */
+
+/* The texts of its tokens, where its model is still there; the session can do without. */
+static struct engine *open_tokens(const struct tui_options *o, const char *path)
+{
+    struct error e;
+    struct engine *engine = NULL;
+    struct search_journal *journal = NULL;
+    char *model = search_journal_open(&journal, path, 0, &e) ? NULL : search_journal_get(journal, "model");
+    if (model && tui_engine_open_at(o, model, TUI_TOKENS, &engine, &e))
+        engine = NULL;
+    search_journal_close(journal);
+    free(model);
+    return engine;
+}
+
+static void play(struct setting *s, const struct search_sessions *sessions, int which, const char *path)
+{
+    const struct tui_options *o = &s->options;
+    const int first = which ? which - 1 : 0, count = which ? 1 : sessions->count;
+    const struct search_tree **trees = xcalloc((size_t)count, sizeof *trees);
+    struct tui_replay replay;
+    struct explorer x = {.setting = s, .replay = &replay};
+    tui_trainer_open(&x.trainer);
+    struct engine *engine = open_tokens(o, path);
+    tui_race_open(&x.race, count);
+    for (int i = 0; i < count; i++) {
+        trees[i] = &sessions->list[first + i].tree;
+        x.race.screens[i].asked_strategy = trees[i]->session->session.strategy;
+        x.race.screens[i].token_text = token_text;
+        x.race.screens[i].canvas.ascii = s->ascii;
     }
-    return code;
+    tui_replay_open(&replay, trees, count, o->speed > 0 ? (double)o->speed : 1, o->paused, clock_seconds());
+    replay.engine = engine;
+    tui_replay_go_on(&replay, &x.race, clock_seconds());
+    tui_race_notice(&x.race, "a replay: space stops it, s shows a step, + and - change its speed, [ and ] go through time");
+    live(&x);
+    tui_terminal_close();
+    tui_race_free(&x.race);
+    tui_replay_free(&replay);
+    engine_close(engine);
+    free(trees);
+    if (x.signal)
+        leave_by(x.signal);
+}
+
+int tui_replay(const struct tui_options *o, const struct search_sessions *sessions, int which, const char *path, struct error *e)
+{
+    int code = tui_terminal_check(e);
+    if (code)
+        return code;
+    struct setting *s = xcalloc(1, sizeof *s);
+    code = read_setting(o, s, e);
+    if (!code && !(code = tui_terminal_open(&s->theme, s->record, e)))
+        play(s, sessions, which, path);
+    return setting_end(s, code, e);
 }

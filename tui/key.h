@@ -21,6 +21,8 @@ enum tui_key {
     TUI_KEY_DELETE,
     TUI_KEY_PASTE_BEGINS, /* what comes until it ends is text, whatever it looks like */
     TUI_KEY_PASTE_ENDS,
+    TUI_KEY_F1,
+    TUI_KEY_F12 = TUI_KEY_F1 + 11,
     TUI_KEY_RESIZE, /* the terminal has another size now */
     TUI_KEY_MOUSE,  /* tui_terminal_mouse says what it did */
     TUI_KEY_OTHER,  /* one we have no use for */

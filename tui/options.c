@@ -64,10 +64,13 @@ static const struct option_row table[] = {
     {"branches", 'r', COUNT, AT(branches), 1, 4096, "B", "measure B branches"},
     {"only", 'O', TEXT, AT(only), 0, 0, "WHAT", "measure only some of prefill, stream, branches, limits; commas between"},
     {"runs", 'i', COUNT, AT(runs), 1, 1000, "N", "measure each N times, after a warm-up (default 5)"},
-    {"theme", 'C', TEXT, AT(theme), 0, 0, "NAME|FILE", "colours: dark, light, or a YAML file (default: dark)"},
+    {"theme", 'C', TEXT, AT(theme), 0, 0, "NAME|FILE", "colours: one of themes/ (dark, light, nord, ...) or a YAML file (default: dark)"},
     {"ascii", 'A', FLAG, AT(ascii), 0, 0, NULL, "draw with ASCII only"},
     {"paused", 'w', FLAG, AT(paused), 0, 0, NULL, "open without starting: s steps, space runs"},
     {"dump", 'd', TEXT, AT(dump), 0, 0, "COLSxROWS", "search to the end without a terminal, then print the screen as text"},
+    {"record", 0, TEXT, AT(record), 0, 0, "FILE.cast", "keep what is shown as an asciicast, which asciinema plays"},
+    {"replay", 0, FLAG, AT(replay), 0, 0, NULL, "play the session again on the explorer's screen, without a model"},
+    {"speed", 0, NUMBER, AT(speed), 0.01, 1000, "X", "... so many times as fast (default 1); + and - change it"},
     {"audit", 'a', FLAG, AT(audit), 0, 0, NULL, "say, by an exact solver, where answers were lost (game24, countdown)"},
     {"dot", 'G', FLAG, AT(dot), 0, 0, NULL, "the tree as a Graphviz graph on stdout"},
     {"md", 'o', FLAG, AT(md), 0, 0, NULL, "the tree as Markdown on stdout"},
@@ -228,11 +231,18 @@ static int set_value(const struct option_row *row, const char *text, struct tui_
     return OK;
 }
 
+static void choose_last(struct tui_options *o)
+{
+    o->strategy = o->strategy_count ? o->strategies[o->strategy_count - 1] : NULL;
+    o->data = o->data_count ? o->all_data[o->data_count - 1] : NULL;
+}
+
 int tui_options_parse(int argc, char **argv, const char *takes, struct tui_options *o, int *help, struct error *e)
 {
     memset(o, 0, sizeof *o);
     o->seed = 1;
     o->at = -1;
+    o->speed = -1;
     o->sampling = (struct engine_sampling){-1, -1, -1, -1, -1};
     o->alpha = o->rate = o->warm_up = o->floor = o->beta1 = o->beta2 = o->epsilon = o->decay = o->clip = -1;
     *help = 0;
@@ -275,25 +285,139 @@ int tui_options_parse(int argc, char **argv, const char *takes, struct tui_optio
     }
     for (; optind < argc; optind++) /* after "--" */
         o->words[o->word_count++] = argv[optind];
-    o->strategy = o->strategy_count ? o->strategies[o->strategy_count - 1] : NULL;
-    o->data = o->data_count ? o->all_data[o->data_count - 1] : NULL;
+    choose_last(o);
     return OK;
 }
 
-int tui_options_otherwise(struct tui_options *o, const char *name, const char *text, struct error *e)
+static int row_named(const char *name)
 {
     int row = 0;
     while (strcmp(table[row].name, name)) /* of those the command takes */
         row++;
-    return o->given[row / 64] >> row % 64 & 1 ? OK : set_value(&table[row], text, o, e);
+    return row;
 }
 
-int tui_options_is_flag(const char *name)
+int tui_options_given(const struct tui_options *o, const char *name)
 {
-    int row = 0;
-    while (strcmp(table[row].name, name))
-        row++;
-    return table[row].kind == FLAG;
+    const int row = row_named(name);
+    return (int)(o->given[row / 64] >> row % 64 & 1);
+}
+
+int tui_options_otherwise(struct tui_options *o, const char *name, const char *text, struct error *e)
+{
+    const int code = tui_options_given(o, name) ? OK : set_value(&table[row_named(name)], text, o, e);
+    choose_last(o);
+    return code;
+}
+
+static int read_one(struct tui_options *o, const char *name, const struct search_yaml *node, struct error *e)
+{
+    const char *text = NULL;
+    struct error why;
+    int on = 1, code = search_yaml_string(node, &text, e);
+    if (!code && table[row_named(name)].kind == FLAG)
+        code = search_yaml_boolean(node, &on, e);
+    if (code || !on)
+        return code;
+    if (tui_options_otherwise(o, name, text, &why)) /* its message begins with "--" */
+        code = search_yaml_error(node, e, "%s", why.message + strspn(why.message, "-"));
+    return code;
+}
+
+int tui_options_read(struct tui_options *o, const char *name, const struct search_yaml *node, struct error *e)
+{
+    int code = OK;
+    if (node->kind != SEARCH_YAML_LIST || table[row_named(name)].kind != LIST)
+        return read_one(o, name, node, e);
+    for (int i = 0; i < node->count && !code; i++)
+        code = read_one(o, name, node->values[i], e);
+    return code;
+}
+
+void tui_options_copy(struct tui_options *out, const struct tui_options *o)
+{
+    *out = *o;
+    for (int i = 0; i < ROWS; i++) {
+        if (table[i].kind != LIST)
+            continue;
+        char *field = (char *)out + table[i].offset;
+        const char **list = *(const char ***)field;
+        const int count = *(int *)(field + sizeof(char **));
+        *(const char ***)field = NULL;
+        *(int *)(field + sizeof(char **)) = 0;
+        for (int k = 0; k < count; k++)
+            add_to_list((const char ***)field, (int *)(field + sizeof(char **)), list[k]);
+    }
+    out->words = xcalloc((size_t)o->word_count + 1, sizeof *out->words);
+    for (int i = 0; i < o->word_count; i++)
+        out->words[i] = o->words[i];
+    out->budgets = xcalloc((size_t)o->budget_count + 1, sizeof *out->budgets);
+    for (int i = 0; i < o->budget_count; i++)
+        out->budgets[i] = o->budgets[i];
+}
+
+int tui_options_next(const char *takes, int *at, struct tui_option *out)
+{
+    while (*at < ROWS && !takes_option(takes, table[*at].name))
+        ++*at;
+    if (*at == ROWS)
+        return 0;
+    const struct option_row *row = &table[(*at)++];
+    *out = (struct tui_option){row->name, row->argument, row->about, has_letter(row) ? row->letter : 0};
+    return 1;
+}
+
+/* What was not said holds what tui.h tells: nothing, or below 0. */
+int tui_options_value(const struct tui_options *o, const char *name, int i, struct string *out)
+{
+    const struct option_row *row = &table[row_named(name)];
+    const char *field = (const char *)o + row->offset;
+    const char *text;
+    double x = -1;
+    switch (row->kind) {
+    case LIST:
+        if (i >= *(const int *)(field + sizeof(char **)))
+            return 0;
+        string_add(out, (*(const char *const *const *)field)[i]);
+        return 1;
+    case TEXT:
+        text = *(const char *const *)field;
+        if (text && !i)
+            string_add(out, text);
+        return text && !i;
+    case FLAG:
+        string_add(out, !i && *(const int *)field ? "true" : "");
+        return !i && *(const int *)field;
+    case SEED:
+        if (!i)
+            string_addf(out, "%llu", (unsigned long long)*(const uint64_t *)field);
+        return !i;
+    case COUNT:
+        x = *(const int *)field ? *(const int *)field : -1;
+        break;
+    case NATURAL:
+        x = *(const int *)field;
+        break;
+    case BYTES:
+        x = *(const size_t *)field ? (double)*(const size_t *)field : -1;
+        break;
+    case TOKENS:
+        x = *(const int64_t *)field ? (double)*(const int64_t *)field : -1;
+        break;
+    case EVENT:
+        x = (double)*(const int64_t *)field;
+        break;
+    case AMOUNT:
+        x = *(const double *)field > 0 ? *(const double *)field : -1;
+        break;
+    case NUMBER:
+        x = (double)*(const float *)field;
+        break;
+    }
+    if (x < 0 || i)
+        return 0;
+    string_addf(out, row->kind == NUMBER ? "%.7g" : "%.15g", x);
+    return 1;
 }
 
 void tui_options_free(struct tui_options *o)
@@ -313,14 +437,12 @@ void tui_options_free(struct tui_options *o)
 
 void tui_options_print(const char *takes, FILE *to)
 {
-    for (int i = 0; i < ROWS; i++) {
-        const struct option_row *r = &table[i];
-        if (!takes_option(takes, r->name))
-            continue;
+    struct tui_option r;
+    for (int at = 0; tui_options_next(takes, &at, &r);) {
         char left[64], letter[8] = "    ";
-        if (has_letter(r))
-            snprintf(letter, sizeof letter, "-%c, ", r->letter);
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, r->name, r->argument ? " " : "", r->argument ? r->argument : "");
-        fprintf(to, strlen(left) > 32 ? "  %s\n  %-32s  %s\n" : "  %-32s%s  %s\n", left, "", r->about);
+        if (r.letter)
+            snprintf(letter, sizeof letter, "-%c, ", r.letter);
+        snprintf(left, sizeof left, "%s--%s%s%s", letter, r.name, r.argument ? " " : "", r.argument ? r.argument : "");
+        fprintf(to, strlen(left) > 32 ? "  %s\n  %-32s  %s\n" : "  %-32s%s  %s\n", left, "", r.about);
     }
 }

@@ -10,7 +10,20 @@ int tui_options_parse(int argc, char **argv, const char *takes, struct tui_optio
 void tui_options_free(struct tui_options *o); /* the lists; the strings are argv's */
 /* An option by its name, from elsewhere: set as if it had been given, unless it was given. Lists are added to. */
 int tui_options_otherwise(struct tui_options *o, const char *name, const char *text, struct error *e);
-int tui_options_is_flag(const char *name);
+/* The same from YAML: a text, for a flag a truth, for a list of several a list. Errors at the node. */
+int tui_options_read(struct tui_options *o, const char *name, const struct search_yaml *node, struct error *e);
+/* The same values, with lists of its own; the strings are the other's still. */
+void tui_options_copy(struct tui_options *out, const struct tui_options *o);
+
+/* The options that are named in `takes`, one after the other from *at = 0; 0: no more. */
+struct tui_option {
+    const char *name, *argument, *about; /* argument: NULL for a flag */
+    char letter;                         /* 0: none */
+};
+int tui_options_next(const char *takes, int *at, struct tui_option *out);
+int tui_options_given(const struct tui_options *o, const char *name); /* on the command line */
+/* Append value i (0; more of a list) as it would be typed; 0: there is none. */
+int tui_options_value(const struct tui_options *o, const char *name, int i, struct string *out);
 /* One line for each option the command takes, for --help. */
 void tui_options_print(const char *takes, FILE *to);
 

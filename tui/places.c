@@ -211,15 +211,13 @@ static void name_views(struct tui_screen *s, const char *word)
     string_free(&all);
 }
 
-int tui_places_command(struct tui_screen *s, const char *text)
+int tui_places_command(struct tui_screen *s, const char *verb, const char *rest)
 {
-    static const struct { const char *word; int32_t key; } keys[] = {{"split", 'S'}, {"close", 'X'}, {"zoom", 'z'}};
-    size_t n = strcspn(text, " ");
-    const char *rest = text + n + strspn(text + n, " ");
+    static const struct { const char *verb; int32_t key; } keys[] = {{"split", 'S'}, {"close", 'X'}, {"zoom", 'z'}};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (n == strlen(keys[i].word) && !strncmp(text, keys[i].word, n))
+        if (!strcmp(verb, keys[i].verb))
             return tui_places_key(s, keys[i].key, 0);
-    if (n == 4 && !strncmp(text, "view", n)) {
+    if (!strcmp(verb, "view")) {
         const struct tui_view *view = tui_view_find(rest, strcspn(rest, " "));
         if (view)
             tui_places_put(s, view);
@@ -227,7 +225,7 @@ int tui_places_command(struct tui_screen *s, const char *text)
             name_views(s, rest);
         return 1;
     }
-    if (n == 5 && !strncmp(text, "mouse", n)) {
+    if (!strcmp(verb, "mouse")) {
         int on = !strcmp(rest, "on"), off = !strcmp(rest, "off");
         if (on || off)
             s->places.mouse = on;

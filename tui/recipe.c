@@ -37,21 +37,6 @@ static int check_keys(const struct search_yaml *root, struct error *e)
     return search_yaml_known(root, known, e);
 }
 
-/* The option's own rules say what it may be. */
-static int read_option(struct tui_recipe *r, const char *name, const struct search_yaml *node, struct error *e)
-{
-    const char *text = NULL;
-    struct error why;
-    int on = 1, code = search_yaml_string(node, &text, e);
-    if (!code && tui_options_is_flag(name))
-        code = search_yaml_boolean(node, &on, e);
-    if (code || !on)
-        return code;
-    if (tui_options_otherwise(&r->o, name, text, &why)) /* its message begins with "--" */
-        code = search_yaml_error(node, e, "%s", why.message + strspn(why.message, "-"));
-    return code;
-}
-
 static void keep_source(struct tui_recipe *r, struct search_lesson_source source)
 {
     r->sources = xrealloc(r->sources, (size_t)(r->source_count + 1) * sizeof *r->sources);
@@ -249,7 +234,7 @@ static int read_recipe(struct tui_recipe *r, const char *path, struct error *e)
     code = check_keys(root, e);
     for (int i = 0; options[i] && !code; i++)
         if ((node = search_yaml_get(root, options[i])))
-            code = read_option(r, options[i], node, e);
+            code = tui_options_read(&r->o, options[i], node, e);
     if (!code && (node = search_yaml_get(root, "data")) && !r->o.data_count && !r->o.from_sessions_count)
         code = read_data(r, node, e);
     if (!code && (node = search_yaml_get(root, "validation")) && !r->o.validation_count)

@@ -1,5 +1,5 @@
 /* The screen's knowledge and the keys that no pane claims. */
-#include "tui/screen.h"
+#include "tui/tour.h"
 
 #include <limits.h>
 #include <math.h>
@@ -561,6 +561,8 @@ struct tui_action tui_screen_key(struct tui_screen *s, int32_t key)
     struct tui_action action = {0};
     if (key == TUI_KEY_RESIZE)
         return action;
+    if (s->tour && tui_tour_key(s, key))
+        return action;
     s->notice[0] = '\0';
     if (key != 'C' - TUI_KEY_CONTROL)
         s->interrupted = 0;
@@ -782,10 +784,11 @@ void tui_screen_work(struct tui_screen *s)
 
 void tui_screen_draw(struct tui_screen *s, int columns, int rows)
 {
+    const int below = s->tour ? tui_tour_rows(s, columns, rows) : 0, both = rows - below >= TUI_LEAST_ROWS;
     s->busy = tui_find_work(s);
     tui_canvas_size(&s->canvas, columns, rows);
-    tui_places_arrange(s, columns, rows);
-    s->layout = tui_layout(columns, rows, &s->places.arrangement, s->race_count);
+    tui_places_arrange(s, columns, both ? rows - below : rows);
+    s->layout = tui_layout(columns, both ? rows - below : rows, &s->places.arrangement, s->race_count);
     if (s->layout.too_small) {
         draw_too_small(s);
         return;
@@ -804,4 +807,6 @@ void tui_screen_draw(struct tui_screen *s, int columns, int rows)
         tui_draw_keys(s);
     if (s->overlay)
         s->overlay->draw(s, (struct tui_rect){0, s->layout.top + 1, columns, s->layout.keys.y - s->layout.top - 1});
+    if (s->tour && (both || !s->overlay))
+        tui_tour_draw(s, both ? rows - below : rows - 1 - below);
 }

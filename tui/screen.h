@@ -5,6 +5,7 @@
 #define ESPALIER_TUI_SCREEN_H
 
 #include "tui/canvas.h"
+#include "tui/history.h"
 #include "tui/key.h"
 #include "tui/layout.h"
 #include "tui/line.h"
@@ -14,6 +15,7 @@
 #include "tui/tidy.h"
 
 struct tui_screen;
+struct tui_tour;
 
 /* A view: what a pane or an overlay shows. A file each. */
 struct tui_hint {
@@ -40,13 +42,12 @@ enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096 };
 
 /* What the line at the bottom is being written for. */
 enum tui_asking { TUI_ASKS_NOTHING, TUI_ASKS_EDIT, TUI_ASKS_ADD, TUI_ASKS_COMMAND, TUI_ASKS_FIND, TUI_ASKS_FILTER };
-enum { TUI_HISTORY = 50 };
 struct tui_ask {
     enum tui_asking what;
     int node;                         /* edit, add: the node it is about */
     struct tui_line line;
-    char *history[TUI_HISTORY];       /* commands, the latest last */
-    int history_count, history_at;    /* at: the one that stands in the line; history_count: one's own, kept in `own` */
+    struct tui_history history;
+    int history_at;                   /* the one that stands in the line; history.count: one's own, kept in `own` */
     char *own;
 };
 
@@ -111,6 +112,7 @@ struct tui_screen {
     int moment_count, moment_capacity;
 
     struct tui_past past;
+    struct tui_tour *tour;            /* that explains what is shown, or NULL; not the screen's own */
     struct tui_ask ask;
     struct string words;              /* of the latest act */
     struct {
@@ -131,6 +133,7 @@ struct tui_screen {
     int count;                        /* number typed so far, 0: none */
     int interrupted;                  /* the key before was ^C: the next one need not wait for its effect */
     int pasting;                      /* keys are text until the paste ends */
+    char training[48];                /* what learning beside the search has come to, "" : there is none */
     char notice[200];                 /* shown in place of the hints until the next key */
     struct {
         int node;                     /* the position below is within this node's thought */
@@ -190,7 +193,7 @@ void tui_places_put(struct tui_screen *s, const struct tui_view *view);       /*
 void tui_places_arrange(struct tui_screen *s, int columns, int rows);         /* before a drawing: as many panes as there is room for */
 int tui_places_key(struct tui_screen *s, int32_t key, int count);             /* 1: the key moved, split or changed panes */
 /* "view NAME", "split", "close", "zoom", "mouse on|off": 1 when it was one of these. */
-int tui_places_command(struct tui_screen *s, const char *text);
+int tui_places_command(struct tui_screen *s, const char *verb, const char *rest);
 /* Their lines in a file: what they say is taken where it can be, and the rest left as it is. */
 void tui_places_read(struct tui_places *p, const char *text);
 void tui_places_write(const struct tui_places *p, struct string *out);
@@ -230,6 +233,8 @@ void tui_ask_open(struct tui_screen *s, enum tui_asking what, int node, const ch
 int tui_ask_key(struct tui_screen *s, int32_t key, struct tui_action *action);
 void tui_ask_draw(struct tui_screen *s);
 void tui_ask_free(struct tui_ask *a);
+struct tui_action tui_command(struct tui_screen *s, const char *text); /* as typed after ':' */
+enum { TUI_HELP_WORDS = 1 << 20 }; /* as overlay_top: where the help tells of them */
 
 /* --- for panes --------------------------------------------------------------------------------------------------- */
 

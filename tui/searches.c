@@ -6,9 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What opens when nothing is asked: a problem that a very small model gets right in most of its paths, and wrong in ways
- * that one can follow. */
-static const char *const first_task = "math-word", *const first_problem = "@31";
+/* What opens when nothing is asked: for the model that comes with the program a problem that it needs a tree for; for any other one that
+ * a very small model gets right in most of its paths, and wrong in ways that one can follow. */
+static const struct first {
+    const char *task, *problem;
+} first_of_shipped = {"game24", "4 5 6 10"}, first_of_others = {"math-word", "@31"};
 
 /* --- where a session is ------------------------------------------------------------------------------------------ */
 
@@ -65,21 +67,55 @@ int tui_prompts(const struct tui_options *o, enum search_prompts *out, struct er
 
 /* --- a new session ----------------------------------------------------------------------------------------------- */
 
+/* The task with the prompts that the model will be asked with: these have a default strategy of their own. */
+static int with_prompts(const struct tui_searches *s, const struct tui_options *o, const struct search_task **out, struct error *e)
+{
+    enum search_prompts prompts;
+    struct engine *engine;
+    *out = s->task;
+    int code = tui_prompts(o, &prompts, e);
+    if (code || o->strategy_count || !search_task_has_trained(s->task) || (code = tui_engine_open_at(o, s->model, TUI_DESCRIPTION, &engine, e)))
+        return code;
+    code = search_task_choose(s->task, prompts, engine, out, e);
+    engine_close(engine);
+    return code;
+}
+
 static int begin(struct tui_searches *s, const struct tui_options *o, struct error *e)
 {
-    int code = search_task_open(&s->task, o->task ? o->task : o->word_count ? "ask" : first_task, e);
+    const struct first *first = tui_model_is_shipped(o) ? &first_of_shipped : &first_of_others;
+    const struct search_task *asked;
+    int code = search_task_open(&s->task, o->task ? o->task : o->word_count ? "ask" : first->task, e);
     if (!code && !o->word_count && o->task)
         code = error_set(e, ERROR_USAGE, "no problem: task %s expects %s, or @ROW of its data", search_task_name(s->task),
                          search_task_problem_form(s->task));
     if (!code)
-        code = tui_strategies_choose(o, s->task, &s->strategies, &s->count, e);
+        code = tui_model_path(o, s->task, &s->model, e);
+    if (!code)
+        code = with_prompts(s, o, &asked, e);
+    if (!code)
+        code = tui_strategies_choose(o, asked, &s->strategies, &s->count, e);
     if (code)
         return code;
     struct string text = {0};
     for (int i = 0; i < o->word_count; i++)
         string_addf(&text, "%s%s", i ? " " : "", o->words[i]);
-    s->problem = o->word_count ? text.text : xstrdup(first_problem);
+    s->problem = o->word_count ? text.text : xstrdup(first->problem);
     return OK;
+}
+
+/* Each set of kernels has last digits of its own. A session is gone on with on any machine, and it is said that it moved. */
+static int note_kernels(struct tui_searches *s, const struct tui_options *o, struct error *e)
+{
+    const struct kernel_set *set;
+    int code = kernel_set_find(o->kernels ? o->kernels : "auto", &set, e);
+    char *had = !code && s->loaded.journal ? search_journal_get(s->loaded.journal, "kernels") : NULL;
+    if (had && strcmp(had, set->name))
+        snprintf(s->notice, sizeof s->notice, "begun with kernels %.20s; with %.20s what is computed from here on may differ from there", had, set->name);
+    if (!code && s->journal)
+        code = search_journal_set(s->journal, "kernels", set->name, e);
+    free(had);
+    return code;
 }
 
 /* What a session needs to be gone on with, beside its events. */
@@ -226,9 +262,7 @@ int tui_searches_open(struct tui_searches *s, const struct tui_options *o, int k
     int code = tui_prompts(o, &prompts, e);
     if (!code)
         code = open_session(s, o, e);
-    if (!code && !s->model)
-        code = tui_model_path(o, s->task, &s->model, e);
-    else if (!code && o->model) {
+    if (!code && (!s->model || o->model)) { /* of a session that is there: the one it was begun with, unless another is given */
         free(s->model);
         code = tui_model_path(o, s->task, &s->model, e);
     }
@@ -236,6 +270,8 @@ int tui_searches_open(struct tui_searches *s, const struct tui_options *o, int k
         keep_anyway(s);
     if (!code && s->journal)
         code = describe(s, s->model, o, e);
+    if (!code)
+        code = note_kernels(s, o, e);
     s->options = (struct search_options){
         .task = s->task, .problem = s->problem, .data = o->data, .seed = o->seed, .sampling = o->sampling,
         .budget_tokens = o->budget_tokens, .budget_flops = o->budget_flops, .budget_nodes = o->budget_nodes, .budget_time = o->budget_time,

@@ -30,13 +30,15 @@ void tui_snapshot_free(struct tui_snapshot *s);
 enum tui_act {
     TUI_ACT_NONE, TUI_ACT_RUN, TUI_ACT_PAUSE, TUI_ACT_STEP,
     TUI_ACT_DO,     /* an act on the search, in the words of search_do */
+    TUI_ACT_TRAIN,  /* learn from what is kept: options of train, or "stop" */
+    TUI_ACT_THEME,  /* another theme: its name or file */
     TUI_ACT_EDITOR, /* the text of a node in the user's own editor */
     TUI_ACT_QUIT, TUI_ACT_SUSPEND, TUI_ACT_REPAINT,
 };
 struct tui_action {
     enum tui_act act;
     int number;        /* step: how many; editor: the node */
-    const char *words; /* do: valid until the next key */
+    const char *words; /* do, theme: valid until the next key */
     int search;        /* which one of a race it is for */
 };
 

@@ -156,7 +156,7 @@ void tui_draw_now(struct tui_screen *s)
 
 /* --- status ------------------------------------------------------------------------------------------------------ */
 
-enum { MOST_PARTS = 8 };
+enum { MOST_PARTS = 9 };
 struct part {
     char text[64];
     enum tui_role role;
@@ -175,6 +175,10 @@ static int status_parts(const struct tui_screen *s, struct part out[MOST_PARTS])
     int n = 0;
     snprintf(out[n].text, sizeof out[n].text, "%s", states[s->now.state].text);
     out[n++].role = states[s->now.state].role;
+    if (*s->training) {
+        snprintf(out[n].text, sizeof out[n].text, "%s", s->training);
+        out[n++].role = TUI_EXPANDING;
+    }
     if (!t->session)
         return n;
     int64_t spent = t->usage.prompt - t->usage.cached + t->usage.completion, budget = t->session->session.budget_tokens;

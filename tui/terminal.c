@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* memfd_create */
 #include "tui/terminal.h"
 
 #include <curses.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <term.h>
 #include <termios.h>
 #include <unistd.h>
@@ -34,13 +36,15 @@ static struct {
     SCREEN *screen;
     WINDOW *input;                /* keys are read from it: nothing is ever drawn there, so reading refreshes nothing */
     const struct tui_theme *theme;
-    int direct, colors;           /* colors: 0 mono; direct: colours are numbers 0xRRGGBB */
+    int direct, colors, own;      /* colors: 0 mono; direct: colours are numbers 0xRRGGBB; own: it can go back to its own */
     int synchronized;
     const char *paste_on, *paste_off; /* or NULL */
     int mouse, mouse_wanted;      /* mouse: it is ours now */
     struct tui_mouse moved;       /* what it did last */
     struct tui_canvas shown;
     int repaint;
+    struct tui_record *record;    /* or NULL */
+    int capture;                  /* where curses writes while it is captured for the record */
     struct {
         int ready, pair;
         attr_t attributes;
@@ -218,7 +222,7 @@ static void open_colors(void)
     terminal.colors = 0;
     if ((no_color && *no_color) || !has_colors() || start_color() == ERR)
         return;
-    use_default_colors();
+    terminal.own = use_default_colors() != ERR;
     terminal.colors = COLORS;
     terminal.direct = COLORS >= 1 << 24 && (tigetflag("RGB") > 0 || tigetnum("RGB") > 0 || extended("RGB"));
 }
@@ -236,10 +240,37 @@ static void open_paste(void)
     define_key(ends, KEY_PASTE_ENDS);
 }
 
+/* Curses writes to the descriptor it was opened with: for the record that is a file in memory meanwhile, and the terminal gets it from there. */
+static void begin_capture(void)
+{
+    if (terminal.record)
+        dup2(terminal.capture, STDOUT_FILENO);
+}
+
+static void end_capture(void)
+{
+    char buffer[65536];
+    ssize_t n;
+    off_t at = 0;
+    if (!terminal.record)
+        return;
+    dup2(terminal.open ? terminal.tty : terminal.null, STDOUT_FILENO); /* closed: by a fault in another thread */
+    while ((n = pread(terminal.capture, buffer, sizeof buffer, at)) > 0) {
+        write_all(STDOUT_FILENO, buffer, (size_t)n);
+        tui_record_write(terminal.record, buffer, (size_t)n);
+        at += n;
+    }
+    if (!ftruncate(terminal.capture, 0))
+        lseek(terminal.capture, 0, SEEK_SET);
+}
+
 static void send(const char *bytes)
 {
-    if (bytes)
-        write_all(STDOUT_FILENO, bytes, strlen(bytes));
+    if (!bytes)
+        return;
+    if (terminal.record)
+        tui_record_write(terminal.record, bytes, strlen(bytes));
+    write_all(STDOUT_FILENO, bytes, strlen(bytes));
 }
 
 void tui_terminal_mouse_on(int on)
@@ -270,7 +301,28 @@ static void redirect_errors(void)
     dup2(terminal.errors_file, STDERR_FILENO);
 }
 
-int tui_terminal_open(const struct tui_theme *theme, struct error *e)
+static int add_recorded(int c)
+{
+    tui_record_write(terminal.record, &(char){(char)c}, 1);
+    return c;
+}
+
+/* Curses has told the terminal to show its other screen already. */
+static void open_record(struct tui_record *record)
+{
+    int columns, rows;
+    terminal.record = NULL;
+    terminal.capture = record ? memfd_create("espalier", MFD_CLOEXEC) : -1;
+    if (terminal.capture < 0)
+        return;
+    terminal.record = record;
+    tui_terminal_size(&columns, &rows);
+    tui_record_size(record, columns, rows);
+    if (enter_ca_mode)
+        tputs(enter_ca_mode, 1, add_recorded);
+}
+
+int tui_terminal_open(const struct tui_theme *theme, struct tui_record *record, struct error *e)
 {
     static int registered;
     static char stack[TUI_GUARD_STACK];
@@ -310,6 +362,7 @@ int tui_terminal_open(const struct tui_theme *theme, struct error *e)
     registered = 1;
     tui_terminal_guard_stack(stack, sizeof stack);
     install_handlers();
+    open_record(record);
     send(terminal.paste_on);
     terminal.repaint = 1;
     return OK;
@@ -321,7 +374,9 @@ void tui_terminal_close(void)
         return;
     tui_terminal_mouse_on(0);
     send(terminal.paste_off);
+    begin_capture();
     endwin();
+    end_capture();
     tcsetattr(terminal.tty, TCSADRAIN, &terminal.saved);
     terminal.open = 0;
     remove_handlers();
@@ -332,6 +387,9 @@ void tui_terminal_close(void)
     close(terminal.tty);
     close(terminal.null);
     close(terminal.signalled);
+    if (terminal.capture >= 0)
+        close(terminal.capture);
+    terminal.record = NULL;
     if (terminal.errors >= 0) {
         close(terminal.errors);
         close(terminal.errors_file);
@@ -351,27 +409,28 @@ static attr_t curses_attributes(unsigned a)
                     (a & TUI_UNDERLINE ? A_UNDERLINE : 0) | (a & TUI_REVERSE ? A_REVERSE : 0));
 }
 
-static int curses_color(int color)
+/* Where colours are numbers, those below 8 are the palette's still. */
+static int direct_color(int color)
 {
-    if (color == TUI_DEFAULT_COLOR)
-        return -1;
-    if (terminal.direct)
-        return color > 0 && color < 8 ? 8 : color; /* below 8 are the palette's, even there */
-    return tui_theme_nearest(color, terminal.colors);
+    return color > 0 && color < 8 ? 8 : color;
 }
 
 static void find_look(struct tui_style style, attr_t *attributes, int *pair)
 {
     __typeof__(&terminal.looks[0][0][0]) look = &terminal.looks[style.role][style.level][style.ground];
-    if (!look->ready && !terminal.colors) {
-        look->attributes = curses_attributes(tui_theme_attributes(terminal.theme, style));
-    } else if (!look->ready) {
-        struct tui_look l = tui_theme_look(terminal.theme, style);
-        int p = alloc_pair(curses_color(l.color), curses_color(l.background));
+    if (!look->ready) {
+        struct tui_look l = terminal.direct ? tui_theme_look(terminal.theme, style) : tui_theme_mapped(terminal.theme, style, terminal.colors);
+        if (terminal.direct) {
+            l.color = direct_color(l.color);
+            l.background = direct_color(l.background);
+        }
+        if (!terminal.own) {
+            l.color = l.color < 0 ? COLOR_WHITE : l.color;
+            l.background = l.background < 0 ? COLOR_BLACK : l.background;
+        }
+        int p = terminal.colors ? alloc_pair(l.color, l.background) : 0;
         look->pair = p > 0 ? p : 0;
         look->attributes = curses_attributes(l.attributes);
-        if (terminal.colors < 256 && style.ground == TUI_SELECTION) /* few colours: the nearest may be the text's own */
-            look->attributes |= A_REVERSE;
     }
     look->ready = 1;
     *attributes = look->attributes;
@@ -443,11 +502,24 @@ void tui_terminal_draw(const struct tui_canvas *canvas)
         return;
     memcpy(shown->cells, canvas->cells, (size_t)canvas->w * (size_t)canvas->h * sizeof *canvas->cells);
     wnoutrefresh(stdscr);
+    if (terminal.record)
+        tui_record_size(terminal.record, columns, rows);
     if (terminal.synchronized)
         send("\033[?2026h"); /* the terminal shows nothing until it has the whole frame */
+    begin_capture();
     doupdate();
+    end_capture();
     if (terminal.synchronized)
         send("\033[?2026l");
+}
+
+void tui_terminal_theme(const struct tui_theme *theme)
+{
+    terminal.theme = theme;
+    memset(terminal.looks, 0, sizeof terminal.looks);
+    if (terminal.colors)
+        reset_color_pairs();
+    terminal.repaint = 1;
 }
 
 void tui_terminal_repaint(void)
@@ -457,19 +529,22 @@ void tui_terminal_repaint(void)
 
 /* --- keys and signals -------------------------------------------------------------------------------------------- */
 
-int tui_terminal_wait(int wake_fd, double seconds)
+int tui_terminal_wait(const int *others, int count, double seconds)
 {
-    struct pollfd fds[3] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}, {.fd = terminal.signalled, .events = POLLIN}};
-    int happened = 0, n = poll(fds, 3, seconds < 0 ? -1 : (int)(seconds * 1000) + (seconds > 0));
+    struct pollfd fds[2 + TUI_WAIT_FDS] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = terminal.signalled, .events = POLLIN}};
+    for (int i = 0; i < count; i++)
+        fds[2 + i] = (struct pollfd){.fd = others[i], .events = POLLIN};
+    int happened = 0, n = poll(fds, 2 + (nfds_t)count, seconds < 0 ? -1 : (int)(seconds * 1000) + (seconds > 0));
     if (n <= 0)
         return 0;
     if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))
         take_asking(SIGHUP); /* gone, and with the signal ignored */
     if (fds[0].revents)
         happened |= TUI_WAIT_KEY;
-    if (fds[1].revents)
-        happened |= TUI_WAIT_WAKE;
-    if (fds[2].revents) {
+    for (int i = 0; i < count; i++)
+        if (fds[2 + i].revents)
+            happened |= TUI_WAIT_FD << i;
+    if (fds[1].revents) {
         uint64_t ignored;
         ssize_t got = read(terminal.signalled, &ignored, sizeof ignored);
         (void)got;
@@ -493,7 +568,7 @@ static int32_t key_of_code(wint_t code)
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if ((wint_t)keys[i].code == code)
             return keys[i].key;
-    return TUI_KEY_OTHER;
+    return code >= (wint_t)KEY_F(1) && code <= (wint_t)KEY_F(12) ? (int32_t)(TUI_KEY_F1 + (code - (wint_t)KEY_F(1))) : TUI_KEY_OTHER;
 }
 
 static int32_t take_mouse(void)
@@ -554,7 +629,9 @@ void tui_terminal_leave(void)
     terminal.mouse_wanted = wanted;
     send(terminal.paste_off);
     def_prog_mode();
+    begin_capture();
     endwin();
+    end_capture();
 }
 
 void tui_terminal_suspend(void)

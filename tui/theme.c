@@ -201,25 +201,30 @@ static int no_such_theme(const char *name, struct error *e)
     return ERROR_INPUT;
 }
 
+int tui_theme_find(const char *name, char **path, struct error *e)
+{
+    size_t n = name ? strlen(name) : 0;
+    if (name && (strchr(name, '/') || (n > 5 && !strcmp(name + n - 5, ".yaml")))) {
+        *path = xstrdup(name);
+        return OK;
+    }
+    char *file = xasprintf("%s.yaml", name ? name : "dark");
+    *path = search_data_path("themes", file);
+    free(file);
+    return *path || !name ? OK : no_such_theme(name, e);
+}
+
 int tui_theme_open(const char *name, struct tui_theme *out, struct error *e)
 {
     struct search_yaml_document *document;
-    size_t n = name ? strlen(name) : 0;
-    char *path;
-    if (name && (strchr(name, '/') || (n > 5 && !strcmp(name + n - 5, ".yaml")))) {
-        path = xstrdup(name);
-    } else {
-        char *file = xasprintf("%s.yaml", name ? name : "dark");
-        path = search_data_path("themes", file);
-        free(file);
-    }
-    if (!path && !name) { /* a lone binary still has its colours */
+    char *path = NULL;
+    int code = tui_theme_find(name, &path, e);
+    if (!code && !path) { /* a lone binary still has its colours */
         *out = tui_theme_builtin;
         return OK;
     }
-    if (!path)
-        return no_such_theme(name, e);
-    int code = search_yaml_open(&document, path, e);
+    if (!code)
+        code = search_yaml_open(&document, path, e);
     free(path);
     return code ? code : read_document(document, out, e);
 }
@@ -304,7 +309,21 @@ static int distance(int a, int b)
     return 2 * r * r + 4 * g * g + 3 * bl * bl; /* the eye's weights, roughly */
 }
 
-static int color_of(int entry)
+static const double READABLE = 4.5; /* the contrast that WCAG 2 asks of text; 3 of what is only looked at */
+
+/* WCAG 2: relative luminance of an sRGB colour. */
+static double luminance(int color)
+{
+    static const double weights[3] = {0.2126, 0.7152, 0.0722};
+    double sum = 0;
+    for (int i = 0; i < 3; i++) {
+        double part = (color >> (16 - 8 * i) & 255) / 255.0;
+        sum += weights[i] * (part <= 0.04045 ? part / 12.92 : pow((part + 0.055) / 1.055, 2.4));
+    }
+    return sum;
+}
+
+int tui_theme_color_of(int entry)
 {
     static const int first[16] = {0x000000, 0xcd0000, 0x00cd00, 0xcdcd00, 0x0000ee, 0xcd00cd, 0x00cdcd, 0xe5e5e5,
                                   0x7f7f7f, 0xff0000, 0x00ff00, 0xffff00, 0x5c5cff, 0xff00ff, 0x00ffff, 0xffffff};
@@ -317,11 +336,66 @@ static int color_of(int entry)
     return steps[entry / 36] << 16 | steps[entry / 6 % 6] << 8 | steps[entry % 6];
 }
 
+double tui_theme_contrast(int a, int b)
+{
+    double x = luminance(a), y = luminance(b);
+    return x > y ? (x + 0.05) / (y + 0.05) : (y + 0.05) / (x + 0.05);
+}
+
 int tui_theme_nearest(int color, int colors)
 {
     int from = colors >= 256 ? 16 : 0, end = colors >= 256 ? 256 : colors >= 16 ? 16 : 8, best = from;
     for (int i = from; i < end; i++)
-        if (distance(color, color_of(i)) < distance(color, color_of(best)))
+        if (distance(color, tui_theme_color_of(i)) < distance(color, tui_theme_color_of(best)))
             best = i;
     return best;
+}
+
+/* The same for ink on a ground that was mapped so: what could be read before can be read after. */
+static int nearest_on(int color, int background, int ground)
+{
+    const int entry = tui_theme_nearest(color, 256), under = tui_theme_color_of(ground);
+    double least = tui_theme_contrast(color, background);
+    int best = -1;
+    least = least < READABLE ? least : READABLE;
+    if (tui_theme_contrast(tui_theme_color_of(entry), under) >= least)
+        return entry;
+    for (int i = 16; i < 256; i++)
+        if (tui_theme_contrast(tui_theme_color_of(i), under) >= least &&
+            (best < 0 || distance(color, tui_theme_color_of(i)) < distance(color, tui_theme_color_of(best))))
+            best = i;
+    return best < 0 ? entry : best;
+}
+
+/* Of the first 16, whatever the user has made of them: something that can be read. On the terminal's own ground black or white may be that
+ * ground; on one of ours the nearest colour may be the same. */
+static int readable(int color, int background, int colors)
+{
+    enum { BLACK = 0, WHITE = 7, BRIGHT_WHITE = 15 };
+    if (background < 0)
+        return color == BLACK || color == WHITE || color == BRIGHT_WHITE ? TUI_DEFAULT_COLOR : color;
+    int ground = tui_theme_color_of(background), white = colors >= 16 ? BRIGHT_WHITE : WHITE;
+    if (color >= 0 && tui_theme_contrast(tui_theme_color_of(color), ground) >= 3)
+        return color;
+    return tui_theme_contrast(0, ground) > tui_theme_contrast(tui_theme_color_of(white), ground) ? BLACK : white;
+}
+
+struct tui_look tui_theme_mapped(const struct tui_theme *theme, struct tui_style style, int colors)
+{
+    struct tui_look look = {TUI_DEFAULT_COLOR, TUI_DEFAULT_COLOR, tui_theme_attributes(theme, style)};
+    if (colors < 8)
+        return look;
+    if (colors >= 256) {
+        look = tui_theme_look(theme, style);
+        const int ground = look.background < 0 ? look.background : tui_theme_nearest(look.background, 256);
+        if (look.color >= 0)
+            look.color = ground < 0 ? tui_theme_nearest(look.color, 256) : nearest_on(look.color, look.background, ground);
+        look.background = ground;
+        return look;
+    }
+    struct tui_style bare = {.role = style.role, .level = style.level}; /* grounds are told by attributes: too few colours are theirs */
+    struct tui_look full = tui_theme_look(theme, bare);
+    look.background = full.background < 0 ? full.background : tui_theme_nearest(full.background, colors);
+    look.color = readable(full.color < 0 ? full.color : tui_theme_nearest(full.color, colors), look.background, colors);
+    return look;
 }

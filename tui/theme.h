@@ -43,6 +43,7 @@ struct tui_theme {
 extern const struct tui_theme tui_theme_builtin;
 
 /* A theme by name ("light") or by file (it has a '/' or ends in .yaml); NULL: "dark". Errors: ERROR_INPUT with file, line, column. */
+int tui_theme_find(const char *name, char **path, struct error *e); /* the file of such a name, malloc'ed; NULL and OK: the built-in theme */
 int tui_theme_open(const char *name, struct tui_theme *out, struct error *e);
 int tui_theme_parse(const char *name, const char *text, size_t n, struct tui_theme *out, struct error *e);
 
@@ -50,7 +51,12 @@ int tui_theme_parse(const char *name, const char *text, size_t n, struct tui_the
 struct tui_look tui_theme_look(const struct tui_theme *theme, struct tui_style style);
 /* The same where there are no colours: attributes alone. Improbable tokens are underlined, the selection is reversed. */
 unsigned tui_theme_attributes(const struct tui_theme *theme, struct tui_style style);
+/* The same on a terminal of 256, 16 or 8 colours, or of none: color and background are entries of its palette. With fewer than 256 the
+ * grounds are attributes, and what the nearest colour would hide is drawn in one that shows. */
+struct tui_look tui_theme_mapped(const struct tui_theme *theme, struct tui_style style, int colors);
 /* The entry of xterm's fixed 256 (16..255, as users redefine the first 16) nearest to a colour; of the usual first 16 or 8. */
 int tui_theme_nearest(int color, int colors);
+int tui_theme_color_of(int entry); /* 0xRRGGBB, as xterm has it unless told otherwise */
+double tui_theme_contrast(int a, int b); /* of two colours, 1 to 21, by WCAG 2 */
 
 #endif

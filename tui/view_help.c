@@ -1,6 +1,8 @@
 /* What every key does, and what the signs mean. */
 #include "tui/paper.h"
-#include "tui/screen.h"
+#include "tui/words.h"
+
+#include <string.h>
 
 static const struct line {
     const char *key, *does; /* does NULL: a heading */
@@ -10,7 +12,7 @@ static const struct line {
     {"s", "one step: one plan or one decision (5s: five)"},
     {"b", "take the latest step back, and pause"},
     {"u  U", "undo the latest act of yours, do it again"},
-    {":", "the same in words, and more: tab completes, ↑ ↓ the ones before (:set seed=7, :at 40, :q)"},
+    {":", "the same in words, and more: tab completes, ↑ ↓ the ones before (:set seed=7, :theme nord, :help)"},
     {"^C", "stop the generation; when stopped, quit"},
     {"q  ^Z", "quit, suspend"},
     {"c  C", "next, previous search of a race (several -s)"},
@@ -79,6 +81,33 @@ static const struct line {
     {"KV", "memory of the branches' keys and values, and its limit"},
 };
 
+/* The table of commands. Returns the line where it begins. */
+static int write_words(struct tui_paper *p)
+{
+    p->indent = 0;
+    tui_paper_newline(p);
+    const int top = p->y;
+    tui_paper_put(p, tui_style(TUI_TITLE), "commands, after : (tab completes, ↑ ↓ the ones before)");
+    for (const struct tui_word *w = tui_words; w->verb; w++) {
+        p->indent = 0;
+        tui_paper_newline(p);
+        tui_paper_put(p, tui_style(TUI_KEY), w->verb);
+        p->x += 1;
+        tui_paper_put(p, tui_style(TUI_TEXT), w->takes);
+        if (p->x > 27)
+            p->x++;
+        else
+            p->x = 28;
+        p->indent = p->canvas->w > 60 ? 28 : 11;
+        tui_paper_wrap(p, tui_style(TUI_TEXT), w->does);
+        if (*w->key) {
+            tui_paper_wrap(p, tui_style(TUI_DIM), "  ");
+            tui_paper_wrap(p, tui_style(TUI_KEY), w->key);
+        }
+    }
+    return top;
+}
+
 static void draw(struct tui_screen *s, struct tui_rect r)
 {
     struct tui_paper p;
@@ -93,8 +122,11 @@ static void draw(struct tui_screen *s, struct tui_rect r)
         p.x = p.indent = 11;
         tui_paper_wrap(&p, tui_style(TUI_TEXT), lines[i].does);
     }
+    int words = write_words(&p);
     p.indent = 0;
     int rows = tui_paper_lines(&p);
+    if (s->overlay_top == TUI_HELP_WORDS)
+        s->overlay_top = words;
     if (s->overlay_top > rows - r.h)
         s->overlay_top = rows - r.h;
     if (s->overlay_top < 0)

@@ -1,0 +1,232 @@
+/* The line after ':' : commands, their completion and help, the history that is kept; and a file watched for being saved. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/screen_script.h"
+#include "tui/watch.h"
+#include "tui/words.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/espalier-words-XXXXXX";
+
+static void type(struct tui_screen *s, const char *keys)
+{
+    for (; *keys; keys++)
+        tui_screen_key(s, *keys);
+}
+
+static int shows(struct tui_screen *s, const char *text)
+{
+    struct string out = {0};
+    tui_screen_draw(s, 80, 24);
+    tui_canvas_dump(&s->canvas, &out);
+    int found = strstr(string_text(&out), text) != NULL;
+    string_free(&out);
+    return found;
+}
+
+/* Typed, tab pressed: this stands in the line, and this part of it in the notice (NULL: nothing does). */
+static void completes(struct tui_screen *s, const char *typed, const char *line, const char *notice)
+{
+    type(s, "\033:");
+    type(s, typed);
+    type(s, "\t");
+    assert_string_equal(s->ask.line.text.text, line);
+    if (!notice && s->notice[0])
+        printf("%s: %s\n", typed, s->notice);
+    assert_int_equal(s->notice[0] != 0, notice != NULL);
+    if (notice && !strstr(s->notice, notice))
+        printf("%s: %s\n", typed, s->notice);
+    assert_true(!notice || strstr(s->notice, notice));
+    type(s, "\033");
+}
+
+static void test_complete(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24(&s);
+    type(&s, "2G");
+    completes(&s, "pru", "prune ", NULL);
+    completes(&s, "prune ", "prune 2 ", NULL); /* the one selected */
+    completes(&s, "prune 2 ", "prune 2 ", "prune NODE");
+    completes(&s, "un", "un", "unkeep  undo");
+    completes(&s, "xyz", "xyz", "no command");
+    completes(&s, "weight p", "weight plurality ", NULL);
+    completes(&s, "set te", "set temperature=", NULL);
+    completes(&s, "set seed=3 strategy=self", "set seed=3 strategy=self-consistency ", NULL);
+    completes(&s, "theme nor", "theme nord ", NULL);
+    completes(&s, "theme ", "theme ", "colour-blind  dark  gruvbox");
+    completes(&s, "theme themes/nor", "theme themes/nord.yaml ", NULL);
+    completes(&s, "theme them", "theme them", "theme NAME|FILE");
+    completes(&s, "adapter tui/REA", "adapter tui/README.md ", NULL);
+    completes(&s, "adapter [tu", "adapter [tu", "FILE"); /* no pattern */
+    completes(&s, "help fo", "help fo", "fork  follow");
+    completes(&s, "step ", "step ", "step [N]");
+    tui_screen_free(&s);
+}
+
+static void test_commands(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24(&s);
+    struct tui_action a = tui_command(&s, "  theme ./mine.yaml ");
+    assert_int_equal(a.act, TUI_ACT_THEME);
+    assert_string_equal(a.words, "./mine.yaml");
+    assert_int_equal(tui_command(&s, "theme").act, TUI_ACT_NONE);
+    assert_int_equal(tui_command(&s, "run").act, TUI_ACT_RUN);
+    assert_int_equal(tui_command(&s, "pause").act, TUI_ACT_PAUSE);
+    a = tui_command(&s, "step 12 ");
+    assert_int_equal(a.act, TUI_ACT_STEP);
+    assert_int_equal(a.number, 12);
+    assert_int_equal(tui_command(&s, "step").number, 1);
+    assert_int_equal(tui_command(&s, "step x").act, TUI_ACT_NONE);
+    a = tui_command(&s, "add 2 some words ");
+    assert_int_equal(a.act, TUI_ACT_DO);
+    assert_string_equal(a.words, "add 2 some words ");
+    assert_int_equal(tui_command(&s, "").act, TUI_ACT_NONE);
+    assert_int_equal(tui_command(&s, "nonsense").act, TUI_ACT_DO); /* the search says what there is */
+    tui_command(&s, "at 0");
+    assert_true(s.past.on);
+    assert_int_equal(tui_command(&s, "run").act, TUI_ACT_NONE); /* not in the past */
+    assert_int_equal(tui_command(&s, "prune 1").act, TUI_ACT_NONE);
+    assert_int_equal(tui_command(&s, "theme nord").act, TUI_ACT_THEME);
+    tui_command(&s, "now");
+    assert_false(s.past.on);
+    type(&s, "g");
+    tui_command(&s, "follow");
+    assert_true(s.follow);
+    tui_command(&s, "help fork");
+    assert_true(shows(&s, "fork NODE TOKEN ID: another token in the place of one; key f"));
+    s.notice[0] = '\0';
+    tui_command(&s, "help");
+    assert_true(shows(&s, "commands, after :") && shows(&s, "prune NODE                  cut a thought"));
+    assert_false(shows(&s, "signs"));
+    assert_false(shows(&s, "quit; nothing is lost"));
+    type(&s, "999j");
+    assert_true(shows(&s, "q                           quit; nothing is lost"));
+    tui_screen_draw(&s, 40, 12);
+    tui_screen_free(&s);
+}
+
+/* Each command of the table is one: of the screen's own, or an act that the search knows by that name. */
+static void test_table(void **state)
+{
+    (void)state;
+    for (const struct tui_word *w = tui_words; w->verb; w++) {
+        assert_ptr_equal(tui_word_find(w->verb, strlen(w->verb)), w); /* no two alike */
+        assert_true(*w->does);
+    }
+    assert_null(tui_word_find("pru", 3));
+}
+
+static void test_history(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    struct tui_history again;
+    struct stat about;
+    assert_int_equal(setenv("XDG_STATE_HOME", folder, 1), 0);
+    script_game24(&s);
+    tui_history_open(&s.ask.history);
+    type(&s, ":undo\r:undo\r:redo\r:\r");
+    tui_history_open(&again);
+    assert_int_equal(again.count, 2); /* the same twice in a row is once */
+    assert_string_equal(again.lines[1], "redo");
+    assert_int_equal(stat(again.path, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0600); /* nobody else's */
+    tui_history_free(&again);
+    for (int i = 0; i < 11 * TUI_HISTORY; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "keep %d", i);
+        tui_history_add(&s.ask.history, text);
+    }
+    tui_history_open(&again);
+    assert_int_equal(again.count, TUI_HISTORY);
+    assert_string_equal(again.lines[TUI_HISTORY - 1], "keep 549");
+    assert_int_equal(stat(again.path, &about), 0);
+    assert_in_range(about.st_size, 1, 10 * TUI_HISTORY); /* it was made shorter */
+    assert_int_equal(about.st_mode & 0777, 0600);
+    tui_history_free(&again);
+    type(&s, ":x");
+    tui_screen_key(&s, TUI_KEY_UP);
+    assert_string_equal(s.ask.line.text.text, "keep 549");
+    tui_screen_free(&s);
+    assert_int_equal(setenv("XDG_STATE_HOME", "/proc/no", 1), 0); /* nowhere to keep it: it is remembered all the same */
+    tui_history_open(&again);
+    tui_history_add(&again, "undo");
+    assert_int_equal(again.count, 1);
+    tui_history_free(&again);
+}
+
+static void put(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static int woken(const struct tui_watch *w)
+{
+    struct pollfd fd = {.fd = w->fd, .events = POLLIN};
+    return poll(&fd, 1, 0) == 1;
+}
+
+static void test_watch(void **state)
+{
+    (void)state;
+    struct tui_watch w;
+    char *path = xasprintf("%s/theme.yaml", folder), *other = xasprintf("%s/other.yaml", folder), *link = xasprintf("%s/link.yaml", folder);
+    put(path, "1");
+    assert_int_equal(symlink(path, link), 0);
+    tui_watch_open(&w, link); /* what it leads to is what is saved */
+    assert_true(w.fd >= 0);
+    assert_false(woken(&w));
+    assert_false(tui_watch_saved(&w));
+    put(path, "2");
+    assert_true(woken(&w));
+    assert_true(tui_watch_saved(&w));
+    assert_false(tui_watch_saved(&w));
+    put(other, "3");
+    assert_false(tui_watch_saved(&w)); /* another file */
+    assert_int_equal(rename(other, path), 0); /* as many editors save */
+    assert_true(tui_watch_saved(&w));
+    put(path, "4");
+    assert_true(tui_watch_saved(&w)); /* and again, though it is another file now */
+    tui_watch_close(&w);
+    tui_watch_open(&w, "no/such/file");
+    assert_int_equal(w.fd, -1);
+    assert_false(tui_watch_saved(&w));
+    tui_watch_close(&w);
+    tui_watch_open(&w, NULL);
+    tui_watch_close(&w);
+    unlink(path);
+    unlink(link);
+    free(path);
+    free(other);
+    free(link);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_complete), cmocka_unit_test(test_commands), cmocka_unit_test(test_table),
+        cmocka_unit_test(test_history),  cmocka_unit_test(test_watch),
+    };
+    if (!mkdtemp(folder))
+        return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    char *command = xasprintf("rm -rf '%s'", folder);
+    failed |= system(command) != 0;
+    free(command);
+    return failed;
+}

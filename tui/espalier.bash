@@ -1,0 +1,10 @@
+# bash completion for espalier. The program itself says what may follow, so this never gets stale.
+_espalier() {
+    local word
+    COMPREPLY=()
+    while IFS= read -r word; do
+        [[ $word == */ || $word == *= ]] && compopt -o nospace
+        COMPREPLY+=("$(printf %q "$word")")
+    done < <("$1" __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+}
+complete -F _espalier espalier

@@ -1,0 +1,119 @@
+#include "tui/words.h"
+
+#include <string.h>
+
+const struct tui_word tui_words[] = {
+    {"run", "", "let the search run", "space", TUI_TAKES_NOTHING},
+    {"pause", "", "stop it where it is", "space", TUI_TAKES_NOTHING},
+    {"step", "[N]", "one step, or N", "s", TUI_TAKES_NOTHING},
+    {"prune", "NODE", "cut a thought off, and all below it", "p", TUI_TAKES_NODE},
+    {"edit", "NODE TEXT", "put a text in the place of a thought", "e", TUI_TAKES_NODE},
+    {"add", "NODE TEXT", "a thought of your own below one", "a", TUI_TAKES_NODE},
+    {"again", "NODE", "sample once more from a thought", "r", TUI_TAKES_NODE},
+    {"fork", "NODE TOKEN ID", "another token in the place of one", "f", TUI_TAKES_NODE},
+    {"keep", "NODE", "keep the path to it, to learn from", "K", TUI_TAKES_NODE},
+    {"unkeep", "NODE", "no longer", "K", TUI_TAKES_NODE},
+    {"exclude", "NODE", "take the vote of its answer away", "x", TUI_TAKES_NODE},
+    {"include", "NODE", "give it back", "x", TUI_TAKES_NODE},
+    {"weight", "plurality|normalised", "how votes are weighed", "w", TUI_TAKES_WEIGHT},
+    {"undo", "", "take back your latest act", "u", TUI_TAKES_NOTHING},
+    {"redo", "", "do it again", "U", TUI_TAKES_NOTHING},
+    {"back", "[EVENT]", "to before the latest step, or an event", "b", TUI_TAKES_NOTHING},
+    {"at", "EVENT", "look at the moment after an event", "[ ]", TUI_TAKES_NOTHING},
+    {"now", "", "come back from the past", "}", TUI_TAKES_NOTHING},
+    {"follow", "", "select what happens, as it happens", ".", TUI_TAKES_NOTHING},
+    {"view", "NAME", "another view in this pane", "V", TUI_TAKES_VIEW},
+    {"split", "", "one more pane at the right", "S", TUI_TAKES_NOTHING},
+    {"close", "", "close this pane", "X", TUI_TAKES_NOTHING},
+    {"zoom", "", "this pane alone, or all again", "z", TUI_TAKES_NOTHING},
+    {"mouse", "on|off", "take the mouse, or leave it to the terminal", "", TUI_TAKES_SWITCH},
+    {"set", "KEY=VALUE ...", "strategy, seed, temperature; tokens, nodes: budgets", "", TUI_TAKES_SETTING},
+    {"adapter", "FILE[:WEIGHT]|none", "a LoRA adapter from here on", "", TUI_TAKES_FILE},
+    {"train", "[OPTION ...]|stop", "learn from what is kept, and put the adapter on", "", TUI_TAKES_OPTIONS},
+    {"theme", "NAME|FILE", "other colours; a file is read again as it is saved", "", TUI_TAKES_THEME},
+    {"help", "[COMMAND]", "these, or what one takes", "?", TUI_TAKES_VERB},
+    {"q", "", "quit; nothing is lost", "q", TUI_TAKES_NOTHING},
+    {0},
+};
+
+const struct tui_word *tui_word_find(const char *text, size_t n)
+{
+    for (const struct tui_word *w = tui_words; w->verb; w++)
+        if (strlen(w->verb) == n && !strncmp(w->verb, text, n))
+            return w;
+    return NULL;
+}
+
+static void complete_strategies(struct tui_candidates *out)
+{
+    int count;
+    const struct search_strategy_about *about = search_strategies(&count);
+    for (int i = 0; i < count; i++) {
+        char spec[80];
+        snprintf(spec, sizeof spec, "strategy=%s", about[i].name);
+        tui_candidate(out, spec);
+    }
+}
+
+static void complete_argument(const struct tui_screen *s, const struct tui_word *word, int first, struct tui_candidates *out)
+{
+    char node[16];
+    snprintf(node, sizeof node, "%d", s->selected);
+    switch (word->kind) {
+    case TUI_TAKES_NODE:
+        if (first)
+            tui_candidate(out, node);
+        break;
+    case TUI_TAKES_WEIGHT:
+        tui_candidates_words(out, "plurality normalised");
+        break;
+    case TUI_TAKES_SETTING:
+        if (strchr(out->prefix, '='))
+            complete_strategies(out);
+        else
+            tui_candidates_words(out, "strategy= seed= temperature= tokens= nodes=");
+        break;
+    case TUI_TAKES_FILE:
+        tui_candidate(out, "none");
+        tui_candidates_files(out, NULL);
+        break;
+    case TUI_TAKES_THEME:
+        if (strchr(out->prefix, '/'))
+            tui_candidates_files(out, ".yaml");
+        else
+            tui_candidates_names(out, search_data_names("themes"));
+        break;
+    case TUI_TAKES_OPTIONS:
+        tui_candidates_words(out, "--steps --epochs --rate --rank --targets --checkpoints --minutes --seed stop");
+        break;
+    case TUI_TAKES_VIEW:
+        for (int i = 0; tui_view_at(i); i++)
+            tui_candidate(out, tui_view_at(i)->name);
+        break;
+    case TUI_TAKES_SWITCH:
+        tui_candidates_words(out, "on off");
+        break;
+    case TUI_TAKES_VERB:
+        for (const struct tui_word *w = tui_words; w->verb && first; w++)
+            tui_candidate(out, w->verb);
+        break;
+    default:
+        break;
+    }
+}
+
+void tui_words_complete(const struct tui_screen *s, const char *text, struct tui_candidates *out)
+{
+    text += strspn(text, " ");
+    const char *last = strrchr(text, ' ');
+    *out = (struct tui_candidates){.prefix = last ? last + 1 : text};
+    if (!last) {
+        for (const struct tui_word *w = tui_words; w->verb; w++)
+            tui_candidate(out, w->verb);
+        return;
+    }
+    const size_t n = strcspn(text, " ");
+    const struct tui_word *word = tui_word_find(text, n);
+    if (word)
+        complete_argument(s, word, last == text + n, out);
+}

@@ -1,0 +1,17 @@
+/* What may be said after ':' in the explorer: each command, what it takes, and how it is completed. The help shows this table. */
+#ifndef ESPALIER_TUI_WORDS_H
+#define ESPALIER_TUI_WORDS_H
+
+#include "tui/candidates.h"
+#include "tui/screen.h"
+
+struct tui_word {
+    const char *verb, *takes, *does, *key; /* key: that does the same on the selected thought; or "" */
+    enum tui_takes { TUI_TAKES_NOTHING, TUI_TAKES_NODE, TUI_TAKES_WEIGHT, TUI_TAKES_SETTING, TUI_TAKES_FILE, TUI_TAKES_THEME, TUI_TAKES_OPTIONS, TUI_TAKES_VERB, TUI_TAKES_VIEW, TUI_TAKES_SWITCH } kind;
+};
+extern const struct tui_word tui_words[]; /* verb NULL at the end */
+const struct tui_word *tui_word_find(const char *text, size_t n);
+/* What may stand where the last word of `text` does; its prefix is in `text`. To be freed. */
+void tui_words_complete(const struct tui_screen *s, const char *text, struct tui_candidates *out);
+
+#endif

@@ -150,14 +150,33 @@ static void panel_task(void *argument, int task)
 
 /* --- products ---------------------------------------------------------------------------------------------------- */
 
-static void product_task(void *argument, int task)
+/* Pieces that multiply the same rows, one after the other: their tasks go together, as these rows are at hand. */
+static int beside(const struct work *w, int i)
 {
-    const struct work *w = argument;
-    const struct piece *x = w->pieces;
-    for (int tasks; task >= (tasks = x->row_blocks * x->units); x++)
-        task -= tasks;
+    const struct kernel_product *p = &w->pieces[i].p, *before = &w->pieces[i - 1].p;
+    return p->a == before->a && p->rows == before->rows && p->depth == before->depth && p->a_row == before->a_row && p->a_k == before->a_k;
+}
+
+static int group_end(const struct work *w, int first)
+{
+    int last = first + 1;
+    while (last < w->count && beside(w, last))
+        last++;
+    return last;
+}
+
+static int units_of(const struct work *w, int first, int last)
+{
+    int units = 0;
+    for (int i = first; i < last; i++)
+        units += w->pieces[i].units;
+    return units;
+}
+
+static void multiply(const struct kernel_learning *l, const struct piece *x, int row, int unit)
+{
     const struct kernel_product *p = &x->p;
-    const int row = task / x->units * x->rows, unit = task % x->units, j = unit * PANEL;
+    const int j = unit * PANEL;
     struct kernel_block block = {.rows = p->rows - row < x->rows ? p->rows - row : x->rows, .columns = p->columns - j < PANEL ? p->columns - j : PANEL,
                                  .a_row = p->a_row, .a_k = p->a_k, .c = p->c + row * p->c_row + j, .c_row = p->c_row};
     for (int k = 0; k < p->depth; k += x->depth) {
@@ -165,31 +184,55 @@ static void product_task(void *argument, int task)
         block.accumulate = p->accumulate || k;
         block.a = p->a + row * p->a_row + k * p->a_k;
         if (!x->in_place)
-            block.b = panels_at(x, k / x->depth, unit, block.depth), block.b_k = w->learning->panel, block.b_panel = block.b_k * block.depth;
+            block.b = panels_at(x, k / x->depth, unit, block.depth), block.b_k = l->panel, block.b_panel = block.b_k * block.depth;
         else
-            block.b = p->b + (x->from + k) * p->b_k + x->column + j, block.b_k = p->b_k, block.b_panel = w->learning->panel;
-        w->learning->product(&block);
+            block.b = p->b + (x->from + k) * p->b_k + x->column + j, block.b_k = p->b_k, block.b_panel = l->panel;
+        l->product(&block);
     }
 }
 
-/* As even as blocks of rows can be that the second cache holds, and that are enough for all threads. */
-static void cut_rows(struct piece *x, int tasks)
+static void product_task(void *argument, int task)
 {
-    const int rows = x->p.rows, fit = ROW_NUMBERS / x->p.depth;
-    const int by_cache = (rows + fit) / (fit + 1), by_tasks = (tasks + x->units - 1) / x->units;
+    const struct work *w = argument;
+    for (int first = 0, last; first < w->count; first = last) {
+        last = group_end(w, first);
+        const struct piece *x = &w->pieces[first];
+        const int units = units_of(w, first, last), tasks = x->row_blocks * units, row = task / units * x->rows;
+        if (task >= tasks) {
+            task -= tasks;
+            continue;
+        }
+        for (task %= units; task >= x->units; x++)
+            task -= x->units;
+        multiply(w->learning, x, row, task);
+        return;
+    }
+}
+
+/* As even as blocks of rows can be that the second cache holds, and that are enough for all threads; of all pieces of a group. */
+static int cut_rows(struct work *w, int first, int last, int tasks)
+{
+    const int rows = w->pieces[first].p.rows, fit = ROW_NUMBERS / w->pieces[first].p.depth, units = units_of(w, first, last);
+    const int by_cache = (rows + fit) / (fit + 1), by_tasks = (tasks + units - 1) / units;
     const int blocks = by_cache > by_tasks ? by_cache : by_tasks;
-    x->rows = ((rows + blocks - 1) / blocks + WHOLE_TILES - 1) / WHOLE_TILES * WHOLE_TILES;
-    x->row_blocks = (rows + x->rows - 1) / x->rows;
+    const int each = ((rows + blocks - 1) / blocks + WHOLE_TILES - 1) / WHOLE_TILES * WHOLE_TILES;
+    for (int i = first; i < last; i++) {
+        w->pieces[i].rows = each;
+        w->pieces[i].row_blocks = (rows + each - 1) / each;
+    }
+    return w->pieces[first].row_blocks * units;
 }
 
 static void run(struct work *w, struct kernel_pool *pool)
 {
     float *memory = kernel_pool_memory(pool, w->numbers * sizeof *memory);
     int panels = 0, tasks = 0;
+    for (int first = 0, last; first < w->count; first = last) {
+        last = group_end(w, first);
+        tasks += cut_rows(w, first, last, (kernel_pool_threads(pool) * TASKS_A_THREAD + w->count - 1) / w->count);
+    }
     for (int i = 0; i < w->count; i++) {
         struct piece *x = &w->pieces[i];
-        cut_rows(x, (kernel_pool_threads(pool) * TASKS_A_THREAD + w->count - 1) / w->count);
-        tasks += x->row_blocks * x->units;
         if (x->in_place)
             continue;
         x->panels = memory;

@@ -82,8 +82,8 @@ struct kernel_learning {
     void (*attend_back)(const struct kernel_document *d, int kv_head, int part);
     /* Of out = rms_norm(x): dx += its gradient by dy; d_weight += too, unless NULL. */
     void (*rms_norm_back)(const float *x, const float *weight, float epsilon, int cols, const float *dy, float *dx, float *d_weight);
-    /* Of out = silu(gate) * up: by dy to d_gate and d_up; which may be gate and up, or dy. */
-    void (*swiglu_back)(const float *gate, const float *up, int n, const float *dy, float *d_gate, float *d_up);
+    /* Of out = silu(gate) * up: out, and by dy to d_gate and d_up; each of which may be gate, up or dy. */
+    void (*swiglu_back)(const float *gate, const float *up, int n, const float *dy, float *d_gate, float *d_up, float *out);
     /* -log softmax(logits)[target]; logits become its gradient times `weight` (softmax less one at the target). */
     float (*cross_entropy)(float *logits, int n, int target, float weight);
 };

@@ -341,7 +341,7 @@ static void rms_norm_back(const float *x, const float *weight, float epsilon, in
     }
 }
 
-static void swiglu_back(const float *gate, const float *up, int n, const float *dy, float *d_gate, float *d_up)
+static void swiglu_back(const float *gate, const float *up, int n, const float *dy, float *d_gate, float *d_up, float *out)
 {
     const vec one = vec_all(1);
     for (int c = 0; c < n; c += LANES) {
@@ -351,6 +351,7 @@ static void swiglu_back(const float *gate, const float *up, int n, const float *
         /* (g s)' = s + g s (1 - s) */
         vec_store_first(d_gate + c, n - c, vec_mul(vec_mul(y, u), vec_fma(silu, vec_sub(one, s), s)));
         vec_store_first(d_up + c, n - c, vec_mul(y, silu));
+        vec_store_first(out + c, n - c, vec_mul(silu, u));
     }
 }
 

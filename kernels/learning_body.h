@@ -37,6 +37,10 @@ INLINE void product_tile(const struct kernel_block *b, const float *a, const flo
     const ptrdiff_t row = b->a_row, step = b->a_k, next = b->b_k;
     UNROLL for (int r = 0; r < R; r += 3)
         at[r / 3] = a + r * row;
+    if (LANES > 1) /* where it goes is far away, and is fetched before it is written */
+        UNROLL for (int r = 0; r < R; r++)
+            UNROLL for (int i = 0; i < V * LANES; i += A_LINE)
+                __builtin_prefetch(c + r * b->c_row + i, 1);
     for (int k = b->depth; k > 0; k--) {
         vec shared[PRODUCT_VECTORS];
         UNROLL for (int v = 0; v < V; v++)
@@ -163,27 +167,37 @@ static size_t panels_of(int columns)
     return ((size_t)columns + PANEL - 1) / PANEL;
 }
 
-/* As much of a product as attention says; panels lie close. */
-static void multiply(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, int rows, const float *panels, int columns, int depth, float *c,
-                     ptrdiff_t c_row, int accumulate)
+/* What attention multiplies by: panels of columns. */
+struct panels {
+    const float *b;
+    ptrdiff_t b_k, b_panel;
+};
+
+static void multiply(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, int rows, struct panels by, int columns, int depth, float *c, ptrdiff_t c_row,
+                     int accumulate)
 {
-    product(&(struct kernel_block){rows, columns, depth, accumulate, a, a_row, a_k, panels, PANEL, (ptrdiff_t)depth * PANEL, c, c_row});
+    product(&(struct kernel_block){rows, columns, depth, accumulate, a, a_row, a_k, by.b, by.b_k, by.b_panel, c, c_row});
 }
 
 /* Rows [0, count) of width dim as panels over positions (transposed), of depth dim. */
-static void panels_by_position(const float *from, ptrdiff_t row, int count, int dim, float *to)
+static struct panels panels_by_position(const float *from, ptrdiff_t row, int count, int dim, float *to)
 {
     for (int j = 0; j < count; j += PANEL)
         transpose(from + j * row, row, count - j < PANEL ? count - j : PANEL, dim, to + (size_t)j * (size_t)dim);
+    return (struct panels){to, PANEL, (ptrdiff_t)dim * PANEL};
 }
 
-/* The same rows as panels over dimensions, of depth count. */
-static void panels_by_dimension(const float *from, ptrdiff_t row, int count, int dim, float *to)
+/* The same rows as panels over dimensions, of depth count: where they are, if vectors end where they do. */
+static struct panels panels_by_dimension(const float *from, ptrdiff_t row, int count, int dim, float *to)
 {
-    for (int d = 0; d < dim; d += PANEL, to += (size_t)count * PANEL)
+    const ptrdiff_t panel = (ptrdiff_t)count * PANEL;
+    if (dim % LANES == 0)
+        return (struct panels){from, row, PANEL};
+    for (int d = 0; d < dim; d += PANEL)
         for (int i = 0; i < count; i++)
             for (int l = 0; l < PANEL; l += LANES)
-                vec_store(to + (size_t)i * PANEL + l, vec_load_first(from + i * row + d + l, dim - d - l));
+                vec_store(to + d / PANEL * panel + (ptrdiff_t)i * PANEL + l, vec_load_first(from + i * row + d + l, dim - d - l));
+    return (struct panels){to, PANEL, panel};
 }
 
 static void part_range(const struct kernel_document *d, int part, int *first, int *last)
@@ -234,22 +248,20 @@ static void attend(const struct kernel_document *d, int h, int part)
     part_range(d, part, &first, &last);
     if (first == last)
         return;
-    const size_t keys = panels_of(last) * PANEL * (size_t)dim, values = panels_of(dim) * PANEL * (size_t)last;
+    const size_t by_position = panels_of(last) * PANEL * (size_t)dim, by_dimension = panels_of(dim) * PANEL * (size_t)last;
     const size_t padded = panels_of(last) * PANEL;
-    float *memory = aligned_xmalloc((keys + values + QUERIES * padded) * sizeof *memory);
-    float *value_panels = memory + keys, *scores = value_panels + values;
-    panels_by_position(d->k + h * dim, d->kv_row, last, dim, memory);
-    panels_by_dimension(d->v + h * dim, d->kv_row, last, dim, value_panels);
+    float *memory = aligned_xmalloc((by_position + by_dimension + QUERIES * padded) * sizeof *memory);
+    float *scores = memory + by_position + by_dimension;
+    const struct panels keys = panels_by_position(d->k + h * dim, d->kv_row, last, dim, memory);
+    const struct panels values = panels_by_dimension(d->v + h * dim, d->kv_row, last, dim, memory + by_position);
     for (int from = first; from < last; from += QUERIES) {
         const int rows = last - from < QUERIES ? last - from : QUERIES, seen = from + rows;
         for (int g = h * group; g < (h + 1) * group; g++) {
             float *out = d->out + from * d->q_row + g * dim, by[QUERIES];
-            multiply(d->q + from * d->q_row + g * dim, d->q_row, 1, rows, memory, seen, dim, scores, (ptrdiff_t)padded, 0);
+            multiply(d->q + from * d->q_row + g * dim, d->q_row, 1, rows, keys, seen, dim, scores, (ptrdiff_t)padded, 0);
             for (int r = 0; r < rows; r++)
                 by[r] = softmax_row(scores + (size_t)r * padded, from + r + 1, seen, d->scale, &d->length[(from + r) * d->heads + g], 1);
-            for (int e = 0; e < dim; e += PANEL) /* by panel: these are `last` deep, of which `seen` count */
-                multiply(scores, (ptrdiff_t)padded, 1, rows, value_panels + (size_t)e * (size_t)last, dim - e < PANEL ? dim - e : PANEL, seen,
-                        out + e, d->q_row, 0);
+            multiply(scores, (ptrdiff_t)padded, 1, rows, values, dim, seen, out, d->q_row, 0);
             for (int r = 0; r < rows; r++)
                 for (int e = 0; e < dim; e++)
                     out[r * d->q_row + e] *= by[r];
@@ -290,11 +302,10 @@ static void attend_back(const struct kernel_document *d, int h, int part)
     const size_t by_position = panels_of(last) * PANEL * (size_t)dim, by_dimension = panels_of(dim) * PANEL * (size_t)last;
     const size_t padded = panels_of(last) * PANEL, block = panels_of(dim) * PANEL * QUERIES;
     float *memory = aligned_xmalloc((2 * by_position + by_dimension + 2 * QUERIES * padded + block) * sizeof *memory);
-    float *keys = memory, *values = keys + by_position, *key_rows = values + by_position, *p = key_rows + by_dimension;
-    float *dp = p + QUERIES * padded, *panels = dp + QUERIES * padded;
-    panels_by_position(d->k + h * dim, d->kv_row, last, dim, keys);
-    panels_by_position(d->v + h * dim, d->kv_row, last, dim, values);
-    panels_by_dimension(d->k + h * dim, d->kv_row, last, dim, key_rows);
+    float *p = memory + 2 * by_position + by_dimension, *dp = p + QUERIES * padded, *some = dp + QUERIES * padded;
+    const struct panels keys = panels_by_position(d->k + h * dim, d->kv_row, last, dim, memory);
+    const struct panels values = panels_by_position(d->v + h * dim, d->kv_row, last, dim, memory + by_position);
+    const struct panels key_rows = panels_by_dimension(d->k + h * dim, d->kv_row, last, dim, memory + 2 * by_position);
     for (int from = first; from < last; from += QUERIES) {
         const int rows = last - from < QUERIES ? last - from : QUERIES, seen = from + rows;
         for (int g = h * group; g < (h + 1) * group; g++) {
@@ -307,13 +318,9 @@ static void attend_back(const struct kernel_document *d, int h, int part)
                 softmax_back_row(p + (size_t)r * padded, dp + (size_t)r * padded, from + r + 1, mean, d->scale);
                 memset(dp + (size_t)r * padded + from + r + 1, 0, (size_t)(rows - r - 1) * sizeof *dp);
             }
-            for (int e = 0; e < dim; e += PANEL)
-                multiply(dp, (ptrdiff_t)padded, 1, rows, key_rows + (size_t)e * (size_t)last, dim - e < PANEL ? dim - e : PANEL, seen,
-                        d->dq + at + e, d->q_row, 0);
-            panels_by_dimension(d->d_out + at, d->q_row, rows, dim, panels);
-            multiply(p, 1, (ptrdiff_t)padded, seen, panels, dim, rows, dv, d->kv_row, 1);
-            panels_by_dimension(d->q + at, d->q_row, rows, dim, panels);
-            multiply(dp, 1, (ptrdiff_t)padded, seen, panels, dim, rows, dk, d->kv_row, 1);
+            multiply(dp, (ptrdiff_t)padded, 1, rows, key_rows, dim, seen, d->dq + at, d->q_row, 0);
+            multiply(p, 1, (ptrdiff_t)padded, seen, panels_by_dimension(d->d_out + at, d->q_row, rows, dim, some), dim, rows, dv, d->kv_row, 1);
+            multiply(dp, 1, (ptrdiff_t)padded, seen, panels_by_dimension(d->q + at, d->q_row, rows, dim, some), dim, rows, dk, d->kv_row, 1);
         }
     }
     free(memory);

@@ -14,7 +14,7 @@ enum {
     PANEL_NUMBERS = 2 << 20, /* of panels at a time: they should stay in the last cache */
     ROW_NUMBERS = 192 << 10, /* of a block of rows: they should stay in the second */
     WHOLE_TILES = 12,
-    TASKS_A_THREAD = 16,
+    TASKS_A_THREAD = 32,
     FEW_ROWS = 24,          /* so few read b where it is: laying it out would cost more than it saves */
     MOST_PIECES = 16,
     SLICE = 64,             /* of depth, as weights are turned: a multiple of every format's block */

@@ -200,6 +200,7 @@ static struct panels panels_by_dimension(const float *from, ptrdiff_t row, int c
     return (struct panels){to, PANEL, panel};
 }
 
+/* Rows of scores are a line longer than their panels: those in one place of every page would push each other out of the first cache. */
 static void part_range(const struct kernel_document *d, int part, int *first, int *last)
 {
     const int parts = kernel_document_parts(d->count), blocks = (d->count + QUERIES - 1) / QUERIES;
@@ -249,7 +250,7 @@ static void attend(const struct kernel_document *d, int h, int part)
     if (first == last)
         return;
     const size_t by_position = panels_of(last) * PANEL * (size_t)dim, by_dimension = panels_of(dim) * PANEL * (size_t)last;
-    const size_t padded = panels_of(last) * PANEL;
+    const size_t padded = panels_of(last) * PANEL + A_LINE;
     float *memory = aligned_xmalloc((by_position + by_dimension + QUERIES * padded) * sizeof *memory);
     float *scores = memory + by_position + by_dimension;
     const struct panels keys = panels_by_position(d->k + h * dim, d->kv_row, last, dim, memory);
@@ -300,7 +301,7 @@ static void attend_back(const struct kernel_document *d, int h, int part)
     if (first == last)
         return;
     const size_t by_position = panels_of(last) * PANEL * (size_t)dim, by_dimension = panels_of(dim) * PANEL * (size_t)last;
-    const size_t padded = panels_of(last) * PANEL, block = panels_of(dim) * PANEL * QUERIES;
+    const size_t padded = panels_of(last) * PANEL + A_LINE, block = panels_of(dim) * PANEL * QUERIES;
     float *memory = aligned_xmalloc((2 * by_position + by_dimension + 2 * QUERIES * padded + block) * sizeof *memory);
     float *p = memory + 2 * by_position + by_dimension, *dp = p + QUERIES * padded, *some = dp + QUERIES * padded;
     const struct panels keys = panels_by_position(d->k + h * dim, d->kv_row, last, dim, memory);

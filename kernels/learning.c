@@ -9,15 +9,16 @@
 #include <string.h>
 
 enum {
-    PANEL = KERNEL_PANEL,   /* columns of a task: whole panels of any set */
-    DEPTH = 640,            /* of a panel at most: as much as the second cache holds beside rows */
+    PANEL = KERNEL_PANEL,    /* columns of a task: whole panels of any set */
+    DEPTH = 640,             /* of a panel at most: as much as the second cache holds beside rows */
     PANEL_NUMBERS = 2 << 20, /* of panels at a time: they should stay in the last cache */
     ROW_NUMBERS = 192 << 10, /* of a block of rows: they should stay in the second */
+    DEEP = 3 * DEPTH,        /* of deeper rows no fewer go together: a panel must be worth fetching */
     WHOLE_TILES = 12,
     TASKS_A_THREAD = 32,
-    FEW_ROWS = 24,          /* so few read b where it is: laying it out would cost more than it saves */
+    FEW_ROWS = 24,           /* so few read b where it is: laying it out would cost more than it saves */
     MOST_PIECES = 16,
-    SLICE = 64,             /* of depth, as weights are turned: a multiple of every format's block */
+    SLICE = 64,              /* of depth, as weights are turned: a multiple of every format's block */
 };
 
 int kernel_document_parts(int count)
@@ -212,7 +213,8 @@ static void product_task(void *argument, int task)
 /* As even as blocks of rows can be that the second cache holds, and that are enough for all threads; of all pieces of a group. */
 static int cut_rows(struct work *w, int first, int last, int tasks)
 {
-    const int rows = w->pieces[first].p.rows, fit = ROW_NUMBERS / w->pieces[first].p.depth, units = units_of(w, first, last);
+    const int rows = w->pieces[first].p.rows, units = units_of(w, first, last);
+    const int depth = w->pieces[first].p.depth, fit = ROW_NUMBERS / (depth < DEEP ? depth : DEEP);
     const int by_cache = (rows + fit) / (fit + 1), by_tasks = (tasks + units - 1) / units;
     const int blocks = by_cache > by_tasks ? by_cache : by_tasks;
     const int each = ((rows + blocks - 1) / blocks + WHOLE_TILES - 1) / WHOLE_TILES * WHOLE_TILES;

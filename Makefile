@@ -6,6 +6,7 @@
 #   make test       unit, property, reference, golden and end-to-end tests, then again under ASan + UBSan
 #   make test-all   test, and what takes long or needs the network: TSan, fuzzing, an emulated ARM machine, peers
 #   make bench      speed beside the machine's limits and the peers that are found
+#   make bench-train    that of training, beside peft where PEFT names a Python that has it
 #   make asan|tsan  the program and its tests built with that sanitizer
 #   make fuzz       libFuzzer targets, FUZZ_SECONDS each
 #   make neon       the ARM kernels' tests, under an emulator
@@ -41,6 +42,7 @@ SOURCES := $(filter-out $(OTHERS),$(foreach f,$(FLOORS),$(wildcard $(f)/*.c)))
 OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(SOURCES))
 MAIN    := $(BUILD)/tui/main.o
 TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
+BENCHES := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bench_*.c))
 ARCHIVE := $(BUILD)/libespalier.a
 
 all: espalier
@@ -124,16 +126,21 @@ install: espalier
 	install -d $(DESTDIR)$(PREFIX)/share/espalier/examples $(DESTDIR)$(PREFIX)/share/espalier/themes
 	install -m644 $(wildcard examples/*.*) $(DESTDIR)$(PREFIX)/share/espalier/examples
 	install -m644 $(wildcard themes/*.yaml) $(DESTDIR)$(PREFIX)/share/espalier/themes
+	install -Dm644 tui/espalier.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/espalier
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	@for c in '' $$(./espalier __complete -- ''); do \
+	    ./espalier __man $$c >"$(DESTDIR)$(PREFIX)/share/man/man1/espalier$${c:+-$$c}.1" || exit 1; done
 
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 test: test-packages
 	@$(MAKE) --no-print-directory $(JOBS) espalier && $(MAKE) --no-print-directory model
-	@$(MAKE) --no-print-directory $(JOBS) test-programs
+	@$(MAKE) --no-print-directory $(JOBS) test-programs bench-programs
 	@tests/run $(BUILD)
 	@$(MAKE) --no-print-directory asan
 
 test-programs: $(TESTS)
+bench-programs: $(BENCHES) # not run, but they are to build
 
 # The same tests under AddressSanitizer and UndefinedBehaviourSanitizer; tests/run says what is left out. With their checks in it, -O3 takes
 # six times as long over a set, and the set is no faster for it.
@@ -169,6 +176,7 @@ neon-packages:
 	$(call install_packages,gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 
 test-all: test tsan
+	@$(BUILD)/tests/test_screen hostile
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
 	@$(MAKE) --no-print-directory neon
 	@tests/peers
@@ -181,6 +189,10 @@ bench: test-packages
 	@$(MAKE) --no-print-directory $(JOBS) espalier && $(MAKE) --no-print-directory model $(BUILD)/random-896.gguf
 	@BUILD="$(BUILD)" LLAMA="$(LLAMA)" IK="$(IK)" tests/bench
 
+bench-train: packages
+	@$(MAKE) --no-print-directory $(JOBS) espalier $(BUILD)/tests/bench_train && $(MAKE) --no-print-directory model
+	@BUILD="$(BUILD)" PEFT="$(PEFT)" tests/bench-train
+
 format:
 	clang-format -i $(wildcard */*.c */*.h)
 
@@ -188,5 +200,5 @@ clean:
 	rm -rf build build-* espalier
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all run packages test-packages pip model install test test-programs asan tsan fuzz fuzzers neon neon-packages test-all bench format clean
+.PHONY: all run packages test-packages pip model install test test-programs bench-programs asan tsan fuzz fuzzers neon neon-packages test-all bench bench-train format clean
 .SECONDARY:

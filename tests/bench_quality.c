@@ -1,6 +1,6 @@
 /* What fewer bits and faster kernels cost: configurations of the engine against a baseline, on the texts of
- * tests/reference/logprobs_smollm2.txt.
- *   make build/tests/bench_quality && build/tests/bench_quality BASELINE CONFIGURATION...   (from the root of the repository)
+ * tests/reference/logprobs_smollm2.txt, or of a file like it with lines `text NAME` and `ids ...` for another vocabulary.
+ *   make build/tests/bench_quality && build/tests/bench_quality [--texts FILE] BASELINE CONFIGURATION...   (from the root of the repository)
  * A configuration is FILE[:KERNELS[:QUANT[:KV]]], as in model.gguf:reference:nf4 or model.gguf:avx2::q8; kernels are auto where
  * none are named.
  *
@@ -9,8 +9,6 @@
  */
 #include "engine/state.h"
 #include "reference_text.h"
-
-static const char texts_path[] = "tests/reference/logprobs_smollm2.txt";
 
 static void check(int code, const struct error *e)
 {
@@ -65,7 +63,7 @@ static void run_text(struct engine *engine, const struct reference_text *text, f
         struct engine_row rows[ENGINE_PROMPT_ROWS];
         int n = text->count - 1 - first < ENGINE_PROMPT_ROWS ? text->count - 1 - first : ENGINE_PROMPT_ROWS;
         for (int r = 0; r < n; r++)
-            rows[r] = (struct engine_row){text->ids[first + r], first + r, runs, runs[(first + r) / KERNEL_CELLS].block};
+            rows[r] = (struct engine_row){.token = text->ids[first + r], .position = first + r, .runs = runs, .block = runs[(first + r) / KERNEL_CELLS].block};
         engine_forward_run(engine->forward, rows, n);
         for (int r = 0, m; r < n; r += m) {
             int chosen[ENGINE_LOGITS];
@@ -133,8 +131,11 @@ static void print(const char *name, const struct sums *s)
 int main(int argc, char **argv)
 {
     struct reference_file file;
-    if (argc < 2 || !reference_load(texts_path, &file)) {
-        fprintf(stderr, "usage, from the root of the repository: bench_quality BASELINE CONFIGURATION...\n");
+    const char *texts = "tests/reference/logprobs_smollm2.txt";
+    if (argc > 2 && !strcmp(argv[1], "--texts"))
+        texts = argv[2], argc -= 2, argv += 2;
+    if (argc < 2 || !reference_load(texts, &file)) {
+        fprintf(stderr, "usage, from the root of the repository: bench_quality [--texts FILE] BASELINE CONFIGURATION...\n");
         return 2;
     }
     struct engine *engine = open_configuration(argv[1]);

@@ -35,7 +35,7 @@ gives() {
 # --- usage ---
 gives 'espalier 0' "$espalier" --version
 gives 'self-consistency' "$espalier" --help
-for c in run complete score tokenize detokenize info speed quantize train merge task config; do gives "usage: espalier $c" "$espalier" $c --help; done
+for c in run complete score tokenize detokenize info speed quantize train merge task config tour; do gives "usage: espalier $c" "$espalier" $c --help; done
 refuses 2 'unknown option --wrong' "$espalier" run --wrong
 refuses 2 'needs a value' "$espalier" run -m
 refuses 2 'whole number from 1' "$espalier" run -j 0 x
@@ -135,6 +135,59 @@ cp "$work/out" "$work/x.csv"
 "$espalier" run -m $tiny -t countdown --data "$work/x.csv" -s greedy --json @100 >"$work/out" 2>"$work/err"
 if grep -qF "$(tail -1 "$work/x.csv" | sed 's/\(.*\),\(.*\)/"problem":"\2: \1"/')" "$work/out"; then ok; else bad 'a problem that was made is not the one that is run'; fi
 if grep -q 'peak memory [1-9]' "$work/err"; then ok; else bad "run does not say its peak memory"; fi
+
+# --- the manual pages say what --help says, and the shell's completion knows it ---
+commands=$("$espalier" __complete -- '')
+for c in '' $commands; do
+    "$espalier" __man $c >"$work/man"
+    missing=
+    for option in $("$espalier" $c --help | grep -oE '^ +(-., )?--[a-z0-9-]+' | grep -oE '[-][-][a-z0-9-]+'); do
+        grep -qF -- "$(printf %s "$option" | sed 's/-/\\-/g')\\fR" "$work/man" || missing="$missing $option"
+        "$espalier" __complete -- $c --session=x "$option" | grep -qxF -- "$option" || missing="$missing $option(completion)"
+    done
+    if [ -z "$missing" ] && grep -q '^\.TH' "$work/man" && [ "$(wc -l <"$work/man")" -gt 15 ]; then ok; else bad "the manual of '$c' lacks$missing"; fi
+    if command -v groff >/dev/null; then
+        groff -man -ww -z -Tutf8 "$work/man" 2>"$work/err"
+        if [ -s "$work/err" ]; then bad "groff on the manual of '$c'"; else ok; fi
+    fi
+done
+for c in $commands; do "$espalier" --help | grep -qE "^  $c " || bad "--help lacks $c"; done
+if [ "$("$espalier" --help | grep -c __)" = 0 ]; then ok; else bad 'a command for other programs is listed'; fi
+completes() { # 'WORD' WORDS...: it is among what may follow
+    word=$1
+    shift
+    if "$espalier" __complete -- "$@" >"$work/out" 2>"$work/err" && grep -qxF -- "$word" "$work/out"; then ok; else bad "no $word after: $*"; fi
+}
+completes run ''
+completes show sh
+completes --strategy --str
+completes nord --theme n
+completes nord --theme = n
+completes nord --theme =
+completes --theme=nord --theme=n
+completes 3,select=sample run -s tot,b = 3,sel
+completes game24 run -t ga
+completes "$work/" run -t "${work%??}"
+completes self-consistency run -s self
+completes tot,b= run -s tot,
+completes tot,b=3,select=sample run -s tot,b=3,sel
+completes likelihood --judge like
+completes q8 complete --kv-type ''
+completes nf4+head --quant nf4
+completes check task ''
+completes countdown task make count
+completes tests/reference/tiny/tiny-q4_1.gguf info -m tests/reference/tiny/tiny-q4
+completes tests/reference/tiny/tiny-q4_1.gguf info tests/reference/tiny/tiny-q4
+completes train task make game24 --split ''
+if [ -z "$("$espalier" __complete -- run --seed 7 'my pro')" ]; then ok; else bad 'a problem is completed'; fi
+if command -v bash >/dev/null; then
+    said=$(bash -c 'compopt() { :; }; . tui/espalier.bash; COMP_WORDS=("$1" --theme hig) COMP_CWORD=2; _espalier "$1"; echo "${COMPREPLY[*]}"' - "$espalier")
+    if [ "$said" = high-contrast ]; then ok; else bad "bash completes '$said'"; fi
+fi
+
+# --- recordings ---
+"$espalier" --record "$work/new.cast" -m $tiny x >"$work/out" 2>"$work/err" </dev/null
+if [ $? = 3 ] && [ ! -e "$work/new.cast" ]; then ok; else bad 'a recording of nothing is left behind'; fi
 
 # --- the configuration of the explorer ---
 mkdir -p "$work/config/espalier"

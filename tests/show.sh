@@ -54,6 +54,9 @@ refuses 2 'the trees 1 to 8' "$espalier" show $excerpt 1x
 refuses 2 'say which' "$espalier" show $excerpt --dot
 refuses 2 'choose one' "$espalier" show $excerpt --dot --md
 refuses 2 'choose one' "$espalier" show $excerpt --json --audit
+refuses 3 'needs one' "$espalier" show $excerpt 1 --replay
+refuses 2 '--replay goes with' "$espalier" show $excerpt 1 --replay --md
+refuses 2 'from 0.01 to 1000' "$espalier" show $excerpt 1 --replay --speed 0
 refuses 3 'no-such-file' "$espalier" show no-such-file
 refuses 3 'a folder' "$espalier" show "$work"
 refuses 3 'neither a JSON object' "$espalier" show Makefile

@@ -96,6 +96,49 @@ static void test_errors(void **state)
     }
 }
 
+/* A theme being written is wrong most of the time: bytes are changed, taken out and doubled. It is read whole, or not at all with a place. */
+static void test_any(void **state)
+{
+    (void)state;
+    char text[8192], any[8192 + 64];
+    FILE *f = fopen("themes/dark.yaml", "r");
+    assert_non_null(f);
+    const size_t whole = fread(text, 1, sizeof text, f);
+    int good = 0, bad = 0;
+    fclose(f);
+    for (uint64_t i = 0; i < 20000; i++) {
+        size_t n = whole;
+        memcpy(any, text, n);
+        for (uint64_t k = 0; k < 1 + i % 4; k++) {
+            const size_t at = (size_t)(random_uniform(1, i, 3 * k) * (double)n);
+            switch ((int)(random_uniform(1, i, 3 * k + 1) * 3)) {
+            case 0:
+                any[at] = (char)(random_uniform(1, i, 3 * k + 2) * 256);
+                break;
+            case 1:
+                memmove(any + at, any + at + 1, --n - at);
+                break;
+            default:
+                memmove(any + at + 1, any + at, n++ - at);
+            }
+        }
+        struct tui_theme theme, before;
+        struct error e = {0};
+        memset(&theme, 0x55, sizeof theme);
+        before = theme;
+        if (tui_theme_parse("t.yaml", any, n, &theme, &e)) {
+            assert_int_equal(strncmp(e.message, "t.yaml", 6), 0);
+            assert_memory_equal(&theme, &before, sizeof theme);
+            bad++;
+        } else {
+            for (int role = 0; role < TUI_STYLES; role++)
+                tui_theme_mapped(&theme, (struct tui_style){.role = (uint8_t)role, .ground = (uint8_t)(i % TUI_GROUNDS)}, i % 2 ? 256 : 16);
+            good++;
+        }
+    }
+    assert_true(good > 100 && bad > 100);
+}
+
 static void test_looks(void **state)
 {
     (void)state;
@@ -256,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_shipped), cmocka_unit_test(test_partial), cmocka_unit_test(test_errors),
         cmocka_unit_test(test_looks),   cmocka_unit_test(test_nearest), cmocka_unit_test(test_letters),
         cmocka_unit_test(test_contrast), cmocka_unit_test(test_all),     cmocka_unit_test(test_mono_safe),
+        cmocka_unit_test(test_any),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

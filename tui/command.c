@@ -9,7 +9,8 @@
 const struct tui_command *const tui_commands[] = {
     &tui_command_run,  &tui_command_bench, &tui_command_show,  &tui_command_complete, &tui_command_score, &tui_command_tokenize, &tui_command_detokenize,
     &tui_command_info, &tui_command_speed, &tui_command_quantize, &tui_command_train, &tui_command_merge, &tui_command_task,
-    &tui_command_config, NULL,
+    &tui_command_config, &tui_command_tour,
+    &tui_command_words, &tui_command_man, NULL,
 };
 
 int tui_fail(const struct error *e)

@@ -9,14 +9,14 @@
 extern const struct tui_command tui_command_bench, tui_command_train;
 extern const struct tui_command tui_command_explore, tui_command_run, tui_command_complete, tui_command_score, tui_command_tokenize,
     tui_command_detokenize, tui_command_info, tui_command_speed, tui_command_quantize, tui_command_merge, tui_command_show, tui_command_task;
-extern const struct tui_command tui_command_config;
+extern const struct tui_command tui_command_config, tui_command_tour, tui_command_words, tui_command_man;
 extern const struct tui_command *const tui_commands[]; /* all but the explorer; NULL at the end */
 
 /* What the explorer takes, and so what may stand in config.yaml. */
 #define TUI_EXPLORER_OPTIONS \
     "model adapter task strategy judge judge-model allow-commands grammar prompts data seed temperature top-k top-p min-p repetition-penalty " \
     "budget-tokens budget-flops budget-nodes budget-time session at threads batch context kv-memory kv-type kernels quant theme ascii " \
-    "paused dump"
+    "paused record dump"
 
 /* The words of the command line joined by blanks, or, where there are none, all of standard input. */
 int tui_read_text(const struct tui_options *o, struct string *out, struct error *e);

@@ -297,11 +297,13 @@ static int run(const struct tui_options *o)
     struct error e;
     struct search_sessions sessions = {0};
     int which = 0, code = OK;
-    if (!o->word_count && !o->json && !o->dot && !o->md && !o->audit)
+    if (!o->word_count && !o->json && !o->dot && !o->md && !o->audit && !o->replay)
         return list_kept();
     char *path = o->word_count ? find_file(o->words[0]) : NULL;
     if (o->word_count < 1 || o->word_count > 2)
         code = error_set(&e, ERROR_USAGE, "show takes a file or a session, and the number of a tree in it; as in espalier show run.jsonl");
+    else if (o->replay && o->json + o->dot + o->md + o->audit)
+        code = error_set(&e, ERROR_USAGE, "--replay goes with --at, --speed, --theme, --ascii, --paused and --record");
     else if (o->json + o->dot + o->md > 1 || (o->json && o->audit))
         code = error_set(&e, ERROR_USAGE, "choose one of --json, --dot and --md; --audit goes with --dot, --md or alone");
     if (!code)
@@ -310,8 +312,12 @@ static int run(const struct tui_options *o)
         code = chosen_tree(o, &sessions, &which, &e);
     if (!code && o->at >= 0)
         code = rewind_trees(&sessions, which, o->at, &e);
+    if (!code && o->replay)
+        code = tui_replay(o, &sessions, which, path, &e);
     if (code) {
         tui_fail(&e);
+    } else if (o->replay) {
+        ; /* it was seen */
     } else if (which) {
         show_one(&sessions.list[which - 1], o);
     } else if (o->json) {
@@ -328,8 +334,8 @@ static int run(const struct tui_options *o)
 const struct tui_command tui_command_show = {
     .name = "show",
     .summary = "sessions that are kept; what is in one, or in a file: outline, --audit, exports",
-    .usage = "show [SESSION|FILE [NUMBER]] [--at N] [--audit] [--json | --dot | --md]",
+    .usage = "show [SESSION|FILE [NUMBER]] [--at N] [--audit] [--json | --dot | --md | --replay [--speed X]]",
     .example = "espalier run -t game24 --json '4 5 6 10' >run.jsonl; espalier show run.jsonl --audit",
-    .options = "at audit json dot md",
+    .options = "at audit json dot md replay speed theme ascii paused record",
     .run = run,
 };

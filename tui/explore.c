@@ -2,9 +2,12 @@
 #include "tui/config.h"
 #include "tui/editor.h"
 #include "tui/race.h"
+#include "tui/replay.h"
 #include "tui/start.h"
+#include "tui/state.h"
 #include "tui/terminal.h"
 #include "tui/thread.h"
+#include "tui/tour.h"
 #include "tui/trainer.h"
 #include "tui/watch.h"
 
@@ -25,6 +28,7 @@ struct setting {
     struct tui_theme theme;
     struct tui_watch theme_file; /* the theme's, read again as it is saved */
     char *theme_path;            /* or NULL: the built-in one */
+    struct tui_record *record;   /* or NULL */
     struct tui_start start;      /* options may point to what was chosen there */
     struct tui_searches searches;
     int ascii;
@@ -42,6 +46,18 @@ static void setting_free(struct setting *s)
     tui_options_free(&s->options);
     tui_config_free(&s->config);
     free(s);
+}
+
+/* After the terminal is closed: a recording that is not whole is told of, if nothing else is. */
+static int setting_end(struct setting *s, int code, struct error *e)
+{
+    struct error why;
+    if (tui_record_close(s->record, &why) && !code) {
+        *e = why;
+        code = why.code;
+    }
+    setting_free(s);
+    return code;
 }
 
 /* Another theme, and its file to be watched; or all stays as it is. */
@@ -79,7 +95,9 @@ static int read_setting(const struct tui_options *o, struct setting *s, struct e
     if (!code)
         code = tui_config_apply(&s->config, &s->options, session_is_there(o), e);
     s->ascii = s->options.ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
-    return code ? code : set_theme(s, s->options.theme, e);
+    if (!code)
+        code = set_theme(s, s->options.theme, e);
+    return !code && s->options.record && !o->dump ? tui_record_open(&s->record, s->options.record, e) : code;
 }
 
 static const char *token_text(const void *owner, int id, size_t *bytes)
@@ -159,8 +177,10 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
 struct explorer {
     struct setting *setting;
     struct tui_race race;
+    struct tui_tour tour;
     struct tui_snapshot *snapshots; /* [race.count], empty between the takings */
     struct tui_thread *thread;
+    struct tui_replay *replay; /* in its place, or NULL */
     struct tui_trainer trainer;
     int learner;     /* the search that its adapter is for */
     int dirty;       /* the screen may look otherwise than it is shown */
@@ -169,6 +189,10 @@ struct explorer {
 
 static void take_news(struct explorer *x)
 {
+    if (x->replay) {
+        x->dirty |= tui_replay_go_on(x->replay, &x->race, clock_seconds());
+        return;
+    }
     struct tui_news *news;
     char notice[200];
     int count, fresh = tui_thread_take(x->thread, &news, &count, x->snapshots, notice);
@@ -184,6 +208,14 @@ static void take_news(struct explorer *x)
     if (*notice)
         tui_race_notice(&x->race, notice);
     x->dirty |= count || fresh || *notice;
+}
+
+static void tell_thread(struct explorer *x, struct tui_action action)
+{
+    if (x->replay)
+        tui_replay_command(x->replay, &x->race, action, clock_seconds());
+    else
+        tui_thread_command(x->thread, action);
 }
 
 /* The terminal is the editor's meanwhile; the search goes on. */
@@ -205,7 +237,7 @@ static void edit(struct explorer *x, struct tui_action action)
     else {
         struct tui_action words = tui_act(s, "edit %d %s", action.number, after.text);
         words.search = action.search;
-        tui_thread_command(x->thread, words);
+        tell_thread(x, words);
     }
     string_free(&after);
 }
@@ -270,6 +302,8 @@ static void take_training(struct explorer *x)
 
 static void do_action(struct explorer *x, struct tui_action action)
 {
+    if (x->replay && (action.act == TUI_ACT_EDITOR || action.act == TUI_ACT_TRAIN))
+        action.act = TUI_ACT_DO; /* as all that cannot be done there */
     switch (action.act) {
     case TUI_ACT_NONE:
         break;
@@ -292,7 +326,7 @@ static void do_action(struct explorer *x, struct tui_action action)
         train(x, action);
         break;
     default:
-        tui_thread_command(x->thread, action);
+        tell_thread(x, action);
     }
 }
 
@@ -300,6 +334,17 @@ static void do_action(struct explorer *x, struct tui_action action)
 static void take_key(struct explorer *x, int32_t key)
 {
     struct tui_screen *s = tui_race_shown(&x->race);
+    if (key == TUI_KEY_MOUSE) {
+        do_action(x, tui_race_mouse(&x->race, tui_terminal_mouse()));
+        return;
+    }
+    if (x->replay && !s->ask.what && !s->overlay && (key == '+' || key == '-')) {
+        char text[40];
+        tui_replay_speed(x->replay, key == '+' ? 2 : 0.5, clock_seconds());
+        snprintf(text, sizeof text, "%g times as fast", x->replay->speed);
+        tui_race_notice(&x->race, text);
+        return;
+    }
     const struct tui_binding *b = s->ask.what || s->pasting ? NULL : tui_keymap_find(&x->setting->config.keys, key);
     if (!b) {
         do_action(x, tui_race_key(&x->race, key));
@@ -333,6 +378,7 @@ static void draw(struct explorer *x)
 {
     int columns, rows;
     tui_terminal_size(&columns, &rows);
+    tui_terminal_mouse_on(tui_race_shown(&x->race)->places.mouse);
     tui_screen_draw(tui_race_shown(&x->race), columns, rows);
     tui_terminal_draw(&tui_race_shown(&x->race)->canvas);
     x->dirty = 0;
@@ -344,16 +390,23 @@ static void live(struct explorer *x)
     double drawn = 0;
     draw(x);
     while (!x->quit && !x->signal && !(tui_race_shown(&x->race)->now.state == TUI_FAILED && !tui_race_shown(&x->race)->tree.count)) {
-        double wait = x->dirty ? drawn + frame_interval - clock_seconds() : -1;
+        struct tui_screen *s = tui_race_shown(&x->race);
+        double now = clock_seconds(), wait = x->dirty ? drawn + frame_interval - now : x->replay ? tui_replay_wait(x->replay, now) : -1;
         if (x->dirty && wait <= 0) {
             draw(x);
             drawn = clock_seconds();
             continue;
         }
+        if (s->busy) { /* what takes many frames goes on between two keys, and is shown as news is */
+            tui_screen_work(s);
+            x->dirty = 1;
+            wait = 0;
+        }
         enum { WAKE, THEME, TRAINER, FDS };
-        const int fds[FDS] = {[WAKE] = x->dirty ? -1 : tui_thread_wake(x->thread), [THEME] = x->setting->theme_file.fd, [TRAINER] = x->trainer.fd};
+        const int fds[FDS] = {[WAKE] = (x->dirty && !s->busy) || x->replay ? -1 : tui_thread_wake(x->thread), [THEME] = x->setting->theme_file.fd,
+                              [TRAINER] = x->trainer.fd};
         int happened = tui_terminal_wait(fds, FDS, wait), keys = 0;
-        if (happened & TUI_WAIT_FD << WAKE)
+        if (happened & TUI_WAIT_FD << WAKE || x->replay)
             take_news(x);
         if (happened & TUI_WAIT_FD << TRAINER)
             take_training(x);
@@ -363,12 +416,31 @@ static void live(struct explorer *x)
         x->dirty |= happened & TUI_WAIT_SIGNAL;
         for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
             take_key(x, key);
+        do_action(x, tui_tour_wants(&x->race.screens[0]));
         if (keys) {
             take_news(x);
             draw(x);
             drawn = clock_seconds();
         }
     }
+}
+
+/* Where the panes were left. What cannot be read or written costs nothing but that. */
+static void open_places(struct tui_race *race)
+{
+    struct string text = {0};
+    if (!tui_state_read(&text))
+        for (int i = 0; i < race->count; i++)
+            tui_places_read(&race->screens[i].places, string_text(&text));
+    string_free(&text);
+}
+
+static void save_places(const struct tui_race *race)
+{
+    struct string text = {0};
+    tui_places_write(&tui_race_shown(race)->places, &text);
+    tui_state_write(string_text(&text));
+    string_free(&text);
 }
 
 static void leave_by(int number)
@@ -383,12 +455,16 @@ static int explore(struct setting *s, struct error *e)
     struct explorer x = {.setting = s};
     tui_trainer_open(&x.trainer);
     open_race(&x.race, s);
+    open_places(&x.race);
     tui_history_open(&tui_race_shown(&x.race)->ask.history);
+    if (s->options.tour)
+        tui_tour_begin(&x.tour, &x.race.screens[0]);
     x.snapshots = xcalloc((size_t)s->searches.count, sizeof *x.snapshots);
     int code = tui_thread_start(&x.thread, &s->options, &s->searches, e);
     if (!code)
         live(&x);
     tui_terminal_close();
+    save_places(&x.race);
     if (!code && tui_race_shown(&x.race)->now.state == TUI_FAILED) {
         *e = tui_race_shown(&x.race)->now.failure;
         code = e->code;
@@ -398,6 +474,7 @@ static int explore(struct setting *s, struct error *e)
     tui_trainer_close(&x.trainer);
     s->busy = x.thread && !tui_thread_stop(x.thread);
     tui_race_free(&x.race);
+    tui_tour_free(&x.tour);
     free(x.snapshots);
     return code;
 }
@@ -446,6 +523,24 @@ static int run_start(struct setting *s, struct tui_start *start)
     }
 }
 
+/* A small search for the tour, where none was asked for. */
+static void take_tour(struct setting *s)
+{
+    struct tui_options *o = &s->options;
+    const char *task, *problem;
+    struct error e;
+    tui_first_search(o, &task, &problem);
+    o->tour = o->paused = 1;
+    if (o->word_count || o->session)
+        return;
+    o->words[0] = (char *)(!o->task || !strcmp(o->task, task) ? problem : "@1");
+    o->word_count = 1;
+    o->task = o->task ? o->task : task;
+    const char *small = !strcmp(o->task, "math-word") ? "self-consistency,m=6" : !strcmp(o->task, "game24") ? "tot,b=3" : NULL;
+    if (small && !o->strategy_count && !tui_model_is_shipped(o)) /* less than the task's own */
+        tui_options_otherwise(o, "strategy", small, &e);
+}
+
 /* The options for what was chosen: as on the command line, the configuration where it still holds, and the choice. */
 static int take_choice(struct setting *s, const struct tui_start *start, struct error *e)
 {
@@ -464,6 +559,8 @@ static int take_choice(struct setting *s, const struct tui_start *start, struct 
         o->word_count = 1;
     } else {
         o->task = NULL;
+        if (row->kind == TUI_START_TOUR)
+            take_tour(s);
     }
     return code;
 }
@@ -472,6 +569,7 @@ static int choose(struct setting *s, struct error *e)
 {
     struct tui_start *start = &s->start;
     tui_start_open(start);
+    start->canvas.ascii = s->ascii;
     tui_start_find(start, &s->options);
     while (run_start(s, start)) {
         int code = take_choice(s, start, e);
@@ -492,13 +590,72 @@ int tui_explore(const struct tui_options *o, struct error *e)
         return code;
     struct setting *s = xcalloc(1, sizeof *s);
     code = read_setting(o, s, e);
-    const int nothing = !o->word_count && !o->session && !o->dump;
+    const int nothing = !o->word_count && !o->session && !o->dump && !o->tour;
+    if (!code && o->tour)
+        take_tour(s);
     if (!code && !nothing)
         code = tui_searches_open(&s->searches, &s->options, !o->dump, e);
     if (!code && o->dump)
         code = dump(s, columns, rows, e);
-    else if (!code && !(code = tui_terminal_open(&s->theme, e)))
+    else if (!code && !(code = tui_terminal_open(&s->theme, s->record, e)))
         code = nothing ? choose(s, e) : explore(s, e);
-    setting_free(s);
-    return code;
+    return setting_end(s, code, e);
+}
+
+/* --- a session played again -------------------------------------------------------------------------------------- */
+
+/* The texts of its tokens, where its model is still there; the session can do without. */
+static struct engine *open_tokens(const struct tui_options *o, const char *path)
+{
+    struct error e;
+    struct engine *engine = NULL;
+    struct search_journal *journal = NULL;
+    char *model = search_journal_open(&journal, path, 0, &e) ? NULL : search_journal_get(journal, "model");
+    if (model && tui_engine_open_at(o, model, TUI_TOKENS, &engine, &e))
+        engine = NULL;
+    search_journal_close(journal);
+    free(model);
+    return engine;
+}
+
+static void play(struct setting *s, const struct search_sessions *sessions, int which, const char *path)
+{
+    const struct tui_options *o = &s->options;
+    const int first = which ? which - 1 : 0, count = which ? 1 : sessions->count;
+    const struct search_tree **trees = xcalloc((size_t)count, sizeof *trees);
+    struct tui_replay replay;
+    struct explorer x = {.setting = s, .replay = &replay};
+    tui_trainer_open(&x.trainer);
+    struct engine *engine = open_tokens(o, path);
+    tui_race_open(&x.race, count);
+    for (int i = 0; i < count; i++) {
+        trees[i] = &sessions->list[first + i].tree;
+        x.race.screens[i].asked_strategy = trees[i]->session->session.strategy;
+        x.race.screens[i].token_text = token_text;
+        x.race.screens[i].canvas.ascii = s->ascii;
+    }
+    tui_replay_open(&replay, trees, count, o->speed > 0 ? (double)o->speed : 1, o->paused, clock_seconds());
+    replay.engine = engine;
+    tui_replay_go_on(&replay, &x.race, clock_seconds());
+    tui_race_notice(&x.race, "a replay: space stops it, s shows a step, + and - change its speed, [ and ] go through time");
+    live(&x);
+    tui_terminal_close();
+    tui_race_free(&x.race);
+    tui_replay_free(&replay);
+    engine_close(engine);
+    free(trees);
+    if (x.signal)
+        leave_by(x.signal);
+}
+
+int tui_replay(const struct tui_options *o, const struct search_sessions *sessions, int which, const char *path, struct error *e)
+{
+    int code = tui_terminal_check(e);
+    if (code)
+        return code;
+    struct setting *s = xcalloc(1, sizeof *s);
+    code = read_setting(o, s, e);
+    if (!code && !(code = tui_terminal_open(&s->theme, s->record, e)))
+        play(s, sessions, which, path);
+    return setting_end(s, code, e);
 }

@@ -11,7 +11,8 @@ static void print_usage(void)
          "usage: espalier [OPTIONS] [PROBLEM]     the explorer: watch, stop, step, prune\n"
          "       espalier COMMAND [OPTIONS] ...\n\ncommands:");
     for (const struct tui_command *const *c = tui_commands; *c; c++)
-        printf("  %-12s %s\n", (*c)->name, (*c)->summary);
+        if ((*c)->summary)
+            printf("  %-12s %s\n", (*c)->name, (*c)->summary);
     puts("\noptions of the explorer:");
     tui_options_print(tui_command_explore.options, stdout);
     printf("\nexample:\n  %s\n\nstrategies:\n", tui_command_explore.example);

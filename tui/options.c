@@ -68,6 +68,9 @@ static const struct option_row table[] = {
     {"ascii", 'A', FLAG, AT(ascii), 0, 0, NULL, "draw with ASCII only"},
     {"paused", 'w', FLAG, AT(paused), 0, 0, NULL, "open without starting: s steps, space runs"},
     {"dump", 'd', TEXT, AT(dump), 0, 0, "COLSxROWS", "search to the end without a terminal, then print the screen as text"},
+    {"record", 0, TEXT, AT(record), 0, 0, "FILE.cast", "keep what is shown as an asciicast, which asciinema plays"},
+    {"replay", 0, FLAG, AT(replay), 0, 0, NULL, "play the session again on the explorer's screen, without a model"},
+    {"speed", 0, NUMBER, AT(speed), 0.01, 1000, "X", "... so many times as fast (default 1); + and - change it"},
     {"audit", 'a', FLAG, AT(audit), 0, 0, NULL, "say, by an exact solver, where answers were lost (game24, countdown)"},
     {"dot", 'G', FLAG, AT(dot), 0, 0, NULL, "the tree as a Graphviz graph on stdout"},
     {"md", 'o', FLAG, AT(md), 0, 0, NULL, "the tree as Markdown on stdout"},
@@ -239,6 +242,7 @@ int tui_options_parse(int argc, char **argv, const char *takes, struct tui_optio
     memset(o, 0, sizeof *o);
     o->seed = 1;
     o->at = -1;
+    o->speed = -1;
     o->sampling = (struct engine_sampling){-1, -1, -1, -1, -1};
     o->alpha = o->rate = o->warm_up = o->floor = o->beta1 = o->beta2 = o->epsilon = o->decay = o->clip = -1;
     *help = 0;

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* memfd_create */
 #include "tui/terminal.h"
 
 #include <curses.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <term.h>
 #include <termios.h>
 #include <unistd.h>
@@ -24,16 +26,25 @@ static const int asking[] = {SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP, SIGCONT}
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP}; /* nothing goes on after these */
 enum { ASKING = sizeof asking / sizeof *asking, FATAL = sizeof fatal / sizeof *fatal };
 
+/* Moves while a button is held are told, too; curses itself only asks for presses. Harmless where nobody knows it. */
+#define MOUSE_DRAGS_ON "\033[?1002h"
+#define MOUSE_DRAGS_OFF "\033[?1002l"
+#define MOUSE_OFF "\033[?1006;1002;1000l"
+
 /* The one terminal. What signal handlers touch is set before they are installed and not changed while they are. */
 static struct {
     SCREEN *screen;
     WINDOW *input;                /* keys are read from it: nothing is ever drawn there, so reading refreshes nothing */
     const struct tui_theme *theme;
-    int direct, colors;           /* colors: 0 mono; direct: colours are numbers 0xRRGGBB */
+    int direct, colors, own;      /* colors: 0 mono; direct: colours are numbers 0xRRGGBB; own: it can go back to its own */
     int synchronized;
     const char *paste_on, *paste_off; /* or NULL */
+    int mouse, mouse_wanted;      /* mouse: it is ours now */
+    struct tui_mouse moved;       /* what it did last */
     struct tui_canvas shown;
     int repaint;
+    struct tui_record *record;    /* or NULL */
+    int capture;                  /* where curses writes while it is captured for the record */
     struct {
         int ready, pair;
         attr_t attributes;
@@ -132,7 +143,7 @@ static int add_restore(int c)
 /* The bytes that undo what curses and we do to a terminal. CAN first: a sequence may have been cut in its middle. */
 static void build_restore(void)
 {
-    const char *parts[] = {"\x18", terminal.synchronized ? "\033[?2026l" : NULL, terminal.paste_off, exit_attribute_mode, orig_pair,
+    const char *parts[] = {"\x18", terminal.synchronized ? "\033[?2026l" : NULL, terminal.paste_off, key_mouse ? MOUSE_OFF : NULL, exit_attribute_mode, orig_pair,
                            keypad_local, exit_ca_mode, cursor_normal, "\r"};
     terminal.restore_length = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -211,7 +222,7 @@ static void open_colors(void)
     terminal.colors = 0;
     if ((no_color && *no_color) || !has_colors() || start_color() == ERR)
         return;
-    use_default_colors();
+    terminal.own = use_default_colors() != ERR;
     terminal.colors = COLORS;
     terminal.direct = COLORS >= 1 << 24 && (tigetflag("RGB") > 0 || tigetnum("RGB") > 0 || extended("RGB"));
 }
@@ -229,10 +240,52 @@ static void open_paste(void)
     define_key(ends, KEY_PASTE_ENDS);
 }
 
+/* Curses writes to the descriptor it was opened with: for the record that is a file in memory meanwhile, and the terminal gets it from there. */
+static void begin_capture(void)
+{
+    if (terminal.record)
+        dup2(terminal.capture, STDOUT_FILENO);
+}
+
+static void end_capture(void)
+{
+    char buffer[65536];
+    ssize_t n;
+    off_t at = 0;
+    if (!terminal.record)
+        return;
+    dup2(terminal.open ? terminal.tty : terminal.null, STDOUT_FILENO); /* closed: by a fault in another thread */
+    while ((n = pread(terminal.capture, buffer, sizeof buffer, at)) > 0) {
+        write_all(STDOUT_FILENO, buffer, (size_t)n);
+        tui_record_write(terminal.record, buffer, (size_t)n);
+        at += n;
+    }
+    if (!ftruncate(terminal.capture, 0))
+        lseek(terminal.capture, 0, SEEK_SET);
+}
+
 static void send(const char *bytes)
 {
-    if (bytes)
-        write_all(STDOUT_FILENO, bytes, strlen(bytes));
+    if (!bytes)
+        return;
+    if (terminal.record)
+        tui_record_write(terminal.record, bytes, strlen(bytes));
+    write_all(STDOUT_FILENO, bytes, strlen(bytes));
+}
+
+void tui_terminal_mouse_on(int on)
+{
+    mmask_t all = BUTTON1_PRESSED | BUTTON1_RELEASED | BUTTON4_PRESSED | BUTTON5_PRESSED | REPORT_MOUSE_POSITION;
+    terminal.mouse_wanted = on;
+    if (!terminal.open || on == terminal.mouse || !key_mouse)
+        return;
+    terminal.mouse = on;
+    if (!on)
+        send(MOUSE_DRAGS_OFF);
+    mousemask(on ? all : 0, NULL);
+    fflush(stdout);
+    if (on)
+        send(MOUSE_DRAGS_ON);
 }
 
 static void redirect_errors(void)
@@ -248,7 +301,28 @@ static void redirect_errors(void)
     dup2(terminal.errors_file, STDERR_FILENO);
 }
 
-int tui_terminal_open(const struct tui_theme *theme, struct error *e)
+static int add_recorded(int c)
+{
+    tui_record_write(terminal.record, &(char){(char)c}, 1);
+    return c;
+}
+
+/* Curses has told the terminal to show its other screen already. */
+static void open_record(struct tui_record *record)
+{
+    int columns, rows;
+    terminal.record = NULL;
+    terminal.capture = record ? memfd_create("espalier", MFD_CLOEXEC) : -1;
+    if (terminal.capture < 0)
+        return;
+    terminal.record = record;
+    tui_terminal_size(&columns, &rows);
+    tui_record_size(record, columns, rows);
+    if (enter_ca_mode)
+        tputs(enter_ca_mode, 1, add_recorded);
+}
+
+int tui_terminal_open(const struct tui_theme *theme, struct tui_record *record, struct error *e)
 {
     static int registered;
     static char stack[TUI_GUARD_STACK];
@@ -272,6 +346,7 @@ int tui_terminal_open(const struct tui_theme *theme, struct error *e)
     noecho();
     nonl();
     curs_set(0);
+    mouseinterval(0);
     terminal.input = newwin(1, 1, 0, 0);
     keypad(terminal.input, TRUE);
     nodelay(terminal.input, TRUE);
@@ -287,6 +362,7 @@ int tui_terminal_open(const struct tui_theme *theme, struct error *e)
     registered = 1;
     tui_terminal_guard_stack(stack, sizeof stack);
     install_handlers();
+    open_record(record);
     send(terminal.paste_on);
     terminal.repaint = 1;
     return OK;
@@ -296,8 +372,11 @@ void tui_terminal_close(void)
 {
     if (!terminal.open)
         return;
+    tui_terminal_mouse_on(0);
     send(terminal.paste_off);
+    begin_capture();
     endwin();
+    end_capture();
     tcsetattr(terminal.tty, TCSADRAIN, &terminal.saved);
     terminal.open = 0;
     remove_handlers();
@@ -308,6 +387,9 @@ void tui_terminal_close(void)
     close(terminal.tty);
     close(terminal.null);
     close(terminal.signalled);
+    if (terminal.capture >= 0)
+        close(terminal.capture);
+    terminal.record = NULL;
     if (terminal.errors >= 0) {
         close(terminal.errors);
         close(terminal.errors_file);
@@ -341,6 +423,10 @@ static void find_look(struct tui_style style, attr_t *attributes, int *pair)
         if (terminal.direct) {
             l.color = direct_color(l.color);
             l.background = direct_color(l.background);
+        }
+        if (!terminal.own) {
+            l.color = l.color < 0 ? COLOR_WHITE : l.color;
+            l.background = l.background < 0 ? COLOR_BLACK : l.background;
         }
         int p = terminal.colors ? alloc_pair(l.color, l.background) : 0;
         look->pair = p > 0 ? p : 0;
@@ -416,9 +502,13 @@ void tui_terminal_draw(const struct tui_canvas *canvas)
         return;
     memcpy(shown->cells, canvas->cells, (size_t)canvas->w * (size_t)canvas->h * sizeof *canvas->cells);
     wnoutrefresh(stdscr);
+    if (terminal.record)
+        tui_record_size(terminal.record, columns, rows);
     if (terminal.synchronized)
         send("\033[?2026h"); /* the terminal shows nothing until it has the whole frame */
+    begin_capture();
     doupdate();
+    end_capture();
     if (terminal.synchronized)
         send("\033[?2026l");
 }
@@ -444,7 +534,7 @@ int tui_terminal_wait(const int *others, int count, double seconds)
     struct pollfd fds[2 + TUI_WAIT_FDS] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = terminal.signalled, .events = POLLIN}};
     for (int i = 0; i < count; i++)
         fds[2 + i] = (struct pollfd){.fd = others[i], .events = POLLIN};
-    int happened = 0, n = poll(fds, 2 + (nfds_t)count, seconds < 0 ? -1 : (int)(seconds * 1000) + 1);
+    int happened = 0, n = poll(fds, 2 + (nfds_t)count, seconds < 0 ? -1 : (int)(seconds * 1000) + (seconds > 0));
     if (n <= 0)
         return 0;
     if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))
@@ -481,12 +571,35 @@ static int32_t key_of_code(wint_t code)
     return code >= (wint_t)KEY_F(1) && code <= (wint_t)KEY_F(12) ? (int32_t)(TUI_KEY_F1 + (code - (wint_t)KEY_F(1))) : TUI_KEY_OTHER;
 }
 
+static int32_t take_mouse(void)
+{
+    MEVENT event;
+    if (getmouse(&event) != OK)
+        return TUI_KEY_OTHER;
+    terminal.moved = (struct tui_mouse){TUI_MOUSE_NOTHING, event.x, event.y};
+    static const struct { mmask_t mask; int what; } kinds[] = {
+        {BUTTON4_PRESSED, TUI_MOUSE_WHEEL_UP}, {BUTTON5_PRESSED, TUI_MOUSE_WHEEL_DOWN}, {BUTTON1_PRESSED, TUI_MOUSE_PRESS},
+        {BUTTON1_RELEASED, TUI_MOUSE_RELEASE}, {REPORT_MOUSE_POSITION, TUI_MOUSE_DRAG},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !terminal.moved.what; i++)
+        if (event.bstate & kinds[i].mask)
+            terminal.moved.what = kinds[i].what;
+    return TUI_KEY_MOUSE;
+}
+
+struct tui_mouse tui_terminal_mouse(void)
+{
+    return terminal.moved;
+}
+
 int32_t tui_terminal_key(void)
 {
     wint_t c;
     int kind = wget_wch(terminal.input, &c);
     if (kind == ERR)
         return TUI_KEY_NONE;
+    if (kind == KEY_CODE_YES && c == KEY_MOUSE)
+        return take_mouse();
     return kind == KEY_CODE_YES ? key_of_code(c) : c == '\n' ? TUI_KEY_ENTER : (int32_t)c;
 }
 
@@ -505,14 +618,20 @@ void tui_terminal_resume(void)
     if (!ioctl(STDIN_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col)
         resizeterm(size.ws_row, size.ws_col); /* who sleeps is not told of new sizes */
     send(terminal.paste_on);
+    tui_terminal_mouse_on(terminal.mouse_wanted);
     terminal.repaint = 1;
 }
 
 void tui_terminal_leave(void)
 {
+    int wanted = terminal.mouse_wanted;
+    tui_terminal_mouse_on(0);
+    terminal.mouse_wanted = wanted;
     send(terminal.paste_off);
     def_prog_mode();
+    begin_capture();
     endwin();
+    end_capture();
 }
 
 void tui_terminal_suspend(void)

@@ -27,12 +27,16 @@ struct tui_options {
     int grammar, allow_commands, estimate;                        /* 0 */
     const char *prompts;                                          /* NULL */
     int64_t at;                                                   /* show, run: -1; so many events of a session */
+    int replay;                                                   /* show: 0 */
+    float speed;                                                  /* show: -1 */
+    const char *record;                                           /* explorer, show: NULL */
     int audit, dot, md;                                           /* show: 0 */
     int json, ascii, paused;                                      /* 0; paused: the explorer does not start the search by itself */
     const char *split;                                            /* task make: NULL; "test" or "train" */
     int traces;                                                   /* task make: 0 */
     int prefix, branches, runs;                                   /* speed: 0 */
     const char *only;                                             /* speed: NULL */
+    int tour;                                                     /* explorer: 0; begin with the guided tour */
     const char *dump;                                             /* explorer: NULL; "COLSxROWS": draw the final screen as text, no terminal */
     int64_t *budgets;                                             /* every --budget-tokens, in order; budget_tokens is the last */
     int budget_count;                                             /* 0 */
@@ -59,7 +63,7 @@ struct tui_options {
 
 /* One row of the table of commands; a file each. Returns the exit code, having printed its own error. */
 struct tui_command {
-    const char *name, *summary, *usage, *example;
+    const char *name, *summary, *usage, *example; /* summary NULL: it is for other programs, and not listed */
     const char *options; /* names of the options it takes, blank-separated: "model kernels json" */
     int (*run)(const struct tui_options *o);
 };
@@ -69,6 +73,7 @@ int tui_fail(const struct error *e); /* print "espalier: message" on stderr, ret
  * the XDG cache. task: NULL where there is none. malloc'ed. */
 char *tui_model_folder(void); /* where that is, and others may be; malloc'ed */
 int tui_model_path(const struct tui_options *o, const struct search_task *task, char **path, struct error *e);
+void tui_first_search(const struct tui_options *o, const char **task, const char **problem); /* what opens when nothing is asked */
 int tui_model_is_shipped(const struct tui_options *o); /* the one in examples/ is there, and no other given */
 /* engine_open with the options and that path, or another one: all of the model, its tokens (vocabulary_only), or what is said of it
  * (describe). */
@@ -111,5 +116,7 @@ int tui_judge_open(const struct tui_options *o, struct engine **out, struct erro
 /* Opens the screen, loads the model in the engine thread, and lets the user live in the tree until q. Returns an exit code;
  * errors before the screen opens and after it closes are in *e. */
 int tui_explore(const struct tui_options *o, struct error *e);
+/* The same screen for a session that is kept, or a tree of it (which, from 1; 0: all side by side), playing by itself. path: its file. */
+int tui_replay(const struct tui_options *o, const struct search_sessions *sessions, int which, const char *path, struct error *e);
 
 #endif

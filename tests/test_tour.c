@@ -1,0 +1,160 @@
+/* The guided tour: on every page it tells of the search that is there, in its own numbers, and asks for no more steps than it needs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/screen_script.h"
+#include "tui/tour.h"
+
+/* The screen as one line: a sentence of the tour may be broken anywhere. */
+static int says(struct tui_screen *s, const char *text)
+{
+    struct string out = {0}, flat = {0};
+    tui_screen_draw(s, 80, 24);
+    tui_canvas_dump(&s->canvas, &out);
+    const char *from = strstr(string_text(&out), "tour ");
+    for (const char *p = from ? from : ""; *p; p++)
+        if (*p != '\n')
+            string_append(&flat, p, 1);
+        else if (flat.length && flat.text[flat.length - 1] != ' ' && p[1] != ' ')
+            string_append(&flat, " ", 1);
+    int found = strstr(string_text(&flat), text) != NULL;
+    if (!found)
+        printf("no '%s' in:\n%s\n", text, string_text(&flat));
+    string_free(&out);
+    string_free(&flat);
+    return found;
+}
+
+static void turn(struct tui_screen *s)
+{
+    tui_screen_key(s, TUI_KEY_ENTER);
+    tui_tour_wants(s);
+}
+
+static void test_game24(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    struct tui_tour t;
+    char number[32];
+    script_game24_done(&s);
+    tui_tour_begin(&t, &s);
+    assert_true(says(&s, "tour 1 of 10") && says(&s, "The top line has the task"));
+    turn(&s);
+    assert_true(says(&s, "a plan") && says(&s, "\"value 2 states\""));
+    turn(&s);
+    assert_int_equal(s.selected, 1); /* the first thought that is legal */
+    int count;
+    const struct engine_token *tokens = tui_screen_tokens(&s, 1, &count);
+    double sum = 0;
+    for (int i = 0; i < count; i++)
+        sum += (double)tokens[i].logprob;
+    char *mean = xasprintf("Their geometric mean, %s,", tui_probability(exp(sum / count), number));
+    assert_true(says(&s, mean));
+    free(mean);
+    turn(&s);
+    assert_ptr_equal(s.focus, &tui_view_thought);
+    assert_true(says(&s, "where the model was least sure"));
+    for (int i = 0; i < count; i++)
+        assert_true(tokens[s.thought.token].logprob <= tokens[i].logprob);
+    turn(&s);
+    assert_int_equal(s.selected, 4);
+    assert_true(says(&s, "1 of 11 thoughts so far are illegal; thought 4: 5 + 6 is 11, not 12"));
+    turn(&s);
+    assert_true(says(&s, "Of thought 1 it said: sure, sure, likely."));
+    assert_true(says(&s, ", 41, is its value"));
+    turn(&s);
+    assert_true(says(&s, "\"kept 1 of 1: it holds an answer\""));
+    turn(&s);
+    assert_true(says(&s, "5*(10-4)-6") && says(&s, "and this is it"));
+    turn(&s);
+    assert_int_equal(s.selected, 0);
+    assert_true(says(&s, "What it cost"));
+    turn(&s);
+    assert_true(says(&s, "Now it is yours"));
+    tui_screen_key(&s, TUI_KEY_BACKSPACE);
+    assert_true(says(&s, "What it cost"));
+    turn(&s);
+    turn(&s);
+    assert_null(s.tour);
+    tui_tour_free(&t);
+    tui_screen_free(&s);
+}
+
+static void test_votes(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    struct tui_tour t;
+    script_votes(&s);
+    tui_tour_begin(&t, &s);
+    for (int i = 0; i < 5; i++)
+        turn(&s);
+    assert_true(says(&s, "asks no judge"));
+    turn(&s);
+    assert_true(says(&s, "56 has 3 of 5"));
+    tui_screen_key(&s, TUI_KEY_ESCAPE);
+    assert_null(s.tour);
+    tui_tour_free(&t);
+    tui_screen_free(&s);
+}
+
+/* It steps only while what a page tells of is not there, and never while the search works. */
+static void test_wants(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    struct tui_tour t;
+    struct tui_snapshot paused = script_snapshot(TUI_PAUSED, 1), running = script_snapshot(TUI_STEPPING, 2), again = script_snapshot(TUI_PAUSED, 3);
+    script_begin(&s, "game24", "4 5 6 10", "tot,b=3");
+    tui_tour_begin(&t, &s);
+    tui_screen_snapshot(&s, &paused);
+    assert_int_equal(tui_tour_wants(&s).act, TUI_ACT_NONE);
+    tui_screen_key(&s, TUI_KEY_ENTER);
+    assert_int_equal(tui_tour_wants(&s).act, TUI_ACT_STEP);
+    tui_screen_snapshot(&s, &running);
+    assert_int_equal(tui_tour_wants(&s).act, TUI_ACT_NONE);
+    assert_true(says(&s, "steps until there is something"));
+    tui_screen_key(&s, TUI_KEY_ENTER); /* not yet */
+    assert_int_equal(t.page, 1);
+    tui_screen_snapshot(&s, &again);
+    assert_int_equal(tui_tour_wants(&s).act, TUI_ACT_STEP);
+    assert_int_equal(tui_screen_key(&s, 's').act, TUI_ACT_STEP); /* the user's own keys */
+    tui_screen_key(&s, ':');
+    tui_screen_key(&s, TUI_KEY_ESCAPE); /* leaves the line, not the tour */
+    assert_non_null(s.tour);
+    tui_tour_free(&t);
+    tui_screen_free(&s);
+}
+
+static void test_sizes(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    struct tui_tour t;
+    script_game24_done(&s);
+    tui_tour_begin(&t, &s);
+    for (int page = 0, guard = 0; s.tour && guard < 500; guard++) {
+        for (int columns = 1; columns < 130 && !t.top; columns += 13) /* a larger screen shows all of it */
+            for (int rows = 1; rows < 40; rows += 3)
+                tui_screen_draw(&s, columns, rows);
+        tui_screen_draw(&s, 40, 12); /* where a page does not fit, enter shows the rest of it first */
+        const int unread = t.lines - t.top - t.rows + 1;
+        turn(&s);
+        if (s.tour)
+            assert_int_equal(t.page, page + (unread <= 0));
+        page = t.page;
+    }
+    assert_null(s.tour);
+    tui_tour_free(&t);
+    tui_screen_free(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_game24), cmocka_unit_test(test_votes), cmocka_unit_test(test_wants), cmocka_unit_test(test_sizes)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

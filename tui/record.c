@@ -1,0 +1,102 @@
+#include "tui/record.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+int tui_record_open(struct tui_record **out, const char *path, struct error *e)
+{
+    FILE *file = fopen(path, "wx");
+    if (!file && errno == EEXIST)
+        return error_set(e, ERROR_INPUT, "--record %s: it is there already; give another name, or remove it", path);
+    if (!file)
+        return error_set(e, ERROR_INPUT, "--record %s: it cannot be written: %s", path, strerror(errno));
+    *out = xcalloc(1, sizeof **out);
+    **out = (struct tui_record){.file = file, .path = xstrdup(path), .begun = clock_seconds()};
+    return OK;
+}
+
+/* One line; releases it. Flushed, since it may be the last. */
+static void put(struct tui_record *r, json_t *line)
+{
+    if (!r->failed && (json_dumpf(line, r->file, JSON_COMPACT | JSON_REAL_PRECISION(9)) || putc('\n', r->file) == EOF || fflush(r->file)))
+        r->failed = errno ? errno : EIO;
+    json_decref(line);
+}
+
+static void put_event(struct tui_record *r, const char *kind, json_t *text)
+{
+    put(r, json_pack("[f, s, o]", clock_seconds() - r->begun, kind, text));
+}
+
+void tui_record_size(struct tui_record *r, int columns, int rows)
+{
+    const char *term = getenv("TERM");
+    if (columns == r->columns && rows == r->rows)
+        return;
+    if (!r->columns) {
+        put(r, json_pack("{s:i, s:i, s:i, s:I, s:{s:s}}", "version", 2, "width", columns, "height", rows, "timestamp", (json_int_t)time(NULL), "env", "TERM",
+                         term ? term : ""));
+    } else {
+        char *size = xasprintf("%dx%d", columns, rows);
+        put_event(r, "r", json_string(size));
+        free(size);
+    }
+    r->columns = columns;
+    r->rows = rows;
+}
+
+/* Bytes at the end that begin a character and do not end it. */
+static size_t unfinished(const char *bytes, size_t n)
+{
+    for (size_t back = 1; back <= 3 && back <= n; back++) {
+        const unsigned char c = (unsigned char)bytes[n - back];
+        if (c >= 0xc0)
+            return back < (size_t)(c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2) ? back : 0;
+        if (c < 0x80)
+            return 0;
+    }
+    return 0;
+}
+
+void tui_record_write(struct tui_record *r, const char *bytes, size_t n)
+{
+    struct string all = {0}, clean = {0};
+    if (!n)
+        return;
+    string_append(&all, r->cut, r->cut_length);
+    string_append(&all, bytes, n);
+    r->cut_length = unfinished(all.text, all.length);
+    all.length -= r->cut_length;
+    memcpy(r->cut, all.text + all.length, r->cut_length);
+    for (const char *p = all.text, *end = p + all.length; p < end;) { /* what is no UTF-8 is shown as such */
+        const char *start = p;
+        if (utf8_next(&p, end) < 0)
+            string_append(&clean, "\xef\xbf\xbd", 3);
+        else
+            string_append(&clean, start, (size_t)(p - start));
+    }
+    if (clean.length)
+        put_event(r, "o", json_stringn(clean.text, clean.length));
+    string_free(&all);
+    string_free(&clean);
+}
+
+int tui_record_close(struct tui_record *r, struct error *e)
+{
+    int code = OK;
+    if (!r)
+        return OK;
+    if (fclose(r->file) && !r->failed)
+        r->failed = errno;
+    if (!r->columns) /* nothing was shown */
+        unlink(r->path);
+    if (r->failed)
+        code = error_set(e, ERROR_INPUT, "--record %s: it ends early, what came after could not be written: %s", r->path, strerror(r->failed));
+    free(r->path);
+    free(r);
+    return code;
+}

@@ -122,6 +122,7 @@ static void score(struct engine *engine, float out[TOKENS - 1])
         out[i] = r.tokens[i].logprob;
         assert_true(isfinite(out[i]));
     }
+    engine_result_free(&r);
 }
 
 static void score_file(const char *path, const char *kernels, const char *quant, float out[TOKENS - 1])

@@ -334,7 +334,7 @@ static void test_tasks_that_are_wrong(void **state)
         {"problem: numbers", "problem: numbers, target: t", "34:47: `target` is for problems that name their own target; take it out"},
         {"data: {file: t.csv, problem: numbers}\n", "trained: all\n", "34:10: expected keys and values, not text"},
         {"data: {file: t.csv, problem: numbers}\n", "trained: {}\n", "34:10: no prompts; expected sections such as sample and value, or no `trained` at all"},
-        {"data: {file: t.csv, problem: numbers}\n", "trained:\n  strategy: greedy\n", "35:3: unknown key `strategy`; known here: sampling, sample, propose, value, vote, self-evaluation, process-reward"},
+        {"data: {file: t.csv, problem: numbers}\n", "trained:\n  steps: 3\n", "35:3: unknown key `steps`; known here: strategy, sampling, sample, propose, value, vote, self-evaluation, process-reward"},
         {"data: {file: t.csv, problem: numbers}\n", "trained:\n  sampling: {temperature: 11}\n", "35:27: 11 is out of range; expected a number from 0 to 10"},
         {"data: {file: t.csv, problem: numbers}\n", "trained:\n  sample: {messages: '{nosuch}', max_tokens: 9}\n", "35:23: unknown placeholder `{nosuch}`; known here: {problem} {numbers} {state} {target} {path} {last} {step} {steps} and {{ for a brace"},
         {"data: {file: t.csv, problem: numbers}\n", "trained:\n  sample: {messages: x}\n", "35:11: `max_tokens` is missing; add `max_tokens:` here"},

@@ -523,25 +523,22 @@ static int run_start(struct setting *s, struct tui_start *start)
     }
 }
 
-/* A small search for the tour, where none was asked for: of Game of 24 with the model that comes along, else a word problem. */
+/* A small search for the tour, where none was asked for. */
 static void take_tour(struct setting *s)
 {
-    static char four[] = "4 5 6 10", marbles[] = "@31", first[] = "@1";
     struct tui_options *o = &s->options;
+    const char *task, *problem;
     struct error e;
+    tui_first_search(o, &task, &problem);
     o->tour = o->paused = 1;
     if (o->word_count || o->session)
         return;
-    char *shipped = search_data_path("examples", "steps.gguf");
-    const char *given = o->model ? o->model : getenv("ESPALIER_MODEL");
-    if (!o->task)
-        o->task = shipped && !(given && *given) ? "game24" : "math-word";
-    free(shipped);
-    const int numbers = !strcmp(o->task, "game24");
-    o->words[0] = numbers ? four : !strcmp(o->task, "math-word") ? marbles : first;
+    o->words[0] = (char *)(!o->task || !strcmp(o->task, task) ? problem : "@1");
     o->word_count = 1;
-    if (!o->strategy_count)
-        tui_options_otherwise(o, "strategy", numbers ? "tot,b=3" : "self-consistency,m=6", &e);
+    o->task = o->task ? o->task : task;
+    const char *small = !strcmp(o->task, "math-word") ? "self-consistency,m=6" : !strcmp(o->task, "game24") ? "tot,b=3" : NULL;
+    if (small && !o->strategy_count && !tui_model_is_shipped(o)) /* less than the task's own */
+        tui_options_otherwise(o, "strategy", small, &e);
 }
 
 /* The options for what was chosen: as on the command line, the configuration where it still holds, and the choice. */

@@ -8,9 +8,12 @@
 
 /* What opens when nothing is asked: for the model that comes with the program a problem that it needs a tree for; for any other one that
  * a very small model gets right in most of its paths, and wrong in ways that one can follow. */
-static const struct first {
-    const char *task, *problem;
-} first_of_shipped = {"game24", "4 5 6 10"}, first_of_others = {"math-word", "@31"};
+void tui_first_search(const struct tui_options *o, const char **task, const char **problem)
+{
+    const int shipped = tui_model_is_shipped(o);
+    *task = shipped ? "game24" : "math-word";
+    *problem = shipped ? "4 5 6 10" : "@31";
+}
 
 /* --- where a session is ------------------------------------------------------------------------------------------ */
 
@@ -83,9 +86,10 @@ static int with_prompts(const struct tui_searches *s, const struct tui_options *
 
 static int begin(struct tui_searches *s, const struct tui_options *o, struct error *e)
 {
-    const struct first *first = tui_model_is_shipped(o) ? &first_of_shipped : &first_of_others;
+    const char *first_task, *first_problem;
     const struct search_task *asked;
-    int code = search_task_open(&s->task, o->task ? o->task : o->word_count ? "ask" : first->task, e);
+    tui_first_search(o, &first_task, &first_problem);
+    int code = search_task_open(&s->task, o->task ? o->task : o->word_count ? "ask" : first_task, e);
     if (!code && !o->word_count && o->task)
         code = error_set(e, ERROR_USAGE, "no problem: task %s expects %s, or @ROW of its data", search_task_name(s->task),
                          search_task_problem_form(s->task));
@@ -100,7 +104,7 @@ static int begin(struct tui_searches *s, const struct tui_options *o, struct err
     struct string text = {0};
     for (int i = 0; i < o->word_count; i++)
         string_addf(&text, "%s%s", i ? " " : "", o->words[i]);
-    s->problem = o->word_count ? text.text : xstrdup(first->problem);
+    s->problem = o->word_count ? text.text : xstrdup(first_problem);
     return OK;
 }
 

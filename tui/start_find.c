@@ -152,9 +152,13 @@ static void add_models(struct tui_start *s, const struct tui_options *o)
 
 void tui_start_find(struct tui_start *s, const struct tui_options *o)
 {
+    const char *task, *problem;
     tui_start_add(s, TUI_START_HEADING, "begin", "", NULL, NULL);
     tui_start_add(s, TUI_START_TOUR, "a tour", "a small search, one step at a time, each number explained", NULL, NULL);
-    tui_start_add(s, TUI_START_FIRST, "a word problem", "sixteen paths; the answer that most of them come to", NULL, NULL);
+    tui_first_search(o, &task, &problem);
+    char *about = xasprintf("%s %s: look around in it", task, problem);
+    tui_start_add(s, TUI_START_FIRST, "a first search", about, NULL, NULL);
+    free(about);
     add_sessions(s);
     add_tasks(s, o->task);
     add_models(s, o);

@@ -73,6 +73,7 @@ int tui_fail(const struct error *e); /* print "espalier: message" on stderr, ret
  * the XDG cache. task: NULL where there is none. malloc'ed. */
 char *tui_model_folder(void); /* where that is, and others may be; malloc'ed */
 int tui_model_path(const struct tui_options *o, const struct search_task *task, char **path, struct error *e);
+void tui_first_search(const struct tui_options *o, const char **task, const char **problem); /* what opens when nothing is asked */
 int tui_model_is_shipped(const struct tui_options *o); /* the one in examples/ is there, and no other given */
 /* engine_open with the options and that path, or another one: all of the model, its tokens (vocabulary_only), or what is said of it
  * (describe). */

@@ -433,7 +433,7 @@ sees "it goes on" 'train [0-9]*/100000 loss'
 keys q
 ended "learning" 0
 if "$espalier" show "$work"/data/espalier/sessions/tiny-*.session --json | grep -q '"adapters":\[{"path":.*\.adapter'; then ok; else bad "what was learned is not on"; fi
-sleep 0.5
+for _ in $(seq 200); do pgrep -f "train.*$work" >/dev/null || break; sleep 0.1; done
 if pgrep -f "train.*$work" >/dev/null; then bad "it learns on after the end"; else ok; fi
 
 # --- fewer colours, fewer characters ---

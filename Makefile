@@ -6,6 +6,7 @@
 #   make test       unit, property, reference, golden and end-to-end tests, then again under ASan + UBSan
 #   make test-all   test, and what takes long or needs the network: TSan, fuzzing, an emulated ARM machine, peers
 #   make bench      speed beside the machine's limits and the peers that are found
+#   make bench-train    that of training, beside peft where PEFT names a Python that has it
 #   make asan|tsan  the program and its tests built with that sanitizer
 #   make fuzz       libFuzzer targets, FUZZ_SECONDS each
 #   make neon       the ARM kernels' tests, under an emulator
@@ -188,6 +189,10 @@ bench: test-packages
 	@$(MAKE) --no-print-directory $(JOBS) espalier && $(MAKE) --no-print-directory model $(BUILD)/random-896.gguf
 	@BUILD="$(BUILD)" LLAMA="$(LLAMA)" IK="$(IK)" tests/bench
 
+bench-train: packages
+	@$(MAKE) --no-print-directory $(JOBS) espalier $(BUILD)/tests/bench_train && $(MAKE) --no-print-directory model
+	@BUILD="$(BUILD)" PEFT="$(PEFT)" tests/bench-train
+
 format:
 	clang-format -i $(wildcard */*.c */*.h)
 
@@ -195,5 +200,5 @@ clean:
 	rm -rf build build-* espalier
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all run packages test-packages pip model install test test-programs bench-programs asan tsan fuzz fuzzers neon neon-packages test-all bench format clean
+.PHONY: all run packages test-packages pip model install test test-programs bench-programs asan tsan fuzz fuzzers neon neon-packages test-all bench bench-train format clean
 .SECONDARY:

@@ -223,6 +223,7 @@ struct engine_statistics { /* since engine_open, unless said */
     int live, waiting;                         /* now: requests decoding or in prefill; requests not yet begun */
     size_t kv_used, kv_limit;                  /* bytes now */
     int kv_segments;                           /* now */
+    size_t kv_held, kv_apart;                  /* bytes now: of the used ones, those live requests stand on; what these would need without sharing */
     int adapters, mixes;                       /* open; mixes: with the bare model */
     size_t adapter_bytes;
 };

@@ -70,7 +70,8 @@ struct engine_learner {
     float *d_q, *d_k, *d_v, *d_mixed;
     float *d_kv_parts;               /* [parts][2][rows][kv width] */
     float *d_gate, *d_up;
-    float *low, *d_low;              /* [linears together][rows][rank] */
+    float *low[ENGINE_TARGETS], *d_low[ENGINE_TARGETS]; /* [rows][rank] */
+    float *learned_a[ENGINE_TARGETS], *learned_b[ENGINE_TARGETS]; /* [rank][cols], [rank][rows]: what one layer's A and B learn, unscaled */
     float *logits;                   /* [logits_rows][logits_stride] */
     float *picked, *d_picked;        /* [logits_rows][width] */
     int logits_rows, logits_stride;

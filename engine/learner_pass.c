@@ -15,8 +15,8 @@ struct row_job {
     const struct learned_layer *layer;
     const struct engine_layer *weights;
     void (*row)(const struct row_job *job, int r);
+    float *out; /* of the layer, or NULL */
     int n;
-    int first; /* picked rows: of the logits at hand */
 };
 enum { ROWS_A_TASK = 16 };
 
@@ -37,81 +37,108 @@ static void run_rows(struct row_job job, void (*row)(const struct row_job *job, 
 
 /* --- matrices ---------------------------------------------------------------------------------------------------- */
 
-enum { TOGETHER = 3 };
+/* Products that go together. */
+struct together {
+    const struct engine_learner *l;
+    struct kernel_product products[16];
+    int count;
+};
+
+static void add(struct together *t, struct kernel_product p)
+{
+    t->products[t->count++] = p;
+}
+
+static void run(struct together *t)
+{
+    kernel_products(t->l->set, t->l->pool, t->products, t->count);
+    t->count = 0;
+}
 
 static const struct kernel_low_rank *plus_of(const struct linear *linear)
 {
     return linear->plus.rank ? &linear->plus : NULL;
 }
 
-/* y_i (+)= x W_i^T. */
-static void forwards(const struct engine_learner *l, const struct linear *linears, int count, int n, const float *x, float *const *y, int accumulate)
+/* y (+)= x W^T. */
+static void add_forwards(struct together *t, const struct linear *linear, const float *x, float *y, int accumulate)
 {
-    struct kernel_product products[TOGETHER];
-    for (int i = 0; i < count; i++) {
-        const struct kernel_matrix *m = linears[i].matrix;
-        products[i] = (struct kernel_product){.rows = n, .columns = m->rows, .depth = m->cols, .a = x, .a_row = m->cols, .a_k = 1, .weights = m,
-                                              .transposed = 1, .plus = plus_of(&linears[i]), .c = y[i], .c_row = m->rows, .accumulate = accumulate};
-    }
-    kernel_products(l->set, l->pool, products, count);
+    const struct kernel_matrix *m = linear->matrix;
+    add(t, (struct kernel_product){.rows = t->l->n, .columns = m->rows, .depth = m->cols, .a = x, .a_row = m->cols, .a_k = 1, .weights = m,
+                                   .transposed = 1, .plus = plus_of(linear), .c = y, .c_row = m->rows, .accumulate = accumulate});
 }
 
-/* dW += dy^T x. */
-static struct kernel_product outer(const float *dy, int dy_cols, const float *x, int x_cols, int n, float *to)
+/* dx (+)= dy W. */
+static void add_backwards(struct together *t, const struct linear *linear, const float *dy, float *dx, int accumulate)
+{
+    const struct kernel_matrix *m = linear->matrix;
+    add(t, (struct kernel_product){.rows = t->l->n, .columns = m->cols, .depth = m->rows, .a = dy, .a_row = m->rows, .a_k = 1, .weights = m,
+                                   .plus = plus_of(linear), .c = dx, .c_row = m->cols, .accumulate = accumulate});
+}
+
+/* to (+)= dy^T x. */
+static struct kernel_product outer(const float *dy, int dy_cols, const float *x, int x_cols, int n, float *to, int accumulate)
 {
     return (struct kernel_product){.rows = dy_cols, .columns = x_cols, .depth = n, .a = dy, .a_row = 1, .a_k = dy_cols, .b = x, .b_k = x_cols,
-                                   .b_column = 1, .c = to, .c_row = x_cols, .accumulate = 1};
+                                   .b_column = 1, .c = to, .c_row = x_cols, .accumulate = accumulate};
 }
 
-/* What matrices learn of x and dy_i: W itself, or A and B: low = scale x A^T, dB += dy^T low; d_low = scale dy B, dA += d_low^T x. */
-static void learn(const struct engine_learner *l, const struct linear *linears, int count, int n, const float *x, float *const *dy)
+/* What A and B learn of x and dy goes by low = x A^T and d_low = dy B: dA += scale d_low^T x, dB += scale (low^T dy)^T. The sums of
+ * both lie in `learned` as rows of as many numbers as x or dy has, since those are read as they are; take_learned adds them. */
+static void add_low(struct together *t, enum engine_target target, const struct linear *linear, const float *x)
 {
-    struct kernel_product products[2 * TOGETHER];
-    int some = 0;
-    for (int i = 0; i < count; i++) {
-        const struct linear *it = &linears[i];
-        const int rank = it->plus.rank, rows = it->matrix->rows, cols = it->matrix->cols;
-        float *low = l->low + (size_t)i * (size_t)l->rows * (size_t)rank, *d_low = l->d_low + (size_t)i * (size_t)l->rows * (size_t)rank;
-        if (it->gradient)
-            products[some++] = outer(dy[i], rows, x, cols, n, it->gradient);
-        if (!rank)
-            continue;
-        products[some++] = (struct kernel_product){.rows = n, .columns = rank, .depth = cols, .a = x, .a_row = cols, .a_k = 1, .b = it->plus.a,
-                                                   .b_k = 1, .b_column = cols, .c = low, .c_row = rank};
-        products[some++] = (struct kernel_product){.rows = n, .columns = rank, .depth = rows, .a = dy[i], .a_row = rows, .a_k = 1, .b = it->plus.b,
-                                                   .b_k = rank, .b_column = 1, .c = d_low, .c_row = rank};
-    }
-    if (some)
-        kernel_products(l->set, l->pool, products, some);
-    some = 0;
-    for (int i = 0; i < count; i++) {
-        const struct linear *it = &linears[i];
-        const int rank = it->plus.rank;
-        float *low = l->low + (size_t)i * (size_t)l->rows * (size_t)rank, *d_low = l->d_low + (size_t)i * (size_t)l->rows * (size_t)rank;
-        if (!rank)
-            continue;
-        for (size_t j = 0; j < (size_t)n * (size_t)rank; j++)
-            low[j] *= it->plus.scale, d_low[j] *= it->plus.scale;
-        products[some++] = outer(dy[i], it->matrix->rows, low, rank, n, it->db);
-        products[some++] = outer(d_low, rank, x, it->matrix->cols, n, it->da);
-    }
-    if (some)
-        kernel_products(l->set, l->pool, products, some);
+    const int rank = linear->plus.rank, cols = linear->matrix->cols;
+    if (rank)
+        add(t, (struct kernel_product){.rows = t->l->n, .columns = rank, .depth = cols, .a = x, .a_row = cols, .a_k = 1, .b = linear->plus.a,
+                                       .b_k = 1, .b_column = cols, .c = t->l->low[target], .c_row = rank});
 }
 
-/* dx (+)= sum of dy_i W_i, and what they learn. dx NULL: nobody asks. */
-static void backwards(const struct engine_learner *l, const struct linear *linears, int count, int n, const float *x, float *const *dy, float *dx,
-                      int accumulate)
+static void add_d_low(struct together *t, enum engine_target target, const struct linear *linear, const float *dy)
 {
-    for (int i = 0; i < count && dx; i++) {
-        const struct kernel_matrix *m = linears[i].matrix;
-        kernel_products(l->set, l->pool,
-                        &(struct kernel_product){.rows = n, .columns = m->cols, .depth = m->rows, .a = dy[i], .a_row = m->rows, .a_k = 1,
-                                                 .weights = m, .plus = plus_of(&linears[i]), .c = dx, .c_row = m->cols,
-                                                 .accumulate = accumulate || i},
-                        1);
-    }
-    learn(l, linears, count, n, x, dy);
+    const int rank = linear->plus.rank, rows = linear->matrix->rows;
+    if (rank)
+        add(t, (struct kernel_product){.rows = t->l->n, .columns = rank, .depth = rows, .a = dy, .a_row = rows, .a_k = 1, .b = linear->plus.b,
+                                       .b_k = rank, .b_column = 1, .c = t->l->d_low[target], .c_row = rank});
+}
+
+/* After low and d_low; or of the matrix itself. */
+static void add_learned(struct together *t, enum engine_target target, const struct linear *linear, const float *x, const float *dy)
+{
+    const int rank = linear->plus.rank, rows = linear->matrix->rows, cols = linear->matrix->cols, n = t->l->n;
+    if (linear->gradient)
+        add(t, outer(dy, rows, x, cols, n, linear->gradient, 1));
+    if (!rank)
+        return;
+    add(t, outer(t->l->low[target], rank, dy, rows, n, t->l->learned_b[target], 0));
+    add(t, outer(t->l->d_low[target], rank, x, cols, n, t->l->learned_a[target], 0));
+}
+
+struct taking {
+    const struct engine_learner *l;
+    const struct linear *linears;
+    int first; /* target */
+};
+
+static void take_learned_task(void *argument, int task)
+{
+    const struct taking *job = argument;
+    const int target = job->first + task / 2;
+    const struct linear *linear = &job->linears[target];
+    const int rank = linear->plus.rank, rows = linear->matrix->rows, cols = linear->matrix->cols;
+    const float scale = linear->plus.scale, *a = job->l->learned_a[target], *b = job->l->learned_b[target];
+    for (int j = 0; task % 2 && j < rank * cols; j++)
+        linear->da[j] += scale * a[j];
+    for (int j = 0; !(task % 2) && j < rows; j++)
+        for (int r = 0; r < rank; r++)
+            linear->db[j * rank + r] += scale * b[r * rows + j];
+}
+
+/* Of targets [first, last]. */
+static void take_learned(const struct engine_learner *l, const struct linear *linears, enum engine_target first, enum engine_target last)
+{
+    struct taking job = {l, linears, (int)first};
+    if (l->options.rank)
+        kernel_pool_run(l->pool, 2 * (int)(last - first + 1), take_learned_task, &job);
 }
 
 /* --- phases ------------------------------------------------------------------------------------------------------ */
@@ -126,18 +153,34 @@ static void embed_row(const struct row_job *job, int r)
     engine_model_embed(job->l->model, job->l->tokens[r], row_at(job->layer->kept.in, r, job->l->model->width));
 }
 
-static void attention_norm_row(const struct row_job *job, int r)
+static void attention_norm(const struct row_job *job, int r)
 {
     const struct engine_learner *l = job->l;
     const int width = l->model->width;
     l->set->rms_norm(row_at(job->layer->kept.in, r, width), job->weights->attention_norm, l->model->norm_epsilon, width, row_at(l->normed, r, width));
 }
 
-static void ff_norm_row(const struct row_job *job, int r)
+static void ff_norm(const struct row_job *job, int r)
 {
     const struct engine_learner *l = job->l;
     const int width = l->model->width;
     l->set->rms_norm(row_at(job->layer->kept.middle, r, width), job->weights->ff_norm, l->model->norm_epsilon, width, row_at(l->normed, r, width));
+}
+
+/* With the row as it enters, to which what comes of it is added. */
+static void enter_attention_row(const struct row_job *job, int r)
+{
+    const int width = job->l->model->width;
+    attention_norm(job, r);
+    memcpy(row_at(job->layer->kept.middle, r, width), row_at(job->layer->kept.in, r, width), (size_t)width * sizeof(float));
+}
+
+static void enter_ff_row(const struct row_job *job, int r)
+{
+    const int width = job->l->model->width;
+    ff_norm(job, r);
+    if (job->out)
+        memcpy(row_at(job->out, r, width), row_at(job->layer->kept.middle, r, width), (size_t)width * sizeof(float));
 }
 
 /* by: 1, or -1 to rotate back. */
@@ -158,9 +201,10 @@ static void rope_row(const struct row_job *job, int r)
     rotate(job->l, r, job->layer->kept.q, job->layer->kept.k, 1);
 }
 
-static void rope_back_row(const struct row_job *job, int r)
+static void attention_back_row(const struct row_job *job, int r)
 {
     rotate(job->l, r, job->l->d_q, job->l->d_k, -1);
+    attention_norm(job, r);
 }
 
 static void swiglu_row(const struct row_job *job, int r)
@@ -170,13 +214,14 @@ static void swiglu_row(const struct row_job *job, int r)
     l->set->swiglu(row_at(job->layer->kept.gate, r, ff), row_at(job->layer->kept.up, r, ff), ff, row_at(l->wide, r, ff));
 }
 
-/* d_gate holds the gradient of what entered `down`. */
-static void swiglu_back_row(const struct row_job *job, int r)
+/* d_gate holds the gradient of what entered `down`, which is made again too. */
+static void ff_back_row(const struct row_job *job, int r)
 {
     const struct engine_learner *l = job->l;
     const int ff = l->model->ff_width;
     l->set->learning->swiglu_back(row_at(job->layer->kept.gate, r, ff), row_at(job->layer->kept.up, r, ff), ff, row_at(l->d_gate, r, ff),
-                                  row_at(l->d_gate, r, ff), row_at(l->d_up, r, ff));
+                                  row_at(l->d_gate, r, ff), row_at(l->d_up, r, ff), row_at(l->wide, r, ff));
+    ff_norm(job, r);
 }
 
 /* Of a norm's rows: x as it entered, its weights, where the gradient of the weights goes. */
@@ -281,47 +326,97 @@ static void attend(struct engine_learner *l, const struct kept *kept, int back)
 static void layer_forwards(struct engine_learner *l, int i, float *out)
 {
     struct learned_layer *layer = &l->layers[i];
+    const struct linear *linears = layer->linears;
     const struct kept *kept = &layer->kept;
-    const struct row_job job = {.l = l, .layer = layer, .weights = &l->model->layers[i]};
-    const size_t bytes = (size_t)l->n * (size_t)l->model->width * sizeof(float);
-    run_rows(job, attention_norm_row, l->n);
-    forwards(l, layer->linears + ENGINE_TARGET_Q, 3, l->n, l->normed, (float *[]){kept->q, kept->k, kept->v}, 0);
+    const struct row_job job = {.l = l, .layer = layer, .weights = &l->model->layers[i], .out = out};
+    struct together t = {.l = l};
+    run_rows(job, enter_attention_row, l->n);
+    add_forwards(&t, &linears[ENGINE_TARGET_Q], l->normed, kept->q, 0);
+    add_forwards(&t, &linears[ENGINE_TARGET_K], l->normed, kept->k, 0);
+    add_forwards(&t, &linears[ENGINE_TARGET_V], l->normed, kept->v, 0);
+    run(&t);
     run_rows(job, rope_row, l->n);
     attend(l, kept, 0);
-    memcpy(kept->middle, kept->in, bytes);
-    forwards(l, layer->linears + ENGINE_TARGET_O, 1, l->n, kept->mixed, (float *[]){kept->middle}, 1);
-    run_rows(job, ff_norm_row, l->n);
-    forwards(l, layer->linears + ENGINE_TARGET_GATE, 2, l->n, l->normed, (float *[]){kept->gate, kept->up}, 0);
+    add_forwards(&t, &linears[ENGINE_TARGET_O], kept->mixed, kept->middle, 1);
+    run(&t);
+    run_rows(job, enter_ff_row, l->n);
+    add_forwards(&t, &linears[ENGINE_TARGET_GATE], l->normed, kept->gate, 0);
+    add_forwards(&t, &linears[ENGINE_TARGET_UP], l->normed, kept->up, 0);
+    run(&t);
     if (!out)
         return;
     run_rows(job, swiglu_row, l->n);
-    memcpy(out, kept->middle, bytes);
-    forwards(l, layer->linears + ENGINE_TARGET_DOWN, 1, l->n, l->wide, (float *[]){out}, 1);
+    add_forwards(&t, &linears[ENGINE_TARGET_DOWN], l->wide, out, 1);
+    run(&t);
 }
 
-/* d_x: of what leaves the layer, then of what enters it. */
-static void layer_backwards(struct engine_learner *l, int i)
+/* d_x: of what leaves the layer, then of what entered the feed-forward part. */
+static void ff_backwards(struct engine_learner *l, int i)
 {
     struct learned_layer *layer = &l->layers[i];
-    const struct engine_layer *weights = &l->model->layers[i];
+    const struct linear *gate = &layer->linears[ENGINE_TARGET_GATE], *up = &layer->linears[ENGINE_TARGET_UP];
+    const struct linear *down = &layer->linears[ENGINE_TARGET_DOWN];
+    const struct row_job job = {.l = l, .layer = layer, .weights = &l->model->layers[i]};
+    struct together t = {.l = l};
+    add_backwards(&t, down, l->d_x, l->d_gate, 0);
+    add_d_low(&t, ENGINE_TARGET_DOWN, down, l->d_x);
+    run(&t);
+    run_rows(job, ff_back_row, l->n);
+    add_backwards(&t, gate, l->d_gate, l->d_normed, 0);
+    add_d_low(&t, ENGINE_TARGET_GATE, gate, l->d_gate);
+    add_low(&t, ENGINE_TARGET_GATE, gate, l->normed);
+    add_low(&t, ENGINE_TARGET_UP, up, l->normed);
+    add_low(&t, ENGINE_TARGET_DOWN, down, l->wide);
+    run(&t);
+    add_backwards(&t, up, l->d_up, l->d_normed, 1);
+    add_d_low(&t, ENGINE_TARGET_UP, up, l->d_up);
+    add_learned(&t, ENGINE_TARGET_DOWN, down, l->wide, l->d_x);
+    run(&t);
+    norm_back(l, (struct norm_job){.x = layer->kept.middle, .weight = job.weights->ff_norm, .dy = l->d_normed, .dx = l->d_x, .n = l->n},
+              layer->d_ff_norm);
+}
+
+/* d_x: then of what enters the layer. */
+static void attention_backwards(struct engine_learner *l, int i)
+{
+    struct learned_layer *layer = &l->layers[i];
+    const struct linear *linears = layer->linears;
     const struct kept *kept = &layer->kept;
-    const struct row_job job = {.l = l, .layer = layer, .weights = weights};
-    const int below = i > 0 || l->d_embedding; /* does anything learn from what enters */
-    run_rows(job, swiglu_row, l->n);
-    backwards(l, layer->linears + ENGINE_TARGET_DOWN, 1, l->n, l->wide, (float *[]){l->d_x}, l->d_gate, 0);
-    run_rows(job, swiglu_back_row, l->n);
-    run_rows(job, ff_norm_row, l->n);
-    backwards(l, layer->linears + ENGINE_TARGET_GATE, 2, l->n, l->normed, (float *[]){l->d_gate, l->d_up}, l->d_normed, 0);
-    norm_back(l, (struct norm_job){.x = kept->middle, .weight = weights->ff_norm, .dy = l->d_normed, .dx = l->d_x, .n = l->n}, layer->d_ff_norm);
-    backwards(l, layer->linears + ENGINE_TARGET_O, 1, l->n, kept->mixed, (float *[]){l->d_x}, l->d_mixed, 0);
+    const struct row_job job = {.l = l, .layer = layer, .weights = &l->model->layers[i]};
+    const float *dy[3] = {l->d_q, l->d_k, l->d_v};
+    const int through = i > 0 || l->d_embedding || layer->d_attention_norm; /* does anything learn from what enters */
+    struct together t = {.l = l};
+    add_backwards(&t, &linears[ENGINE_TARGET_O], l->d_x, l->d_mixed, 0);
+    add_d_low(&t, ENGINE_TARGET_O, &linears[ENGINE_TARGET_O], l->d_x);
+    add_low(&t, ENGINE_TARGET_O, &linears[ENGINE_TARGET_O], kept->mixed);
+    add_learned(&t, ENGINE_TARGET_GATE, &linears[ENGINE_TARGET_GATE], l->normed, l->d_gate); /* by now there is all it takes */
+    add_learned(&t, ENGINE_TARGET_UP, &linears[ENGINE_TARGET_UP], l->normed, l->d_up);
+    run(&t);
+    take_learned(l, linears, ENGINE_TARGET_GATE, ENGINE_TARGET_DOWN);
     attend(l, kept, 1);
-    run_rows(job, rope_back_row, l->n);
-    run_rows(job, attention_norm_row, l->n);
-    const int through = below || layer->d_attention_norm;
-    backwards(l, layer->linears + ENGINE_TARGET_Q, 3, l->n, l->normed, (float *[]){l->d_q, l->d_k, l->d_v}, through ? l->d_normed : NULL, 0);
+    run_rows(job, attention_back_row, l->n);
     if (through)
-        norm_back(l, (struct norm_job){.x = kept->in, .weight = weights->attention_norm, .dy = l->d_normed, .dx = l->d_x, .n = l->n},
-                  layer->d_attention_norm);
+        add_backwards(&t, &linears[ENGINE_TARGET_Q], dy[0], l->d_normed, 0);
+    for (int j = 0; j < 3; j++)
+        add_d_low(&t, (enum engine_target)(ENGINE_TARGET_Q + j), &linears[ENGINE_TARGET_Q + j], dy[j]);
+    for (int j = 0; j < 3; j++)
+        add_low(&t, (enum engine_target)(ENGINE_TARGET_Q + j), &linears[ENGINE_TARGET_Q + j], l->normed);
+    run(&t);
+    if (through)
+        add_backwards(&t, &linears[ENGINE_TARGET_K], dy[1], l->d_normed, 1);
+    add_learned(&t, ENGINE_TARGET_Q, &linears[ENGINE_TARGET_Q], l->normed, dy[0]);
+    add_learned(&t, ENGINE_TARGET_O, &linears[ENGINE_TARGET_O], kept->mixed, l->d_x);
+    run(&t);
+    if (through)
+        add_backwards(&t, &linears[ENGINE_TARGET_V], dy[2], l->d_normed, 1);
+    add_learned(&t, ENGINE_TARGET_K, &linears[ENGINE_TARGET_K], l->normed, dy[1]);
+    add_learned(&t, ENGINE_TARGET_V, &linears[ENGINE_TARGET_V], l->normed, dy[2]);
+    run(&t);
+    take_learned(l, linears, ENGINE_TARGET_Q, ENGINE_TARGET_O);
+    if (!through)
+        return;
+    norm_back(l, (struct norm_job){.x = kept->in, .weight = job.weights->attention_norm, .dy = l->d_normed, .dx = l->d_x, .n = l->n},
+              layer->d_attention_norm);
 }
 
 /* --- the head ---------------------------------------------------------------------------------------------------- */
@@ -364,7 +459,7 @@ static void head_rows(struct engine_learner *l, const int *at, int n, int back)
     struct kernel_product products[2] = {{.rows = n, .columns = m->cols, .depth = m->rows, .a = l->logits, .a_row = l->logits_stride, .a_k = 1,
                                           .weights = m, .c = l->d_picked, .c_row = m->cols}};
     if (l->head.gradient) {
-        products[1] = outer(l->logits, m->rows, l->picked, m->cols, n, l->head.gradient);
+        products[1] = outer(l->logits, m->rows, l->picked, m->cols, n, l->head.gradient, 1);
         products[1].a_k = l->logits_stride;
     }
     kernel_products(l->set, l->pool, products, l->head.gradient ? 2 : 1);
@@ -429,7 +524,8 @@ void engine_learner_pass(struct engine_learner *l, const struct engine_document 
     for (int i = layers - 1; i >= 0 && back; i--) {
         if (l->options.checkpoints && i < layers - 1)
             layer_forwards(l, i, NULL);
-        layer_backwards(l, i);
+        ff_backwards(l, i);
+        attention_backwards(l, i);
     }
     if (back && l->d_embedding)
         embedding_back(l);
@@ -493,8 +589,14 @@ void engine_learner_lay_out(struct engine_learner *l)
     l->d_kv_parts = carve(l, &at, (size_t)(kernel_document_parts(l->rows) - 1) * 2 * n * kv, f);
     l->d_gate = carve(l, &at, n * ff, f);
     l->d_up = carve(l, &at, n * ff, f);
-    l->low = carve(l, &at, 3 * n * (size_t)l->options.rank, f);
-    l->d_low = carve(l, &at, 3 * n * (size_t)l->options.rank, f);
+    for (int t = 0; t < ENGINE_TARGETS; t++) {
+        const struct kernel_matrix *matrix = l->layers[0].linears[t].matrix;
+        const size_t rank = (size_t)l->layers[0].linears[t].plus.rank;
+        l->low[t] = carve(l, &at, n * rank, f);
+        l->d_low[t] = carve(l, &at, n * rank, f);
+        l->learned_a[t] = carve(l, &at, rank * (size_t)matrix->cols, f);
+        l->learned_b[t] = carve(l, &at, rank * (size_t)matrix->rows, f);
+    }
     l->logits = carve(l, &at, (size_t)l->logits_rows * (size_t)l->logits_stride, f);
     l->picked = carve(l, &at, (size_t)l->logits_rows * width, f);
     l->d_picked = carve(l, &at, (size_t)l->logits_rows * width, f);

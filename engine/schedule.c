@@ -722,8 +722,12 @@ void engine_statistics(const struct engine *engine, struct engine_statistics *ou
                                       .kv_used = (size_t)usage.blocks * usage.block_bytes,
                                       .kv_limit = (size_t)usage.limit * usage.block_bytes,
                                       .kv_segments = usage.segments,
+                                      .kv_held = (size_t)(usage.limit - usage.available) * usage.block_bytes,
                                       .adapters = engine_mixes_adapters(engine->mixes),
                                       .mixes = engine_mixes_count(engine->mixes)};
+    for (const struct request *r = s->active.first; r; r = r->next)
+        if (r->branch != NO_BRANCH)
+            out->kv_apart += (size_t)((engine_kv_length(engine->kv, r->branch) + KERNEL_CELLS - 1) / KERNEL_CELLS) * usage.block_bytes;
     for (int i = 0; i < out->adapters; i++)
         out->adapter_bytes += engine_mixes_adapter(engine->mixes, i)->about.bytes;
 }

@@ -2,8 +2,8 @@
 #include "sets.h"
 #include "vector_avx512.h"
 
-#define PRODUCT_ROWS 12
-#define PRODUCT_VECTORS 2
+#define PRODUCT_ROWS 6
+#define PRODUCT_VECTORS 4
 #include "learning_body.h"
 
 const struct kernel_learning kernel_learning_avx512 = LEARNING;

@@ -95,6 +95,8 @@ int kernel_matrix_to_nf4(struct kernel_matrix *m, struct kernel_pool *pool, stru
 struct kernel_pool;
 struct kernel_pool *kernel_pool_create(int threads); /* the caller counts as one; threads >= 1 */
 void kernel_pool_free(struct kernel_pool *pool);
+/* So many bytes that the jobs of a caller share, 64-byte aligned, until the next call; the pool's, and kept for it. Only where no job runs. */
+void *kernel_pool_memory(struct kernel_pool *pool, size_t bytes);
 int kernel_pool_threads(const struct kernel_pool *pool);
 int kernel_pool_processors(void); /* of this machine: how many threads can work at once; 1 where the system does not say */
 /* Call task(argument, i) once for each i in [0, tasks), on any thread, in any order; returns when all are done. */

@@ -1,4 +1,7 @@
-/* Products cut into tasks, weights dequantized as they are needed; the optimizer. */
+/* Products cut into tasks, weights dequantized as they are needed; the optimizer.
+ *
+ * What is multiplied by is laid into panels first, each number once for all rows, in memory that all threads share; then tasks are
+ * a block of rows by some columns. Products whose panels would be too large go piece by piece. */
 #include "kernels.h"
 
 #include <math.h>
@@ -6,12 +9,16 @@
 #include <string.h>
 
 enum {
-    DEPTH = KERNEL_PRODUCT_DEPTH,
-    COLUMNS = 128,      /* of a task at most: with DEPTH a quarter of a megabyte of panels */
-    LEAST_ROWS = 96,    /* of a task: what it unpacks, it must use */
-    TASKS_A_THREAD = 4,
-    MOST_PRODUCTS = 8,
-    ROW_BLOCK = 64,     /* a multiple of every format's block */
+    PANEL = KERNEL_PANEL,    /* columns of a task: whole panels of any set */
+    DEPTH = 640,             /* of a panel at most: as much as the second cache holds beside rows */
+    PANEL_NUMBERS = 2 << 20, /* of panels at a time: they should stay in the last cache */
+    ROW_NUMBERS = 192 << 10, /* of a block of rows: they should stay in the second */
+    DEEP = 3 * DEPTH,        /* of deeper rows no fewer go together: a panel must be worth fetching */
+    WHOLE_TILES = 12,
+    TASKS_A_THREAD = 32,
+    FEW_ROWS = 24,           /* so few read b where it is: laying it out would cost more than it saves */
+    MOST_PIECES = 16,
+    SLICE = 64,              /* of depth, as weights are turned: a multiple of every format's block */
 };
 
 int kernel_document_parts(int count)
@@ -19,31 +26,42 @@ int kernel_document_parts(int count)
     return count <= 256 ? 1 : count <= 512 ? 2 : 4;
 }
 
-/* --- products ---------------------------------------------------------------------------------------------------- */
+/* --- panels ------------------------------------------------------------------------------------------------------ */
 
-struct cut { /* of one product: tasks are row pieces of column pieces */
-    int columns, rows, column_pieces, row_pieces;
+struct piece { /* of a product, and how it is cut */
+    struct kernel_product p; /* with what is left of it: rows, columns, depth, a, c; b and weights from here: */
+    int column, from;
+    int depth;     /* of a block; all but the last are whole */
+    int in_place;  /* b is read where it is; else */
+    float *panels; /* [blocks][units][depth][PANEL] */
+    int units;     /* of PANEL columns */
+    int rows, row_blocks;
 };
 struct work {
     const struct kernel_learning *learning;
-    const struct kernel_product *products;
-    struct cut cuts[MOST_PRODUCTS];
+    struct piece pieces[MOST_PIECES];
     int count;
+    size_t numbers; /* of panels */
 };
 
-/* to[k][j] = W[row + k][column + j] for the panels of columns [column, column + n). */
+static int blocks_of(const struct piece *x)
+{
+    return (x->p.depth + x->depth - 1) / x->depth;
+}
+
+/* to[k][j] = W[row + k][column + j], j < n, in panels of l->panel columns. */
 static void weights_as_they_are(const struct kernel_learning *l, const struct kernel_matrix *m, int row, int depth, int column, int n, float *to)
 {
-    float numbers[COLUMNS + ROW_BLOCK];
-    const int panel = l->panel, first = column / ROW_BLOCK * ROW_BLOCK, last = column + n;
-    const int until = (last + ROW_BLOCK - 1) / ROW_BLOCK * ROW_BLOCK, end = until < m->cols ? until : m->cols;
+    float numbers[PANEL];
+    const int until = column + PANEL < m->cols ? PANEL : m->cols - column;
     for (int k = 0; k < depth; k++) {
-        kernel_matrix_dequantize(m, row + k, first, numbers, end - first);
-        for (int j = 0; j < n; j += panel) {
-            const int some = n - j < panel ? n - j : panel;
-            float *at = to + (size_t)j * (size_t)depth + (size_t)k * (size_t)panel;
-            memcpy(at, numbers + (column - first) + j, (size_t)some * sizeof *at);
-            memset(at + some, 0, (size_t)(panel - some) * sizeof *at);
+        float *whole = l->panel == PANEL && n == PANEL ? to + (size_t)k * PANEL : numbers;
+        l->unpack(m, row + k, column, whole, until);
+        for (int j = 0; j < n && whole == numbers; j += l->panel) {
+            const int some = n - j < l->panel ? n - j : l->panel;
+            float *at = to + (size_t)j * (size_t)depth + (size_t)k * (size_t)l->panel;
+            memcpy(at, numbers + j, (size_t)some * sizeof *at);
+            memset(at + some, 0, (size_t)(l->panel - some) * sizeof *at);
         }
     }
 }
@@ -51,109 +69,228 @@ static void weights_as_they_are(const struct kernel_learning *l, const struct ke
 /* to[k][j] = W[column + j][from + k]. */
 static void weights_transposed(const struct kernel_learning *l, const struct kernel_matrix *m, int from, int depth, int column, int n, float *to)
 {
-    float numbers[32 * DEPTH];
-    for (int j = 0; j < n; j += l->panel) {
-        const int some = n - j < l->panel ? n - j : l->panel;
-        for (int i = 0; i < some; i++)
-            kernel_matrix_dequantize(m, column + j + i, from, numbers + (size_t)i * (size_t)depth, depth);
-        l->transpose(numbers, depth, some, depth, to + (size_t)j * (size_t)depth);
+    float numbers[PANEL * SLICE];
+    for (int k = 0; k < depth; k += SLICE) {
+        const int some = depth - k < SLICE ? depth - k : SLICE;
+        for (int j = 0; j < n; j++)
+            l->unpack(m, column + j, from + k, numbers + (size_t)j * SLICE, some);
+        for (int j = 0; j < n; j += l->panel)
+            l->transpose(numbers + (size_t)j * SLICE, SLICE, n - j < l->panel ? n - j : l->panel, some,
+                         to + (size_t)j * (size_t)depth + (size_t)k * (size_t)l->panel);
     }
 }
 
-static void numbers_as_they_are(const struct kernel_learning *l, const struct kernel_product *p, int from, int depth, int column, int n, float *to)
+static void numbers_as_they_are(const struct kernel_learning *l, const float *b, ptrdiff_t row, int depth, int n, float *to)
 {
-    for (int j = 0; j < n; j += l->panel)
-        for (int k = 0; k < depth; k++) {
+    for (int k = 0; k < depth; k++)
+        for (int j = 0; j < n; j += l->panel) {
             const int some = n - j < l->panel ? n - j : l->panel;
             float *at = to + (size_t)j * (size_t)depth + (size_t)k * (size_t)l->panel;
-            memcpy(at, p->b + (from + k) * p->b_k + column + j, (size_t)some * sizeof *at);
+            memcpy(at, b + k * row + j, (size_t)some * sizeof *at);
             memset(at + some, 0, (size_t)(l->panel - some) * sizeof *at);
         }
 }
 
-/* to[k][j] += scale sum over r of B[.][r] A[r][.], where to is a panel of weights as they are, B's row being row + k, or
+/* to[k][j] += scale sum over r of B[.][r] A[r][.], where to is panels of weights as they are, B's row being from + k, or
  * transposed, B's row being column + j. */
 static void add_low_rank(const struct kernel_learning *l, const struct kernel_product *p, int from, int depth, int column, int n, float *to)
 {
     const struct kernel_low_rank *plus = p->plus;
     const int rank = plus->rank, cols = p->weights->cols;
-    float panel[32 * KERNEL_RANK] __attribute__((aligned(64)));
+    float panel[PANEL * KERNEL_RANK] __attribute__((aligned(64)));
     for (int j = 0; j < n; j += l->panel) {
         const int some = n - j < l->panel ? n - j : l->panel;
-        float *at = to + (size_t)j * (size_t)depth;
         for (int r = 0; r < rank; r++)
             for (int i = 0; i < l->panel; i++) {
                 const float x = i >= some ? 0 : p->transposed ? plus->b[(size_t)(column + j + i) * (size_t)rank + (size_t)r]
                                                               : plus->a[(size_t)r * (size_t)cols + (size_t)(column + j + i)];
                 panel[r * l->panel + i] = plus->scale * x;
             }
+        struct kernel_block block = {.rows = depth, .columns = l->panel, .depth = rank, .accumulate = 1, .a = plus->b + (ptrdiff_t)from * rank,
+                                     .a_row = rank, .a_k = 1, .b = panel, .b_k = l->panel, .c = to + (size_t)j * (size_t)depth, .c_row = l->panel};
         if (p->transposed)
-            l->product(plus->a + from, 1, cols, depth, panel, l->panel, rank, at, l->panel, 1);
-        else
-            l->product(plus->b + (ptrdiff_t)from * rank, rank, 1, depth, panel, l->panel, rank, at, l->panel, 1);
+            block.a = plus->a + from, block.a_row = 1, block.a_k = cols;
+        l->product(&block);
     }
 }
 
-static void fill_panels(const struct kernel_learning *l, const struct kernel_product *p, int from, int depth, int column, int n, float *to)
+/* The panels of columns [j, j + n) of the piece, from k on. */
+static void fill_panels(const struct kernel_learning *l, const struct piece *x, int k, int depth, int j, int n, float *to)
 {
+    const struct kernel_product *p = &x->p;
+    const int from = x->from + k, column = x->column + j;
     if (p->weights && p->transposed)
         weights_transposed(l, p->weights, from, depth, column, n, to);
     else if (p->weights)
         weights_as_they_are(l, p->weights, from, depth, column, n, to);
     else if (p->b_column == 1)
-        numbers_as_they_are(l, p, from, depth, column, n, to);
+        numbers_as_they_are(l, p->b + from * p->b_k + column, p->b_k, depth, n, to);
     else
-        for (int j = 0; j < n; j += l->panel)
-            l->transpose(p->b + (column + j) * p->b_column + from, p->b_column, n - j < l->panel ? n - j : l->panel, depth,
-                         to + (size_t)j * (size_t)depth);
+        for (int i = 0; i < n; i += l->panel)
+            l->transpose(p->b + (column + i) * p->b_column + from, p->b_column, n - i < l->panel ? n - i : l->panel, depth,
+                         to + (size_t)i * (size_t)depth);
     if (p->weights && p->plus)
         add_low_rank(l, p, from, depth, column, n, to);
+}
+
+static float *panels_at(const struct piece *x, int block, int unit, int depth)
+{
+    return x->panels + (size_t)block * (size_t)x->depth * (size_t)x->units * PANEL + (size_t)unit * (size_t)depth * PANEL;
+}
+
+static void panel_task(void *argument, int task)
+{
+    const struct work *w = argument;
+    const struct piece *x = w->pieces;
+    for (int tasks; task >= (tasks = x->in_place ? 0 : blocks_of(x) * x->units); x++)
+        task -= tasks;
+    const int k = task / x->units * x->depth, j = task % x->units * PANEL;
+    const int depth = x->p.depth - k < x->depth ? x->p.depth - k : x->depth, n = x->p.columns - j < PANEL ? x->p.columns - j : PANEL;
+    fill_panels(w->learning, x, k, depth, j, n, panels_at(x, task / x->units, task % x->units, depth));
+}
+
+/* --- products ---------------------------------------------------------------------------------------------------- */
+
+/* Pieces that multiply the same rows, one after the other: their tasks go together, as these rows are at hand. */
+static int beside(const struct work *w, int i)
+{
+    const struct kernel_product *p = &w->pieces[i].p, *before = &w->pieces[i - 1].p;
+    return p->a == before->a && p->rows == before->rows && p->depth == before->depth && p->a_row == before->a_row && p->a_k == before->a_k;
+}
+
+static int group_end(const struct work *w, int first)
+{
+    int last = first + 1;
+    while (last < w->count && beside(w, last))
+        last++;
+    return last;
+}
+
+static int units_of(const struct work *w, int first, int last)
+{
+    int units = 0;
+    for (int i = first; i < last; i++)
+        units += w->pieces[i].units;
+    return units;
+}
+
+static void multiply(const struct kernel_learning *l, const struct piece *x, int row, int unit)
+{
+    const struct kernel_product *p = &x->p;
+    const int j = unit * PANEL;
+    struct kernel_block block = {.rows = p->rows - row < x->rows ? p->rows - row : x->rows, .columns = p->columns - j < PANEL ? p->columns - j : PANEL,
+                                 .a_row = p->a_row, .a_k = p->a_k, .c = p->c + row * p->c_row + j, .c_row = p->c_row};
+    for (int k = 0; k < p->depth; k += x->depth) {
+        block.depth = p->depth - k < x->depth ? p->depth - k : x->depth;
+        block.accumulate = p->accumulate || k;
+        block.a = p->a + row * p->a_row + k * p->a_k;
+        if (!x->in_place)
+            block.b = panels_at(x, k / x->depth, unit, block.depth), block.b_k = l->panel, block.b_panel = block.b_k * block.depth;
+        else
+            block.b = p->b + (x->from + k) * p->b_k + x->column + j, block.b_k = p->b_k, block.b_panel = l->panel;
+        l->product(&block);
+    }
 }
 
 static void product_task(void *argument, int task)
 {
     const struct work *w = argument;
-    float panels[(COLUMNS + 32) * DEPTH] __attribute__((aligned(64)));
-    int i = 0;
-    while (task >= w->cuts[i].column_pieces * w->cuts[i].row_pieces)
-        task -= w->cuts[i].column_pieces * w->cuts[i].row_pieces, i++;
-    const struct kernel_product *p = &w->products[i];
-    const struct cut *cut = &w->cuts[i];
-    const int column = task / cut->row_pieces * cut->columns, row = task % cut->row_pieces * cut->rows;
-    const int n = p->columns - column < cut->columns ? p->columns - column : cut->columns;
-    const int rows = p->rows - row < cut->rows ? p->rows - row : cut->rows;
-    for (int k = 0; k < p->depth; k += DEPTH) {
-        const int depth = p->depth - k < DEPTH ? p->depth - k : DEPTH;
-        fill_panels(w->learning, p, k, depth, column, n, panels);
-        w->learning->product(p->a + row * p->a_row + k * p->a_k, p->a_row, p->a_k, rows, panels, n, depth, p->c + row * p->c_row + column,
-                             p->c_row, p->accumulate || k);
+    for (int first = 0, last; first < w->count; first = last) {
+        last = group_end(w, first);
+        const struct piece *x = &w->pieces[first];
+        const int units = units_of(w, first, last), tasks = x->row_blocks * units, row = task / units * x->rows;
+        if (task >= tasks) {
+            task -= tasks;
+            continue;
+        }
+        for (task %= units; task >= x->units; x++)
+            task -= x->units;
+        multiply(w->learning, x, row, task);
+        return;
     }
 }
 
-static struct cut cut_of(const struct kernel_learning *l, const struct kernel_product *p, int tasks)
+/* As even as blocks of rows can be that the second cache holds, and that are enough for all threads; of all pieces of a group. */
+static int cut_rows(struct work *w, int first, int last, int tasks)
 {
-    struct cut c;
-    const int pieces = (p->columns + COLUMNS - 1) / COLUMNS, panels = (p->columns + l->panel - 1) / l->panel;
-    c.columns = (panels + pieces - 1) / pieces * l->panel;
-    c.column_pieces = (p->columns + c.columns - 1) / c.columns;
-    int most = p->rows / LEAST_ROWS, wanted = (tasks + c.column_pieces - 1) / c.column_pieces;
-    c.row_pieces = wanted < most ? wanted : most;
-    c.row_pieces = c.row_pieces < 1 ? 1 : c.row_pieces;
-    c.rows = (p->rows + c.row_pieces - 1) / c.row_pieces;
-    c.rows = (c.rows + 11) / 12 * 12; /* whole tiles */
-    c.row_pieces = (p->rows + c.rows - 1) / c.rows;
-    return c;
+    const int rows = w->pieces[first].p.rows, units = units_of(w, first, last);
+    const int depth = w->pieces[first].p.depth, fit = ROW_NUMBERS / (depth < DEEP ? depth : DEEP);
+    const int by_cache = (rows + fit) / (fit + 1), by_tasks = (tasks + units - 1) / units;
+    const int blocks = by_cache > by_tasks ? by_cache : by_tasks;
+    const int each = ((rows + blocks - 1) / blocks + WHOLE_TILES - 1) / WHOLE_TILES * WHOLE_TILES;
+    for (int i = first; i < last; i++) {
+        w->pieces[i].rows = each;
+        w->pieces[i].row_blocks = (rows + each - 1) / each;
+    }
+    return w->pieces[first].row_blocks * units;
+}
+
+static void run(struct work *w, struct kernel_pool *pool)
+{
+    float *memory = kernel_pool_memory(pool, w->numbers * sizeof *memory);
+    int panels = 0, tasks = 0;
+    for (int first = 0, last; first < w->count; first = last) {
+        last = group_end(w, first);
+        tasks += cut_rows(w, first, last, (kernel_pool_threads(pool) * TASKS_A_THREAD + w->count - 1) / w->count);
+    }
+    for (int i = 0; i < w->count; i++) {
+        struct piece *x = &w->pieces[i];
+        if (x->in_place)
+            continue;
+        x->panels = memory;
+        memory += (size_t)x->units * PANEL * (size_t)x->p.depth;
+        panels += blocks_of(x) * x->units;
+    }
+    kernel_pool_run(pool, panels, panel_task, w);
+    kernel_pool_run(pool, tasks, product_task, w);
+    w->count = 0;
+    w->numbers = 0;
+}
+
+/* As much of the product from (from, column) on as has its panels in memory at a time: all of it, or a part of the greater of its
+ * depth and its columns. */
+static struct piece piece_of(const struct kernel_learning *l, const struct kernel_product *p, int from, int column)
+{
+    struct piece x = {.p = *p, .from = from, .column = column};
+    const int blocks = (p->depth + DEPTH - 1) / DEPTH, units = (p->columns + PANEL - 1) / PANEL;
+    x.depth = blocks == 1 ? p->depth : ((p->depth + blocks - 1) / blocks + SLICE - 1) / SLICE * SLICE;
+    x.p.depth -= from;
+    x.p.columns -= column;
+    if (!p->weights && p->b_column == 1 && p->rows <= FEW_ROWS && p->columns % l->lanes == 0) {
+        x.in_place = 1;
+    } else if (p->depth > p->columns) {
+        const int most = PANEL_NUMBERS / (units * PANEL) / x.depth * x.depth;
+        x.p.depth = x.p.depth < most ? x.p.depth : most > x.depth ? most : x.p.depth < x.depth ? x.p.depth : x.depth;
+    } else {
+        const int most = PANEL_NUMBERS / p->depth / PANEL * PANEL;
+        x.p.columns = x.p.columns < most ? x.p.columns : most > PANEL ? most : x.p.columns < PANEL ? x.p.columns : PANEL;
+    }
+    x.units = (x.p.columns + PANEL - 1) / PANEL;
+    x.p.a += from * p->a_k;
+    x.p.c += column;
+    x.p.accumulate |= from > 0;
+    return x;
 }
 
 void kernel_products(const struct kernel_set *set, struct kernel_pool *pool, const struct kernel_product *products, int count)
 {
-    struct work w = {.learning = set->learning, .products = products, .count = count};
-    int tasks = 0;
+    struct work w = {.learning = set->learning};
     for (int i = 0; i < count; i++) {
-        w.cuts[i] = products[i].rows && products[i].columns
-                        ? cut_of(w.learning, &products[i], (kernel_pool_threads(pool) * TASKS_A_THREAD + count - 1) / count)
-                        : (struct cut){0};
-        tasks += w.cuts[i].column_pieces * w.cuts[i].row_pieces;
+        const struct kernel_product *p = &products[i];
+        int from = 0, column = 0;
+        while (p->rows && from < p->depth && column < p->columns) {
+            const struct piece x = piece_of(w.learning, p, from, column);
+            const size_t numbers = x.in_place ? 0 : (size_t)x.units * PANEL * (size_t)x.p.depth;
+            if (w.count == MOST_PIECES || from || (w.count && w.numbers + numbers > PANEL_NUMBERS))
+                run(&w, pool); /* what adds to the same numbers comes after */
+            w.pieces[w.count++] = x;
+            w.numbers += numbers;
+            if (p->depth > p->columns)
+                from += x.p.depth;
+            else
+                column += x.p.columns;
+        }
     }
-    kernel_pool_run(pool, tasks, product_task, &w);
+    if (w.count)
+        run(&w, pool);
 }

@@ -1,8 +1,8 @@
 /* What learning needs beside inference: products of fp32 matrices, attention over whole documents, and what goes backwards.
  * Included by kernels.h.
  *
- * As everywhere here, numbers do not depend on threads or on how work is cut: every output is one sum over k ascending, in
- * blocks of KERNEL_PRODUCT_DEPTH that are then added in order. All of it is fp32; weights are dequantized exactly.
+ * As everywhere here, numbers do not depend on threads or on how work is cut: every output is one sum over k ascending, each
+ * step one fused multiply-add, begun from zero or from what it is added to. All of it is fp32; weights are dequantized exactly.
  */
 #ifndef ESPALIER_LEARNING_H
 #define ESPALIER_LEARNING_H
@@ -37,9 +37,8 @@ struct kernel_product {
     ptrdiff_t c_row;
     int accumulate;
 };
-/* Several products, none of which reads what another writes; spread over the pool together. */
+/* Several products, none of which reads what another writes; spread over the pool together. Takes the pool's memory. */
 void kernel_products(const struct kernel_set *set, struct kernel_pool *pool, const struct kernel_product *products, int count);
-#define KERNEL_PRODUCT_DEPTH 512
 
 /* Causal attention of one document: position i of it attends to positions 0..i. Rows are positions; heads of a row lie side by
  * side, kv heads likewise, `heads / kv_heads` of the former share one of the latter. Strides of a row in numbers. */
@@ -59,19 +58,32 @@ struct kernel_document {
 /* A document's queries are cut into so many parts, which follows from its length alone: tasks are a part of a kv head. */
 int kernel_document_parts(int count);
 
+/* What a set multiplies at a time. b is panels of columns: for each k those of a panel lie together. Of the last panel whole
+ * vectors (`lanes`) are read, though columns may end within one; columns of c past the last are not touched. */
+struct kernel_block {
+    int rows, columns, depth, accumulate;
+    const float *a;
+    ptrdiff_t a_row, a_k;
+    const float *b;
+    ptrdiff_t b_k, b_panel; /* from one k to the next, from one panel to the next */
+    float *c;
+    ptrdiff_t c_row;
+};
+
+#define KERNEL_PANEL 64
 struct kernel_learning {
-    int panel; /* columns of b that lie together: [depth][panel]; at most 32 */
-    /* c[rows][columns] (+)= a times panels, which lie one after the other; columns past the last are not touched. */
-    void (*product)(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, int rows, const float *panels, int columns, int depth, float *c,
-                    ptrdiff_t c_row, int accumulate);
-    /* to[k][j] = from[j * stride + k], j < columns (zeros up to panel), k < depth. */
+    int panel, lanes; /* columns of a panel, which KERNEL_PANEL is a multiple of; floats of a vector */
+    void (*product)(const struct kernel_block *b);
+    /* to[k * panel + j] = from[j * stride + k], j < columns (zeros up to panel), k < depth. */
     void (*transpose)(const float *from, ptrdiff_t stride, int columns, int depth, float *to);
+    /* As kernel_matrix_dequantize, to the bit. */
+    void (*unpack)(const struct kernel_matrix *m, int row, int col, float *out, int n);
     void (*attend)(const struct kernel_document *d, int kv_head, int part);
     void (*attend_back)(const struct kernel_document *d, int kv_head, int part);
     /* Of out = rms_norm(x): dx += its gradient by dy; d_weight += too, unless NULL. */
     void (*rms_norm_back)(const float *x, const float *weight, float epsilon, int cols, const float *dy, float *dx, float *d_weight);
-    /* Of out = silu(gate) * up: by dy to d_gate and d_up; which may be gate and up, or dy. */
-    void (*swiglu_back)(const float *gate, const float *up, int n, const float *dy, float *d_gate, float *d_up);
+    /* Of out = silu(gate) * up: out, and by dy to d_gate and d_up; each of which may be gate, up or dy. */
+    void (*swiglu_back)(const float *gate, const float *up, int n, const float *dy, float *d_gate, float *d_up, float *out);
     /* -log softmax(logits)[target]; logits become its gradient times `weight` (softmax less one at the target). */
     float (*cross_entropy)(float *logits, int n, int target, float weight);
 };

@@ -1,48 +1,53 @@
 /* Learning, for any set: included once by the set's own file, after its vector_*.h, which also has
  *
- *   PRODUCT_ROWS, PRODUCT_VECTORS      a tile of c in registers: a multiple of 3 rows, vectors
+ *   PRODUCT_ROWS, PRODUCT_VECTORS      a tile of c in registers: 6 rows, vectors
  *
  * A tile is rows of `a`, a number of each broadcast at a time, by a panel: PRODUCT_VECTORS * LANES columns of b that lie
- * together for each k. Panels of a task stay in the second cache and a tile's rows in the first, whose lines are used whole.
+ * together for each k. A wide tile of few rows loads least for what it multiplies. A panel of a task stays in the second cache,
+ * where it is asked for ahead, and a tile's rows in the first, whose lines are used whole.
  */
-#include "kernels.h"
+#include "formats.h"
 #include "vector.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PANEL = PRODUCT_VECTORS * LANES, QUERIES = 64 /* of a head that go together */ };
+enum {
+    PANEL = PRODUCT_VECTORS * LANES,
+    NARROW = PRODUCT_VECTORS / 2, /* vectors up to which a tile has twice the rows */
+    AHEAD = 16,                   /* k's for which b is fetched before it is used */
+    A_LINE = 16,                  /* floats */
+    QUERIES = 64,                 /* of a head that go together */
+};
 
 /* --- products ---------------------------------------------------------------------------------------------------- */
-
-struct block { /* of c and what makes it */
-    const float *a;
-    ptrdiff_t a_row, a_k;
-    const float *panel;
-    float *c;
-    ptrdiff_t c_row;
-    int columns, depth, accumulate;
-};
 
 /* It would set the loops after UNROLL apart. */
 /* clang-format off */
 
-INLINE void product_tile(const struct block *b, int R, int V)
+INLINE void product_tile(const struct kernel_block *b, const float *a, const float *panel, float *c, int columns, int R, int V)
 {
-    vec sums[PRODUCT_ROWS][PRODUCT_VECTORS];
+    vec sums[2 * PRODUCT_ROWS][PRODUCT_VECTORS];
     UNROLL for (int r = 0; r < R; r++)
         UNROLL for (int v = 0; v < V; v++)
-            sums[r][v] = b->accumulate ? vec_load_first(b->c + r * b->c_row + v * LANES, b->columns - v * LANES) : vec_all(0);
+            sums[r][v] = b->accumulate ? vec_load_first(c + r * b->c_row + v * LANES, columns - v * LANES) : vec_all(0);
     /* Of three rows one pointer: their addresses are it, and once and twice the stride further. */
-    const float *at[PRODUCT_ROWS / 3], *panel = b->panel;
-    const ptrdiff_t row = b->a_row, step = b->a_k;
+    const float *at[2 * PRODUCT_ROWS / 3];
+    const ptrdiff_t row = b->a_row, step = b->a_k, next = b->b_k;
     UNROLL for (int r = 0; r < R; r += 3)
-        at[r / 3] = b->a + r * row;
+        at[r / 3] = a + r * row;
+    if (LANES > 1) /* where it goes is far away, and is fetched before it is written */
+        UNROLL for (int r = 0; r < R; r++)
+            UNROLL for (int i = 0; i < V * LANES; i += A_LINE)
+                __builtin_prefetch(c + r * b->c_row + i, 1);
     for (int k = b->depth; k > 0; k--) {
         vec shared[PRODUCT_VECTORS];
         UNROLL for (int v = 0; v < V; v++)
             shared[v] = vec_load(panel + v * LANES);
+        if (LANES > 1)
+            UNROLL for (int i = 0; i < V * LANES; i += A_LINE)
+                __builtin_prefetch(panel + AHEAD * next + i);
         UNROLL for (int r = 0; r < R; r++) {
             const vec x = vec_all(at[r / 3][r % 3 * row]);
             UNROLL for (int v = 0; v < V; v++)
@@ -50,62 +55,109 @@ INLINE void product_tile(const struct block *b, int R, int V)
         }
         UNROLL for (int r = 0; r < R; r += 3)
             at[r / 3] += step;
-        panel += PANEL;
+        panel += next;
     }
     UNROLL for (int r = 0; r < R; r++)
         UNROLL for (int v = 0; v < V; v++)
-            vec_store_first(b->c + r * b->c_row + v * LANES, b->columns - v * LANES, sums[r][v]);
+            vec_store_first(c + r * b->c_row + v * LANES, columns - v * LANES, sums[r][v]);
 }
 
-#define PRODUCT_TILE(n)                                                                                                \
+#define TILE_OF_ROWS(n, V)                                                                                             \
     case n:                                                                                                            \
-        if (PRODUCT_VECTORS > 1 && b->columns <= LANES)                                                                \
-            product_tile(b, n, 1);                                                                                     \
-        else                                                                                                           \
-            product_tile(b, n, PRODUCT_VECTORS);                                                                       \
+        product_tile(b, a, panel, c, columns, n, V);                                                                   \
         break;
+#define TILES(V, more)                                                                                                 \
+    static void product_tiles_##V(const struct kernel_block *b, const float *a, const float *panel, float *c, int columns, int R) \
+    {                                                                                                                  \
+        switch (R) {                                                                                                   \
+            TILE_OF_ROWS(1, V)                                                                                         \
+            TILE_OF_ROWS(2, V)                                                                                         \
+            TILE_OF_ROWS(3, V)                                                                                         \
+            TILE_OF_ROWS(4, V)                                                                                         \
+            TILE_OF_ROWS(5, V)                                                                                         \
+            TILE_OF_ROWS(6, V)                                                                                         \
+            more                                                                                                       \
+        }                                                                                                              \
+    }
+#define TALL(V) TILE_OF_ROWS(8, V) TILE_OF_ROWS(10, V) TILE_OF_ROWS(12, V)
 /* clang-format on */
 
-static void product_block(const struct block *b, int R)
+#if PRODUCT_VECTORS == 4
+TILES(1, TALL(1))
+TILES(2, TALL(2))
+TILES(3, )
+TILES(4, )
+#else
+TILES(1, TALL(1))
+TILES(2, )
+#endif
+
+static void product_tiles(const struct kernel_block *b, const float *a, const float *panel, float *c, int columns, int R)
 {
-    switch (R) {
-        PRODUCT_TILE(1)
-        PRODUCT_TILE(2)
-        PRODUCT_TILE(3)
-        PRODUCT_TILE(4)
-        PRODUCT_TILE(5)
-        PRODUCT_TILE(6)
-#if PRODUCT_ROWS > 6
-        PRODUCT_TILE(8)
-        PRODUCT_TILE(10)
-        PRODUCT_TILE(12)
+    switch ((columns + LANES - 1) / LANES) {
+    case 1: product_tiles_1(b, a, panel, c, columns, R); break;
+    case 2: product_tiles_2(b, a, panel, c, columns, R); break;
+#if PRODUCT_VECTORS == 4
+    case 3: product_tiles_3(b, a, panel, c, columns, R); break;
+    case 4: product_tiles_4(b, a, panel, c, columns, R); break;
 #endif
     }
 }
 
-static void product(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, int rows, const float *panels, int columns, int depth, float *c,
-                    ptrdiff_t c_row, int accumulate)
+/* Columns [first, first + columns) of all rows, in tiles of up to `most` rows, as even as these are. */
+static void product_rows(const struct kernel_block *b, int first, int columns, int most)
 {
-    for (int left = rows, R; left > 0; left -= R, a += R * a_row, c += R * c_row) {
-        const int tiles = (left + PRODUCT_ROWS - 1) / PRODUCT_ROWS;
+    const float *a = b->a;
+    float *c = b->c + first;
+    for (int left = b->rows, R; left > 0; left -= R, a += R * b->a_row, c += R * b->c_row) {
+        const int tiles = (left + most - 1) / most;
         R = (left + tiles - 1) / tiles;
-        R = R > 6 ? (R + 1) & ~1 : R; /* as even as the tiles there are */
+        R = R > 6 ? (R + 1) & ~1 : R;
         R = R < left ? R : left > 6 && left % 2 ? left - 1 : left;
         for (int j = 0; j < columns; j += PANEL)
-            product_block(&(struct block){a, a_row, a_k, panels + (size_t)j * (size_t)depth, c + j, c_row,
-                                          columns - j < PANEL ? columns - j : PANEL, depth, accumulate},
-                          R);
+            product_tiles(b, a, b->b + (first + j) / PANEL * b->b_panel, c + j, columns - j < PANEL ? columns - j : PANEL, R);
     }
+}
+
+static void product(const struct kernel_block *b)
+{
+    const int full = b->columns / PANEL * PANEL, rest = b->columns - full;
+    product_rows(b, 0, full, PRODUCT_ROWS);
+    product_rows(b, full, rest, rest <= NARROW * LANES ? 2 * PRODUCT_ROWS : PRODUCT_ROWS);
 }
 
 static void transpose(const float *from, ptrdiff_t stride, int columns, int depth, float *to)
 {
-    if (columns < PANEL)
-        memset(to, 0, (size_t)depth * PANEL * sizeof *to);
-    for (int k = 0; k < depth; k += 16) /* a line of each row at a time */
-        for (int j = 0; j < columns; j++)
-            for (int i = k; i < depth && i < k + 16; i++)
-                to[(size_t)i * PANEL + (size_t)j] = from[j * stride + i];
+    for (int k = 0; k < depth; k += LANES)
+        for (int j = 0; j < PANEL; j += LANES) {
+            vec square[LANES];
+            UNROLL for (int i = 0; i < LANES; i++)
+                square[i] = j + i < columns ? vec_load_first(from + (j + i) * stride + k, depth - k) : vec_all(0);
+            vec_turn(square);
+            for (int i = 0; i < LANES && k + i < depth; i++)
+                vec_store(to + (size_t)(k + i) * PANEL + j, square[i]);
+        }
+}
+
+static void unpack(const struct kernel_matrix *m, int row, int col, float *out, int n)
+{
+    enum { EIGHT = 32 };
+    if (m->type == KERNEL_NF4) {
+        const size_t first = ((size_t)row * (size_t)m->cols + (size_t)col) / KERNEL_NF4_BLOCK;
+        for (size_t b = 0; b < (size_t)n / KERNEL_NF4_BLOCK; b++)
+            vec_look_up(m->nf4->codes + (first + b) * (KERNEL_NF4_BLOCK / 2), kernel_nf4_values, kernel_nf4_absmax(m->nf4, first + b),
+                        out + b * KERNEL_NF4_BLOCK);
+    } else if (m->type == KERNEL_Q8_0) {
+        const size_t bytes = EIGHT + 2, first = ((size_t)row * (size_t)m->cols + (size_t)col) / EIGHT;
+        const unsigned char *p = (const unsigned char *)m->data + first * bytes;
+        for (int b = 0; b < n / EIGHT; b++, p += bytes, out += EIGHT) {
+            const float d = kernel_half_to_float((uint16_t)(p[0] | p[1] << 8));
+            for (int i = 0; i < EIGHT; i++)
+                out[i] = d * (float)(signed char)p[2 + i];
+        }
+    } else {
+        kernel_matrix_dequantize(m, row, col, out, n);
+    }
 }
 
 /* --- attention over a document ----------------------------------------------------------------------------------- */
@@ -115,22 +167,40 @@ static size_t panels_of(int columns)
     return ((size_t)columns + PANEL - 1) / PANEL;
 }
 
+/* What attention multiplies by: panels of columns. */
+struct panels {
+    const float *b;
+    ptrdiff_t b_k, b_panel;
+};
+
+static void multiply(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, int rows, struct panels by, int columns, int depth, float *c, ptrdiff_t c_row,
+                     int accumulate)
+{
+    product(&(struct kernel_block){rows, columns, depth, accumulate, a, a_row, a_k, by.b, by.b_k, by.b_panel, c, c_row});
+}
+
 /* Rows [0, count) of width dim as panels over positions (transposed), of depth dim. */
-static void panels_by_position(const float *from, ptrdiff_t row, int count, int dim, float *to)
+static struct panels panels_by_position(const float *from, ptrdiff_t row, int count, int dim, float *to)
 {
     for (int j = 0; j < count; j += PANEL)
         transpose(from + j * row, row, count - j < PANEL ? count - j : PANEL, dim, to + (size_t)j * (size_t)dim);
+    return (struct panels){to, PANEL, (ptrdiff_t)dim * PANEL};
 }
 
-/* The same rows as panels over dimensions, of depth count. */
-static void panels_by_dimension(const float *from, ptrdiff_t row, int count, int dim, float *to)
+/* The same rows as panels over dimensions, of depth count: where they are, if vectors end where they do. */
+static struct panels panels_by_dimension(const float *from, ptrdiff_t row, int count, int dim, float *to)
 {
-    for (int d = 0; d < dim; d += PANEL, to += (size_t)count * PANEL)
+    const ptrdiff_t panel = (ptrdiff_t)count * PANEL;
+    if (dim % LANES == 0)
+        return (struct panels){from, row, PANEL};
+    for (int d = 0; d < dim; d += PANEL)
         for (int i = 0; i < count; i++)
             for (int l = 0; l < PANEL; l += LANES)
-                vec_store(to + (size_t)i * PANEL + l, vec_load_first(from + i * row + d + l, dim - d - l));
+                vec_store(to + d / PANEL * panel + (ptrdiff_t)i * PANEL + l, vec_load_first(from + i * row + d + l, dim - d - l));
+    return (struct panels){to, PANEL, panel};
 }
 
+/* Rows of scores are a line longer than their panels: those in one place of every page would push each other out of the first cache. */
 static void part_range(const struct kernel_document *d, int part, int *first, int *last)
 {
     const int parts = kernel_document_parts(d->count), blocks = (d->count + QUERIES - 1) / QUERIES;
@@ -179,22 +249,20 @@ static void attend(const struct kernel_document *d, int h, int part)
     part_range(d, part, &first, &last);
     if (first == last)
         return;
-    const size_t keys = panels_of(last) * PANEL * (size_t)dim, values = panels_of(dim) * PANEL * (size_t)last;
-    const size_t padded = panels_of(last) * PANEL;
-    float *memory = aligned_xmalloc((keys + values + QUERIES * padded) * sizeof *memory);
-    float *value_panels = memory + keys, *scores = value_panels + values;
-    panels_by_position(d->k + h * dim, d->kv_row, last, dim, memory);
-    panels_by_dimension(d->v + h * dim, d->kv_row, last, dim, value_panels);
+    const size_t by_position = panels_of(last) * PANEL * (size_t)dim, by_dimension = panels_of(dim) * PANEL * (size_t)last;
+    const size_t padded = panels_of(last) * PANEL + A_LINE;
+    float *memory = aligned_xmalloc((by_position + by_dimension + QUERIES * padded) * sizeof *memory);
+    float *scores = memory + by_position + by_dimension;
+    const struct panels keys = panels_by_position(d->k + h * dim, d->kv_row, last, dim, memory);
+    const struct panels values = panels_by_dimension(d->v + h * dim, d->kv_row, last, dim, memory + by_position);
     for (int from = first; from < last; from += QUERIES) {
         const int rows = last - from < QUERIES ? last - from : QUERIES, seen = from + rows;
         for (int g = h * group; g < (h + 1) * group; g++) {
             float *out = d->out + from * d->q_row + g * dim, by[QUERIES];
-            product(d->q + from * d->q_row + g * dim, d->q_row, 1, rows, memory, seen, dim, scores, (ptrdiff_t)padded, 0);
+            multiply(d->q + from * d->q_row + g * dim, d->q_row, 1, rows, keys, seen, dim, scores, (ptrdiff_t)padded, 0);
             for (int r = 0; r < rows; r++)
                 by[r] = softmax_row(scores + (size_t)r * padded, from + r + 1, seen, d->scale, &d->length[(from + r) * d->heads + g], 1);
-            for (int e = 0; e < dim; e += PANEL) /* by panel: these are `last` deep, of which `seen` count */
-                product(scores, (ptrdiff_t)padded, 1, rows, value_panels + (size_t)e * (size_t)last, dim - e < PANEL ? dim - e : PANEL, seen,
-                        out + e, d->q_row, 0);
+            multiply(scores, (ptrdiff_t)padded, 1, rows, values, dim, seen, out, d->q_row, 0);
             for (int r = 0; r < rows; r++)
                 for (int e = 0; e < dim; e++)
                     out[r * d->q_row + e] *= by[r];
@@ -233,32 +301,27 @@ static void attend_back(const struct kernel_document *d, int h, int part)
     if (first == last)
         return;
     const size_t by_position = panels_of(last) * PANEL * (size_t)dim, by_dimension = panels_of(dim) * PANEL * (size_t)last;
-    const size_t padded = panels_of(last) * PANEL, block = panels_of(dim) * PANEL * QUERIES;
+    const size_t padded = panels_of(last) * PANEL + A_LINE, block = panels_of(dim) * PANEL * QUERIES;
     float *memory = aligned_xmalloc((2 * by_position + by_dimension + 2 * QUERIES * padded + block) * sizeof *memory);
-    float *keys = memory, *values = keys + by_position, *key_rows = values + by_position, *p = key_rows + by_dimension;
-    float *dp = p + QUERIES * padded, *panels = dp + QUERIES * padded;
-    panels_by_position(d->k + h * dim, d->kv_row, last, dim, keys);
-    panels_by_position(d->v + h * dim, d->kv_row, last, dim, values);
-    panels_by_dimension(d->k + h * dim, d->kv_row, last, dim, key_rows);
+    float *p = memory + 2 * by_position + by_dimension, *dp = p + QUERIES * padded, *some = dp + QUERIES * padded;
+    const struct panels keys = panels_by_position(d->k + h * dim, d->kv_row, last, dim, memory);
+    const struct panels values = panels_by_position(d->v + h * dim, d->kv_row, last, dim, memory + by_position);
+    const struct panels key_rows = panels_by_dimension(d->k + h * dim, d->kv_row, last, dim, memory + 2 * by_position);
     for (int from = first; from < last; from += QUERIES) {
         const int rows = last - from < QUERIES ? last - from : QUERIES, seen = from + rows;
         for (int g = h * group; g < (h + 1) * group; g++) {
             const ptrdiff_t at = from * d->q_row + g * dim;
-            product(d->q + at, d->q_row, 1, rows, keys, seen, dim, p, (ptrdiff_t)padded, 0);
-            product(d->d_out + at, d->q_row, 1, rows, values, seen, dim, dp, (ptrdiff_t)padded, 0);
+            multiply(d->q + at, d->q_row, 1, rows, keys, seen, dim, p, (ptrdiff_t)padded, 0);
+            multiply(d->d_out + at, d->q_row, 1, rows, values, seen, dim, dp, (ptrdiff_t)padded, 0);
             for (int r = 0; r < rows; r++) {
                 softmax_row(p + (size_t)r * padded, from + r + 1, seen, d->scale, &d->length[(from + r) * d->heads + g], 0);
                 const float mean = dot(d->d_out + at + r * d->q_row, d->out + at + r * d->q_row, dim);
                 softmax_back_row(p + (size_t)r * padded, dp + (size_t)r * padded, from + r + 1, mean, d->scale);
                 memset(dp + (size_t)r * padded + from + r + 1, 0, (size_t)(rows - r - 1) * sizeof *dp);
             }
-            for (int e = 0; e < dim; e += PANEL)
-                product(dp, (ptrdiff_t)padded, 1, rows, key_rows + (size_t)e * (size_t)last, dim - e < PANEL ? dim - e : PANEL, seen,
-                        d->dq + at + e, d->q_row, 0);
-            panels_by_dimension(d->d_out + at, d->q_row, rows, dim, panels);
-            product(p, 1, (ptrdiff_t)padded, seen, panels, dim, rows, dv, d->kv_row, 1);
-            panels_by_dimension(d->q + at, d->q_row, rows, dim, panels);
-            product(dp, 1, (ptrdiff_t)padded, seen, panels, dim, rows, dk, d->kv_row, 1);
+            multiply(dp, (ptrdiff_t)padded, 1, rows, key_rows, dim, seen, d->dq + at, d->q_row, 0);
+            multiply(p, 1, (ptrdiff_t)padded, seen, panels_by_dimension(d->d_out + at, d->q_row, rows, dim, some), dim, rows, dv, d->kv_row, 1);
+            multiply(dp, 1, (ptrdiff_t)padded, seen, panels_by_dimension(d->q + at, d->q_row, rows, dim, some), dim, rows, dk, d->kv_row, 1);
         }
     }
     free(memory);
@@ -286,7 +349,7 @@ static void rms_norm_back(const float *x, const float *weight, float epsilon, in
     }
 }
 
-static void swiglu_back(const float *gate, const float *up, int n, const float *dy, float *d_gate, float *d_up)
+static void swiglu_back(const float *gate, const float *up, int n, const float *dy, float *d_gate, float *d_up, float *out)
 {
     const vec one = vec_all(1);
     for (int c = 0; c < n; c += LANES) {
@@ -296,6 +359,7 @@ static void swiglu_back(const float *gate, const float *up, int n, const float *
         /* (g s)' = s + g s (1 - s) */
         vec_store_first(d_gate + c, n - c, vec_mul(vec_mul(y, u), vec_fma(silu, vec_sub(one, s), s)));
         vec_store_first(d_up + c, n - c, vec_mul(y, silu));
+        vec_store_first(out + c, n - c, vec_mul(silu, u));
     }
 }
 
@@ -322,6 +386,7 @@ static float cross_entropy(float *logits, int n, int target, float weight)
 
 #define LEARNING                                                                                                       \
     {                                                                                                                  \
-        .panel = PANEL, .product = product, .transpose = transpose, .attend = attend, .attend_back = attend_back,      \
+        .panel = PANEL, .lanes = LANES, .product = product, .transpose = transpose, .unpack = unpack,                  \
+        .attend = attend, .attend_back = attend_back,                                                                  \
         .rms_norm_back = rms_norm_back, .swiglu_back = swiglu_back, .cross_entropy = cross_entropy,                    \
     }

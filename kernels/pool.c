@@ -34,6 +34,9 @@ struct kernel_pool {
 
     int threads;
     pthread_t *workers; /* threads - 1 */
+
+    void *memory; /* kernel_pool_memory's */
+    size_t memory_bytes;
 };
 
 static void pause_briefly(void)
@@ -169,7 +172,20 @@ void kernel_pool_free(struct kernel_pool *pool)
     pthread_cond_destroy(&pool->work);
     pthread_cond_destroy(&pool->finished);
     free(pool->workers);
+    free(pool->memory);
     free(pool);
+}
+
+void *kernel_pool_memory(struct kernel_pool *pool, size_t bytes)
+{
+    if (bytes > pool->memory_bytes) {
+        free(pool->memory);
+        pool->memory = large_alloc(bytes);
+        if (!pool->memory)
+            pool->memory = aligned_xmalloc(bytes); /* which says so */
+        pool->memory_bytes = bytes;
+    }
+    return pool->memory;
 }
 
 int kernel_pool_threads(const struct kernel_pool *pool)

@@ -15,6 +15,8 @@
  *   vec_zero_below(a, x, least)       a, but 0 in lanes where x < least
  *   vec_sum(v), vec_most(v)           across the lanes, in one fixed order
  *   vec_rotate_pairs(v, cos_sin)      each pair (a, b) to (a c - b s, a s + b c)
+ *   vec_turn(r)                       r[i] of LANES vectors becomes lane i of each: a square turned over
+ *   vec_look_up(codes, values, by, to)    64 codes of four bits, the even in the high half of its byte: to[i] = values[code i] * by
  *   vec_unzip(p, &even, &odd)         2 * LANES floats: those at even places, those at odd ones
  *
  * And whole numbers of 16 bits, PAIR of them in a lane:

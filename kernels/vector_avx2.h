@@ -125,6 +125,38 @@ static inline void vec_unzip(const float *p, vec *even, vec *odd)
     *even = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(e), 0xd8));
     *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(o), 0xd8));
 }
+static inline void vec_turn(vec r[LANES])
+{
+    __m256 t[8];
+    for (int i = 0; i < 8; i += 2) { /* columns c and c + 1 of two rows, then of four, in each half */
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 2; j++) {
+            r[i + 2 * j] = _mm256_shuffle_ps(t[i + j], t[i + 2 + j], 0x44);
+            r[i + 2 * j + 1] = _mm256_shuffle_ps(t[i + j], t[i + 2 + j], 0xee);
+        }
+    for (int c = 0; c < 4; c++) { /* then halves */
+        const vec low = _mm256_permute2f128_ps(r[c], r[4 + c], 0x20);
+        r[4 + c] = _mm256_permute2f128_ps(r[c], r[4 + c], 0x31);
+        r[c] = low;
+    }
+}
+static inline void vec_look_up(const unsigned char *codes, const float *values, float by, float *to)
+{
+    const vec first = _mm256_mul_ps(_mm256_loadu_ps(values), _mm256_set1_ps(by)), second = _mm256_mul_ps(_mm256_loadu_ps(values + 8), _mm256_set1_ps(by));
+    const __m128i low = _mm_set1_epi8(15);
+    for (int i = 0; i < 4; i++) {
+        const __m128i eight = _mm_loadl_epi64((const __m128i *)(const void *)(codes + 8 * i));
+        const __m128i each = _mm_unpacklo_epi8(_mm_and_si128(_mm_srli_epi16(eight, 4), low), _mm_and_si128(eight, low));
+        for (int j = 0; j < 2; j++) {
+            const __m256i at = _mm256_cvtepu8_epi32(j ? _mm_srli_si128(each, 8) : each);
+            const vec over = _mm256_castsi256_ps(_mm256_slli_epi32(at, 28)); /* 8 and more: its sign */
+            _mm256_storeu_ps(to + 16 * i + 8 * j, _mm256_blendv_ps(_mm256_permutevar8x32_ps(first, at), _mm256_permutevar8x32_ps(second, at), over));
+        }
+    }
+}
 static inline words words_all(const int16_t *p)
 {
     int32_t pair;

@@ -115,6 +115,37 @@ static inline void vec_unzip(const float *p, vec *even, vec *odd)
     *even = _mm512_permutex2var_ps(low, index, high);
     *odd = _mm512_permutex2var_ps(low, _mm512_add_epi32(index, _mm512_set1_epi32(1)), high);
 }
+static inline void vec_turn(vec r[LANES])
+{
+    __m512d pairs[16];
+    for (int i = 0; i < 16; i += 2) { /* columns c and c + 1 of two rows, then of four, in each quarter */
+        pairs[i] = _mm512_castps_pd(_mm512_unpacklo_ps(r[i], r[i + 1]));
+        pairs[i + 1] = _mm512_castps_pd(_mm512_unpackhi_ps(r[i], r[i + 1]));
+    }
+    for (int i = 0; i < 16; i += 4)
+        for (int j = 0; j < 2; j++) {
+            r[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(pairs[i + j], pairs[i + 2 + j]));
+            r[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(pairs[i + j], pairs[i + 2 + j]));
+        }
+    for (int c = 0; c < 4; c++) { /* then quarters */
+        const vec low = _mm512_shuffle_f32x4(r[c], r[4 + c], 0x88), high = _mm512_shuffle_f32x4(r[c], r[4 + c], 0xdd);
+        const vec low2 = _mm512_shuffle_f32x4(r[8 + c], r[12 + c], 0x88), high2 = _mm512_shuffle_f32x4(r[8 + c], r[12 + c], 0xdd);
+        r[c] = _mm512_shuffle_f32x4(low, low2, 0x88);
+        r[4 + c] = _mm512_shuffle_f32x4(high, high2, 0x88);
+        r[8 + c] = _mm512_shuffle_f32x4(low, low2, 0xdd);
+        r[12 + c] = _mm512_shuffle_f32x4(high, high2, 0xdd);
+    }
+}
+static inline void vec_look_up(const unsigned char *codes, const float *values, float by, float *to)
+{
+    const vec table = _mm512_mul_ps(_mm512_loadu_ps(values), _mm512_set1_ps(by));
+    const __m128i low = _mm_set1_epi8(15);
+    for (int i = 0; i < 4; i++) {
+        const __m128i eight = _mm_loadl_epi64((const __m128i *)(const void *)(codes + 8 * i));
+        const __m128i each = _mm_unpacklo_epi8(_mm_and_si128(_mm_srli_epi16(eight, 4), low), _mm_and_si128(eight, low));
+        _mm512_storeu_ps(to + 16 * i, _mm512_permutexvar_ps(_mm512_cvtepu8_epi32(each), table));
+    }
+}
 static inline words words_all(const int16_t *p)
 {
     int32_t pair;

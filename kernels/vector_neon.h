@@ -128,6 +128,24 @@ static inline void vec_unzip(const float *p, vec *even, vec *odd)
     *even = vuzp1q_f32(low, high);
     *odd = vuzp2q_f32(low, high);
 }
+static inline void vec_turn(vec r[LANES])
+{
+    const float32x4x2_t a = vtrnq_f32(r[0], r[1]), b = vtrnq_f32(r[2], r[3]);
+    r[0] = vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0]));
+    r[1] = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
+    r[2] = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
+    r[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
+}
+static inline void vec_look_up(const unsigned char *codes, const float *values, float by, float *to)
+{
+    float table[16];
+    for (int i = 0; i < 16; i++)
+        table[i] = values[i] * by;
+    for (int i = 0; i < 32; i++) {
+        to[2 * i] = table[codes[i] >> 4];
+        to[2 * i + 1] = table[codes[i] & 15];
+    }
+}
 static inline words words_all(const int16_t *p)
 {
     return vdup_n_s16(*p);

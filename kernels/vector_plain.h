@@ -76,5 +76,19 @@ static inline float vec_most(vec v)
 {
     return v;
 }
+static inline void vec_turn(vec r[LANES])
+{
+    (void)r;
+}
+static inline void vec_look_up(const unsigned char *codes, const float *values, float by, float *to)
+{
+    float table[16];
+    for (int i = 0; i < 16; i++)
+        table[i] = values[i] * by;
+    for (int i = 0; i < 32; i++) {
+        to[2 * i] = table[codes[i] >> 4];
+        to[2 * i + 1] = table[codes[i] & 15];
+    }
+}
 
 #endif

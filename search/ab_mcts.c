@@ -101,15 +101,15 @@ static struct search_nodes arms_of(const struct search_tree *tree, const struct 
     return arms;
 }
 
-static int terms(const struct search_tree *tree, const struct search_parameters *p, int node, struct search_terms *out)
+static int terms(const struct search_tree *tree, const struct search_parameters *p, const struct search_nodes *choices, int node,
+                 struct search_terms *out)
 {
-    struct search_nodes arms = arms_of(tree, p, tree->nodes[node].parent);
-    int there = search_nodes_hold(&arms, node);
-    free(arms.list);
-    if (!there)
+    if (!search_nodes_hold(choices, node) || !can_go_to(tree, p, node))
         return 0;
     const struct search_node *n = &tree->nodes[node];
-    *out = (struct search_terms){.visits = n->visits, .q = n->reward_sum / n->visits, .total = draw_child(tree, p, node)};
+    struct search_seen seen = seen_at(tree, node);
+    *out = (struct search_terms){.there = 1, .visits = n->visits, .q = n->reward_sum / n->visits, .total = draw_child(tree, p, node), .form = SEARCH_THOMPSON};
+    out->posterior = search_posterior_of(p->value[PRIOR], &seen);
     out->u = out->total - out->q;
     return 1;
 }

@@ -57,15 +57,18 @@ static struct search_terms terms_of(const struct search_tree *tree, const struct
 {
     const struct search_node *n = &tree->nodes[node];
     int above = tree->nodes[n->parent].visits;
-    struct search_terms t = {.visits = n->visits};
+    struct search_terms t = {.there = 1, .visits = n->visits, .form = p->value[SELECT] == PUCT ? SEARCH_PUCT : SEARCH_UCT, .above = above};
     if (p->value[SELECT] == PUCT) {
         double c = p->real[W] * (log((above + 19653) / 19652.0) + 1.25);
         t.q = n->visits ? n->reward_sum / n->visits : 0;
         t.prior = prior_of(tree, siblings, node);
+        t.weight = c;
         t.u = c * t.prior * sqrt(above) / (1 + n->visits);
     } else {
         double visited = p->value[Q] == MAX ? n->reward_best : n->reward_sum / n->visits;
         t.q = n->visits ? visited : search_reward(tree, node);
+        t.weight = p->real[W];
+        t.greatest = p->value[Q] == MAX;
         t.u = above > 0 ? p->real[W] * sqrt(log(above) / (n->visits > 1 ? n->visits : 1)) : 0;
     }
     t.total = t.q + t.u;
@@ -88,17 +91,16 @@ static int choose(const struct search_tree *tree, const struct search_parameters
     return best;
 }
 
-static int terms(const struct search_tree *tree, const struct search_parameters *p, int node, struct search_terms *out)
+static int terms(const struct search_tree *tree, const struct search_parameters *p, const struct search_nodes *siblings, int node,
+                 struct search_terms *out)
 {
-    struct search_nodes siblings = search_choices(tree, tree->nodes[node].parent);
     struct search_plan plan = {0};
-    int there = search_nodes_hold(&siblings, node) &&
+    int there = search_nodes_hold(siblings, node) &&
                 (p->value[SELECT] == PUCT ||
-                 !search_judge_choices(tree, p->value[EVALUATE], &siblings, p->value[N_EVALUATE], &plan));
+                 !search_judge_choices(tree, p->value[EVALUATE], siblings, p->value[N_EVALUATE], &plan));
     if (there)
-        *out = terms_of(tree, p, &siblings, node);
+        *out = terms_of(tree, p, siblings, node);
     search_plan_free(&plan);
-    free(siblings.list);
     return there;
 }
 

@@ -319,14 +319,27 @@ struct search_strategy_about {
     const char *parameters; /* "b=5 generate=propose|sample evaluate=value|vote ..." */
 };
 const struct search_strategy_about *search_strategies(int *count);
+struct search_posterior { /* of an arm's mean reward */
+    int beta;             /* 1: Beta(a, b), after Beta(1/2, 1/2) */
+    double m, kappa, nu, tau_squared; /* 0: normal-inverse-chi-squared, after m = 0, kappa = 1, nu = 1, tau^2 = 0.1 */
+    double a, b;
+};
 /* The numbers by which the session's strategy would choose this node among its siblings now. mcts: as its formulas name them. ab-mcts: q the mean
  * reward, u what the draw from the arm's posterior for the present iteration adds to it, total the draw. */
 struct search_terms {
+    int there;             /* 0: it has none, for such a node: its strategy goes by no such numbers, it is pruned, illegal, or a copy, it or a sibling
+                            * is yet to be judged */
     int visits;
     double q, u, prior, total; /* total = q + u; prior: of puct, otherwise 0 */
+    enum search_form { SEARCH_UCT, SEARCH_PUCT, SEARCH_THOMPSON } form; /* what they are made from: */
+    int above;             /* uct, puct: visits of the parent */
+    double weight;         /* u = weight * sqrt(ln above / max(1, visits)), and 0 where above is; or weight * prior * sqrt(above) / (1 + visits) */
+    int greatest;          /* uct: q is the greatest reward found below, not their mean */
+    struct search_posterior posterior; /* thompson: what the total is drawn from */
 };
-/* 0: it has none, for such a node: its strategy goes by no such numbers, it is pruned, illegal, or a copy, it or a sibling is yet to be judged. */
-int search_tree_terms(const struct search_tree *tree, int node, struct search_terms *out);
+int search_tree_terms(const struct search_tree *tree, int node, struct search_terms *out); /* out->there */
+/* Of several nodes with one parent, in the time of one. */
+void search_tree_terms_list(const struct search_tree *tree, const int *nodes, int count, struct search_terms *out);
 
 /* --- running ----------------------------------------------------------------------------------------------------- */
 

@@ -52,13 +52,24 @@ const struct search_strategy *search_strategy_find(const char *name)
     return NULL;
 }
 
-int search_tree_terms(const struct search_tree *tree, int node, struct search_terms *out)
+void search_tree_terms_list(const struct search_tree *tree, const int *nodes, int count, struct search_terms *out)
 {
     struct search_parameters p;
     const char *spec = tree->session ? tree->session->session.strategy : NULL;
-    *out = (struct search_terms){0};
-    return spec && node > 0 && node < tree->count && !search_tree_is_pruned(tree, node) &&
-           !search_parameters_parse(&p, spec, NULL, NULL) && p.strategy->terms && p.strategy->terms(tree, &p, node, out);
+    memset(out, 0, (size_t)count * sizeof *out);
+    if (!spec || !count || nodes[0] <= 0 || nodes[0] >= tree->count || search_parameters_parse(&p, spec, NULL, NULL) || !p.strategy->terms)
+        return;
+    struct search_nodes choices = search_choices(tree, tree->nodes[nodes[0]].parent);
+    for (int i = 0; i < count; i++)
+        if (!search_tree_is_pruned(tree, nodes[i]))
+            out[i].there = p.strategy->terms(tree, &p, &choices, nodes[i], &out[i]);
+    free(choices.list);
+}
+
+int search_tree_terms(const struct search_tree *tree, int node, struct search_terms *out)
+{
+    search_tree_terms_list(tree, &node, 1, out);
+    return out->there;
 }
 
 /* --- reading a specification ------------------------------------------------------------------------------------- */

@@ -26,6 +26,7 @@ struct search_parameter {
 };
 
 struct search_strategy;
+struct search_nodes;
 struct search_parameters {
     const struct search_strategy *strategy;
     int value[SEARCH_PARAMETERS]; /* in the order of the strategy's table */
@@ -78,8 +79,9 @@ struct search_strategy {
      * short, and what is next can only be DECISION or DONE, of what there is. Nodes pruned are as if they were not. */
     void (*next)(const struct search_tree *tree, const struct search_parameters *p, int spent,
                  struct search_plan *plan);
-    /* For search_tree_terms, of a node above which there is one; NULL: it does not go by any. */
-    int (*terms)(const struct search_tree *tree, const struct search_parameters *p, int node, struct search_terms *out);
+    /* For search_tree_terms, of a node above which there is one whose search_choices these are; NULL: it does not go by any. */
+    int (*terms)(const struct search_tree *tree, const struct search_parameters *p, const struct search_nodes *choices, int node,
+                 struct search_terms *out);
 };
 /* The strategy of that name, or NULL. */
 const struct search_strategy *search_strategy_find(const char *name);
@@ -184,11 +186,6 @@ char *search_visit_why(const struct search_tree *tree, const struct search_plan 
 struct search_seen { /* rewards observed */
     int count;
     double sum, squares;
-};
-struct search_posterior { /* of an arm's mean reward */
-    int beta;             /* 1: Beta(a, b), after Beta(1/2, 1/2) */
-    double m, kappa, nu, tau_squared; /* 0: normal-inverse-chi-squared, after m = 0, kappa = 1, nu = 1, tau^2 = 0.1 */
-    double a, b;
 };
 struct search_posterior search_posterior_of(int beta, const struct search_seen *seen);
 /* A mean drawn from it: always the same of the same stream. */

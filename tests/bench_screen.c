@@ -1,5 +1,6 @@
 /* What a frame of the explorer costs: drawing it on the canvas, over trees of three shapes.
- *   make build/tests/bench_screen && build/tests/bench_screen
+ *   make build/tests/bench_screen && build/tests/bench_screen          the tree, sizes and shapes
+ *   build/tests/bench_screen views                                     every view
  */
 #include "tests/screen_script.h"
 
@@ -39,8 +40,94 @@ static double frames(struct tui_screen *s, const char *keys, int columns, int ro
     return worst * 1e3;
 }
 
-int main(void)
+/* --- every view -------------------------------------------------------------------------------------------------- */
+
+static int compare_times(const void *a, const void *b)
 {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Keys of all sorts, a frame after each, the view in the left pane or in the right one: the time that one frame in a hundred exceeds. */
+static void bench_views(struct tui_screen *s, const char *shape, int nodes)
+{
+    enum { ROUNDS = 25 };
+    static const char keys[] = "jjjkljhjGkkgjl5j3k9jhl7kjG";
+    static double times[ROUNDS * sizeof keys];
+    const struct tui_view *view;
+    for (int v = 0; (view = tui_view_at(v)); v++) {
+        int count = 0;
+        char *command = xasprintf(":view %s\r", view->name);
+        s->places.views[0] = &tui_view_tree;
+        for (const char *k = v ? "\033\t" : "\033"; *k; k++)
+            tui_screen_key(s, *k);
+        for (const char *k = command; *k; k++)
+            tui_screen_key(s, *k);
+        free(command);
+        int frames_to_settle = 0;
+        for (tui_screen_draw(s, 200, 50); s->busy && frames_to_settle < 100000; frames_to_settle++)
+            tui_screen_draw(s, 200, 50);
+        for (int round = 0; round < ROUNDS; round++)
+            for (const char *k = keys; *k; k++) {
+                double start = cpu_seconds();
+                tui_screen_key(s, *k);
+                tui_screen_draw(s, 200, 50);
+                times[count++] = cpu_seconds() - start;
+            }
+        qsort(times, (size_t)count, sizeof *times, compare_times);
+        printf("%-6s %9d  %-11s p50 %5.2f  p99 %5.2f  most %5.2f ms  (%d frames until it was there)\n", shape, nodes, view->name, times[count / 2] * 1e3,
+               times[count * 99 / 100] * 1e3, times[count - 1] * 1e3, frames_to_settle);
+    }
+}
+
+/* A search through all of it, and a filter: the longest that a key would have to wait. */
+static void bench_find(struct tui_screen *s, const char *keys, const char *what)
+{
+    double most = 0, all = 0;
+    int slices = 0;
+    for (const char *k = keys; *k; k++) {
+        double start = cpu_seconds();
+        tui_screen_key(s, *k);
+        double took = cpu_seconds() - start;
+        most = took > most ? took : most;
+    }
+    do {
+        double start = cpu_seconds();
+        tui_screen_work(s);
+        double took = cpu_seconds() - start;
+        most = took > most ? took : most;
+        all += took;
+        slices++;
+    } while (s->busy);
+    printf("%s: %d slices, %.0f ms in all, the longest %.2f ms\n", what, slices, all * 1e3, most * 1e3);
+}
+
+static void bench_all_views(void)
+{
+    static const char *const shapes[] = {"bushy", "wide"};
+    static const int sizes[] = {1000, 1000000};
+    for (int shape = 0; shape < 2; shape++)
+        for (int i = 0; i < 2; i++) {
+            struct tui_screen s;
+            grow(&s, shape, sizes[i]);
+            tui_screen_draw(&s, 200, 50);
+            bench_views(&s, shapes[shape], sizes[i]);
+            if (i) {
+                bench_find(&s, "\033g/nothing has this\r", "a search");
+                bench_find(&s, "\033g\\10 - 4\r", "a filter");
+                bench_find(&s, "\\", "all again");
+            }
+            tui_screen_free(&s);
+        }
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 1) {
+        bench_all_views();
+        return 0;
+    }
     static const char *const shapes[] = {"bushy", "wide", "deep"};
     static const int sizes[] = {1000, 100000, 1000000};
     printf("%-6s %9s  %10s  %s\n", "tree", "nodes", "fold us", "worst frame of a key, ms: G, k, 500000G, h, l, g, 100000j (200x50)");

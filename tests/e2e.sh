@@ -9,6 +9,7 @@ unset NO_COLOR TMUX
 export LC_ALL=C.UTF-8 ESPALIER_MODEL=$model
 export ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0 # a sanitizer's report is not what is tried here
 work=$(mktemp -d)
+export XDG_STATE_HOME=$work/state
 socket=$work/tmux
 export XDG_STATE_HOME=$work/state XDG_CONFIG_HOME=$work/config XDG_DATA_HOME=$work/data # not the user's own
 passed=0 failed=0
@@ -201,6 +202,56 @@ sees "at an event" 'the beginning'
 keys '}'
 gone "now" 'the past'
 
+# --- panes and the mouse ---
+mouse() { keys -l "$(printf '\033[M%b' "$(printf '\\%03o\\%03o\\%03o' $(($1 + 32)) $(($2 + 33)) $(($3 + 33)))")"; }
+is "the mouse is taken" "$(t display -p -t s '#{mouse_any_flag}')" 1
+keys Escape V
+sees "the views" 'what should stand in this pane'
+keys '?'
+sees "help in a pane" '^┌ help'
+keys V t
+sees "the tree again" '^┌ tree'
+keys S
+sees "three panes" '^│.*├ [a-z]+ .*┤'
+keys X
+gone "two panes" '^│.*├ [a-z]+ .*┤'
+keys z
+sees "one alone" '^┌ [a-z]+ [^┬]*┐'
+keys Escape
+sees "all again" '^┌ tree.*┬'
+mouse 0 115 3; mouse 32 60 4; mouse 3 60 4
+sees "the line is dragged" '^┌ tree .{53}┬'
+keys : ; keys -l 'mouse off'; keys Enter
+for _ in $(seq 40); do [ "$(t display -p -t s '#{mouse_any_flag}')" = 0 ] && break; sleep 0.05; done
+is "the mouse is left" "$(t display -p -t s '#{mouse_any_flag}')" 0
+keys : ; keys -l 'mouse on'; keys Enter
+for _ in $(seq 40); do [ "$(t display -p -t s '#{mouse_any_flag}')" = 1 ] && break; sleep 0.05; done
+is "and taken again" "$(t display -p -t s '#{mouse_any_flag}')" 1
+
+# --- views, searching, marks ---
+for view in drawn judge siblings votes path time compare statistics log help thought tree; do
+    keys : ; keys -l "view $view"; keys Enter
+    sees "the view $view" "^┌ (first thoughts|$view)"
+done
+keys G / ; keys -l 'what is'; keys Enter
+sees "found" 'tree /what is · 1'
+sees "selected" '┬ problem'
+keys n
+sees "found again" 'tree /what is · 1'
+keys / ; keys -l 'nothing has this'; keys Enter
+sees "not found" 'no thought says "nothing has this"'
+keys '\' C-u; keys -l 'what is'; keys Enter
+gone "only what has it" '^│├'
+keys '\'
+sees "all again" '^│├'
+keys 2 G m a g "'" a
+sees "back at the mark" '┬ thought 2'
+keys "'" "'"
+sees "and where one was" '┬ problem'
+keys V i l h
+sees "the time line" 'the past: } to now'
+keys '}' V t
+
 # --- suspended and back ---
 keys C-z
 sees "a shell again" '^ready>'
@@ -228,6 +279,9 @@ keys 'fg; echo code $? | tee code' Enter
 sees "back from that too" '┌ tree'
 keys q
 ended "q" 0
+
+is "the panes are remembered" "$(grep -c '^split 30' "$work/state/espalier/explorer")" 1
+rm -rf "$work/state"
 
 # --- stepped, paused and resized, the tree is the one that the dump has ---
 start --paused --seed 3 $problem

@@ -175,6 +175,7 @@ static inline void script_judge(struct tui_screen *s, int item, int node, const 
     e->judgement.scores[0] = score;
     e->judgement.count = 1;
     e->judgement.samples = 3;
+    e->judgement.most = 60;
     e->judgement.labels = xcalloc(3, sizeof(char *));
     for (int i = 0; i < 3; i++)
         e->judgement.labels[i] = xstrdup(labels[i]);
@@ -296,6 +297,59 @@ static inline void script_votes(struct tui_screen *s)
     script_result(s, "56", 1, -1, "plurality 3 of 5");
     struct tui_snapshot now = script_snapshot(TUI_DONE, 3);
     tui_screen_snapshot(s, &now);
+}
+
+/* Three visits of a tree search: a decision each, with what it backed up. */
+static inline void script_visit(struct tui_screen *s, const int *path, int count, double reward)
+{
+    struct search_event *e = script_make(SEARCH_EVENT_DECISION);
+    e->decision.kept = xmalloc(sizeof(int));
+    e->decision.kept[0] = path[0];
+    e->decision.kept_count = 1;
+    e->decision.why = xasprintf("visit %d: reward %g", path[0], reward);
+    e->decision.backups = xcalloc((size_t)count, sizeof *e->decision.backups);
+    e->decision.backup_count = count;
+    for (int i = 0; i < count; i++)
+        e->decision.backups[i] = (struct search_backup){path[i], reward};
+    script_emit(s, e);
+}
+
+/* Monte Carlo tree search: four thoughts, judged, and three visits to two of them. */
+static inline void script_mcts(struct tui_screen *s, const char *strategy)
+{
+    static const char *const first[] = {"10 - 4 = 6 (left: 5 6 6)|5 6 6",  "4 * 6 = 24 (left: 5 10 24)|5 10 24", "5 + 6 = 11 (left: 4 10 11)|4 10 11",
+                                        "5 + 6 = 12 (left: 4 10 12)!5 + 6 is 11, not 12", NULL};
+    static const char *const second[] = {"5 * 6 = 30 (left: 6 30)|6 30", "6 - 5 = 1 (left: 1 6)|1 6", NULL};
+    static const char *const sure[] = {"sure", "sure", "likely"}, *const likely[] = {"likely", "likely", "impossible"};
+    script_begin(s, "game24", "4 5 6 10", strategy);
+    script_plan(s, "visit 1: grow the problem", SEARCH_PROPOSE, (int[]){0}, 1, 1);
+    script_propose(s, 0, 0, first);
+    script_plan(s, "value 3 states", SEARCH_VALUE, (int[]){1, 2, 3}, 3, 3);
+    script_judge(s, 0, 1, sure, 41);
+    script_judge(s, 1, 2, likely, 2.001);
+    script_judge(s, 2, 3, likely, 2.001);
+    script_visit(s, (int[]){1, 0}, 2, 0.7);
+    script_plan(s, "visit 2: grow 1", SEARCH_PROPOSE, (int[]){1}, 1, 1);
+    script_propose(s, 0, 1, second);
+    script_plan(s, "value 2 states", SEARCH_VALUE, (int[]){5, 6}, 2, 3);
+    script_judge(s, 0, 5, sure, 60);
+    script_judge(s, 1, 6, likely, 2.001);
+    script_visit(s, (int[]){5, 1, 0}, 3, 0.9);
+    script_visit(s, (int[]){2, 0}, 2, 0.1);
+    struct tui_snapshot now = script_snapshot(TUI_PAUSED, 5);
+    tui_screen_snapshot(s, &now);
+}
+
+static inline void script_own(struct tui_screen *s, int parent, int replaces, const char *text)
+{
+    struct search_event *e = script_make(SEARCH_EVENT_THOUGHT);
+    e->thought.node = script_nodes++;
+    e->thought.parent = parent;
+    e->thought.text = xstrdup(text);
+    e->thought.completion = e->thought.correct = -1;
+    e->thought.by_user = 1;
+    e->thought.replaces = replaces;
+    script_emit(s, e);
 }
 
 static inline void script_prune(struct tui_screen *s, int node)

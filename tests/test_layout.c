@@ -27,37 +27,88 @@ static void take(struct tui_rect r, int columns, int rows)
             assert_int_equal(taken[y * columns + x]++, 0);
 }
 
+/* What holds of every layout. */
+static void check(const struct tui_layout *l, const struct tui_arrangement *a, int columns, int rows, int searches)
+{
+    assert_int_equal(l->too_small, columns < 40 || rows < 12);
+    if (l->too_small)
+        return;
+    memset(taken, 0, sizeof taken);
+    take(l->header, columns, rows);
+    take(l->race, columns, rows);
+    assert_int_equal(l->race.h, searches > 1 && rows - searches >= 12 ? searches : 0);
+    take(l->now, columns, rows);
+    take(l->status, columns, rows);
+    take(l->keys, columns, rows);
+    take((struct tui_rect){0, l->top, columns, 1}, columns, rows);
+    take((struct tui_rect){0, l->middle, columns, 1}, columns, rows);
+    if (l->bottom >= 0)
+        take((struct tui_rect){0, l->bottom, columns, 1}, columns, rows);
+    if (l->split >= 0)
+        take((struct tui_rect){l->split, l->top + 1, 1, l->middle - l->top - 1}, columns, rows);
+    assert_int_equal(l->wide, columns >= 80);
+    int shown = 0, cells = 0;
+    for (int i = 0; i < TUI_PANES; i++) {
+        struct tui_rect r = l->panes[i];
+        take(r, columns, rows);
+        if (!r.w)
+            continue;
+        assert_true(i < a->panes && r.h >= TUI_LEAST_HEIGHT);
+        assert_true(r.y - 1 == l->top || (i > 1 && l->panes[i - 1].w && r.y - 1 == l->panes[i - 1].y + l->panes[i - 1].h)); /* a rule for its title */
+        assert_int_equal(tui_layout_pane(l, r.x, r.y), i);
+        assert_int_equal(tui_layout_pane(l, r.x + r.w - 1, r.y + r.h - 1), i);
+        shown++;
+        cells += r.w * r.h + (i > 1 && l->panes[i - 1].w ? r.w : 0);
+    }
+    assert_true(l->panes[a->focus].w); /* whoever has the keys is seen */
+    int one = !l->wide || a->zoom, room = columns - 2 * l->wide;
+    assert_true(one ? shown == 1 && l->split < 0 : shown > 1 && l->panes[0].w);
+    assert_int_equal(cells, (room - (one ? 0 : 1)) * (l->middle - l->top - 1)); /* no cell is nobody's */
+}
+
 static void test_layout(void **state)
 {
     (void)state;
     for (int columns = 1; columns <= 250; columns++)
         for (int rows = 1; rows <= 80; rows++)
-            for (int thought = 0; thought < 2; thought++) {
-                struct tui_layout l = tui_layout(columns, rows, thought, rows % 5);
-                assert_int_equal(l.too_small, columns < 40 || rows < 12);
-                if (l.too_small)
-                    continue;
-                memset(taken, 0, sizeof taken);
-                take(l.header, columns, rows);
-                take(l.race, columns, rows);
-                assert_int_equal(l.race.h, rows % 5 > 1 && rows - rows % 5 >= 12 ? rows % 5 : 0);
-                take(l.tree, columns, rows);
-                take(l.thought, columns, rows);
-                take(l.now, columns, rows);
-                take(l.status, columns, rows);
-                take(l.keys, columns, rows);
-                take((struct tui_rect){0, l.top, columns, 1}, columns, rows);
-                take((struct tui_rect){0, l.middle, columns, 1}, columns, rows);
-                if (l.bottom >= 0)
-                    take((struct tui_rect){0, l.bottom, columns, 1}, columns, rows);
-                if (l.split >= 0)
-                    take((struct tui_rect){l.split, l.top + 1, 1, l.middle - l.top - 1}, columns, rows);
-                assert_int_equal(l.wide, columns >= 80);
-                assert_true(l.wide ? l.tree.w && l.thought.w : thought ? l.thought.w && !l.tree.w : l.tree.w && !l.thought.w);
-                struct tui_rect shown = l.tree.w ? l.tree : l.thought;
-                assert_true(shown.h >= 5);
-                assert_int_equal(shown.y, l.top + 1); /* titles stand on the rule above */
+            for (int k = 0; k < 4; k++) {
+                uint64_t at = (uint64_t)(columns * 100 + rows);
+                struct tui_arrangement a = {.panes = 2 + (int)(3 * random_uniform(1, at, (uint64_t)k)), .zoom = k == 3,
+                                            .split = (int)(1000 * random_uniform(2, at, (uint64_t)k))};
+                a.focus = (int)(a.panes * random_uniform(3, at, (uint64_t)k));
+                for (int i = 1; i < TUI_PANES && k; i++)
+                    a.share[i] = (int)(30 * random_uniform(4, at, (uint64_t)(4 * k + i)));
+                struct tui_layout l = tui_layout(columns, rows, &a, rows % 5);
+                check(&l, &a, columns, rows, rows % 5);
             }
+}
+
+/* A line that is moved to a cell stands there afterwards, or as near as the least sizes let it; the others stay. */
+static void test_moving(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 20000; i++) {
+        int columns = 80 + (int)(150 * random_uniform(5, i, 0)), rows = 20 + (int)(50 * random_uniform(5, i, 1));
+        struct tui_arrangement a = {.panes = 2 + (int)(3 * random_uniform(5, i, 2)), .split = (int)(1000 * random_uniform(5, i, 3))};
+        struct tui_layout l = tui_layout(columns, rows, &a, 0), before = l;
+        int x = (int)(columns * random_uniform(5, i, 4)), y = (int)(rows * random_uniform(5, i, 5)), line = (int)(TUI_PANES * random_uniform(5, i, 6));
+        tui_layout_move(&a, &l, line, x, y);
+        l = tui_layout(columns, rows, &a, 0);
+        check(&l, &a, columns, rows, 0);
+        if (!line) {
+            assert_int_equal(l.split, x < 25 ? 25 : x > columns - 26 ? columns - 26 : x);
+            assert_int_equal(tui_layout_line(&l, l.split, l.top + 1), 0);
+            continue;
+        }
+        assert_int_equal(l.split, before.split);
+        if (line < 2 || !before.panes[line].w)
+            continue;
+        int first = before.panes[line - 1].y + TUI_LEAST_HEIGHT, last = before.panes[line].y + before.panes[line].h - TUI_LEAST_HEIGHT - 1;
+        assert_int_equal(l.panes[line].y - 1, y < first ? first : y > last ? last : y);
+        assert_int_equal(l.panes[line].y + l.panes[line].h, before.panes[line].y + before.panes[line].h);
+        assert_int_equal(l.panes[line - 1].y, before.panes[line - 1].y);
+        assert_int_equal(tui_layout_line(&l, columns - 5, l.panes[line].y - 1), line);
+    }
 }
 
 /* --- outline ----------------------------------------------------------------------------------------------------- */
@@ -84,7 +135,8 @@ static int walk(const struct tui_outline *o, int node, struct tui_outline_place 
     if (!o->nodes[node].open)
         return count;
     for (int c = o->tree->nodes[node].first_child; c >= 0; c = o->tree->nodes[c].next_sibling)
-        count = walk(o, c, rows, count);
+        if (!o->nodes[c].hidden)
+            count = walk(o, c, rows, count);
     for (int i = 0; i < o->nodes[node].live; i++)
         rows[count++] = (struct tui_outline_place){node, i};
     return count;
@@ -104,8 +156,19 @@ static void check_outline(const struct tui_outline *o)
             assert_int_equal(tui_outline_shown(o, place.node), place.node);
         }
     }
-    for (int node = 0; node < o->count; node++) { /* what is hidden stands where what hides it does */
+    for (int i = 0; i < count; i++) { /* the guides end where no sibling follows */
+        int last = 1;
+        for (int k = i + 1; k < count; k++) {
+            int parent = rows[i].live >= 0 ? rows[i].node : o->tree->nodes[rows[i].node].parent;
+            last &= !(rows[k].live >= 0 ? rows[k].node == parent : o->tree->nodes[rows[k].node].parent == parent);
+        }
+        assert_int_equal(tui_outline_is_last(o, rows[i]), last);
+    }
+    for (int node = 0; node < o->count; node++) { /* what is folded away stands where what hides it does */
         int shown = node;
+        if (o->nodes[node].hidden)
+            continue;
+        assert_int_equal(tui_outline_child(o, node, 0), o->tree->nodes[node].first_child);
         for (int n = o->tree->nodes[node].parent; n >= 0; n = o->tree->nodes[n].parent)
             shown = o->nodes[n].open ? shown : n;
         assert_int_equal(tui_outline_shown(o, node), shown);
@@ -132,6 +195,10 @@ static void test_outline(void **state)
                 add_node(&tree, &o, parent);
             else if (r < 0.8)
                 tui_outline_set_open(&o, any, !o.nodes[any].open);
+            else if (r < 0.83)
+                tui_outline_filter(&o, !o.filtered);
+            else if (r < 0.9)
+                tui_outline_let_through(&o, any);
             else
                 tui_outline_set_live(&o, any, (int)(random_uniform(shape, i, 2) * 4));
             if (i % 10 == 0 || i > 590)
@@ -164,6 +231,6 @@ static void test_last(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layout), cmocka_unit_test(test_outline), cmocka_unit_test(test_last)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layout), cmocka_unit_test(test_moving), cmocka_unit_test(test_outline), cmocka_unit_test(test_last)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -637,18 +637,25 @@ static void check_swiglu(const struct kernel_set *set, int n, float size)
     double *x = doubles(both, 1, 2 * m, 0);
     const struct gated gated = {n, dy};
     const struct slope slope = {gated_loss, &gated, x};
-    set->learning->swiglu_back(gate, up, n, dy, d, d + n);
+    float *out = xmalloc((m + 1) * sizeof *out);
+    set->learning->swiglu_back(gate, up, n, dy, d, d + n, out);
+    for (int i = 0; i < n; i++) {
+        const double forwards = x[i] / (1 + exp(-x[i])) * x[n + i];
+        assert_near(set->name, (size_t)i, (double)out[i], forwards, 1e-6 * (1 + fabs(forwards)));
+    }
     for (int i = 0; i < 2 * n; i += n > 100 ? 1 + below(9) : 1)
         assert_near(set->name, (size_t)i, (double)d[i], slope_at(&slope, i, 1e-5), 2e-6 * (1 + (double)(size * size)));
     /* Over what it reads: gate and up, and dy. */
     float *over = copy(dy, m), *second = xmalloc((m + 1) * sizeof *second);
-    set->learning->swiglu_back(gate, up, n, over, over, second);
+    set->learning->swiglu_back(gate, up, n, over, over, second, out);
     assert_same(over, d, m);
     assert_same(second, d + n, m);
-    set->learning->swiglu_back(gate, up, n, dy, gate, up);
+    float *third = copy(out, m);
+    set->learning->swiglu_back(gate, up, n, dy, gate, up, out);
     assert_same(gate, d, m);
     assert_same(up, d + n, m);
-    free(both), free(dy), free(gate), free(up), free(d), free(x), free(over), free(second);
+    assert_same(out, third, m);
+    free(out), free(third), free(both), free(dy), free(gate), free(up), free(d), free(x), free(over), free(second);
 }
 
 static void test_swiglu_back(void **state)

@@ -9,62 +9,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "tests/screen_script.h"
+#include "tests/golden.h"
 #include "tui/race.h"
 
-#include <utf8proc.h>
-
-static int updating;
 static uint64_t strings = 100000;
-
-/* --- golden screens ---------------------------------------------------------------------------------------------- */
-
-static char *read_golden(const char *path)
-{
-    FILE *f = fopen(path, "r");
-    struct string text = {0};
-    char buffer[4096];
-    size_t n;
-    while (f && (n = fread(buffer, 1, sizeof buffer, f)) > 0)
-        string_append(&text, buffer, n);
-    if (f)
-        fclose(f);
-    return text.text;
-}
-
-/* The dump, a line of four dashes, the roles. Wide screens only as text: the smaller ones have told the roles. */
-static void compare(struct tui_screen *s, const char *name, int columns, int rows)
-{
-    struct string now = {0};
-    tui_screen_draw(s, columns, rows);
-    tui_canvas_dump(&s->canvas, &now);
-    if (columns <= 80) {
-        string_add(&now, "----\n");
-        tui_canvas_dump_roles(&s->canvas, &now);
-    }
-    char *path = xasprintf("tests/golden/%s-%dx%d.txt", name, columns, rows);
-    if (updating) {
-        FILE *f = fopen(path, "w");
-        assert_non_null(f);
-        fputs(now.text, f);
-        fclose(f);
-    } else {
-        char *golden = read_golden(path);
-        if (!golden || strcmp(golden, now.text))
-            printf("%s differs; now it is\n%s", path, now.text);
-        assert_non_null(golden);
-        assert_string_equal(now.text, golden);
-        free(golden);
-    }
-    free(path);
-    string_free(&now);
-}
-
-static void press(struct tui_screen *s, const char *keys)
-{
-    for (; *keys; keys++)
-        tui_screen_key(s, *keys);
-}
 
 static void test_running(void **state)
 {
@@ -225,16 +173,6 @@ static void does(struct tui_screen *s, int32_t key, const char *words)
         assert_string_equal(a.words, words);
 }
 
-static int shows(struct tui_screen *s, const char *text)
-{
-    struct string out = {0};
-    tui_screen_draw(s, 80, 24);
-    tui_canvas_dump(&s->canvas, &out);
-    int found = strstr(string_text(&out), text) != NULL;
-    string_free(&out);
-    return found;
-}
-
 static struct search_event *script_act(struct tui_screen *s, enum search_event_kind kind, int64_t target)
 {
     struct search_event *e = script_make(kind);
@@ -244,18 +182,6 @@ static struct search_event *script_act(struct tui_screen *s, enum search_event_k
         e->undo.target = target;
     script_emit(s, e);
     return e;
-}
-
-static void script_own(struct tui_screen *s, int parent, int replaces, const char *text)
-{
-    struct search_event *e = script_make(SEARCH_EVENT_THOUGHT);
-    e->thought.node = script_nodes++;
-    e->thought.parent = parent;
-    e->thought.text = xstrdup(text);
-    e->thought.completion = e->thought.correct = -1;
-    e->thought.by_user = 1;
-    e->thought.replaces = replaces;
-    script_emit(s, e);
 }
 
 static void test_acts(void **state)
@@ -493,35 +419,6 @@ static size_t hostile_text(uint64_t seed, char *out, size_t most)
     return n;
 }
 
-/* Nothing in the dump acts on a terminal, and every row has exactly the columns it should. */
-static void check_dump(const struct tui_canvas *c)
-{
-    for (int y = 0; y < c->h; y++) {
-        int columns = 0;
-        for (int x = 0; x < c->w; x++) {
-            const struct tui_cell *cell = &c->cells[y * c->w + x];
-            assert_in_range(cell->width, 0, 2);
-            columns += cell->width;
-            if (cell->width == 2) {
-                assert_true(x + 1 < c->w);
-                assert_int_equal(cell[1].width, 0);
-            }
-            if (cell->width == 0)
-                assert_true(x > 0 && cell[-1].width == 2 && !cell->scalars[0]);
-            else
-                assert_true(cell->scalars[0] >= ' ');
-            for (int i = 0; i < TUI_CLUSTER && cell->scalars[i]; i++) {
-                int category = (int)utf8proc_category(cell->scalars[i]);
-                assert_true(category != UTF8PROC_CATEGORY_CC && category != UTF8PROC_CATEGORY_CF && category != UTF8PROC_CATEGORY_CS);
-                assert_true(cell->scalars[i] != 0x2028 && cell->scalars[i] != 0x2029);
-                if (c->ascii)
-                    assert_in_range(cell->scalars[i], ' ', '~');
-            }
-        }
-        assert_int_equal(columns, c->w);
-    }
-}
-
 static void test_hostile_strings(void **state)
 {
     (void)state;
@@ -617,15 +514,6 @@ static void test_hostile_screens(void **state)
     }
 }
 
-static int close_script(void **state)
-{
-    (void)state;
-    for (int i = 0; i < script_word_count; i++)
-        free(script_words[i]);
-    free(script_words);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -638,6 +526,6 @@ int main(int argc, char **argv)
         strings *= 10;
         cmocka_set_test_filter("test_hostile*");
     }
-    updating = argc > 1 && !strcmp(argv[1], "update");
+    golden_updating = argc > 1 && !strcmp(argv[1], "update");
     return cmocka_run_group_tests(tests, NULL, close_script);
 }

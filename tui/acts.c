@@ -152,7 +152,7 @@ static struct tui_action begin_fork(struct tui_screen *s)
     if (s->thought.token >= count)
         s->thought.token = count - 1;
     s->thought.forking = 1;
-    s->focus = &tui_view_thought;
+    tui_screen_focus(s, &tui_view_thought);
     s->follow = 0;
     begin_choice(s);
     return (struct tui_action){0};

@@ -118,7 +118,7 @@ static int do_own(struct tui_screen *s, const struct tui_word *word, const char 
     } else if (!strcmp(verb, "theme"))
         tui_screen_notice(s, "theme NAME: tab shows those there are; or the path of a YAML file");
     else
-        return 0;
+        return tui_places_command(s, verb, rest);
     return 1;
 }
 
@@ -166,6 +166,10 @@ static struct tui_action accept(struct tui_screen *s)
     enum tui_asking what = a->what;
     const char *text = string_text(&a->line.text);
     a->what = TUI_ASKS_NOTHING;
+    if (what == TUI_ASKS_FIND || what == TUI_ASKS_FILTER) {
+        (what == TUI_ASKS_FIND ? tui_find_begin : tui_find_filter)(s, text);
+        return (struct tui_action){0};
+    }
     if (what == TUI_ASKS_COMMAND) {
         tui_history_add(&a->history, text);
         return tui_command(s, text);
@@ -206,7 +210,7 @@ int tui_ask_key(struct tui_screen *s, int32_t key, struct tui_action *action)
     case TUI_KEY_BACKSPACE:
     case 'H' - TUI_KEY_CONTROL:
     case 0x7f:
-        if (a->what == TUI_ASKS_COMMAND && !a->line.text.length) /* the colon itself */
+        if (a->what >= TUI_ASKS_COMMAND && !a->line.text.length) /* the colon itself */
             a->what = TUI_ASKS_NOTHING;
         break;
     default:
@@ -222,7 +226,9 @@ void tui_ask_draw(struct tui_screen *s)
 {
     struct tui_rect r = s->layout.keys;
     char label[40] = ":";
-    if (s->ask.what != TUI_ASKS_COMMAND)
+    if (s->ask.what == TUI_ASKS_FIND || s->ask.what == TUI_ASKS_FILTER)
+        snprintf(label, sizeof label, s->ask.what == TUI_ASKS_FIND ? "/" : "only thoughts with ");
+    else if (s->ask.what != TUI_ASKS_COMMAND)
         snprintf(label, sizeof label, s->ask.what == TUI_ASKS_EDIT ? "edit %d " : "below %d ", s->ask.node);
     int x = r.x + 1, end = r.x + r.w - 1;
     x += tui_canvas_text(&s->canvas, x, r.y, end - x, tui_style(TUI_KEY), label);

@@ -14,6 +14,9 @@ static const struct sign {
     {0x2534, '+'}, {0x253c, '+'}, {0x2501, '='}, {0x2578, '-'}, {0x25be, 'v'}, {0x25b8, '>'}, {0x2605, '*'}, {0x2713, '+'}, {0x2717, 'x'},
     {0x2026, '~'}, {0x00b7, '.'}, {0x275a, '|'}, {0x25a0, '#'}, {0x00bb, '>'}, {0x21b5, '$'}, {0x2190, '<'}, {0x2192, '>'}, {0x2191, '^'},
     {0x2193, 'v'}, {0x00d7, 'x'}, {0x25cf, 'o'}, {0x2503, '|'}, {0x25c6, '@'}, {0x270e, '&'}, {0x2298, '!'}, {0x25c2, '<'},
+    {0x25cb, '.'}, {0x2702, 'X'}, {0x2591, ':'}, {0x2592, '%'}, {0x2593, '#'}, {0x221a, 'V'}, {0x03ba, 'k'}, {0x03bd, 'n'}, {0x03c4, 't'},
+    {0x03c7, 'X'}, {0x00b2, '2'}, {0x25bc, 'v'}, {0x25b2, 'A'}, {0x25cd, '@'}, {0x2581, '_'}, {0x2582, '_'}, {0x2583, '-'}, {0x2584, '-'}, {0x2585, '='}, {0x2586, '='},
+    {0x2587, '#'}, {0x2588, '#'},
 };
 
 static char ascii_of(int32_t scalar)
@@ -158,7 +161,7 @@ void tui_canvas_bar(struct tui_canvas *c, int x, int y, int columns, struct tui_
 void tui_canvas_ground(struct tui_canvas *c, int x, int y, int w, enum tui_ground ground)
 {
     for (int i = x; i < x + w; i++)
-        if (y >= 0 && y < c->h && i >= 0 && i < c->w)
+        if (y >= 0 && y < c->h && i >= 0 && i < c->w && cell_at(c, i, y)->style.ground != TUI_CURSOR)
             cell_at(c, i, y)->style.ground = (uint8_t)ground;
 }
 

@@ -39,7 +39,7 @@ int tui_canvas_cluster(struct tui_canvas *c, int x, int y, struct tui_style styl
 void tui_canvas_fill(struct tui_canvas *c, struct tui_rect r, struct tui_style style, int32_t scalar);
 /* A bar of `columns` cells, filled to `part` (0..1) in steps of half a cell; the rest stays blank. */
 void tui_canvas_bar(struct tui_canvas *c, int x, int y, int columns, struct tui_style style, double part);
-/* Put the cells of a row on another ground (a selection). */
+/* Put the cells of a row on another ground (a selection); those on the cursor's stay there. */
 void tui_canvas_ground(struct tui_canvas *c, int x, int y, int w, enum tui_ground ground);
 /* Copy rows of another canvas, from its row `from` on, into r. */
 void tui_canvas_paste(struct tui_canvas *c, struct tui_rect r, const struct tui_canvas *source, int from);

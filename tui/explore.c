@@ -4,6 +4,7 @@
 #include "tui/race.h"
 #include "tui/replay.h"
 #include "tui/start.h"
+#include "tui/state.h"
 #include "tui/terminal.h"
 #include "tui/thread.h"
 #include "tui/tour.h"
@@ -333,6 +334,10 @@ static void do_action(struct explorer *x, struct tui_action action)
 static void take_key(struct explorer *x, int32_t key)
 {
     struct tui_screen *s = tui_race_shown(&x->race);
+    if (key == TUI_KEY_MOUSE) {
+        do_action(x, tui_race_mouse(&x->race, tui_terminal_mouse()));
+        return;
+    }
     if (x->replay && !s->ask.what && !s->overlay && (key == '+' || key == '-')) {
         char text[40];
         tui_replay_speed(x->replay, key == '+' ? 2 : 0.5, clock_seconds());
@@ -373,6 +378,7 @@ static void draw(struct explorer *x)
 {
     int columns, rows;
     tui_terminal_size(&columns, &rows);
+    tui_terminal_mouse_on(tui_race_shown(&x->race)->places.mouse);
     tui_screen_draw(tui_race_shown(&x->race), columns, rows);
     tui_terminal_draw(&tui_race_shown(&x->race)->canvas);
     x->dirty = 0;
@@ -384,14 +390,20 @@ static void live(struct explorer *x)
     double drawn = 0;
     draw(x);
     while (!x->quit && !x->signal && !(tui_race_shown(&x->race)->now.state == TUI_FAILED && !tui_race_shown(&x->race)->tree.count)) {
+        struct tui_screen *s = tui_race_shown(&x->race);
         double now = clock_seconds(), wait = x->dirty ? drawn + frame_interval - now : x->replay ? tui_replay_wait(x->replay, now) : -1;
         if (x->dirty && wait <= 0) {
             draw(x);
             drawn = clock_seconds();
             continue;
         }
+        if (s->busy) { /* what takes many frames goes on between two keys, and is shown as news is */
+            tui_screen_work(s);
+            x->dirty = 1;
+            wait = 0;
+        }
         enum { WAKE, THEME, TRAINER, FDS };
-        const int fds[FDS] = {[WAKE] = x->dirty || x->replay ? -1 : tui_thread_wake(x->thread), [THEME] = x->setting->theme_file.fd,
+        const int fds[FDS] = {[WAKE] = (x->dirty && !s->busy) || x->replay ? -1 : tui_thread_wake(x->thread), [THEME] = x->setting->theme_file.fd,
                               [TRAINER] = x->trainer.fd};
         int happened = tui_terminal_wait(fds, FDS, wait), keys = 0;
         if (happened & TUI_WAIT_FD << WAKE || x->replay)
@@ -413,6 +425,24 @@ static void live(struct explorer *x)
     }
 }
 
+/* Where the panes were left. What cannot be read or written costs nothing but that. */
+static void open_places(struct tui_race *race)
+{
+    struct string text = {0};
+    if (!tui_state_read(&text))
+        for (int i = 0; i < race->count; i++)
+            tui_places_read(&race->screens[i].places, string_text(&text));
+    string_free(&text);
+}
+
+static void save_places(const struct tui_race *race)
+{
+    struct string text = {0};
+    tui_places_write(&tui_race_shown(race)->places, &text);
+    tui_state_write(string_text(&text));
+    string_free(&text);
+}
+
 static void leave_by(int number)
 {
     tui_terminal_close();
@@ -425,6 +455,7 @@ static int explore(struct setting *s, struct error *e)
     struct explorer x = {.setting = s};
     tui_trainer_open(&x.trainer);
     open_race(&x.race, s);
+    open_places(&x.race);
     tui_history_open(&tui_race_shown(&x.race)->ask.history);
     if (s->options.tour)
         tui_tour_begin(&x.tour, &x.race.screens[0]);
@@ -433,6 +464,7 @@ static int explore(struct setting *s, struct error *e)
     if (!code)
         live(&x);
     tui_terminal_close();
+    save_places(&x.race);
     if (!code && tui_race_shown(&x.race)->now.state == TUI_FAILED) {
         *e = tui_race_shown(&x.race)->now.failure;
         code = e->code;

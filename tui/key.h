@@ -24,7 +24,13 @@ enum tui_key {
     TUI_KEY_F1,
     TUI_KEY_F12 = TUI_KEY_F1 + 11,
     TUI_KEY_RESIZE, /* the terminal has another size now */
+    TUI_KEY_MOUSE,  /* tui_terminal_mouse says what it did */
     TUI_KEY_OTHER,  /* one we have no use for */
+};
+
+struct tui_mouse {
+    enum { TUI_MOUSE_NOTHING, TUI_MOUSE_PRESS, TUI_MOUSE_DRAG, TUI_MOUSE_RELEASE, TUI_MOUSE_WHEEL_UP, TUI_MOUSE_WHEEL_DOWN } what;
+    int x, y; /* of the screen, from 0 */
 };
 
 #endif

@@ -1,6 +1,7 @@
 #include "tui/outline.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { MANY = 32 }; /* children from which a family is worth its memory; below, a walk along the siblings is as fast */
 
@@ -111,6 +112,7 @@ void tui_outline_renew(struct tui_outline *o)
 {
     free_families(o);
     o->count = 0;
+    o->renewed++;
     tui_outline_grow(o);
 }
 
@@ -128,7 +130,8 @@ void tui_outline_grow(struct tui_outline *o)
         ARRAY_RESERVE(o->nodes, o->count, o->capacity);
         int node = o->count, parent = tree_node(o, node)->parent;
         struct tui_outline_node *n = &o->nodes[node];
-        *n = (struct tui_outline_node){.rows = 1, .family = -1, .open = node >= o->known || n->open};
+        int hidden = o->filtered && node > 0;
+        *n = (struct tui_outline_node){.rows = !hidden, .family = -1, .open = node >= o->known || n->open, .hidden = hidden};
         if (node >= o->known)
             o->known = node + 1;
         if (parent < 0 || tree_node(o, node)->gone) {
@@ -140,7 +143,7 @@ void tui_outline_grow(struct tui_outline *o)
         /* Children come in order of their ids: the one before has the greatest place so far. */
         if (p->family >= 0) {
             n->place = o->families[p->family].count;
-            family_append(&o->families[p->family], node, 1);
+            family_append(&o->families[p->family], node, !hidden);
             o->count++;
         } else {
             for (int c = first; c >= 0 && c != node; c = tree_node(o, c)->next_sibling)
@@ -149,7 +152,7 @@ void tui_outline_grow(struct tui_outline *o)
             if (n->place + 1 >= MANY)
                 p->family = new_family(o, parent);
         }
-        if (p->open)
+        if (p->open && !hidden)
             add_rows(o, parent, 1);
     }
 }
@@ -159,15 +162,86 @@ void tui_outline_set_open(struct tui_outline *o, int node, int open)
     if (o->nodes[node].open == open)
         return;
     o->nodes[node].open = open;
-    add_rows(o, node, (open ? rows_when_open(o, node) : 1) - o->nodes[node].rows);
+    o->folded++;
+    if (!o->nodes[node].hidden)
+        add_rows(o, node, (open ? rows_when_open(o, node) : 1) - o->nodes[node].rows);
 }
 
 void tui_outline_set_live(struct tui_outline *o, int node, int live)
 {
     int more = live - o->nodes[node].live;
     o->nodes[node].live = live;
-    if (o->nodes[node].open)
+    if (o->nodes[node].open && !o->nodes[node].hidden)
         add_rows(o, node, more);
+}
+
+/* --- a filter ---------------------------------------------------------------------------------------------------- */
+
+static void hide_all(struct tui_outline *o)
+{
+    for (int i = 1; i < o->count; i++) {
+        o->nodes[i].hidden = 1;
+        o->nodes[i].rows = 0;
+    }
+    if (o->count)
+        o->nodes[0].rows = 1 + (o->nodes[0].open ? o->nodes[0].live : 0);
+    for (int i = 0; i < o->family_count; i++)
+        memset(o->families[i].sums, 0, (size_t)(o->families[i].count + 1) * sizeof(int));
+}
+
+/* Children have greater numbers than those above them. */
+static void show_all(struct tui_outline *o)
+{
+    for (int i = 0; i < o->count; i++) {
+        o->nodes[i].hidden = 0;
+        o->nodes[i].rows = 1 + (o->nodes[i].open ? o->nodes[i].live : 0);
+    }
+    for (int i = o->count - 1; i > 0; i--) {
+        int parent = tree_node(o, i)->parent;
+        if (!tree_node(o, i)->gone && parent >= 0 && o->nodes[parent].open)
+            o->nodes[parent].rows += o->nodes[i].rows;
+    }
+    for (int i = 0; i < o->family_count; i++) {
+        struct tui_outline_family *f = &o->families[i];
+        int count = f->count;
+        for (f->count = 0; f->count < count;)
+            family_append(f, f->children[f->count], o->nodes[f->children[f->count]].rows);
+    }
+}
+
+void tui_outline_filter(struct tui_outline *o, int on)
+{
+    o->filtered = on;
+    o->folded++;
+    (on ? hide_all : show_all)(o);
+}
+
+void tui_outline_let_through(struct tui_outline *o, int node)
+{
+    int *path = NULL, count = 0, capacity = 0;
+    for (int n = node; n >= 0 && o->nodes[n].hidden; n = tree_node(o, n)->parent) {
+        ARRAY_RESERVE(path, count, capacity);
+        path[count++] = n;
+    }
+    while (count) { /* the topmost first: a shown node stands below shown ones */
+        int top = path[--count];
+        o->nodes[top].hidden = 0;
+        o->folded++;
+        add_rows(o, top, 1 + (o->nodes[top].open ? o->nodes[top].live : 0));
+    }
+    free(path);
+}
+
+int tui_outline_child(const struct tui_outline *o, int node, int place)
+{
+    if (o->nodes[node].family >= 0) {
+        const struct tui_outline_family *f = &o->families[o->nodes[node].family];
+        return place >= 0 && place < f->count ? f->children[place] : -1;
+    }
+    int child = tree_node(o, node)->first_child;
+    while (place-- > 0 && child >= 0 && child < o->count)
+        child = tree_node(o, child)->next_sibling;
+    return child < o->count ? child : -1;
 }
 
 int tui_outline_rows(const struct tui_outline *o)
@@ -232,5 +306,16 @@ int tui_outline_is_last(const struct tui_outline *o, struct tui_outline_place pl
     if (place.live >= 0)
         return place.live == o->nodes[place.node].live - 1;
     const struct search_node *n = tree_node(o, place.node);
-    return n->next_sibling < 0 && (n->parent < 0 || !o->nodes[n->parent].live);
+    if (n->parent < 0 || o->nodes[n->parent].live)
+        return n->parent < 0;
+    if (!o->filtered)
+        return n->next_sibling < 0;
+    if (o->nodes[n->parent].family >= 0) {
+        const struct tui_outline_family *f = &o->families[o->nodes[n->parent].family];
+        return family_sum(f, f->count) == family_sum(f, o->nodes[place.node].place + 1);
+    }
+    for (int c = n->next_sibling; c >= 0 && c < o->count; c = tree_node(o, c)->next_sibling)
+        if (!o->nodes[c].hidden)
+            return 0;
+    return 1;
 }

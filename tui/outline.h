@@ -8,13 +8,15 @@
 
 #include "search/search.h"
 
-/* Invariants: rows = 1 when closed, else 1 + the children's rows + live. `rows` is right for every node, shown or not. */
+/* Invariants: rows = 0 when hidden, 1 when closed, else 1 + the children's rows + live. `rows` is right for every node, shown or not. What is
+ * below a hidden node is hidden. */
 struct tui_outline_node {
     int rows;
     int live;       /* thoughts being written below it now */
     int place;      /* which child of its parent it is, from 0 */
     int family;     /* index of its family, -1: few children */
     int open;
+    int hidden;     /* a filter is on, and neither the node nor one below it is of those it lets through: rows = 0 */
 };
 
 /* Children of one node that has many of them: found by place, and their rows summed, in logarithmic time (Fenwick 1994). */
@@ -30,6 +32,8 @@ struct tui_outline {
     int known;      /* nodes whose `open` is right, also where the tree has fewer now */
     struct tui_outline_family *families;
     int family_count, family_capacity;
+    int filtered;
+    int64_t renewed, folded; /* how often it became another tree; how often a node was opened, closed, hidden or let through */
 };
 
 /* Where a row is. */
@@ -45,6 +49,11 @@ void tui_outline_grow(struct tui_outline *o); /* take in the nodes the tree has 
 void tui_outline_renew(struct tui_outline *o);
 void tui_outline_set_open(struct tui_outline *o, int node, int open);
 void tui_outline_set_live(struct tui_outline *o, int node, int live);
+/* Only what is let through has a row, and what stands above it; nothing is, at first, but the root. Nodes that come are hidden. */
+void tui_outline_filter(struct tui_outline *o, int on);
+void tui_outline_let_through(struct tui_outline *o, int node);
+/* The child at a place, from 0; -1: there are not so many. */
+int tui_outline_child(const struct tui_outline *o, int node, int place);
 int tui_outline_rows(const struct tui_outline *o);
 /* The row of a node; of the closed one that hides it, if one does. */
 int tui_outline_row(const struct tui_outline *o, int node);

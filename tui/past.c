@@ -4,18 +4,18 @@
 #include <limits.h>
 #include <stdlib.h>
 
-static const struct search_tree *latest(const struct tui_screen *s)
+const struct search_tree *tui_past_latest(const struct tui_screen *s)
 {
     return s->past.on ? &s->past.latest : &s->tree;
 }
 
 int64_t tui_past_count(const struct tui_screen *s)
 {
-    return latest(s)->event_count;
+    return tui_past_latest(s)->event_count;
 }
 
 /* The moments one steps through are those before a plan or a decision: where the search can go on from. */
-static int is_place(const struct search_tree *tree, int64_t count)
+int tui_past_is_place(const struct search_tree *tree, int64_t count)
 {
     if (count < 1 || count >= tree->event_count)
         return 0;
@@ -63,18 +63,33 @@ void tui_past_go(struct tui_screen *s, int64_t count)
         tui_screen_follow(s, s->tree.events[s->tree.event_count - 1]);
 }
 
+int tui_past_moment(const struct tui_screen *s, int64_t event)
+{
+    int low = 0, high = s->moment_count;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (s->moments[middle] < event)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 void tui_past_move(struct tui_screen *s, int steps)
 {
-    const struct search_tree *tree = latest(s);
+    const struct search_tree *tree = tui_past_latest(s);
     int64_t at = s->tree.event_count, to = at;
-    while (steps < 0 && at > 1)
-        if (is_place(tree, --at)) {
-            to = at;
+    for (int i = tui_past_moment(s, at) - 1; steps < 0 && i >= 0; i--)
+        if (tui_past_is_place(tree, s->moments[i])) {
+            to = s->moments[i];
             steps++;
         }
-    while (steps > 0 && at < tree->event_count) {
-        to = ++at;
-        steps -= is_place(tree, at);
+    for (int i = tui_past_moment(s, at + 1); steps > 0; i++) {
+        to = i < s->moment_count ? s->moments[i] : tree->event_count;
+        if (i >= s->moment_count)
+            break;
+        steps -= tui_past_is_place(tree, to);
     }
     if (to == s->tree.event_count)
         tui_screen_notice(s, s->past.on ? "this is the beginning" : steps > 0 ? "this is now" : "nothing has been done yet");
@@ -86,13 +101,13 @@ void tui_past_move(struct tui_screen *s, int steps)
 
 struct tui_action tui_past_go_on(struct tui_screen *s)
 {
-    const struct search_tree *tree = latest(s);
+    const struct search_tree *tree = tui_past_latest(s);
     int64_t place = s->tree.event_count;
     if (!s->past.on) {
         tui_screen_notice(s, "this is now; [ goes a step into the past, b takes one back");
         return (struct tui_action){0};
     }
-    while (place > 0 && !is_place(tree, place)) /* in the middle of a step: from its beginning */
+    while (place > 0 && !tui_past_is_place(tree, place)) /* in the middle of a step: from its beginning */
         place--;
     if (!place || tree->out[place]) {
         tui_screen_notice(s, place ? "the search took this step back since: } to now, then u undoes that" : "nothing had been done yet");
@@ -118,14 +133,14 @@ char *tui_past_text(const struct tui_screen *s)
     char a[32], b[32];
     tui_number(i, a);
     tui_number(s->past.latest.event_count - 1, b);
-    while (i > 0 && (!is_place(tree, i) || tree->out[i]))
+    while (i > 0 && (!tui_past_is_place(tree, i) || tree->out[i]))
         i--;
     return xasprintf("%s of %s: %s", a, b, i > 0 ? why_of(tree->events[i]) : "the beginning");
 }
 
 char *tui_past_next(const struct tui_screen *s)
 {
-    const struct search_tree *tree = latest(s);
+    const struct search_tree *tree = tui_past_latest(s);
     int64_t at = s->tree.event_count;
-    return is_place(tree, at) ? xstrdup(why_of(tree->events[at])) : NULL;
+    return tui_past_is_place(tree, at) ? xstrdup(why_of(tree->events[at])) : NULL;
 }

@@ -25,7 +25,7 @@ struct tui_screen *tui_race_shown(const struct tui_race *r)
     return &r->screens[r->shown];
 }
 
-/* Where the user is goes with them: the pane that has the keys, and the commands of before. */
+/* Where the user is goes with them: the panes, which of them has the keys, and the commands of before. */
 static void turn(struct tui_race *r, int by)
 {
     struct tui_screen *from = tui_race_shown(r), *to;
@@ -34,9 +34,10 @@ static void turn(struct tui_race *r, int by)
     struct tui_ask ask = from->ask;
     from->ask = to->ask;
     to->ask = ask;
+    to->places = from->places;
     to->focus = from->focus;
     to->notice[0] = '\0';
-    to->thought.forking = to->count = to->interrupted = 0;
+    to->thought.forking = to->count = to->interrupted = to->mark_asked = 0;
     from->thought.forking = from->count = 0;
 }
 
@@ -48,6 +49,13 @@ struct tui_action tui_race_key(struct tui_race *r, int32_t key)
         return (struct tui_action){0};
     }
     struct tui_action action = tui_screen_key(s, key);
+    action.search = r->shown;
+    return action;
+}
+
+struct tui_action tui_race_mouse(struct tui_race *r, struct tui_mouse mouse)
+{
+    struct tui_action action = tui_screen_mouse(tui_race_shown(r), mouse);
     action.search = r->shown;
     return action;
 }

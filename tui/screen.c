@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+int64_t tui_tokens_spent(const struct search_tree *tree)
+{
+    return tree->usage.prompt - tree->usage.cached + tree->usage.completion;
+}
+
 void tui_snapshot_free(struct tui_snapshot *s)
 {
     for (int i = 0; i < s->live_count; i++)
@@ -16,20 +21,32 @@ void tui_snapshot_free(struct tui_snapshot *s)
 
 void tui_screen_open(struct tui_screen *s)
 {
-    *s = (struct tui_screen){.asked = "", .model = "", .follow = 1, .focus = &tui_view_tree};
+    *s = (struct tui_screen){.asked = "", .model = "", .follow = 1, .focus = &tui_view_tree, .dragged = -1, .right_at = -1};
+    tui_places_open(&s->places);
     tui_outline_open(&s->outline, &s->tree);
+    tui_tidy_open(&s->drawn.tidy, &s->outline);
 }
 
 void tui_screen_free(struct tui_screen *s)
 {
+    tui_tidy_free(&s->drawn.tidy);
+    free(s->drawn.memo);
     tui_outline_free(&s->outline);
+    tui_find_free(&s->find);
     tui_snapshot_free(&s->now);
     tui_canvas_free(&s->canvas);
     tui_canvas_free(&s->overlay_text);
     tui_canvas_free(&s->thought.text);
     tui_canvas_free(&s->thought.detail);
+    tui_canvas_free(&s->judge.text);
+    tui_canvas_free(&s->path.text);
+    tui_canvas_free(&s->votes.text);
+    tui_canvas_free(&s->statistics.text);
+    tui_canvas_free(&s->compare.text);
     free(s->thought.cells);
     free(s->decisions);
+    free(s->progress);
+    free(s->moments);
     tui_ask_free(&s->ask);
     string_free(&s->words);
     free(s->wanted.path);
@@ -111,6 +128,7 @@ static void open_above(struct tui_screen *s, int node)
 void tui_screen_select(struct tui_screen *s, int node)
 {
     open_above(s, node);
+    tui_outline_let_through(&s->outline, node);
     s->selected = node;
     s->follow = 0;
 }
@@ -120,6 +138,7 @@ static void follow(struct tui_screen *s, int node)
     if (!s->follow || node < 0 || node >= s->tree.count)
         return;
     open_above(s, node);
+    tui_outline_let_through(&s->outline, node);
     s->selected = node;
 }
 
@@ -150,6 +169,44 @@ static void note_thought(struct tui_screen *s, const struct search_event *event)
         s->text_width = w;
 }
 
+/* The best so far, against what it cost: a point for each time it became better. */
+static void note_progress(struct tui_screen *s, double best)
+{
+    if (!(best > s->best))
+        return;
+    s->best = best;
+    ARRAY_RESERVE(s->progress, s->progress_count, s->progress_capacity);
+    s->progress[s->progress_count++] = (struct tui_progress){tui_tokens_spent(&s->tree), best};
+}
+
+static void note_right(struct tui_screen *s, int right)
+{
+    if (right && s->right_at < 0)
+        s->right_at = tui_tokens_spent(&s->tree);
+    else if (!right)
+        s->right_at = -1;
+}
+
+static int is_right(const struct tui_screen *s, int node)
+{
+    const struct search_event *thought = node >= 0 && node < s->tree.count ? tui_screen_node(s, node)->thought : NULL;
+    return thought && thought->thought.answer && thought->thought.correct == 1;
+}
+
+/* The answer it would give now is the first one kept, or the winner of the vote. */
+static void note_decision(struct tui_screen *s, const struct search_event *event)
+{
+    int votes = 0, winner = event->decision.kept_count ? event->decision.kept[0] : -1;
+    for (int i = 0; i < event->decision.tally_count; i++)
+        votes += event->decision.tally[i].votes;
+    if (votes && !s->judged)
+        note_progress(s, (double)event->decision.tally[0].votes / votes);
+    if (!event->decision.backup_count) /* a visit chooses no answer */
+        note_right(s, is_right(s, winner));
+    ARRAY_RESERVE(s->decisions, s->decision_count, s->decision_capacity);
+    s->decisions[s->decision_count++] = event; /* the tree keeps it alive */
+}
+
 static void note_scores(struct tui_screen *s, const struct search_event *event)
 {
     s->judged = 1;
@@ -157,6 +214,8 @@ static void note_scores(struct tui_screen *s, const struct search_event *event)
     for (int i = 0; i < event->judgement.count; i++)
         if (event->judgement.scores[i] > s->value_most)
             s->value_most = event->judgement.scores[i];
+    for (int i = 0; i < event->judgement.count && event->judgement.most > 0; i++)
+        note_progress(s, fmin(event->judgement.scores[i] / event->judgement.most, 1));
 }
 
 /* A completion that has become an event is being written no more, whatever the latest snapshot says. */
@@ -205,8 +264,10 @@ static void note(struct tui_screen *s, const struct search_event *event)
         note_scores(s, event);
         break;
     case SEARCH_EVENT_DECISION:
-        ARRAY_RESERVE(s->decisions, s->decision_count, s->decision_capacity);
-        s->decisions[s->decision_count++] = event; /* the tree keeps it alive */
+        note_decision(s, event);
+        break;
+    case SEARCH_EVENT_RESULT:
+        note_right(s, event->result.correct == 1);
         break;
     default:
         break;
@@ -244,6 +305,7 @@ static void select_own(struct tui_screen *s, const struct search_event *event)
 {
     if (event->thought.by_user && (s->selected == event->thought.parent || s->selected == event->thought.replaces)) {
         open_above(s, event->thought.node);
+        tui_outline_let_through(&s->outline, event->thought.node);
         s->selected = event->thought.node;
     }
 }
@@ -253,8 +315,20 @@ static int changes_past(const struct search_event *event)
     return event->kind == SEARCH_EVENT_BACK || event->kind == SEARCH_EVENT_UNDO || event->kind == SEARCH_EVENT_REDO;
 }
 
+/* What the time line marks. The log only grows. */
+static void note_moment(struct tui_screen *s, const struct search_event *event)
+{
+    int64_t at = tui_past_count(s);
+    if (event->kind == SEARCH_EVENT_SESSION || event->kind == SEARCH_EVENT_COMPLETION || event->kind == SEARCH_EVENT_JUDGEMENT ||
+        (event->kind == SEARCH_EVENT_THOUGHT && !event->thought.by_user))
+        return;
+    ARRAY_RESERVE(s->moments, s->moment_count, s->moment_capacity);
+    s->moments[s->moment_count++] = at;
+}
+
 void tui_screen_event(struct tui_screen *s, struct search_event *event)
 {
+    note_moment(s, event);
     if (s->past.on) { /* the picture stays */
         search_tree_fold(&s->past.latest, event);
         return;
@@ -278,9 +352,28 @@ void tui_screen_event(struct tui_screen *s, struct search_event *event)
     keep_line(s, line);
 }
 
+static void note_speed(struct tui_screen *s, int64_t rows)
+{
+    double seconds = s->now.time - s->second.time;
+    if (seconds >= 1 && s->second.time > 0) {
+        if (s->speed_count == TUI_SPEEDS)
+            memmove(s->speeds, s->speeds + 1, (size_t)--s->speed_count * sizeof *s->speeds);
+        s->speeds[s->speed_count++] = (int)((double)(rows - s->second.rows) / seconds);
+    }
+    if (seconds >= 1 || s->second.time <= 0) {
+        s->second.time = s->now.time;
+        s->second.rows = rows;
+    }
+}
+
 static void note_rate(struct tui_screen *s)
 {
     int64_t rows = s->now.statistics.decode_rows + s->now.statistics.prompt_rows;
+    int running = s->now.state == TUI_RUNNING || s->now.state == TUI_STEPPING;
+    if (running && !s->began)
+        s->began = s->now.time;
+    s->ended = s->now.state != TUI_DONE ? 0 : s->ended ? s->ended : s->now.time;
+    note_speed(s, rows);
     int old = 0;
     while (old < s->rate_count && (s->rate_count - old == TUI_RATES || s->rates[old].time < s->now.time - 1))
         old++;
@@ -357,8 +450,10 @@ static void select_wanted(struct tui_screen *s)
     while (i < s->wanted.count - 1 && (s->wanted.path[i] >= s->tree.count || tui_screen_node(s, s->wanted.path[i])->gone))
         i++;
     s->selected = s->wanted.selected = s->wanted.count ? s->wanted.path[i] : 0;
-    if (s->tree.count)
+    if (s->tree.count) {
         open_above(s, s->selected);
+        tui_outline_let_through(&s->outline, s->selected);
+    }
 }
 
 /* Widths of columns stay as they were: the picture does not jump as one goes through time. */
@@ -367,6 +462,8 @@ void tui_screen_after(struct tui_screen *s)
     drop_unknown(s);
     tui_outline_renew(&s->outline);
     set_live_rows(s, 1);
+    s->best = s->progress_count = 0;
+    s->right_at = -1;
     s->judged = s->voted = s->decision_count = s->written = s->to_write = 0;
     s->thought.forking = 0;
     for (int64_t i = 0; i < s->tree.event_count; i++)
@@ -431,15 +528,14 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
         if (s->tree.count) /* at once, not at the next event */
             follow(s, s->now.live_count ? s->now.live[0].node : s->tree.result && s->tree.result->result.node >= 0 ? s->tree.result->result.node : s->tree.count - 1);
         break;
-    case TUI_KEY_TAB:
-    case TUI_KEY_BACK_TAB:
-        s->focus = s->focus == &tui_view_tree ? &tui_view_thought : &tui_view_tree;
-        break;
     case TUI_KEY_ENTER:
-        s->focus = &tui_view_thought;
+        tui_screen_focus(s, &tui_view_thought);
         break;
     case TUI_KEY_ESCAPE:
-        s->focus = &tui_view_tree;
+        if (s->focus == s->places.views[0] && s->find.text)
+            tui_find_end(s);
+        s->focus = s->places.views[0];
+        s->places.arrangement.zoom = 0;
         break;
     case '?':
         s->overlay = &tui_view_help;
@@ -480,6 +576,8 @@ struct tui_action tui_screen_key(struct tui_screen *s, int32_t key)
         return action;
     if (s->thought.forking && !s->overlay && tui_fork_key(s, key, &action))
         return action;
+    if (s->mark_asked && tui_find_key(s, key, 0))
+        return action;
     if (key >= '0' + !s->count && key <= '9') {
         if (s->count < 1000000)
             s->count = s->count * 10 + (int)(key - '0');
@@ -488,9 +586,67 @@ struct tui_action tui_screen_key(struct tui_screen *s, int32_t key)
     int count = s->count;
     s->count = 0;
     const struct tui_view *view = s->overlay ? s->overlay : s->focus;
-    if (view->key(s, key, count, &action) || tui_act_key(s, key, &action))
+    s->scrolled = 0;
+    if (view->key(s, key, count, &action) || tui_act_key(s, key, &action) || tui_places_key(s, key, count) ||
+        tui_find_key(s, key, count))
         return action;
     return do_key(s, key, count);
+}
+
+/* --- the mouse --------------------------------------------------------------------------------------------------- */
+
+static void wheel(struct tui_screen *s, const struct tui_view *view, int lines)
+{
+    struct tui_action none = {0};
+    if (view->scroll)
+        view->scroll(s, lines);
+    else
+        view->key(s, lines < 0 ? TUI_KEY_UP : TUI_KEY_DOWN, abs(lines), &none);
+}
+
+static void press(struct tui_screen *s, int pane, int x, int y)
+{
+    if (pane < 0)
+        return;
+    const struct tui_view *view = s->places.views[pane];
+    s->thought.forking = 0;
+    s->focus = view;
+    if (view->click)
+        view->click(s, x - s->layout.panes[pane].x, y - s->layout.panes[pane].y);
+}
+
+/* It never acts on the search: what is costly is done by keys alone. */
+struct tui_action tui_screen_mouse(struct tui_screen *s, struct tui_mouse m)
+{
+    struct tui_action none = {0};
+    int pane = tui_layout_pane(&s->layout, m.x, m.y), lines = m.what == TUI_MOUSE_WHEEL_UP ? -3 : 3;
+    if (s->ask.what || s->layout.too_small || m.what == TUI_MOUSE_NOTHING)
+        return none;
+    if (m.what == TUI_MOUSE_DRAG) {
+        tui_layout_move(&s->places.arrangement, &s->layout, s->dragged, m.x, m.y);
+        return none;
+    }
+    s->dragged = -1;
+    if (m.what == TUI_MOUSE_RELEASE)
+        return none;
+    s->notice[0] = '\0';
+    s->count = 0;
+    if (m.what != TUI_MOUSE_PRESS) {
+        if (s->overlay || pane >= 0)
+            wheel(s, s->overlay ? s->overlay : s->places.views[pane], lines);
+        return none;
+    }
+    if (s->overlay) {
+        if (s->overlay->click)
+            s->overlay->click(s, m.x, m.y - s->layout.top - 1);
+        else
+            s->overlay = NULL;
+        return none;
+    }
+    s->dragged = tui_layout_line(&s->layout, m.x, m.y);
+    if (s->dragged < 0)
+        press(s, pane, m.x, m.y);
+    return none;
 }
 
 /* --- numbers ----------------------------------------------------------------------------------------------------- */
@@ -539,6 +695,16 @@ const char *tui_probability(double p, char out[32])
     return out;
 }
 
+const char *tui_flops(double flops, char out[64])
+{
+    static const char *const units[] = {"", "k", "M", "G", "T", "P", "E"};
+    int unit = 0;
+    for (; flops >= 1000 && unit < 6; unit++)
+        flops /= 1000;
+    snprintf(out, 64, "%.*f %sFLOP", flops < 10 && unit ? 2 : flops < 100 && unit ? 1 : 0, flops, units[unit]);
+    return out;
+}
+
 /* --- drawing ----------------------------------------------------------------------------------------------------- */
 
 static void draw_too_small(struct tui_screen *s)
@@ -572,12 +738,26 @@ static void draw_rule(struct tui_screen *s, int y, const char *left, const char 
         tui_canvas_text(&s->canvas, l->split, y, 1, tui_style(TUI_BORDER), cross);
 }
 
+/* The rules above panes that stand below others. */
+static void draw_stack(struct tui_screen *s)
+{
+    const struct tui_layout *l = &s->layout;
+    for (int i = 2; i < TUI_PANES; i++) {
+        const struct tui_rect *r = &l->panes[i];
+        if (!r->w || r->y - 1 == l->top)
+            continue;
+        tui_canvas_fill(&s->canvas, (struct tui_rect){r->x, r->y - 1, r->w, 1}, tui_style(TUI_BORDER), 0x2500);
+        tui_canvas_text(&s->canvas, l->split, r->y - 1, 1, tui_style(TUI_BORDER), "├");
+        tui_canvas_text(&s->canvas, r->x + r->w, r->y - 1, 1, tui_style(TUI_BORDER), "┤");
+    }
+}
+
 static void draw_frame(struct tui_screen *s)
 {
     const struct tui_layout *l = &s->layout;
     int end = l->now.y + l->now.h;
-    draw_rule(s, l->top, "┌", "┬", "┐");
-    draw_rule(s, l->middle, "├", "┴", "┤");
+    draw_rule(s, l->top, "┌", l->split < 0 ? "" : "┬", "┐");
+    draw_rule(s, l->middle, "├", l->split < 0 ? "" : "┴", "┤");
     if (l->bottom >= 0)
         draw_rule(s, l->bottom, "└", "", "┘");
     else
@@ -589,16 +769,26 @@ static void draw_frame(struct tui_screen *s)
             continue;
         tui_canvas_text(&s->canvas, 0, y, 1, tui_style(TUI_BORDER), "│");
         tui_canvas_text(&s->canvas, s->canvas.w - 1, y, 1, tui_style(TUI_BORDER), "│");
-        if (y < l->middle)
+        if (y < l->middle && l->split >= 0)
             tui_canvas_text(&s->canvas, l->split, y, 1, tui_style(TUI_BORDER), "│");
     }
+    draw_stack(s);
+}
+
+void tui_screen_work(struct tui_screen *s)
+{
+    s->busy = tui_find_work(s);
+    if (tui_screen_shows(s, &tui_view_drawn))
+        s->busy |= tui_drawn_work(s);
 }
 
 void tui_screen_draw(struct tui_screen *s, int columns, int rows)
 {
     const int below = s->tour ? tui_tour_rows(s, columns, rows) : 0, both = rows - below >= TUI_LEAST_ROWS;
+    s->busy = tui_find_work(s);
     tui_canvas_size(&s->canvas, columns, rows);
-    s->layout = tui_layout(columns, both ? rows - below : rows, s->focus == &tui_view_thought, s->race_count);
+    tui_places_arrange(s, columns, both ? rows - below : rows);
+    s->layout = tui_layout(columns, both ? rows - below : rows, &s->places.arrangement, s->race_count);
     if (s->layout.too_small) {
         draw_too_small(s);
         return;
@@ -606,10 +796,9 @@ void tui_screen_draw(struct tui_screen *s, int columns, int rows)
     draw_frame(s);
     tui_draw_header(s);
     tui_draw_race(s);
-    if (s->layout.tree.w)
-        tui_view_tree.draw(s, s->layout.tree);
-    if (s->layout.thought.w)
-        tui_view_thought.draw(s, s->layout.thought);
+    for (int i = 0; i < TUI_PANES; i++)
+        if (s->layout.panes[i].w)
+            s->places.views[i]->draw(s, s->layout.panes[i]);
     tui_draw_now(s);
     tui_draw_status(s);
     if (s->ask.what)

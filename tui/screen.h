@@ -10,29 +10,38 @@
 #include "tui/layout.h"
 #include "tui/line.h"
 #include "tui/outline.h"
+#include "tui/sheet.h"
 #include "tui/snapshot.h"
+#include "tui/tidy.h"
 
 struct tui_screen;
 struct tui_tour;
 
-/* A pane or an overlay: a file each. */
+/* A view: what a pane or an overlay shows. A file each. */
 struct tui_hint {
     const char *key, *does;
 };
 enum { TUI_HINTS = 12 };
 struct tui_view {
+    const char *name;      /* as :view takes it; NULL: only ever an overlay */
+    char letter;           /* in the list of views */
+    const char *about;     /* what it is for, a line */
     /* Draw in r; the row above it is a rule on which the view writes its title. */
     void (*draw)(struct tui_screen *s, struct tui_rect r);
     /* 1 when the key was the view's; count is the number typed before it, 0: none. */
     int (*key)(struct tui_screen *s, int32_t key, int count, struct tui_action *action);
     int (*hints)(const struct tui_screen *s, struct tui_hint out[TUI_HINTS]); /* what it would take now, the most useful first */
+    void (*click)(struct tui_screen *s, int x, int y);  /* on that cell of r, from 0; NULL: it has nothing to click on */
+    void (*scroll)(struct tui_screen *s, int lines);    /* by the wheel; NULL: as the keys up and down */
 };
-extern const struct tui_view tui_view_tree, tui_view_thought, tui_view_help;
+extern const struct tui_view tui_view_tree, tui_view_drawn, tui_view_thought, tui_view_judge, tui_view_siblings, tui_view_votes, tui_view_help;
+extern const struct tui_view tui_view_path, tui_view_time, tui_view_compare, tui_view_statistics, tui_view_log;
+extern const struct tui_view tui_view_list; /* an overlay only */
 
-enum { TUI_RATES = 40 };
+enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096 };
 
 /* What the line at the bottom is being written for. */
-enum tui_asking { TUI_ASKS_NOTHING, TUI_ASKS_EDIT, TUI_ASKS_ADD, TUI_ASKS_COMMAND };
+enum tui_asking { TUI_ASKS_NOTHING, TUI_ASKS_EDIT, TUI_ASKS_ADD, TUI_ASKS_COMMAND, TUI_ASKS_FIND, TUI_ASKS_FILTER };
 struct tui_ask {
     enum tui_asking what;
     int node;                         /* edit, add: the node it is about */
@@ -48,6 +57,25 @@ struct tui_past {
     struct search_tree latest;        /* the tree as it is now; the screen's own is of its first events */
     struct tui_live *live;            /* what the latest snapshot had */
     int live_count;
+};
+
+/* What is searched for. Invariant: 0 <= counted <= tree.count, of the outline's tree; `at` is in it while running. */
+struct tui_find {
+    char *text;                       /* NULL: nothing */
+    int fold;                         /* capitals do not matter */
+    int filter;                       /* only thoughts that have it, and those above them, stand in the tree */
+    int running, at, left, times;     /* 1: forward, -1: backward, from which node, through how many, to the how-manieth */
+    int counted, count;               /* of so many nodes, so many have it */
+    int64_t renewed;                  /* the outline's, when that began */
+};
+
+/* Which view each pane shows. Invariant: no view stands in two panes; the one that has the focus stands in one. Until the user has
+ * chosen there are as many panes as the screen has room for. */
+struct tui_places {
+    const struct tui_view *views[TUI_PANES];
+    struct tui_arrangement arrangement;
+    int chosen;
+    int mouse;             /* it is ours, not the terminal's */
 };
 
 /* Invariants: 0 <= selected < tree.count unless the tree is empty; the selected node is in the tree (not gone) and shown (no closed
@@ -73,6 +101,15 @@ struct tui_screen {
     int decision_count, decision_capacity;
     struct { double time; int64_t rows; } rates[TUI_RATES]; /* of the last second, newest last */
     int rate_count;
+    int speeds[TUI_SPEEDS], speed_count; /* rows a second, of the latest seconds, newest last */
+    struct { double time; int64_t rows; } second; /* when the one at hand began */
+    double began, ended;              /* when it was first seen to run, and to be done; 0: not yet */
+    struct tui_progress { int64_t tokens; double best; } *progress; /* each time something better was found */
+    int progress_count, progress_capacity;
+    double best;                      /* what was found so far, 0 to 1: the judge's, or the share of the votes */
+    int64_t right_at;                 /* tokens at which its answer had become the right one; -1: it is not */
+    int64_t *moments;                 /* plans, decisions, results and the user's acts of the latest log: indices of the events */
+    int moment_count, moment_capacity;
 
     struct tui_past past;
     struct tui_tour *tour;            /* that explains what is shown, or NULL; not the screen's own */
@@ -85,9 +122,13 @@ struct tui_screen {
     int selected, follow;             /* follow: the selection goes where something happens */
     int top;                          /* first row of the outline on the screen */
     int page;                         /* rows of the tree pane at the last drawing */
-    const struct tui_view *focus;     /* the pane that has the keys */
+    int scrolled;                     /* the wheel left the selection behind; a key brings it back */
+    struct tui_places places;
+    const struct tui_view *focus;     /* the view that has the keys */
+    int busy;                         /* there is work to go on with */
+    int dragged;                      /* the line between panes that the mouse holds, -1: none */
     const struct tui_view *overlay;   /* drawn over the panes and given the keys, or NULL */
-    int overlay_top;
+    int overlay_top, overlay_at;
     struct tui_canvas overlay_text;
     int count;                        /* number typed so far, 0: none */
     int interrupted;                  /* the key before was ^C: the next one need not wait for its effect */
@@ -102,9 +143,27 @@ struct tui_screen {
         int choice_line;              /* where the detail tells of the choice */
         int token_line, token_moved;  /* where the detail tells of the token; the cursor moved since the last drawing */
         struct tui_canvas text, detail; /* drawn in full, shown in part */
-        struct { int x, y; } *cells;  /* where each token begins */
+        struct tui_token_cell {
+            int x, y;
+        } *cells;                     /* where each token begins */
         int cell_count, cell_capacity;
     } thought;
+    struct { int column, top, rows; } siblings; /* the number under the cursor; first sibling shown, and how many are */
+    struct {
+        struct tui_tidy tidy;
+        int zoom, x, y, rows;         /* first column and row of the drawing that are shown, rows at the last drawing */
+        int no_map;
+        struct tui_drawn_memo {
+            int node, pruned;         /* 1 + the node; 0: nothing is known */
+        } *memo;                      /* [TUI_DRAWN_MEMO], of one drawing */
+    } drawn;
+    struct tui_find find;
+    int marks[52], mark_before;       /* 1 + the node; 0: none */
+    int32_t mark_asked;               /* m or ' : the next key is its letter */
+    struct tui_sheet judge, votes, path, statistics, compare;
+    struct { int64_t at, top; int rows, held; } log; /* the event under the cursor; held: it stays there, else it is the newest */
+    struct { int from; } time;        /* the first mark shown */
+    int votes_shown;                  /* the row of it that was selected at the last drawing */
     struct tui_canvas canvas;
     struct tui_layout layout;
 };
@@ -115,7 +174,42 @@ void tui_screen_event(struct tui_screen *s, struct search_event *event);        
 void tui_screen_snapshot(struct tui_screen *s, struct tui_snapshot *snapshot);   /* takes what it owns; leaves it {0} */
 void tui_screen_notice(struct tui_screen *s, const char *text);
 struct tui_action tui_screen_key(struct tui_screen *s, int32_t key);
+struct tui_action tui_screen_mouse(struct tui_screen *s, struct tui_mouse mouse);
 void tui_screen_draw(struct tui_screen *s, int columns, int rows);               /* on s->canvas */
+/* Go on a little with what takes longer than a frame may (a drawing placed, a search), while s->busy. Drawing does as much. */
+void tui_screen_work(struct tui_screen *s);
+int tui_drawn_work(struct tui_screen *s);
+
+/* --- which view stands where (views.c) ------------------------------------------------------------------------------ */
+
+const struct tui_view *tui_view_find(const char *name, size_t n); /* by the beginning of its name, or NULL */
+const struct tui_view *tui_view_at(int i);                        /* all that a pane may show; NULL after the last */
+int tui_screen_pane(const struct tui_screen *s, const struct tui_view *view); /* the pane it stands in, -1: none */
+int tui_screen_shows(const struct tui_screen *s, const struct tui_view *view); /* it was drawn, the last time */
+void tui_screen_focus(struct tui_screen *s, const struct tui_view *view);     /* where it stands; else in the first pane at the right */
+void tui_view_list_open(struct tui_screen *s);
+void tui_places_open(struct tui_places *p);
+void tui_places_put(struct tui_screen *s, const struct tui_view *view);       /* in the pane that has the focus */
+void tui_places_arrange(struct tui_screen *s, int columns, int rows);         /* before a drawing: as many panes as there is room for */
+int tui_places_key(struct tui_screen *s, int32_t key, int count);             /* 1: the key moved, split or changed panes */
+/* "view NAME", "split", "close", "zoom", "mouse on|off": 1 when it was one of these. */
+int tui_places_command(struct tui_screen *s, const char *verb, const char *rest);
+/* Their lines in a file: what they say is taken where it can be, and the rest left as it is. */
+void tui_places_read(struct tui_places *p, const char *text);
+void tui_places_write(const struct tui_places *p, struct string *out);
+
+/* --- searching and marks (find.c) ---------------------------------------------------------------------------------- */
+
+void tui_find_begin(struct tui_screen *s, const char *text);   /* forward from the selected; "": what was searched for before */
+void tui_find_filter(struct tui_screen *s, const char *text);  /* leave only what has it; "": all again */
+void tui_find_end(struct tui_screen *s);                       /* no more of it: no filter, nothing bright */
+void tui_find_free(struct tui_find *f);
+int tui_find_key(struct tui_screen *s, int32_t key, int count);
+int tui_find_work(struct tui_screen *s);                       /* a slice; 1: there is more to do */
+void tui_find_text(const struct tui_screen *s, char out[96]);
+/* As tui_canvas_cut, and where the text has what is searched for it is on the cursor's ground. */
+int tui_find_draw(struct tui_screen *s, int x, int y, int limit, struct tui_style style, const char *text);
+void tui_marks_jump(struct tui_screen *s, int node);           /* select it, and remember where one was */
 
 /* --- where in time (past.c) -------------------------------------------------------------------------------------- */
 
@@ -125,6 +219,9 @@ struct tui_action tui_past_go_on(struct tui_screen *s);    /* ask the search to 
 char *tui_past_text(const struct tui_screen *s);           /* "41 of 97: kept 5 of 38"; malloc'ed */
 char *tui_past_next(const struct tui_screen *s);           /* what the search did next, or NULL */
 int64_t tui_past_count(const struct tui_screen *s);        /* of events, all there are */
+const struct search_tree *tui_past_latest(const struct tui_screen *s); /* the tree as it is now, whatever moment is shown */
+int tui_past_moment(const struct tui_screen *s, int64_t event);        /* the index of the first moment at that event or after it */
+int tui_past_is_place(const struct search_tree *tree, int64_t count);  /* one steps to it: it is before a plan or a decision */
 
 /* --- acts (acts.c), and the line they are written on (ask.c) ------------------------------------------------------- */
 
@@ -142,6 +239,7 @@ enum { TUI_HELP_WORDS = 1 << 20 }; /* as overlay_top: where the help tells of th
 /* --- for panes --------------------------------------------------------------------------------------------------- */
 
 struct tui_style tui_style(enum tui_role role);
+int64_t tui_tokens_spent(const struct search_tree *tree); /* what counts against a budget */
 const struct search_node *tui_screen_node(const struct tui_screen *s, int node);
 void tui_screen_select(struct tui_screen *s, int node);        /* by the user: opens what hides it, ends following */
 void tui_screen_before(struct tui_screen *s);                  /* another tree is about to stand in s->tree; */
@@ -159,6 +257,14 @@ int tui_decision_keeps(const struct search_event *decision, int node);
 const char *tui_number(int64_t n, char out[32]);        /* 1,031 */
 const char *tui_score(double score, char out[32]);      /* 41 or .92 or .003; at most 5 columns below 100,000 */
 const char *tui_probability(double p, char out[32]);    /* .981, 1.00, <.001 */
+const char *tui_flops(double flops, char out[64]);      /* 3.10 GFLOP: the unit that leaves one to three digits */
+/* An event in words, for the log and the time line: its kind; what it says (malloc'ed); the node it is about, -1: of none. */
+const char *tui_event_name(const struct search_event *e);
+char *tui_event_text(const struct search_event *e);
+int tui_event_node(const struct search_event *e);
+/* What the judge said of a node, and the vote by answer, as parts of a page: in the thought where they have no pane of their own. */
+void tui_judge_write(struct tui_screen *s, struct tui_paper *p, const struct search_node *n);
+void tui_votes_write(struct tui_screen *s, struct tui_paper *p);
 void tui_draw_header(struct tui_screen *s);
 void tui_draw_race(struct tui_screen *s);
 void tui_draw_now(struct tui_screen *s);

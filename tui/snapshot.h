@@ -20,6 +20,7 @@ struct tui_snapshot {
     struct tui_live *live;       /* owned */
     int live_count;
     struct engine_statistics statistics;
+    int64_t memory;              /* bytes of the program's that are in memory; 0: not known */
     double time;                 /* when it was taken, seconds */
     struct error failure;        /* state TUI_FAILED */
 };

@@ -26,6 +26,11 @@ static const int asking[] = {SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP, SIGCONT}
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP}; /* nothing goes on after these */
 enum { ASKING = sizeof asking / sizeof *asking, FATAL = sizeof fatal / sizeof *fatal };
 
+/* Moves while a button is held are told, too; curses itself only asks for presses. Harmless where nobody knows it. */
+#define MOUSE_DRAGS_ON "\033[?1002h"
+#define MOUSE_DRAGS_OFF "\033[?1002l"
+#define MOUSE_OFF "\033[?1006;1002;1000l"
+
 /* The one terminal. What signal handlers touch is set before they are installed and not changed while they are. */
 static struct {
     SCREEN *screen;
@@ -34,6 +39,8 @@ static struct {
     int direct, colors, own;      /* colors: 0 mono; direct: colours are numbers 0xRRGGBB; own: it can go back to its own */
     int synchronized;
     const char *paste_on, *paste_off; /* or NULL */
+    int mouse, mouse_wanted;      /* mouse: it is ours now */
+    struct tui_mouse moved;       /* what it did last */
     struct tui_canvas shown;
     int repaint;
     struct tui_record *record;    /* or NULL */
@@ -136,7 +143,7 @@ static int add_restore(int c)
 /* The bytes that undo what curses and we do to a terminal. CAN first: a sequence may have been cut in its middle. */
 static void build_restore(void)
 {
-    const char *parts[] = {"\x18", terminal.synchronized ? "\033[?2026l" : NULL, terminal.paste_off, exit_attribute_mode, orig_pair,
+    const char *parts[] = {"\x18", terminal.synchronized ? "\033[?2026l" : NULL, terminal.paste_off, key_mouse ? MOUSE_OFF : NULL, exit_attribute_mode, orig_pair,
                            keypad_local, exit_ca_mode, cursor_normal, "\r"};
     terminal.restore_length = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -266,6 +273,21 @@ static void send(const char *bytes)
     write_all(STDOUT_FILENO, bytes, strlen(bytes));
 }
 
+void tui_terminal_mouse_on(int on)
+{
+    mmask_t all = BUTTON1_PRESSED | BUTTON1_RELEASED | BUTTON4_PRESSED | BUTTON5_PRESSED | REPORT_MOUSE_POSITION;
+    terminal.mouse_wanted = on;
+    if (!terminal.open || on == terminal.mouse || !key_mouse)
+        return;
+    terminal.mouse = on;
+    if (!on)
+        send(MOUSE_DRAGS_OFF);
+    mousemask(on ? all : 0, NULL);
+    fflush(stdout);
+    if (on)
+        send(MOUSE_DRAGS_ON);
+}
+
 static void redirect_errors(void)
 {
     fflush(stderr);
@@ -324,6 +346,7 @@ int tui_terminal_open(const struct tui_theme *theme, struct tui_record *record, 
     noecho();
     nonl();
     curs_set(0);
+    mouseinterval(0);
     terminal.input = newwin(1, 1, 0, 0);
     keypad(terminal.input, TRUE);
     nodelay(terminal.input, TRUE);
@@ -349,6 +372,7 @@ void tui_terminal_close(void)
 {
     if (!terminal.open)
         return;
+    tui_terminal_mouse_on(0);
     send(terminal.paste_off);
     begin_capture();
     endwin();
@@ -510,7 +534,7 @@ int tui_terminal_wait(const int *others, int count, double seconds)
     struct pollfd fds[2 + TUI_WAIT_FDS] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = terminal.signalled, .events = POLLIN}};
     for (int i = 0; i < count; i++)
         fds[2 + i] = (struct pollfd){.fd = others[i], .events = POLLIN};
-    int happened = 0, n = poll(fds, 2 + (nfds_t)count, seconds < 0 ? -1 : (int)(seconds * 1000) + 1);
+    int happened = 0, n = poll(fds, 2 + (nfds_t)count, seconds < 0 ? -1 : (int)(seconds * 1000) + (seconds > 0));
     if (n <= 0)
         return 0;
     if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))
@@ -547,12 +571,35 @@ static int32_t key_of_code(wint_t code)
     return code >= (wint_t)KEY_F(1) && code <= (wint_t)KEY_F(12) ? (int32_t)(TUI_KEY_F1 + (code - (wint_t)KEY_F(1))) : TUI_KEY_OTHER;
 }
 
+static int32_t take_mouse(void)
+{
+    MEVENT event;
+    if (getmouse(&event) != OK)
+        return TUI_KEY_OTHER;
+    terminal.moved = (struct tui_mouse){TUI_MOUSE_NOTHING, event.x, event.y};
+    static const struct { mmask_t mask; int what; } kinds[] = {
+        {BUTTON4_PRESSED, TUI_MOUSE_WHEEL_UP}, {BUTTON5_PRESSED, TUI_MOUSE_WHEEL_DOWN}, {BUTTON1_PRESSED, TUI_MOUSE_PRESS},
+        {BUTTON1_RELEASED, TUI_MOUSE_RELEASE}, {REPORT_MOUSE_POSITION, TUI_MOUSE_DRAG},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !terminal.moved.what; i++)
+        if (event.bstate & kinds[i].mask)
+            terminal.moved.what = kinds[i].what;
+    return TUI_KEY_MOUSE;
+}
+
+struct tui_mouse tui_terminal_mouse(void)
+{
+    return terminal.moved;
+}
+
 int32_t tui_terminal_key(void)
 {
     wint_t c;
     int kind = wget_wch(terminal.input, &c);
     if (kind == ERR)
         return TUI_KEY_NONE;
+    if (kind == KEY_CODE_YES && c == KEY_MOUSE)
+        return take_mouse();
     return kind == KEY_CODE_YES ? key_of_code(c) : c == '\n' ? TUI_KEY_ENTER : (int32_t)c;
 }
 
@@ -571,11 +618,15 @@ void tui_terminal_resume(void)
     if (!ioctl(STDIN_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col)
         resizeterm(size.ws_row, size.ws_col); /* who sleeps is not told of new sizes */
     send(terminal.paste_on);
+    tui_terminal_mouse_on(terminal.mouse_wanted);
     terminal.repaint = 1;
 }
 
 void tui_terminal_leave(void)
 {
+    int wanted = terminal.mouse_wanted;
+    tui_terminal_mouse_on(0);
+    terminal.mouse_wanted = wanted;
     send(terminal.paste_off);
     def_prog_mode();
     begin_capture();

@@ -24,6 +24,8 @@ void tui_terminal_repaint(void); /* the next draw sends everything */
 enum { TUI_WAIT_KEY = 1, TUI_WAIT_SIGNAL = 2, TUI_WAIT_FD = 4, TUI_WAIT_FDS = 4 }; /* of descriptor i: TUI_WAIT_FD << i */
 int tui_terminal_wait(const int *fds, int count, double seconds);
 int32_t tui_terminal_key(void); /* the next key that waits, or TUI_KEY_NONE; what is pasted comes between two keys that say so */
+struct tui_mouse tui_terminal_mouse(void); /* what it did, after TUI_KEY_MOUSE */
+void tui_terminal_mouse_on(int on);        /* take it from the terminal, or leave it: text is selected with it there. It begins left */
 /* The signal that asks the program to end or to stop (SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP), or tells that it goes on (SIGCONT);
  * or 0. Each is told once. */
 int tui_terminal_signal(void);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -67,9 +68,21 @@ static enum tui_state state_of(const struct tui_thread *t, const struct runner *
     return r->done ? TUI_DONE : t->state == TUI_STEPPING && r->number != t->stepped ? TUI_PAUSED : t->state;
 }
 
-static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struct runner *r, double now)
+static int64_t memory_now(void)
 {
-    struct tui_snapshot s = {.state = state_of(t, r), .engine = t->engine, .time = now};
+    long long size, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%lld %lld", &size, &resident) != 2)
+        resident = 0;
+    fclose(f);
+    return resident * sysconf(_SC_PAGESIZE);
+}
+
+static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struct runner *r, double now, int64_t memory)
+{
+    struct tui_snapshot s = {.state = state_of(t, r), .engine = t->engine, .memory = memory, .time = now};
     struct search_live live;
     int capacity = 0;
     if (t->engine)
@@ -89,9 +102,10 @@ static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struc
 static void tell(struct tui_thread *t, const struct error *failure)
 {
     double now = clock_seconds();
+    int64_t memory = memory_now();
     struct tui_snapshot *fresh = xcalloc((size_t)t->count, sizeof *fresh);
     for (int i = 0; i < t->count; i++) {
-        fresh[i] = take_snapshot(t, &t->runners[i], now);
+        fresh[i] = take_snapshot(t, &t->runners[i], now, memory);
         if (failure)
             fresh[i].failure = *failure;
     }

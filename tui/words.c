@@ -22,6 +22,11 @@ const struct tui_word tui_words[] = {
     {"at", "EVENT", "look at the moment after an event", "[ ]", TUI_TAKES_NOTHING},
     {"now", "", "come back from the past", "}", TUI_TAKES_NOTHING},
     {"follow", "", "select what happens, as it happens", ".", TUI_TAKES_NOTHING},
+    {"view", "NAME", "another view in this pane", "V", TUI_TAKES_VIEW},
+    {"split", "", "one more pane at the right", "S", TUI_TAKES_NOTHING},
+    {"close", "", "close this pane", "X", TUI_TAKES_NOTHING},
+    {"zoom", "", "this pane alone, or all again", "z", TUI_TAKES_NOTHING},
+    {"mouse", "on|off", "take the mouse, or leave it to the terminal", "", TUI_TAKES_SWITCH},
     {"set", "KEY=VALUE ...", "strategy, seed, temperature; tokens, nodes: budgets", "", TUI_TAKES_SETTING},
     {"adapter", "FILE[:WEIGHT]|none", "a LoRA adapter from here on", "", TUI_TAKES_FILE},
     {"train", "[OPTION ...]|stop", "learn from what is kept, and put the adapter on", "", TUI_TAKES_OPTIONS},
@@ -80,6 +85,13 @@ static void complete_argument(const struct tui_screen *s, const struct tui_word 
         break;
     case TUI_TAKES_OPTIONS:
         tui_candidates_words(out, "--steps --epochs --rate --rank --targets --checkpoints --minutes --seed stop");
+        break;
+    case TUI_TAKES_VIEW:
+        for (int i = 0; tui_view_at(i); i++)
+            tui_candidate(out, tui_view_at(i)->name);
+        break;
+    case TUI_TAKES_SWITCH:
+        tui_candidates_words(out, "on off");
         break;
     case TUI_TAKES_VERB:
         for (const struct tui_word *w = tui_words; w->verb && first; w++)

@@ -47,17 +47,11 @@ void tui_draw_header(struct tui_screen *s)
 
 /* --- race -------------------------------------------------------------------------------------------------------- */
 
-/* The tree as it is now, whatever moment is shown. */
-static const struct search_tree *tree_now(const struct tui_screen *s)
-{
-    return s->past.on ? &s->past.latest : &s->tree;
-}
-
 static void draw_racer(struct tui_screen *s, int y, const struct tui_screen *racer)
 {
-    const struct search_tree *t = tree_now(racer);
+    const struct search_tree *t = tui_past_latest(racer);
     const struct search_event *result = racer->now.state == TUI_DONE ? t->result : NULL;
-    char a[32], b[32], place[16];
+    char a[32], b[32], place[24];
     int number = (int)(racer - s->race) + 1, right = result ? result->result.correct : -1, end = s->canvas.w - 1;
     int64_t tokens = t->usage.prompt - t->usage.cached + t->usage.completion;
     char *cost = xasprintf("%8s thought%s %10s tokens", tui_number(t->count ? t->count - 1 : 0, a), t->count == 2 ? " " : "s", tui_number(tokens, b));
@@ -288,16 +282,19 @@ void tui_draw_keys(struct tui_screen *s)
         tui_canvas_cut(&s->canvas, r.x + 1, r.y, r.w - 2, tui_style(TUI_KEPT), s->count ? count : s->notice);
         return;
     }
-    struct tui_hint hints[2 * TUI_HINTS];
+    struct tui_hint hints[2 * TUI_HINTS + 2];
     const struct tui_view *view = s->overlay ? s->overlay : s->focus;
     int n = s->overlay ? 0 : search_hints(s, hints);
     n += view->hints(s, hints + n);
     if (!s->follow && !s->overlay && s->tree.count)
         hints[n++] = (struct tui_hint){".", "follow"};
+    if (!s->overlay && s->tree.count)
+        hints[n++] = (struct tui_hint){"V", "views"};
     int from = s->overlay != NULL || (s->past.on && r.w < 60) ? 1 : 0; /* of `last`: B is what one would not guess */
     int x = r.x + 1, end = r.x + r.w + 1 - (from ? 0 : hint_width(last[0])) - hint_width(last[1]);
-    for (int i = 0; i < n && x + hint_width(hints[i]) <= end; i++)
-        x = draw_hint(s, x, r.y, hints[i]);
+    for (int i = 0; i < n; i++) /* one that does not fit gives way to a shorter one */
+        if (x + hint_width(hints[i]) <= end)
+            x = draw_hint(s, x, r.y, hints[i]);
     for (int i = from; i < 2; i++)
         x = draw_hint(s, x, r.y, last[i]);
 }

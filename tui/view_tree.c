@@ -47,6 +47,11 @@ static void draw_title(struct tui_screen *s, struct tui_rect r, const struct col
     struct tui_style title = tui_style(s->focus == &tui_view_tree ? TUI_FOCUS : TUI_TITLE);
     int y = r.y - 1;
     int used = tui_canvas_text(&s->canvas, r.x, y, r.w, title, " tree "), rows = tui_outline_rows(&s->outline);
+    if (s->find.text) {
+        char text[96];
+        tui_find_text(s, text);
+        used += tui_canvas_cut(&s->canvas, r.x + used, y, c->text.x + c->text.w - r.x - used, tui_style(TUI_FOCUS), text);
+    }
     if (rows > r.h) {
         char place[80], a[32], b[32];
         snprintf(place, sizeof place, "%s of %s ", tui_number(tui_outline_row(&s->outline, s->selected) + 1, a), tui_number(rows, b));
@@ -202,7 +207,7 @@ static void draw_node(struct tui_screen *s, int y, const struct columns *c, int 
     if (!n->pruned)
         draw_signs(s, y, c, node);
     char *shown = xstrndup(text, length);
-    x += tui_canvas_cut(&s->canvas, x, y, end - x, style, shown);
+    x += tui_find_draw(s, x, y, end - x, style, shown);
     free(shown);
     if (!outline->open && n->descendants && end - x > 6) {
         char count[48], number[32];
@@ -294,7 +299,8 @@ static void draw(struct tui_screen *s, struct tui_rect r)
         draw_loading(s, r);
         return;
     }
-    scroll_to_selection(s);
+    if (!s->scrolled)
+        scroll_to_selection(s);
     int rows = tui_outline_rows(&s->outline);
     for (int i = 0; i < r.h && s->top + i < rows; i++) {
         struct tui_outline_place place = tui_outline_at(&s->outline, s->top + i);
@@ -393,6 +399,31 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
     }
 }
 
+static void scroll(struct tui_screen *s, int lines)
+{
+    int last = tui_outline_rows(&s->outline) - s->page;
+    s->scrolled = 1;
+    s->follow = 0;
+    s->top += lines;
+    s->top = s->top > last ? last : s->top;
+    s->top = s->top < 0 ? 0 : s->top;
+}
+
+/* On a thought: select it; on its sign: fold or unfold it, too. */
+static void click(struct tui_screen *s, int x, int y)
+{
+    if (s->top + y >= tui_outline_rows(&s->outline))
+        return;
+    struct tui_outline_place place = tui_outline_at(&s->outline, s->top + y);
+    int depth = tui_screen_node(s, place.node)->depth, sign = x >= depth && x <= depth + 1;
+    if (place.live >= 0)
+        return;
+    if (sign && tui_screen_node(s, place.node)->first_child >= 0)
+        tui_outline_set_open(&s->outline, place.node, !s->outline.nodes[place.node].open);
+    s->scrolled = 1; /* what was clicked on stays where it is */
+    tui_screen_select(s, place.node);
+}
+
 static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 {
     int n = 0;
@@ -405,4 +436,7 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
     return n;
 }
 
-const struct tui_view tui_view_tree = {draw, key, hints};
+const struct tui_view tui_view_tree = {
+    .name = "tree", .letter = 't', .about = "the outline: a row for each thought",
+    .draw = draw, .key = key, .hints = hints, .click = click, .scroll = scroll,
+};

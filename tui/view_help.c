@@ -29,6 +29,14 @@ static const struct line {
     {"[ ]", "a step into the past, and forward again"},
     {"{ }", "to the beginning, back to now"},
     {"B", "let the search go on from the moment shown"},
+    {"the panes", NULL},
+    {"tab", "to the next pane; shift-tab: back"},
+    {"V", "another view in this pane: a list, and a letter (or :view NAME)"},
+    {"S  X", "one more pane at the right, close this one"},
+    {"z", "this pane alone, or all again"},
+    {"< >", "move the line between left and right (10>: twenty columns)"},
+    {"- +", "this pane lower, higher"},
+    {"mouse", "click: select; wheel: scroll; drag a line between panes. :mouse off leaves it to the terminal"},
     {"the tree", NULL},
     {"j k ↓ ↑", "next, previous row (10j: ten)"},
     {"h ←", "fold; when folded, to the parent"},
@@ -36,18 +44,34 @@ static const struct line {
     {"g G", "first, last row (12G: thought 12)"},
     {"pgup pgdn", "a page up, down"},
     {".", "follow: select what happens, as it happens"},
-    {"enter tab", "to the thought"},
+    {"enter", "to the thought"},
+    {"/  \\", "search the thoughts; show only those that have it, and those above them (again: all)"},
+    {"n  N", "the next that has it, the one before"},
+    {"m  '", "mark the thought with a letter, go to a mark ('': where you were before)"},
+    {"the drawn tree", NULL},
+    {"j k h l", "down and up a level, to the thought above, to the children"},
+    {"i  o", "nearer: labels; farther: numbers, dots"},
+    {"M", "the map of the whole, or none; what is shown stands on another ground"},
     {"the thought", NULL},
     {"h l ← →", "previous, next token"},
     {"j k ↓ ↑", "next, previous line"},
     {"g G", "first, last token"},
     {"pgup pgdn", "scroll what stands below the text"},
-    {"esc tab", "to the tree"},
+    {"esc", "to the tree"},
+    {"siblings", NULL},
+    {"j k", "next, previous sibling: it is selected everywhere"},
+    {"h l", "the number left, right of it; below the table stands where it comes from"},
+    {"votes", NULL},
+    {"j k", "next, previous answer: its first path is selected, and x takes its vote"},
+    {"time, log", NULL},
+    {"h l", "time: one mark earlier, later"},
+    {"j k enter", "log: next, previous event; the tree as it was then"},
     {"signs", NULL},
     {"▾ ▸", "unfolded, folded"},
     {"»", "being grown, judged or written now"},
     {"★", "kept by a decision (bright: the latest)"},
-    {"✓ ✗", "the answer is right, wrong"},
+    {"✓ ✗", "the answer is right, wrong (in the drawing ✗ is an illegal step, too)"},
+    {"○ ● ✂", "in the drawing: not grown yet, grown, pruned"},
     {"✎ ◆ ⊘", "your own thought; kept to learn from; has no vote"},
     {"left", "what the task says is left after the thought"},
     {"value", "the judge's score; votes: how many voted for it"},
@@ -109,13 +133,14 @@ static void draw(struct tui_screen *s, struct tui_rect r)
         s->overlay_top = 0;
     tui_canvas_fill(&s->canvas, r, tui_style(TUI_TEXT), ' ');
     tui_canvas_fill(&s->canvas, (struct tui_rect){r.x, r.y - 1, r.w, 1}, tui_style(TUI_BORDER), 0x2500);
-    tui_canvas_text(&s->canvas, r.x + 1, r.y - 1, r.w, tui_style(TUI_FOCUS), " help ");
+    int focused = s->overlay || s->focus == &tui_view_help;
+    tui_canvas_text(&s->canvas, r.x + (s->overlay ? 1 : 0), r.y - 1, r.w, tui_style(focused ? TUI_FOCUS : TUI_TITLE), " help ");
     tui_canvas_paste(&s->canvas, (struct tui_rect){r.x + 1, r.y, r.w - 2, r.h}, &s->overlay_text, s->overlay_top);
 }
 
 static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *action)
 {
-    int times = count ? count : 1;
+    int times = count ? count : 1, closes = s->overlay != NULL; /* else it stands in a pane, as the others do */
     switch (k) {
     case 'j':
     case TUI_KEY_DOWN:
@@ -138,16 +163,17 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
         return 1;
     default: /* any other key closes it */
         s->overlay = NULL;
-        return 1;
+        return closes;
     }
 }
 
 static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 {
-    (void)s;
     out[0] = (struct tui_hint){"j k", "scroll"};
-    out[1] = (struct tui_hint){"esc", "close"};
+    out[1] = (struct tui_hint){"esc", s->overlay ? "close" : "tree"};
     return 2;
 }
 
-const struct tui_view tui_view_help = {draw, key, hints};
+const struct tui_view tui_view_help = {
+    .name = "help", .letter = '?', .about = "what every key does, and what the signs mean", .draw = draw, .key = key, .hints = hints,
+};

@@ -3,66 +3,12 @@
  */
 #include "tui/paper.h"
 #include "tui/screen.h"
+#include "tui/spelling.h"
 
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The bytes of some tokens in a row, and where each begins. Characters cut by token boundaries are whole again here. */
-struct spelling {
-    const struct engine_token *tokens;
-    int count;
-    struct string text;
-    size_t *starts, skipped;
-    struct tui_screen *cells; /* note where each token is drawn, or NULL */
-    int cursor, at;
-    int styled; /* the token whose style this is */
-    struct tui_style style;
-};
-
-static void spell(const struct tui_screen *s, const struct engine_token *tokens, int count, struct spelling *out)
-{
-    *out = (struct spelling){.tokens = tokens, .count = count, .cursor = -1, .styled = -1, .starts = xmalloc((size_t)(count + 1) * sizeof *out->starts)};
-    for (int i = 0; i < count; i++) {
-        size_t bytes;
-        const char *text = tui_screen_token(s, tokens[i].id, &bytes);
-        out->starts[i] = out->text.length;
-        string_append(&out->text, text, bytes);
-    }
-    out->starts[count] = out->text.length;
-}
-
-static void spelling_free(struct spelling *s)
-{
-    string_free(&s->text);
-    free(s->starts);
-}
-
-static struct tui_style token_style(void *context, size_t offset, int x, int y)
-{
-    struct spelling *s = context;
-    while (s->at + 1 < s->count && s->starts[s->at + 1] <= offset + s->skipped)
-        s->at++;
-    if (s->at != s->styled) /* once a token, not once a character */
-        s->style = tui_style_level(TUI_TOKEN, exp(s->tokens[s->at].logprob));
-    s->styled = s->at;
-    struct tui_style style = s->style;
-    if (s->cells && s->at < s->cells->thought.cell_count && s->cells->thought.cells[s->at].y < 0) {
-        s->cells->thought.cells[s->at].x = x;
-        s->cells->thought.cells[s->at].y = y;
-    }
-    if (s->at == s->cursor)
-        style.ground = TUI_CURSOR;
-    return style;
-}
-
-/* Newlines before the first word would be empty lines: they are left out. */
-static void write_tokens(struct tui_paper *p, struct spelling *s)
-{
-    s->skipped = strspn(string_text(&s->text), "\n");
-    tui_paper_wrap_styled(p, string_text(&s->text) + s->skipped, s->text.length - s->skipped, token_style, s);
-}
 
 /* --- the upper part: what it is, and its text -------------------------------------------------------------------- */
 
@@ -147,10 +93,10 @@ static int write_live(struct tui_screen *s, struct tui_paper *p)
         snprintf(heading, sizeof heading, tui_screen_writes_below(live) ? "being written, sample %d" : "the judge writes, sample %d",
                  live->sample + 1);
         tui_paper_heading(p, heading);
-        struct spelling text;
-        spell(s, live->tokens, live->count, &text);
-        write_tokens(p, &text);
-        spelling_free(&text);
+        struct tui_spelling text;
+        tui_spell(s, live->tokens, live->count, &text);
+        tui_spelling_write(p, &text);
+        tui_spelling_free(&text);
         written++;
     }
     return written;
@@ -174,45 +120,25 @@ static int write_text(struct tui_screen *s, struct tui_paper *p, const struct se
     } else {
         if (s->thought.token >= count)
             s->thought.token = count - 1;
-        struct spelling text;
-        spell(s, tokens, count, &text);
-        text.cells = s;
+        struct tui_spelling text;
+        tui_spell(s, tokens, count, &text);
+        text.cells = s->thought.cells;
         text.cursor = s->thought.token;
-        write_tokens(p, &text);
-        spelling_free(&text);
+        tui_spelling_write(p, &text);
+        tui_spelling_free(&text);
         for (int i = count - 1; i >= 0; i--) /* those that show nothing are where the next one is */
             if (s->thought.cells[i].y < 0)
-                s->thought.cells[i] = i + 1 < count ? s->thought.cells[i + 1] : (__typeof__(*s->thought.cells)){p->x, p->y};
+                s->thought.cells[i] = i + 1 < count ? s->thought.cells[i + 1] : (struct tui_token_cell){p->x, p->y};
     }
     return write_live(s, p);
 }
 
 /* --- the lower part: what was said about it ---------------------------------------------------------------------- */
 
-/* A token between quotes, its newlines and tabs spelled, and the bytes that are only a part of a character. */
-static char *quoted(const struct tui_screen *s, int id)
-{
-    size_t bytes;
-    const char *text = tui_screen_token(s, id, &bytes), *end = text + bytes;
-    struct string out = {0};
-    string_add(&out, "\"");
-    for (const char *p = text, *start = p; p < end; start = p) {
-        int32_t c = utf8_next(&p, end);
-        if (c < 0)
-            string_addf(&out, "\\x%02x", (unsigned char)*start);
-        else if (c == '\n' || c == '\t')
-            string_add(&out, c == '\n' ? "\\n" : "\\t");
-        else
-            string_append(&out, start, (size_t)(p - start));
-    }
-    string_add(&out, "\"");
-    return out.text;
-}
-
 /* aimed: the one that enter forks at. */
 static void write_choice(struct tui_screen *s, struct tui_paper *p, int id, double probability, int chosen, int aimed)
 {
-    char number[32], *text = quoted(s, id);
+    char number[32], *text = tui_spelling_quoted(s, id);
     int w = p->canvas->w, names = w / 2 - 6 < 20 ? w / 2 - 6 : 20, bar = w - names - 10;
     struct tui_style figure = chosen ? tui_style_level(TUI_PROBABILITY, probability) : tui_style(TUI_DIM);
     tui_paper_put(p, tui_style(TUI_FOCUS), chosen ? "▸ " : "  ");
@@ -261,37 +187,6 @@ static void write_token(struct tui_screen *s, struct tui_paper *p, int lines)
     }
 }
 
-static void write_judgement(struct tui_screen *s, struct tui_paper *p, const struct search_node *n)
-{
-    if (!n->judgement)
-        return;
-    const struct search_event *j = n->judgement;
-    char number[32];
-    int which = 0;
-    while (which < j->judgement.count - 1 && j->judgement.nodes[which] != s->selected)
-        which++;
-    double part = n->value / (s->value_most > 0 ? s->value_most : 1);
-    tui_paper_heading(p, "judge");
-    if (j->judgement.purpose == SEARCH_VOTE) {
-        tui_paper_putf(p, tui_style_level(TUI_VALUE, part), "%s of %d votes", tui_score(n->value, number), j->judgement.samples);
-        tui_paper_putf(p, tui_style(TUI_DIM), " as candidate %d of %d", which + 1, j->judgement.count);
-    } else {
-        tui_paper_putf(p, tui_style_level(TUI_VALUE, part), "value %s", tui_score(n->value, number));
-    }
-    if (j->judgement.cached)
-        tui_paper_put(p, tui_style(TUI_DIM), " · same prompt as before, not asked again");
-    tui_paper_newline(p);
-    if (!j->judgement.samples || !j->judgement.labels)
-        return;
-    struct string labels = {0};
-    string_add(&labels, j->judgement.purpose == SEARCH_VOTE ? "voted for" : "said");
-    for (int i = 0; i < j->judgement.samples; i++)
-        string_addf(&labels, "%s%s", i ? ", " : " ", j->judgement.labels[i] ? j->judgement.labels[i] : "(unreadable)");
-    tui_paper_wrap(p, tui_style(TUI_DIM), string_text(&labels));
-    tui_paper_newline(p);
-    string_free(&labels);
-}
-
 static void write_decision(struct tui_screen *s, struct tui_paper *p)
 {
     const struct search_event *d = s->selected ? tui_screen_decision(s, s->selected) : s->tree.latest_decision;
@@ -302,48 +197,7 @@ static void write_decision(struct tui_screen *s, struct tui_paper *p)
     tui_paper_newline(p);
 }
 
-/* The vote as a histogram, the winner first. */
-static void write_tally(struct tui_screen *s, struct tui_paper *p, const struct search_event *d)
-{
-    int most = 1, total = 0, w = p->canvas->w, names = 4;
-    for (int i = 0; i < d->decision.tally_count; i++) {
-        const char *answer = d->decision.tally[i].answer;
-        int width = answer ? tui_width(answer, strlen(answer)) : 9;
-        names = width > names ? width : names;
-        most = d->decision.tally[i].votes > most ? d->decision.tally[i].votes : most;
-        total += d->decision.tally[i].votes;
-    }
-    names = names > w / 3 ? w / 3 : names;
-    char heading[80];
-    snprintf(heading, sizeof heading, "votes: %d in all%s", total, d->decision.tie ? ", a tie" : "");
-    tui_paper_heading(p, heading);
-    const struct search_node *n = tui_screen_node(s, s->selected);
-    const char *own = n->thought ? n->thought->thought.answer : NULL;
-    for (int i = 0; i < d->decision.tally_count; i++) {
-        const struct search_tally *t = &d->decision.tally[i];
-        int is_own = own && t->answer && !strcmp(own, t->answer);
-        double part = (double)t->votes / most;
-        char votes[32];
-        tui_paper_put(p, tui_style(TUI_FOCUS), is_own ? "▸ " : "  ");
-        tui_canvas_cut(p->canvas, 2, p->y, names, tui_style(i ? TUI_TEXT : TUI_BEST), t->answer ? t->answer : "no answer");
-        snprintf(votes, sizeof votes, "%d", t->votes);
-        tui_canvas_right(p->canvas, 2 + names, p->y, 5, tui_style(TUI_TEXT), votes);
-        int bar = w - names - 9;
-        tui_canvas_bar(p->canvas, 8 + names, p->y, bar < 40 ? bar : 40, tui_style(i ? TUI_DIM : TUI_BEST), part);
-        tui_paper_newline(p);
-    }
-}
-
 enum { FACT_NAME = 10 };
-
-static void write_fact(struct tui_paper *p, const char *name, const char *value)
-{
-    tui_paper_putf(p, tui_style(TUI_DIM), "%-*s", FACT_NAME, name);
-    p->indent = FACT_NAME;
-    tui_paper_wrap(p, tui_style(TUI_TEXT), value);
-    p->indent = 0;
-    tui_paper_newline(p);
-}
 
 static void write_answer(struct tui_paper *p, const struct search_event *result)
 {
@@ -357,17 +211,6 @@ static void write_answer(struct tui_paper *p, const struct search_event *result)
     tui_paper_newline(p);
 }
 
-/* Operations with the unit that leaves one to three digits. */
-static const char *flops_text(double flops, char out[64])
-{
-    static const char *const units[] = {"", "k", "M", "G", "T", "P", "E"};
-    int unit = 0;
-    for (; flops >= 1000 && unit < 6; unit++)
-        flops /= 1000;
-    snprintf(out, 64, "%.*f %sFLOP", flops < 10 && unit ? 2 : flops < 100 && unit ? 1 : 0, flops, units[unit]);
-    return out;
-}
-
 /* Of the whole search, at the problem: its answer, its cost, its terms. */
 static void write_search(struct tui_screen *s, struct tui_paper *p)
 {
@@ -378,37 +221,38 @@ static void write_search(struct tui_screen *s, struct tui_paper *p)
         write_answer(p, t->result);
     tui_paper_heading(p, "cost");
     snprintf(line, sizeof line, "%s tokens, %s cached", tui_number(t->usage.prompt, a), tui_number(t->usage.cached, b));
-    write_fact(p, "prompts", line);
+    tui_sheet_fact(p, FACT_NAME, "prompts", line);
     snprintf(line, sizeof line, "%s tokens", tui_number(t->usage.completion, a));
-    write_fact(p, "written", line);
-    write_fact(p, "computed", flops_text(t->usage.flops, line));
+    tui_sheet_fact(p, FACT_NAME, "written", line);
+    tui_sheet_fact(p, FACT_NAME, "computed", tui_flops(t->usage.flops, line));
     snprintf(line, sizeof line, "%s, %s illegal", tui_number(t->count - 1, a), tui_number(t->illegal, b));
-    write_fact(p, "thoughts", line);
+    tui_sheet_fact(p, FACT_NAME, "thoughts", line);
     tui_paper_heading(p, "search");
-    write_fact(p, "task", session->session.task ? session->session.task : "");
+    tui_sheet_fact(p, FACT_NAME, "task", session->session.task ? session->session.task : "");
     char *strategy = xstrdup(session->session.strategy ? session->session.strategy : "");
     for (char *c = strategy; *c; c++)
         if (*c == ',')
             *c = ' ';
-    write_fact(p, "strategy", strategy);
+    tui_sheet_fact(p, FACT_NAME, "strategy", strategy);
     free(strategy);
-    write_fact(p, "model", session->session.model ? session->session.model : "");
+    tui_sheet_fact(p, FACT_NAME, "model", session->session.model ? session->session.model : "");
     struct engine_sampling sampling = session->session.sampling;
     snprintf(line, sizeof line, "temperature %g, top-k %d, top-p %g, min-p %g", (double)sampling.temperature, sampling.top_k,
              (double)sampling.top_p, (double)sampling.min_p);
-    write_fact(p, "sampling", line);
+    tui_sheet_fact(p, FACT_NAME, "sampling", line);
     snprintf(line, sizeof line, "%llu", (unsigned long long)session->session.seed);
-    write_fact(p, "seed", line);
+    tui_sheet_fact(p, FACT_NAME, "seed", line);
     if (session->session.expected)
-        write_fact(p, "expected", session->session.expected);
+        tui_sheet_fact(p, FACT_NAME, "expected", session->session.expected);
 }
 
 static void write_detail(struct tui_screen *s, struct tui_paper *p, const struct search_node *n, int lines)
 {
     const struct search_event *d = s->tree.latest_decision;
-    if (d && d->decision.tally_count && (!s->selected || (n->thought && n->thought->thought.answer)))
-        write_tally(s, p, d);
-    write_judgement(s, p, n);
+    if (d && d->decision.tally_count && (!s->selected || (n->thought && n->thought->thought.answer)) && !tui_screen_shows(s, &tui_view_votes))
+        tui_votes_write(s, p);
+    if (!tui_screen_shows(s, &tui_view_judge))
+        tui_judge_write(s, p, n);
     write_decision(s, p);
     s->thought.token_line = p->y;
     write_token(s, p, lines - p->y > 4 ? lines - p->y : 4);
@@ -618,4 +462,29 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
     return n;
 }
 
-const struct tui_view tui_view_thought = {draw, key, hints};
+static void scroll_detail(struct tui_screen *s, int lines)
+{
+    int below = s->thought.detail_lines > s->thought.detail_page;
+    *(below ? &s->thought.detail_top : &s->thought.text_top) += lines;
+    s->follow = 0;
+}
+
+/* To the token there, the last one that begins at or before the cell. */
+static void click(struct tui_screen *s, int x, int y)
+{
+    int best = -1;
+    turn_to_selected(s);
+    if (y >= s->thought.text_page)
+        return;
+    for (int i = 0; i < s->thought.cell_count; i++)
+        if (s->thought.cells[i].y == y + s->thought.text_top && s->thought.cells[i].x <= x - 1)
+            best = i;
+    if (best >= 0)
+        move_token(s, best - s->thought.token);
+    s->follow = 0;
+}
+
+const struct tui_view tui_view_thought = {
+    .name = "thought", .letter = 'h', .about = "the selected thought, each token with its probability and what else it might have been",
+    .draw = draw, .key = key, .hints = hints, .click = click, .scroll = scroll_detail,
+};

@@ -435,6 +435,17 @@ static void open_places(struct tui_race *race)
     string_free(&text);
 }
 
+/* As it was left: it may be off. */
+static int mouse_is_wanted(void)
+{
+    struct tui_race none;
+    tui_race_open(&none, 1);
+    open_places(&none);
+    const int wanted = none.screens[0].places.mouse;
+    tui_race_free(&none);
+    return wanted;
+}
+
 static void save_places(const struct tui_race *race)
 {
     struct string text = {0};
@@ -495,6 +506,16 @@ static enum tui_start_act start_signal(void)
     return TUI_START_NOTHING;
 }
 
+/* A press selects, another opens; the wheel moves. */
+static enum tui_start_act start_mouse(struct tui_start *start, struct tui_mouse m)
+{
+    if (m.what == TUI_MOUSE_PRESS)
+        return tui_start_click(start, m.x, m.y);
+    if (!start->asking && (m.what == TUI_MOUSE_WHEEL_UP || m.what == TUI_MOUSE_WHEEL_DOWN))
+        tui_start_move(start, m.what == TUI_MOUSE_WHEEL_UP ? -1 : 1);
+    return TUI_START_NOTHING;
+}
+
 /* Until something is chosen (1), or nothing is to be (0). */
 static int run_start(struct setting *s, struct tui_start *start)
 {
@@ -513,7 +534,7 @@ static int run_start(struct setting *s, struct tui_start *start)
         }
         act = start_signal();
         for (int32_t key; !act && happened & TUI_WAIT_KEY && (key = tui_terminal_key()) != TUI_KEY_NONE;)
-            act = tui_start_key(start, key);
+            act = key == TUI_KEY_MOUSE ? start_mouse(start, tui_terminal_mouse()) : tui_start_key(start, key);
         if (act == TUI_START_SUSPEND)
             tui_terminal_suspend();
         else if (act == TUI_START_REPAINT)
@@ -568,6 +589,7 @@ static int take_choice(struct setting *s, const struct tui_start *start, struct 
 static int choose(struct setting *s, struct error *e)
 {
     struct tui_start *start = &s->start;
+    tui_terminal_mouse_on(mouse_is_wanted());
     tui_start_open(start);
     start->canvas.ascii = s->ascii;
     tui_start_find(start, &s->options);

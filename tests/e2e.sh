@@ -211,10 +211,13 @@ keys '?'
 sees "help in a pane" '^┌ help'
 keys V t
 sees "the tree again" '^┌ tree'
+sees "panes at the right" '^│.*├ votes .*┤'
+keys Tab Tab X X
+gone "one at the right" '^│.*├ [a-z].*┤'
 keys S
-sees "three panes" '^│.*├ [a-z]+ .*┤'
+sees "two at the right" '^│.*├ [a-z].*┤'
 keys X
-gone "two panes" '^│.*├ [a-z]+ .*┤'
+gone "one again" '^│.*├ [a-z].*┤'
 keys z
 sees "one alone" '^┌ [a-z]+ [^┬]*┐'
 keys Escape
@@ -229,7 +232,7 @@ for _ in $(seq 40); do [ "$(t display -p -t s '#{mouse_any_flag}')" = 1 ] && bre
 is "and taken again" "$(t display -p -t s '#{mouse_any_flag}')" 1
 
 # --- views, searching, marks ---
-for view in drawn judge siblings votes path time compare statistics log help thought tree; do
+for view in drawn judge siblings votes path time compare statistics log help tree; do
     keys : ; keys -l "view $view"; keys Enter
     sees "the view $view" "^┌ (first thoughts|$view)"
 done

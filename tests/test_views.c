@@ -409,6 +409,7 @@ static void test_find(void **state)
     close_script(state);
     struct tui_screen s;
     script_game24_done(&s);
+    press(&s, "[}"); /* the tree was another one before */
     press(&s, "g/= 6\r");
     work(&s);
     assert_int_equal(s.selected, 1);

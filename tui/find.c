@@ -91,8 +91,8 @@ static void set_text(struct tui_screen *s, const char *text)
     f->fold = 1;
     for (const char *c = text; *c; c++)
         f->fold = f->fold && !(*c >= 'A' && *c <= 'Z');
-    f->counted = f->count = 0;
-    f->running = 0;
+    f->counted = f->count = f->running = 0;
+    f->renewed = s->outline.renewed;
     if (f->filter)
         tui_outline_filter(&s->outline, 1);
 }

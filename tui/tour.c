@@ -153,7 +153,7 @@ static void show_token(struct tui_screen *s)
     int count, node = first_thought(s);
     const struct engine_token *tokens = tokens_of(s, node, &count);
     tui_screen_select(s, node);
-    s->focus = &tui_view_thought;
+    tui_screen_focus(s, &tui_view_thought);
     s->thought.node = node;
     s->thought.token = count ? unsure(tokens, count) : 0;
     s->thought.token_moved = 1;
@@ -181,7 +181,7 @@ static void write_token(struct tui_screen *s, struct tui_paper *p)
 
 static void show_illegal(struct tui_screen *s)
 {
-    s->focus = &tui_view_tree;
+    tui_screen_focus(s, &tui_view_tree);
     if (first_illegal(s) > 0)
         tui_screen_select(s, first_illegal(s));
 }
@@ -199,7 +199,7 @@ static void write_illegal(struct tui_screen *s, struct tui_paper *p)
 
 static void show_judged(struct tui_screen *s)
 {
-    s->focus = &tui_view_tree;
+    tui_screen_focus(s, &tui_view_tree);
     if (first_judged(s) > 0)
         tui_screen_select(s, first_judged(s));
 }
@@ -232,7 +232,7 @@ static void write_judged(struct tui_screen *s, struct tui_paper *p)
 static void show_decision(struct tui_screen *s)
 {
     const struct search_event *d = s->tree.latest_decision;
-    s->focus = &tui_view_tree;
+    tui_screen_focus(s, &tui_view_tree);
     if (d && d->decision.kept_count && d->decision.kept[0] < s->tree.count)
         tui_screen_select(s, d->decision.kept[0]);
 }

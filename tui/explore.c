@@ -416,9 +416,10 @@ static void live(struct explorer *x)
         x->dirty |= happened & TUI_WAIT_SIGNAL;
         for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
             take_key(x, key);
-        do_action(x, tui_tour_wants(&x->race.screens[0]));
-        if (keys) {
+        if (keys)
             take_news(x);
+        do_action(x, tui_tour_wants(&x->race.screens[0])); /* of all news there is: nothing else may come to ask again */
+        if (keys) {
             draw(x);
             drawn = clock_seconds();
         }

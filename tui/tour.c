@@ -346,13 +346,16 @@ int tui_tour_key(struct tui_screen *s, int32_t key)
         s->tour = NULL;
         return 1;
     }
+    if (key == TUI_KEY_ENTER && !is_ready(s)) /* the user may have stopped it */
+        t->asked = 0;
     if (key == TUI_KEY_ENTER && s->tree.count && is_ready(s))
         t->page++;
     else if ((key == TUI_KEY_BACKSPACE || key == 0x7f || key == 'H' - TUI_KEY_CONTROL) && t->page)
         t->page--;
     else
         return key == TUI_KEY_ENTER || key == TUI_KEY_BACKSPACE || key == 0x7f;
-    t->entered = t->waiting = t->top = t->rows = t->lines = 0;
+    t->entered = t->top = t->rows = t->lines = 0;
+    t->asked = 0;
     s->notice[0] = '\0';
     return 1;
 }
@@ -370,9 +373,9 @@ struct tui_action tui_tour_wants(struct tui_screen *s)
         if (page->runs && s->now.state == TUI_PAUSED)
             return (struct tui_action){.act = TUI_ACT_RUN};
     }
-    if (is_ready(s) || s->now.state != TUI_PAUSED || t->waiting > 1000)
+    if (is_ready(s) || s->now.state != TUI_PAUSED || t->asked == s->tree.event_count) /* one at a time: it may not have begun yet */
         return (struct tui_action){0};
-    t->waiting++;
+    t->asked = s->tree.event_count;
     return (struct tui_action){TUI_ACT_STEP, 1, NULL, 0};
 }
 

@@ -126,6 +126,8 @@ static void describe_model(struct engine *engine)
     info->threads = kernel_pool_threads(engine->pool);
     memcpy(info->tensors_by_type, m->tensors_by_type, sizeof info->tensors_by_type);
     memcpy(info->bytes_by_type, m->bytes_by_type, sizeof info->bytes_by_type);
+    for (int t = 0; t < KERNEL_TYPES && engine->set->laid_out; t++)
+        info->laid_out[t] = engine->set->laid_out((enum kernel_type)t);
 }
 
 /* The tokens of a model that we cannot run can be had all the same: its shape is told where it is known. */

@@ -57,6 +57,7 @@ struct engine_info {
     int threads, batch;
     int tensors_by_type[KERNEL_TYPES]; /* how many tensors of each type, as they are used */
     int64_t bytes_by_type[KERNEL_TYPES];
+    const char *laid_out[KERNEL_TYPES]; /* what in matrices of a type is not as in the file once they are laid out; NULL: nothing */
     int begin_token, end_token;        /* -1 where there is none */
     const char *prompts;               /* what the file says of the prompts it was trained on, espalier.prompts: "trained"; or "" */
 };

@@ -455,7 +455,7 @@ struct header {
 /* The weights that an adapter stands on, told from others of their shape by some of each matrix. */
 static uint64_t base_of(const struct engine_learner *l)
 {
-    float some[64]; /* whole blocks of every format */
+    float some[64]; /* what any format can be asked for */
     uint64_t hash = 0;
     for (int i = 0; i < l->model->layers_count; i++)
         for (int t = 0; t < ENGINE_TARGETS; t++) {

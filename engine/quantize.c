@@ -45,15 +45,17 @@ static double bits_of(enum kernel_type type)
     return 8.0 * format->bytes / format->block;
 }
 
-/* *narrow: its rows are no whole blocks of what it should have become. */
-static enum kernel_type type_for(const struct engine_tensor *t, const struct target *target, int *narrow)
+/* merging: the tensor's weights may be others than the file's. *narrow: its rows are no whole blocks of what it should have become. */
+static enum kernel_type type_for(const struct engine_tensor *t, const struct target *target, int merging, int *narrow)
 {
     *narrow = 0;
     if (t->dimensions < 2)
         return t->type;
     enum kernel_type type = target->type;
-    if (target->few_bits && (engine_tensor_is(t, "token_embd.weight") || engine_tensor_is(t, "output.weight")))
-        type = bits_of(t->type) < bits_of(KERNEL_Q8_0) ? t->type : KERNEL_Q8_0;
+    if (target->few_bits && (engine_tensor_is(t, "token_embd.weight") || engine_tensor_is(t, "output.weight"))) {
+        const int stays = bits_of(t->type) < bits_of(KERNEL_Q8_0) && (!merging || kernel_format(t->type)->quantize);
+        type = stays ? t->type : KERNEL_Q8_0;
+    }
     if (t->size[0] % kernel_format(type)->block == 0)
         return type;
     *narrow = 1;
@@ -117,7 +119,7 @@ static int plan_tensors(struct job *job, const struct target *target)
         int narrow;
         *plan = (struct engine_new_tensor){.name = t->name, .dimensions = t->dimensions};
         memcpy(plan->size, t->size, sizeof plan->size);
-        plan->type = type_for(t, target, &narrow);
+        plan->type = type_for(t, target, job->merge != NULL, &narrow);
         job->said->narrow += narrow;
         if (rows_of(t) > INT32_MAX || t->size[0] > INT32_MAX)
             return error_set(job->e, ERROR_INPUT, "%s: tensor %.*s is too large to be quantized here", job->options->in,

@@ -13,11 +13,12 @@
  * are what sums begin with to take that back. Whole numbers all: exact.
  *
  * Invariants: x[32 b + i] is about step * q[i], off by at most step / 2; |q[i]| <= 127; step is 0 where the block is all
- * zeros, and infinite or NaN where the block holds an infinity or a NaN, with q zero. q begins at a multiple of 16 bytes. */
+ * zeros, and infinite or NaN where the block holds an infinity or a NaN, with q zero. q begins at a multiple of 4 bytes, so
+ * that no group of 4 is in two lines. */
 struct activation_block {
     int8_t q[32];
     float step;
-    float sum;        /* step * sum of q, for formats with an offset */
+    float sum, first; /* step * sum of q, and of its first 16, for formats with a minimum or an offset */
     int32_t from_128; /* -128 * sum of q */
     int32_t from_8;   /* -8 * sum of q */
 };
@@ -56,13 +57,14 @@ static inline struct rounding rounding_of_rest(struct rounding block)
     return (struct rounding){block.step / 254, 254};
 }
 
-/* All of a block but q, whose sum is given. */
-static inline void fill_sums(struct activation_block *block, float step, int sum)
+/* All of a block but q, the sums of whose halves are given. */
+static inline void fill_sums(struct activation_block *block, float step, int first, int second)
 {
     block->step = step;
-    block->sum = step * (float)sum;
-    block->from_128 = -128 * sum;
-    block->from_8 = -8 * sum;
+    block->sum = step * (float)(first + second);
+    block->first = step * (float)first;
+    block->from_128 = -128 * (first + second);
+    block->from_8 = -8 * (first + second);
 }
 
 #endif

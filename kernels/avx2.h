@@ -16,7 +16,7 @@ struct activation_block {
     int8_t q[32];
     int32_t steps_pair; /* steps | steps << 16 */
     float steps;
-    float sum; /* steps * sum of q, for formats with an offset */
+    float sum, first; /* steps * sum of q, and of its first 16, for formats with a minimum or an offset */
 };
 /* A prepared row is one of these and, where it was to be fine, a second: what rounding took away, in steps 254 times as
  * small. */

@@ -30,11 +30,6 @@ INLINE __m256i broadcast4(const int8_t *q)
     return _mm256_set1_epi32(four);
 }
 
-INLINE __m256i load(const unsigned char *p)
-{
-    return _mm256_load_si256((const __m256i *)(const void *)p);
-}
-
 INLINE __m256 load_8_halves(const unsigned char *p)
 {
     return _mm256_cvtph_ps(_mm_load_si128((const __m128i *)(const void *)p));
@@ -44,8 +39,8 @@ INLINE __m256 load_8_halves(const unsigned char *p)
 /* clang-format off */
 
 /* Add the products of a group of 4 along K to sums of 16 bits, or begin them. */
-INLINE void add_4bit(__m256i products[PAIR][MOST], const __m256i w[PAIR], const struct rows *rows, int R, size_t b,
-                     int k, int begin)
+INLINE void add_group(__m256i products[PAIR][MOST], const __m256i w[PAIR], const struct rows *rows, int R, size_t b,
+                      int k, int begin)
 {
     UNROLL for (int r = 0; r < R; r++) {
         __m256i a = broadcast4(block_of(rows, r, b)->q + k);
@@ -57,44 +52,63 @@ INLINE void add_4bit(__m256i products[PAIR][MOST], const __m256i w[PAIR], const 
     }
 }
 
-/* Q4_1, and Q4_0 as a Q4_1 whose minimum is -8 scales. A product of 4 bits and 7 and a sign is at most 15 * 127,
- * maddubs adds two of them, so 8 such sums fit in 16 bits (30,480): the widening is done once a block. */
-INLINE void tile_4bit(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R,
-                      __m256 sums[PAIR][MOST])
+/* The minima of a block, or what offsets make of its scales: of the last 16 weights, or all, and what those of the first are more. */
+struct minima {
+    __m256 last, more;
+};
+INLINE struct minima minima_of(const unsigned char *scales, enum kernel_type type)
 {
-    const __m256i low = _mm256_set1_epi8(15);
-    const int minima = type == KERNEL_Q4_1, scale_bytes = strips_scale_bytes(type), ahead_bytes = 256 + scale_bytes;
+    const int count = strips_scales(type);
+    const __m256 offset = _mm256_set1_ps((float)-strips_offset(type));
+    __m256 m[2];
+    UNROLL for (int i = 0; i < count; i++)
+        m[i] = strips_minima(type) ? load_8_halves(scales + 32 * (count + i)) : _mm256_mul_ps(load_8_halves(scales + 32 * i), offset);
+    return (struct minima){m[count - 1], _mm256_sub_ps(m[0], m[count - 1])};
+}
+INLINE __m256 add_minima(struct minima m, enum kernel_type type, const struct activation_block *a, __m256 sum)
+{
+    sum = _mm256_fmadd_ps(m.last, _mm256_set1_ps(a->sum), sum);
+    return strips_scales(type) > 1 ? _mm256_fmadd_ps(m.more, _mm256_set1_ps(a->first), sum) : sum;
+}
+
+/* Numbers from 0 on. A product of 4 bits and 7 and a sign is at most 15 * 127, maddubs adds two of them, so 8 such sums fit in 16
+ * bits (30,480): the widening is done once a block. With 5 bits 4 (31,496), with 6 bits 2 (32,004): twice, and four times. */
+INLINE void tile_unsigned(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R,
+                          __m256 sums[PAIR][MOST])
+{
+    const int bits = strips_bits(type), count = strips_scales(type), scale_bytes = strips_scale_bytes(type);
+    const int fit = bits == 6 ? 2 : bits == 5 ? 4 : 8, every = fit < 8 / count ? fit : 8 / count;
+    const int ahead_bytes = 64 * bits + scale_bytes;
     const unsigned char *scales = strip->scales, *quants = strip->quants, *ahead = scales;
-    for (size_t b = 0; b < strip->blocks; b++, scales += scale_bytes, quants += 256, ahead += ahead_bytes) {
+    for (size_t b = 0; b < strip->blocks; b++, scales += scale_bytes, quants += 64 * bits, ahead += ahead_bytes) {
         __m256i products[PAIR][MOST];
         fetch_ahead(ahead, ahead_bytes);
-        UNROLL for (int j = 0; j < 4; j++) {
+        UNROLL for (int j = 0; j < 8; j++) {
             __m256i w[PAIR];
             UNROLL for (int s = 0; s < PAIR; s++)
-                w[s] = _mm256_and_si256(load(quants + 64 * j + 32 * s), low);
-            add_4bit(products, w, rows, R, b, 4 * j, j == 0);
-            UNROLL for (int s = 0; s < PAIR; s++)
-                w[s] = _mm256_and_si256(_mm256_srli_epi16(load(quants + 64 * j + 32 * s), 4), low);
-            add_4bit(products, w, rows, R, b, 16 + 4 * j, 0);
-        }
-        UNROLL for (int s = 0; s < PAIR; s++) {
-            __m256 d = load_8_halves(scales + 16 * s);
-            __m256 minimum = minima ? load_8_halves(scales + 32 + 16 * s) : _mm256_mul_ps(d, _mm256_set1_ps(-8));
-            UNROLL for (int r = 0; r < R; r++) {
-                const struct activation_block *a = block_of(rows, r, b);
-                __m256i scaled = _mm256_madd_epi16(products[s][r], _mm256_set1_epi32(a->steps_pair));
-                sums[s][r] = _mm256_fmadd_ps(minimum, _mm256_set1_ps(a->sum), sums[s][r]);
-                sums[s][r] = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(scaled), sums[s][r]);
+                w[s] = (__m256i)numbers_of(quants + 32 * s, bits, j);
+            add_group(products, w, rows, R, b, 4 * j, j % every == 0);
+            if ((j + 1) % every)
+                continue;
+            UNROLL for (int s = 0; s < PAIR; s++) {
+                const __m256 d = load_8_halves(scales + 32 * (j * count / 8) + 16 * s);
+                const struct minima minima = j == 7 ? minima_of(scales + 16 * s, type) : (struct minima){d, d};
+                UNROLL for (int r = 0; r < R; r++) {
+                    const struct activation_block *a = block_of(rows, r, b);
+                    const __m256i scaled = _mm256_madd_epi16(products[s][r], _mm256_set1_epi32(a->steps_pair));
+                    const __m256 sum = j == 7 ? add_minima(minima, type, a, sums[s][r]) : sums[s][r];
+                    sums[s][r] = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(scaled), sum);
+                }
             }
         }
     }
 }
 
-/* Q8_0, and what nibbles stand for in IQ4_NL and NF4. Signed times signed is |w| times a with w's sign, whole numbers
+/* Q8_0, and what numbers stand for in IQ4_NL and NF4. Signed times signed is |w| times a with w's sign, whole numbers
  * all: a single row takes the sign by vpsignb, which is as dear as a product; several rows by ~a, which is -a - 1, for a
  * negative w, and the sum of |w| over the negative w of the block, the correction, makes up for the ones. The two products maddubs adds may fill 16 bits (from -32768, by
  * -128 * 128 twice), so each is widened. */
-INLINE void tile_8bit(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R,
+INLINE void tile_signed(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R,
                       __m256 sums[PAIR][MOST])
 {
     const int bits = strips_bits(type), every = strips_scale_every(type), scale_bytes = strips_scale_bytes(type);
@@ -116,10 +130,8 @@ INLINE void tile_8bit(const struct strip *strip, enum kernel_type type, const st
         UNROLL for (int j = 0; j < 8; j++) {
             __m256i w[PAIR], magnitude[PAIR];
             UNROLL for (int s = 0; s < PAIR; s++) {
-                w[s] = load(quants + 64 * (j % bits) + 32 * s);
-                if (values)
-                    w[s] = _mm256_shuffle_epi8(
-                        table, _mm256_and_si256(j < 4 ? w[s] : _mm256_srli_epi16(w[s], 4), _mm256_set1_epi8(15)));
+                w[s] = (__m256i)numbers_of(quants + 32 * s, bits, j);
+                w[s] = values ? _mm256_shuffle_epi8(table, w[s]) : w[s];
                 magnitude[s] = _mm256_abs_epi8(w[s]);
                 if (R > 1)
                     w[s] = _mm256_cmpgt_epi8(_mm256_setzero_si256(), w[s]);
@@ -154,10 +166,10 @@ INLINE void tile(const struct strip *strip, enum kernel_type type, const struct 
     for (int s = 0; s < PAIR; s++)
         for (int r = 0; r < R; r++)
             sums[s][r] = _mm256_setzero_ps();
-    if (type == KERNEL_Q4_0 || type == KERNEL_Q4_1)
-        tile_4bit(strip, type, rows, R, sums);
+    if (strips_signed(type))
+        tile_signed(strip, type, rows, R, sums);
     else
-        tile_8bit(strip, type, rows, R, sums);
+        tile_unsigned(strip, type, rows, R, sums);
     for (int s = 0; s < PAIR; s++)
         for (int r = 0; r < R; r++) {
             const struct activation_row *row = row_of(rows, r);

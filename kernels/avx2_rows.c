@@ -4,6 +4,7 @@
 #include "attention_body.h"
 #include "rows_body.h"
 #include "sets.h"
+#include "strips.h"
 
 /* --- activations to 8 bits --------------------------------------------------------------------------------------- */
 
@@ -44,8 +45,14 @@ static float float_of_bits(int32_t bits)
     return x;
 }
 
-/* q = x / step, rounded to nearest; returns the sum of q. */
-static int round_block(const float *x, float per_step, int8_t *q)
+static int32_t sum4(__m128i x)
+{
+    x = _mm_add_epi32(x, _mm_shuffle_epi32(x, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0xb1)));
+}
+
+/* block->q = x / step, rounded to nearest, and what follows from its sums. */
+static void fill_block(struct activation_block *block, const float *x, float per_step, int steps)
 {
     const __m256 scale = _mm256_set1_ps(per_step);
     __m256i four[4];
@@ -53,12 +60,13 @@ static int round_block(const float *x, float per_step, int8_t *q)
         four[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), scale));
     __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(four[0], four[1]), _mm256_packs_epi32(four[2], four[3]));
     bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); /* undo packs' halves */
-    _mm256_storeu_si256((__m256i *)(void *)q, bytes);
+    _mm256_storeu_si256((__m256i *)(void *)block->q, bytes);
     __m256i sums = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes), _mm256_set1_epi16(1));
-    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
-    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
-    return _mm_cvtsi128_si32(s);
+    const int first = sum4(_mm256_castsi256_si128(sums)), second = sum4(_mm256_extracti128_si256(sums, 1));
+    block->steps_pair = steps | steps << 16;
+    block->steps = (float)steps;
+    block->sum = (float)steps * (float)(first + second);
+    block->first = (float)steps * (float)first;
 }
 
 /* What is left of a block after it was rounded, of a step at most a half, times 254. */
@@ -100,22 +108,18 @@ static void prepare(const float *x, int cols, int fine, void *prepared)
         int steps = (int)ceilf(float_of_bits(block->steps_pair) * steps_per);
         steps = steps > MOST_STEPS ? MOST_STEPS : steps;
         const float *from = b < full ? x + 32 * b : padded, per_step = steps ? per_unit / (float)steps : 0;
-        int sum = round_block(from, per_step, block->q);
-        block->steps_pair = steps | steps << 16;
-        block->steps = (float)steps;
-        block->sum = (float)steps * (float)sum;
+        fill_block(block, from, per_step, steps);
         if (fine) {
             float rest[32];
             rest_of_block(from, per_step, block->q, rest);
-            low->blocks[b] = *block;
-            low->blocks[b].sum = (float)steps * (float)round_block(rest, 1, low->blocks[b].q);
+            fill_block(&low->blocks[b], rest, 1, steps);
         }
     }
 }
 
 /* --- 8-bit products ---------------------------------------------------------------------------------------------- */
 
-/* Groups of 4 as tile_4bit has them: 8 maddubs, 7 additions in 16 bits, one widening, one addition in 32. The empty asm
+/* Groups of 4 as tile_unsigned has them: 8 maddubs, 7 additions in 16 bits, one widening, one addition in 32. The empty asm
  * keeps the compiler from computing them once. */
 static double int8_products(void)
 {
@@ -145,6 +149,7 @@ const struct kernel_set kernel_set_avx2 = {
     .cache = KERNEL_F16,
     .packed_bytes = kernel_avx2_packed_bytes,
     .pack = kernel_avx2_pack,
+    .laid_out = kernel_strips_about,
     .prepared_bytes = kernel_avx2_prepared_bytes,
     .prepare = prepare,
     .matmul = kernel_avx2_matmul,

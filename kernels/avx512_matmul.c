@@ -20,11 +20,6 @@ INLINE const struct activation_block *block_of(const struct rows *rows, int r, s
     return (const struct activation_block *)row_of(rows, r) + b;
 }
 
-INLINE __m512i load(const unsigned char *p)
-{
-    return _mm512_load_si512((const void *)p);
-}
-
 INLINE __m512 load_16_halves(const unsigned char *p)
 {
     return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(const void *)p));
@@ -44,52 +39,72 @@ INLINE void add_products(__m512i sums[MOST], __m512i w, const struct rows *rows,
     }
 }
 
-/* What sums of a block begin with: what was added to its weights to make them unsigned, times the activations, taken back. */
+/* What sums of a block begin with: what was added to its weights to make them unsigned, times the activations, taken back. Of
+ * other types the minima do that. */
+INLINE int has_minima(enum kernel_type type)
+{
+    return !strips_signed(type) && type != KERNEL_Q4_0;
+}
 INLINE int32_t begin_of(enum kernel_type type, const struct activation_block *a)
 {
-    return type == KERNEL_Q4_1 ? 0 : type == KERNEL_Q4_0 ? a->from_8 : a->from_128;
+    return has_minima(type) ? 0 : type == KERNEL_Q4_0 ? a->from_8 : a->from_128;
 }
 
-/* The unsigned bytes that nibbles stand for, four times over. */
+/* The unsigned bytes that numbers stand for, four times over. */
 INLINE __m512i table_of(const int8_t *values)
 {
     return _mm512_xor_si512(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)values)),
                             _mm512_set1_epi8((char)0x80));
 }
 
+/* The minima of a block, or what offsets make of its scales: of the last 16 weights, or all, and what those of the first are more. */
+struct minima {
+    __m512 last, more;
+};
+INLINE struct minima minima_of(const unsigned char *scales, enum kernel_type type)
+{
+    const int count = strips_scales(type);
+    const __m512 offset = _mm512_set1_ps((float)-strips_offset(type));
+    __m512 m[2];
+    UNROLL for (int i = 0; i < count; i++)
+        m[i] = strips_minima(type) ? load_16_halves(scales + 32 * (count + i)) : _mm512_mul_ps(load_16_halves(scales + 32 * i), offset);
+    return (struct minima){m[count - 1], _mm512_sub_ps(m[0], m[count - 1])};
+}
+INLINE __m512 add_minima(struct minima m, enum kernel_type type, const struct activation_block *a, __m512 sum)
+{
+    sum = _mm512_fmadd_ps(m.last, _mm512_set1_ps(a->sum), sum);
+    return strips_scales(type) > 1 ? _mm512_fmadd_ps(m.more, _mm512_set1_ps(a->first), sum) : sum;
+}
+
 INLINE void tile_blocks(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R, __m512 sums[MOST])
 {
-    const int bits = strips_bits(type), scale_bytes = strips_scale_bytes(type), every = strips_scale_every(type);
-    const int looked_up = strips_table(type) != NULL, ahead_bytes = 64 * bits + scale_bytes / every;
-    const __m512i low = _mm512_set1_epi8(15), table = looked_up ? table_of(strips_table(type)) : low;
+    const int bits = strips_bits(type), count = strips_scales(type), every = 8 / count;
+    const int scale_bytes = strips_scale_bytes(type), shared_by = strips_scale_every(type);
+    const int looked_up = strips_table(type) != NULL, ahead_bytes = 64 * bits + scale_bytes / shared_by;
+    const __m512i table = looked_up ? table_of(strips_table(type)) : _mm512_setzero_si512();
     const unsigned char *scales = strip->scales, *quants = strip->quants, *ahead = scales;
     for (size_t b = 0; b < strip->blocks; b++, quants += 64 * bits, ahead += ahead_bytes) {
         __m512i products[MOST];
         fetch_ahead(ahead, ahead_bytes);
-        UNROLL for (int r = 0; r < R; r++) {
-            const struct activation_block *a = block_of(rows, r, b);
-            products[r] = _mm512_set1_epi32(begin_of(type, a));
-        }
-        UNROLL for (int j = 0; j < bits; j++) {
-            __m512i w = load(quants + 64 * j);
-            if (bits == 8) {
-                add_products(products, w, rows, R, b, 4 * j);
-            } else {
-                __m512i first = _mm512_and_si512(w, low), second = _mm512_and_si512(_mm512_srli_epi16(w, 4), low);
-                add_products(products, looked_up ? _mm512_shuffle_epi8(table, first) : first, rows, R, b, 4 * j);
-                add_products(products, looked_up ? _mm512_shuffle_epi8(table, second) : second, rows, R, b, 16 + 4 * j);
+        UNROLL for (int j = 0; j < 8; j++) {
+            const __m512i w = (__m512i)numbers_of(quants, bits, j);
+            if (j % every == 0)
+                UNROLL for (int r = 0; r < R; r++)
+                    products[r] = _mm512_set1_epi32(begin_of(type, block_of(rows, r, b)));
+            add_products(products, looked_up ? _mm512_shuffle_epi8(table, w) : w, rows, R, b, 4 * j);
+            if ((j + 1) % every)
+                continue;
+            const __m512 scale = load_16_halves(scales + 32 * (j / every));
+            const int with_minima = j == 7 && has_minima(type);
+            const struct minima minima = with_minima ? minima_of(scales, type) : (struct minima){scale, scale};
+            UNROLL for (int r = 0; r < R; r++) { /* sums are mostly in memory: each is taken from there once */
+                const struct activation_block *a = block_of(rows, r, b);
+                const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(products[r]), _mm512_set1_ps(a->step));
+                const __m512 sum = with_minima ? add_minima(minima, type, a, sums[r]) : sums[r];
+                sums[r] = _mm512_fmadd_ps(scale, product, sum);
             }
         }
-        const __m512 scale = load_16_halves(scales);
-        const __m512 minimum = type == KERNEL_Q4_1 ? load_16_halves(scales + 32) : scale;
-        UNROLL for (int r = 0; r < R; r++) {
-            const struct activation_block *a = block_of(rows, r, b);
-            __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(products[r]), _mm512_set1_ps(a->step));
-            if (type == KERNEL_Q4_1)
-                sums[r] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(a->sum), sums[r]);
-            sums[r] = _mm512_fmadd_ps(scale, product, sums[r]);
-        }
-        scales += (b + 1) % (size_t)every ? 0 : scale_bytes;
+        scales += (b + 1) % (size_t)shared_by ? 0 : scale_bytes;
     }
 }
 /* clang-format on */

@@ -3,6 +3,7 @@
 #include "attention_body.h"
 #include "rows_body.h"
 #include "sets.h"
+#include "strips.h"
 
 /* --- activations to 8 bits --------------------------------------------------------------------------------------- */
 
@@ -13,7 +14,7 @@ static void fill_block(struct activation_block *block, __m512 low, __m512 high, 
     __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(low, by)), b = _mm512_cvtps_epi32(_mm512_mul_ps(high, by));
     _mm_storeu_si128((__m128i *)(void *)block->q, _mm512_cvtsepi32_epi8(a));
     _mm_storeu_si128((__m128i *)(void *)(block->q + 16), _mm512_cvtsepi32_epi8(b));
-    fill_sums(block, r.step, _mm512_reduce_add_epi32(_mm512_add_epi32(a, b)));
+    fill_sums(block, r.step, _mm512_reduce_add_epi32(a), _mm512_reduce_add_epi32(b));
 }
 
 static void prepare(const float *x, int cols, int fine, void *prepared)
@@ -65,6 +66,7 @@ const struct kernel_set kernel_set_avx512 = {
     .cache = KERNEL_F16,
     .packed_bytes = kernel_avx512_packed_bytes,
     .pack = kernel_avx512_pack,
+    .laid_out = kernel_strips_about,
     .prepared_bytes = prepared_bytes,
     .prepare = prepare,
     .matmul = kernel_avx512_matmul,

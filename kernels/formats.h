@@ -1,5 +1,5 @@
-/* What the files of the weight formats share: formats.c has the table, quantize.c and nf4.c what is in it, and
- * optimizer.c keeps moments by a map of nf4.c's. Private to kernels/. */
+/* What the files of the weight formats share: formats.c has the table, k_quants.c, quantize.c and nf4.c what is in it, strips.c lays
+ * out what they read, and optimizer.c keeps moments by a map of nf4.c's. Private to kernels/. */
 #ifndef ESPALIER_FORMATS_H
 #define ESPALIER_FORMATS_H
 
@@ -37,6 +37,37 @@ void kernel_quantize_f16(const float *x, void *blocks, int n);
 void kernel_quantize_q4_0(const float *x, void *blocks, int n);
 void kernel_quantize_q8_0(const float *x, void *blocks, int n);
 void kernel_quantize_iq4_nl(const float *x, void *blocks, int n);
+
+static inline float half_at(const unsigned char *p)
+{
+    return kernel_half_to_float((uint16_t)(p[0] | p[1] << 8));
+}
+
+/* Q5_0, Q5_1: 4 bytes, whose bit i is bit 4 of weight i, and 16 of nibbles as in Q4_0. */
+static inline void kernel_read_5bit(const unsigned char *p, unsigned char q[32])
+{
+    const uint32_t high = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    for (int i = 0; i < 16; i++) {
+        q[i] = (unsigned char)((p[4 + i] & 15) | (high >> i & 1) << 4);
+        q[i + 16] = (unsigned char)(p[4 + i] >> 4 | (high >> (i + 16) & 1) << 4);
+    }
+}
+
+/* A block of 256 weights of a K-quant or IQ4_XS. Those that share a scale, 16 or 32, are scale * q - minimum, each operation
+ * rounded; of Q3_K and Q6_K scale * (q - 4) and scale * (q - 32), of IQ4_XS scale times the value of q. */
+#define KERNEL_K_BLOCK 256
+struct kernel_k_block {
+    unsigned char q[KERNEL_K_BLOCK];
+    float scale[KERNEL_K_BLOCK / 16], minimum[KERNEL_K_BLOCK / 16]; /* of each 16; minimum: 0 in types that have none */
+};
+void kernel_k_read(enum kernel_type type, const unsigned char *block, struct kernel_k_block *out);
+/* See struct kernel_format. */
+void kernel_dequantize_q2_k(const void *blocks, float *out, int n);
+void kernel_dequantize_q3_k(const void *blocks, float *out, int n);
+void kernel_dequantize_q4_k(const void *blocks, float *out, int n);
+void kernel_dequantize_q5_k(const void *blocks, float *out, int n);
+void kernel_dequantize_q6_k(const void *blocks, float *out, int n);
+void kernel_dequantize_iq4_xs(const void *blocks, float *out, int n);
 
 /* out[n] = weights [first, first + n) of the matrix, row-major; both are multiples of KERNEL_NF4_BLOCK. */
 void kernel_nf4_dequantize(const struct kernel_nf4 *q, size_t first, float *out, int n);

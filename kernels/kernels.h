@@ -24,10 +24,19 @@ struct kernel_pool;
 enum kernel_type {
     KERNEL_F32,
     KERNEL_F16,
+    KERNEL_BF16,
     KERNEL_Q4_0,
     KERNEL_Q4_1,
+    KERNEL_Q5_0,
+    KERNEL_Q5_1,
     KERNEL_Q8_0,
+    KERNEL_Q2_K,
+    KERNEL_Q3_K,
+    KERNEL_Q4_K,
+    KERNEL_Q5_K,
+    KERNEL_Q6_K,
     KERNEL_IQ4_NL,
+    KERNEL_IQ4_XS,
     KERNEL_NF4,
     KERNEL_TYPES
 };
@@ -80,7 +89,8 @@ struct kernel_matrix {
 };
 void kernel_matrix_free(struct kernel_matrix *m); /* frees what was packed and nf4, not data */
 void kernel_matrix_drop_nf4(struct kernel_matrix *m); /* of a packed one only what was packed stays; it has no exact weights then */
-/* out[n] = weights [col, col + n) of a row, exactly; col and n are multiples of the format's block. Any type. */
+/* out[n] = weights [col, col + n) of a row, exactly; col and n are multiples of the format's block, or of 64 where that is
+ * more, which takes a whole block's time. Any type. */
 void kernel_matrix_dequantize(const struct kernel_matrix *m, int row, int col, float *out, int n);
 size_t kernel_nf4_bytes(const struct kernel_matrix *m); /* what a matrix of that shape takes as NF4 */
 /* Make *m, of any type and not yet packed, the NF4 matrix nearest to it; cols is a multiple of 64. Work is spread over
@@ -160,6 +170,10 @@ struct kernel_set {
      * m->lent, in the packed_bytes(m) that m->packed has, 64-byte aligned. Work is spread over pool. Fails with
      * ERROR_ENGINE only for lack of memory. */
     int (*pack)(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e);
+
+    /* What in the weights of this type is not as in the file once they are packed, or NULL: "scales rounded to 16 bits". NULL
+     * where nothing ever is. */
+    const char *(*laid_out)(enum kernel_type type);
 
     /* An activation row prepared for matmul: what it holds is the set's affair (int8 with scales, or nothing). One
      * prepared with fine != 0 serves every matrix, any other only those that are not fine. */

@@ -18,7 +18,7 @@ enum {
     TASKS_A_THREAD = 32,
     FEW_ROWS = 24,           /* so few read b where it is: laying it out would cost more than it saves */
     MOST_PIECES = 16,
-    SLICE = 64,              /* of depth, as weights are turned: a multiple of every format's block */
+    SLICE = 64,              /* of depth, as weights are turned: what weights of any format can be asked for in */
 };
 
 int kernel_document_parts(int count)

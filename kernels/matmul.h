@@ -16,6 +16,26 @@ INLINE const void *row_of(const struct rows *rows, int r)
     return rows->first + (size_t)r * rows->stride;
 }
 
+/* As many outputs as a vector has lanes: 4 numbers of each, a byte each. */
+typedef uint32_t quads __attribute__((vector_size(sizeof(vec))));
+
+/* Of a part of n bits that begins at `at`, group j, `shift` bits up in its bytes. */
+INLINE quads part_of(const unsigned char *at, int n, int j, int shift)
+{
+    quads w;
+    const int from = j * n % 8;
+    memcpy(&w, at + 64 * (j * n / 8), sizeof w);
+    w = from > shift ? w >> (from - shift) : w << (shift - from);
+    return w & (0x01010101u * (((1u << n) - 1) << shift));
+}
+/* Group j of the numbers of a block; `at` is where those of these outputs begin. See strips.h. */
+INLINE quads numbers_of(const unsigned char *at, int bits, int j)
+{
+    const int low = strips_part(bits), high = bits - low;
+    const quads w = part_of(at, low, j, 0);
+    return high ? w | part_of(at + 64 * low, high, j, low) : w;
+}
+
 /* One strip of a quantized matrix. */
 struct strip {
     const unsigned char *scales, *quants, *corrections; /* corrections: where STRIPS_SIGNED has them */

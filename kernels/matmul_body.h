@@ -8,7 +8,7 @@
  *   NAMED(name)                        what packed_bytes, pack and matmul of this set are called
  *   PLAIN_ROWS                         with 4 rows of plain weights, PLAIN_ROWS rows of activations are 4 * PLAIN_ROWS sums
  *
- * F32 and F16 weights are used where they lie, LANES along K in a vector, with the fp32 activations: one vector of
+ * F32, F16 and BF16 weights are used where they lie, LANES along K in a vector, with the fp32 activations: one vector of
  * partial sums an output, K ascending, then vec_sum.
  */
 
@@ -84,6 +84,8 @@ INLINE vec load_plain(enum kernel_type type, const unsigned char *row, int k, in
 {
     if (type == KERNEL_F16)
         return vec_load_halves_first((const uint16_t *)(const void *)(row + 2 * (size_t)k), n);
+    if (type == KERNEL_BF16)
+        return vec_load_upper_first((const uint16_t *)(const void *)(row + 2 * (size_t)k), n);
     return vec_load_first((const float *)(const void *)(row + 4 * (size_t)k), n);
 }
 
@@ -108,7 +110,8 @@ INLINE void add_plain(const struct plain *p, enum kernel_type type, int N, int R
 INLINE void tile_plain(const struct kernel_matrix *m, enum kernel_type type, int n, int N, int ahead, const float *x, int R,
                        float *y, int y_stride, int accumulate)
 {
-    const size_t a_row = (size_t)m->cols * (type == KERNEL_F16 ? 2 : 4);
+    const int bytes = type == KERNEL_F32 ? 4 : 2;
+    const size_t a_row = (size_t)m->cols * (size_t)bytes;
     const struct plain p = {(const unsigned char *)m->data + (size_t)n * a_row, a_row, x, (size_t)m->cols};
     const unsigned char *next = p.weights + (size_t)ahead * a_row;
     vec sums[4][PLAIN_ROWS];
@@ -117,7 +120,7 @@ INLINE void tile_plain(const struct kernel_matrix *m, enum kernel_type type, int
         UNROLL for (int r = 0; r < R; r++)
             sums[i][r] = vec_all(0);
     for (; k + LANES <= m->cols; k += LANES) {
-        for (int i = 0; i < N * LANES * (type == KERNEL_F16 ? 2 : 4); i += 64, next += 64)
+        for (int i = 0; i < N * LANES * bytes; i += 64, next += 64)
             __builtin_prefetch(next);
         add_plain(&p, type, N, R, k, LANES, sums);
     }
@@ -164,15 +167,21 @@ INLINE void matmul_plain(const struct kernel_matrix *m, enum kernel_type type, c
 void NAMED(matmul)(const struct kernel_matrix *m, const float *x, const void *prepared, int rows, float *y,
                    int y_stride, int first, int last, int accumulate)
 {
-    switch (m->type) {
+    switch (strips_type(m->type)) {
         PLAIN(KERNEL_F32)
         PLAIN(KERNEL_F16)
+        PLAIN(KERNEL_BF16)
         STRIPS(KERNEL_Q4_0)
         STRIPS(KERNEL_Q4_1)
+        STRIPS(KERNEL_Q5_0)
+        STRIPS(KERNEL_Q5_1)
         STRIPS(KERNEL_Q8_0)
+        STRIPS(KERNEL_Q2_K)
+        STRIPS(KERNEL_Q3_K)
+        STRIPS(KERNEL_Q6_K)
         STRIPS(KERNEL_IQ4_NL)
         STRIPS(KERNEL_NF4)
-    case KERNEL_TYPES:
+    default:
         break;
     }
 }

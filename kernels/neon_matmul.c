@@ -44,59 +44,76 @@ INLINE int32x4_t dot(int32x4_t sums, int8x16_t w, int8x16_t a, int j)
 /* It would set the loops after UNROLL apart. */
 /* clang-format off */
 
-/* The products of a block: 16 whole numbers of each row. */
-INLINE void multiply_block(const unsigned char *quants, enum kernel_type type, const struct rows *rows, int R, size_t b,
-                           int32x4_t products[MOST][WIDE])
+/* The minima of a block, or what offsets make of its scales: of the last 16 weights, or all, and what those of the first are more. */
+struct minima {
+    vec last, more;
+};
+INLINE struct minima minima_of(const uint16_t *scales, enum kernel_type type)
+{
+    const int count = strips_scales(type);
+    vec m[2];
+    UNROLL for (int i = 0; i < count; i++)
+        m[i] = strips_minima(type) ? vec_load_halves(scales + KERNEL_STRIP * (count + i))
+                                   : vec_mul(vec_load_halves(scales + KERNEL_STRIP * i), vec_all((float)-strips_offset(type)));
+    return (struct minima){m[count - 1], vec_sub(m[0], m[count - 1])};
+}
+INLINE vec add_minima(struct minima m, enum kernel_type type, const struct activation_block *a, vec sum)
+{
+    sum = vec_fma(m.last, vec_all(a->sum), sum);
+    return strips_scales(type) > 1 ? vec_fma(m.more, vec_all(a->first), sum) : sum;
+}
+
+/* The products of groups [from, to) of a block: 16 whole numbers of each row. Two groups at a time: of 4 bits they are in the same
+ * vectors. */
+INLINE void multiply_groups(const unsigned char *quants, enum kernel_type type, const struct rows *rows, int R, size_t b, int from, int to,
+                            int32x4_t products[MOST][WIDE])
 {
     const int bits = strips_bits(type), looked_up = strips_table(type) != NULL;
     const int8x16_t table = looked_up ? vld1q_s8(strips_table(type)) : vdupq_n_s8(0);
     int8x16_t a[MOST][2];
     UNROLL for (int r = 0; r < R; r++) {
-        const struct activation_block *block = block_of(rows, r, b);
-        a[r][0] = vld1q_s8(block->q);
-        a[r][1] = vld1q_s8(block->q + 16);
+        UNROLL for (int h = from / 4; h < to / 4; h++)
+            a[r][h] = vld1q_s8(block_of(rows, r, b)->q + 16 * h);
         UNROLL for (int v = 0; v < WIDE; v++)
-            products[r][v] = vdupq_n_s32(type == KERNEL_Q4_0 ? block->from_8 : 0);
+            products[r][v] = vdupq_n_s32(type == KERNEL_Q4_0 ? block_of(rows, r, b)->from_8 : 0); /* in place of a minimum */
     }
-    UNROLL for (int j = 0; j < bits; j++)
+    UNROLL for (int two = from; two < to; two += 2)
         UNROLL for (int v = 0; v < WIDE; v++) {
-            const uint8x16_t w = vld1q_u8(quants + 64 * j + 16 * v);
             IN_ORDER;
-            if (bits == 8) {
+            UNROLL for (int j = two; j < two + 2; j++) {
+                const int8x16_t w = (int8x16_t)numbers_of(quants + 16 * v, bits, j);
+                const int8x16_t values = looked_up ? vqtbl1q_s8(table, vreinterpretq_u8_s8(w)) : w;
                 UNROLL for (int r = 0; r < R; r++)
-                    products[r][v] = dot(products[r][v], vreinterpretq_s8_u8(w), a[r][j / 4], j % 4);
-                continue;
+                    products[r][v] = dot(products[r][v], values, a[r][j / 4], j % 4);
             }
-            const uint8x16_t low = vandq_u8(w, vdupq_n_u8(15)), high = vshrq_n_u8(w, 4);
-            const int8x16_t first = looked_up ? vqtbl1q_s8(table, low) : vreinterpretq_s8_u8(low);
-            const int8x16_t second = looked_up ? vqtbl1q_s8(table, high) : vreinterpretq_s8_u8(high);
-            UNROLL for (int r = 0; r < R; r++)
-                products[r][v] = dot(dot(products[r][v], first, a[r][0], j), second, a[r][1], j);
         }
 }
 
 INLINE void tile_blocks(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R,
                         vec sums[MOST][WIDE])
 {
-    const int bits = strips_bits(type), scale_bytes = strips_scale_bytes(type), every = strips_scale_every(type);
+    const int bits = strips_bits(type), count = strips_scales(type), scale_bytes = strips_scale_bytes(type);
+    const int shared_by = strips_scale_every(type), ahead_bytes = 64 * bits + scale_bytes / shared_by;
     const unsigned char *scales = strip->scales, *quants = strip->quants, *ahead = scales;
-    const int ahead_bytes = 64 * bits + scale_bytes / every;
     for (size_t b = 0; b < strip->blocks; b++, quants += 64 * bits, ahead += ahead_bytes) {
-        int32x4_t products[MOST][WIDE];
-        fetch_ahead(ahead, ahead_bytes);
-        multiply_block(quants, type, rows, R, b, products);
         const uint16_t *halves = (const uint16_t *)(const void *)scales;
-        UNROLL for (int v = 0; v < WIDE; v++) {
-            const vec scale = vec_load_halves(halves + LANES * v);
-            const vec minimum = type == KERNEL_Q4_1 ? vec_load_halves(halves + KERNEL_STRIP + LANES * v) : scale;
-            UNROLL for (int r = 0; r < R; r++) {
-                const struct activation_block *a = block_of(rows, r, b);
-                if (type == KERNEL_Q4_1)
-                    sums[r][v] = vec_fma(minimum, vec_all(a->sum), sums[r][v]);
-                sums[r][v] = vec_fma(scale, vec_mul(vcvtq_f32_s32(products[r][v]), vec_all(a->step)), sums[r][v]);
+        fetch_ahead(ahead, ahead_bytes);
+        UNROLL for (int i = 0; i < count; i++) {
+            int32x4_t products[MOST][WIDE];
+            multiply_groups(quants, type, rows, R, b, 8 / count * i, 8 / count * (i + 1), products);
+            UNROLL for (int v = 0; v < WIDE; v++) {
+                const vec scale = vec_load_halves(halves + KERNEL_STRIP * i + LANES * v);
+                const int with_minima = i == count - 1 && !strips_signed(type) && type != KERNEL_Q4_0;
+                const struct minima minima = with_minima ? minima_of(halves + LANES * v, type) : (struct minima){scale, scale};
+                UNROLL for (int r = 0; r < R; r++) {
+                    const struct activation_block *a = block_of(rows, r, b);
+                    const vec product = vec_mul(vcvtq_f32_s32(products[r][v]), vec_all(a->step));
+                    const vec sum = with_minima ? add_minima(minima, type, a, sums[r][v]) : sums[r][v];
+                    sums[r][v] = vec_fma(scale, product, sum);
+                }
             }
         }
-        scales += (b + 1) % (size_t)every ? 0 : scale_bytes;
+        scales += (b + 1) % (size_t)shared_by ? 0 : scale_bytes;
     }
 }
 /* clang-format on */

@@ -4,6 +4,7 @@
 #include "attention_body.h"
 #include "rows_body.h"
 #include "sets.h"
+#include "strips.h"
 
 /* --- activations to 8 bits --------------------------------------------------------------------------------------- */
 
@@ -18,7 +19,7 @@ static void fill_block(struct activation_block *block, const vec x[8], struct ro
     }
     vst1q_s8(block->q, vcombine_s8(vqmovn_s16(halves[0]), vqmovn_s16(halves[1])));
     vst1q_s8(block->q + 16, vcombine_s8(vqmovn_s16(halves[2]), vqmovn_s16(halves[3])));
-    fill_sums(block, r.step, vaddvq_s16(vaddq_s16(vaddq_s16(halves[0], halves[1]), vaddq_s16(halves[2], halves[3]))));
+    fill_sums(block, r.step, vaddvq_s16(vaddq_s16(halves[0], halves[1])), vaddvq_s16(vaddq_s16(halves[2], halves[3])));
 }
 
 static vec load_bytes(const int8_t *p)
@@ -86,6 +87,7 @@ const struct kernel_set kernel_set_neon = {
     .cache = KERNEL_F16,
     .packed_bytes = kernel_neon_packed_bytes,
     .pack = kernel_neon_pack,
+    .laid_out = kernel_strips_about,
     .prepared_bytes = prepared_bytes,
     .prepare = prepare,
     .matmul = kernel_neon_matmul,

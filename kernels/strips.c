@@ -1,4 +1,5 @@
 #include "strips.h"
+#include "formats.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,26 +9,35 @@ const int8_t kernel_strips_nf4[16] = {-127, -88, -67, -50, -36, -23, -12, 0, 10,
 
 struct strips kernel_strips_of(const struct kernel_matrix *m, enum strips_bytes bytes)
 {
-    const enum kernel_type type = m->type;
+    const enum kernel_type type = strips_type(m->type);
     struct strips s = {.blocks = (size_t)m->cols / 32, .strips = ((size_t)m->rows + KERNEL_STRIP - 1) / KERNEL_STRIP};
     s.quants = (s.blocks / (size_t)strips_scale_every(type) * (size_t)strips_scale_bytes(type) + 63) & ~(size_t)63;
     s.strip_bytes = s.quants + s.blocks * 64 * (size_t)strips_bits(type);
     s.corrections = s.strips * s.strip_bytes;
-    if (bytes == STRIPS_SIGNED && (type == KERNEL_Q8_0 || strips_table(type)))
+    if (bytes == STRIPS_SIGNED && strips_signed(type))
         s.correction_bytes = s.blocks * CORRECTION_BYTES;
     s.bytes = (s.corrections + s.strips * s.correction_bytes + 63) & ~(size_t)63; /* as aligned_alloc wants it */
     return s;
 }
 
-static uint16_t correction_of(enum kernel_type type, const unsigned char *q)
+const char *kernel_strips_about(enum kernel_type type)
 {
-    const int8_t *table = strips_table(type);
-    int sum = 0;
-    for (int i = 0; i < 32; i++) {
-        int w = table ? table[q[i % 16] >> i / 16 * 4 & 15] : (int8_t)q[i];
-        sum += w < 0 ? -w : 0;
+    switch (type) {
+    case KERNEL_Q4_K:
+        return "repacked to Q4_1, scales rounded to 16 bits";
+    case KERNEL_Q5_K:
+        return "repacked to Q5_1, scales rounded to 16 bits";
+    case KERNEL_IQ4_XS:
+        return "repacked to IQ4_NL, scales rounded to 16 bits";
+    case KERNEL_Q2_K:
+    case KERNEL_Q3_K:
+    case KERNEL_Q6_K:
+        return "scales rounded to 16 bits";
+    case KERNEL_NF4:
+        return "values rounded to 8 bits, scales to 16";
+    default:
+        return NULL;
     }
-    return (uint16_t)sum;
 }
 
 struct packing {
@@ -36,25 +46,104 @@ struct packing {
     struct strips s;
 };
 
-/* Block b of 32 of a row: its scale, and minimum, as in the file, and its quants in the file's order, which is that of Q4_0
- * for nibbles. */
-static void read_block(const struct packing *p, int row, size_t b, uint16_t scales[2], unsigned char q[32])
+/* --- blocks of 32 as they are in the file ------------------------------------------------------------------------ */
+
+struct block {
+    uint16_t scales[4]; /* halves, as in a strip: of a block, or of its two 16; then the minima */
+    unsigned char q[32];
+};
+
+static void read_nibbles(const unsigned char *p, unsigned char q[32])
+{
+    for (int i = 0; i < 16; i++) {
+        q[i] = p[i] & 15;
+        q[i + 16] = p[i] >> 4;
+    }
+}
+
+static void read_nf4(const struct packing *p, int row, size_t b, struct block *out)
+{
+    const size_t block = (size_t)row * ((size_t)p->m->cols / 64) + b / 2;
+    const unsigned char *codes = p->m->nf4->codes + block * 32 + b % 2 * 16;
+    out->scales[0] = kernel_float_to_half(kernel_nf4_absmax(p->m->nf4, block));
+    for (int i = 0; i < 16; i++) { /* pairs of neighbours, the first in the high half */
+        out->q[2 * i] = codes[i] >> 4;
+        out->q[2 * i + 1] = codes[i] & 15;
+    }
+}
+
+/* k: the block of 256 that block b of a row is in, read when its first is asked for. */
+static void read_k(const struct packing *p, int row, size_t b, struct kernel_k_block *k, struct block *out)
 {
     const struct kernel_matrix *m = p->m;
-    if (m->type == KERNEL_NF4) { /* pairs of neighbours, the first in the high half */
-        const size_t block = (size_t)row * ((size_t)m->cols / 64) + b / 2;
-        const unsigned char *codes = m->nf4->codes + block * 32 + b % 2 * 16;
-        scales[0] = kernel_float_to_half(kernel_nf4_absmax(m->nf4, block));
-        for (int i = 0; i < 16; i++) {
-            const int shift = i % 2 ? 0 : 4;
-            q[i] = (unsigned char)((codes[i / 2] >> shift & 15) | (codes[8 + i / 2] >> shift & 15) << 4);
-        }
+    const enum kernel_type type = strips_type(m->type);
+    const size_t a_row = (size_t)(m->cols / KERNEL_K_BLOCK), eighth = b % 8;
+    const size_t scales = (size_t)strips_scales(type);
+    if (eighth == 0)
+        kernel_k_read(m->type, (const unsigned char *)m->data + ((size_t)row * a_row + b / 8) * (size_t)kernel_format(m->type)->bytes, k);
+    memcpy(out->q, k->q + 32 * eighth, 32);
+    for (size_t i = 0; i < scales; i++) {
+        out->scales[i] = kernel_float_to_half(k->scale[2 * eighth + i]);
+        if (strips_minima(type))
+            out->scales[scales + i] = kernel_float_to_half(-k->minimum[2 * eighth + i]);
+    }
+}
+
+static void read_block(const struct packing *p, int row, size_t b, struct kernel_k_block *k, struct block *out)
+{
+    const struct kernel_matrix *m = p->m;
+    const struct kernel_format *format = kernel_format(m->type);
+    if (m->type == KERNEL_NF4) {
+        read_nf4(p, row, b, out);
         return;
     }
-    const size_t halves = (size_t)strips_scale_bytes(m->type) / KERNEL_STRIP, quants = 4 * (size_t)strips_bits(m->type);
-    const unsigned char *from = (const unsigned char *)m->data + ((size_t)row * p->s.blocks + b) * (halves + quants);
-    memcpy(scales, from, halves);
-    memcpy(q, from + halves, quants);
+    if (format->block == KERNEL_K_BLOCK) {
+        read_k(p, row, b, k, out);
+        return;
+    }
+    const size_t halves = (size_t)strips_scale_bytes(m->type) / KERNEL_STRIP;
+    const unsigned char *from = (const unsigned char *)m->data + ((size_t)row * p->s.blocks + b) * (size_t)format->bytes;
+    memcpy(out->scales, from, halves);
+    switch (strips_bits(m->type)) {
+    case 8:
+        memcpy(out->q, from + halves, 32);
+        break;
+    case 5:
+        kernel_read_5bit(from + halves, out->q);
+        break;
+    default:
+        read_nibbles(from + halves, out->q);
+    }
+}
+
+/* --- and in strips ----------------------------------------------------------------------------------------------- */
+
+static uint16_t correction_of(enum kernel_type type, const unsigned char *q)
+{
+    const int8_t *table = strips_table(type);
+    int sum = 0;
+    for (int i = 0; i < 32; i++) {
+        int w = table ? table[q[i]] : (int8_t)q[i];
+        sum += w < 0 ? -w : 0;
+    }
+    return (uint16_t)sum;
+}
+
+/* The numbers of a block, of one row; `to` is where the row's first 4 bytes are. Four numbers are a word. */
+static void put_numbers(unsigned char *to, int bits, const unsigned char q[32])
+{
+    uint32_t words[8];
+    memcpy(words, q, sizeof words);
+    for (int shift = 0, n; shift < bits; shift += n) {
+        n = strips_part(bits - shift);
+        const uint32_t lowest = 0x01010101u * ((1u << n) - 1);
+        for (int j = 0; j < 8; to += 64) {
+            uint32_t word = 0;
+            for (int at = 0; at < 8; at += n, j++)
+                word |= (words[j] >> shift & lowest) << at;
+            memcpy(to, &word, sizeof word);
+        }
+    }
 }
 
 static void pack_row(const struct packing *p, int strip, int r)
@@ -62,22 +151,21 @@ static void pack_row(const struct packing *p, int strip, int r)
     const struct strips *s = &p->s;
     unsigned char *to = (unsigned char *)p->m->packed + (size_t)strip * s->strip_bytes;
     unsigned char *corrections = (unsigned char *)p->m->packed + s->corrections + (size_t)strip * s->correction_bytes;
-    const enum kernel_type type = p->m->type;
+    const enum kernel_type type = strips_type(p->m->type);
     const size_t scale_bytes = (size_t)strips_scale_bytes(type), bits = (size_t)strips_bits(type);
+    struct kernel_k_block k;
     for (size_t b = 0; b < s->blocks; b++) {
-        uint16_t scales[2];
-        unsigned char q[32];
-        read_block(p, strip * KERNEL_STRIP + r, b, scales, q);
+        struct block block;
+        read_block(p, strip * KERNEL_STRIP + r, b, &k, &block);
         if (s->correction_bytes) {
-            uint16_t correction = correction_of(type, q);
+            uint16_t correction = correction_of(type, block.q);
             memcpy(corrections + b * CORRECTION_BYTES + 2 * r, &correction, 2);
         }
         for (int i = 0; type == KERNEL_Q8_0 && p->bytes == STRIPS_UNSIGNED && i < 32; i++)
-            q[i] ^= 0x80;
+            block.q[i] ^= 0x80;
         for (size_t h = 0; h < scale_bytes / KERNEL_STRIP / 2; h++)
-            memcpy(to + b / (size_t)strips_scale_every(type) * scale_bytes + 2 * (h * KERNEL_STRIP + (size_t)r), scales + h, 2);
-        for (size_t j = 0; j < bits; j++)
-            memcpy(to + s->quants + b * 64 * bits + 4 * (j * KERNEL_STRIP + (size_t)r), q + 4 * j, 4);
+            memcpy(to + b / (size_t)strips_scale_every(type) * scale_bytes + 2 * (h * KERNEL_STRIP + (size_t)r), block.scales + h, 2);
+        put_numbers(to + s->quants + b * 64 * bits + 4 * (size_t)r, (int)bits, block.q);
     }
 }
 
@@ -92,7 +180,7 @@ static void pack_strip(void *argument, int strip)
 
 size_t kernel_strips_bytes(const struct kernel_matrix *m, enum strips_bytes bytes)
 {
-    const int taken = m->type != KERNEL_F32 && m->type != KERNEL_F16 && m->rows && m->cols;
+    const int taken = kernel_format(m->type)->block > 1 && m->rows && m->cols;
     return taken ? kernel_strips_of(m, bytes).bytes : 0;
 }
 

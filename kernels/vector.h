@@ -8,6 +8,7 @@
  *   vec_load_first(p, n)              the first n, zeros after; nothing past them is read; n may be over LANES and below 0, for floats
  *   vec_store_first(p, n, v)          the first n; nothing past them is written
  *   vec_load_halves(p), vec_load_halves_first(p, n), vec_store_halves(p, v)    halves to floats and back, ties to even
+ *   vec_load_upper_first(p, n)        the upper halves of n floats, as BF16 has them
  *   vec_add sub mul div max min       max and min give the second where one is NaN
  *   vec_fma(a, b, c), vec_fms         a * b + c, a * b - c, rounded once
  *   vec_round(a)                      to the nearest whole number, ties to even

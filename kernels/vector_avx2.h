@@ -52,6 +52,13 @@ static inline vec vec_load_halves_first(const uint16_t *p, int n)
     memcpy(some, p, (size_t)n * sizeof *some);
     return vec_load_halves(some);
 }
+static inline vec vec_load_upper_first(const uint16_t *p, int n)
+{
+    uint16_t some[8] = {0};
+    if (n < 8)
+        p = memcpy(some, p, (size_t)n * sizeof *some);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)), 16));
+}
 static inline void vec_store_halves(uint16_t *p, vec v)
 {
     _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));

@@ -44,6 +44,10 @@ static inline vec vec_load_halves_first(const uint16_t *p, int n)
 {
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(vec_mask(n), p));
 }
+static inline vec vec_load_upper_first(const uint16_t *p, int n)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(vec_mask(n), p)), 16));
+}
 static inline void vec_store_halves(uint16_t *p, vec v)
 {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));

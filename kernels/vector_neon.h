@@ -56,6 +56,12 @@ static inline vec vec_load_halves_first(const uint16_t *p, int n)
         memcpy(some, p, (size_t)n * sizeof *some);
     return vec_load_halves(some);
 }
+static inline vec vec_load_upper_first(const uint16_t *p, int n)
+{
+    uint16x4_t v = vdup_n_u16(0);
+    memcpy(&v, p, n >= 4 ? sizeof v : (size_t)n * sizeof *p);
+    return vreinterpretq_f32_u32(vshll_n_u16(v, 16));
+}
 static inline void vec_store_halves(uint16_t *p, vec v)
 {
     float16x4_t halves = vcvt_f16_f32(v);

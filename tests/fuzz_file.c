@@ -16,7 +16,8 @@ static void put_file(struct string *s, unsigned seed)
 {
     static const char *const pres[] = {"smollm", "default", "llama-bpe", "qwen2"};
     static const char *const specials[] = {"<|im_start|>", "<|im_end|>", "user", "ab", "abc"};
-    static const uint64_t sizes[] = {32, 2};
+    static const uint64_t sizes[] = {256, 2};
+    static const uint32_t types[] = {0, 1, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 20, 23, 30};
     enum { LETTERS = 26 };
     put_header(s, 3, 2, 8);
     put_key_text(s, "tokenizer.ggml.model", "gpt2");
@@ -36,10 +37,10 @@ static void put_file(struct string *s, unsigned seed)
     put_text(s, "a b");
     put_text(s, "ab c");
     put_text(s, "e d");
-    put_tensor(s, "a", 2, sizes, 3, 0);
-    put_tensor(s, "b", 1, sizes, 0, 48);
+    put_tensor(s, "a", 2, sizes, types[seed / 4 % (sizeof types / sizeof *types)], 0);
+    put_tensor(s, "b", 1, sizes, 0, 2048);
     put_padding(s, 16);
-    for (int i = 0; i < 48 + 128; i++)
+    for (int i = 0; i < 2048 + 1024; i++)
         put(s, (uint64_t)i, 1);
 }
 
@@ -71,6 +72,19 @@ static void use(const struct engine_vocabulary *v, const char *text, size_t n)
     engine_tokens_free(&tokens);
 }
 
+/* All weights of a tensor, dequantized. */
+static uint64_t hash_weights(const struct engine_tensor *t)
+{
+    const struct kernel_format *format = kernel_format(t->type);
+    uint64_t hash = 0;
+    for (size_t at = 0; at < t->bytes; at += (size_t)format->bytes) {
+        float weights[256];
+        format->dequantize((const unsigned char *)t->data + at, weights, format->block);
+        hash = random_stream(hash, hash_bytes(weights, (size_t)format->block * sizeof *weights), at);
+    }
+    return hash;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     char *copy = xmalloc(n); /* aligned as a mapping is, and with an end that AddressSanitizer watches */
@@ -81,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     if (!engine_file_open_memory(&f, "fuzz.gguf", copy, n, NULL)) {
         uint64_t sum = 0;
         for (int i = 0; i < engine_file_tensor_count(f); i++)
-            sum += hash_bytes(engine_file_tensor_at(f, i)->data, engine_file_tensor_at(f, i)->bytes);
+            sum += hash_weights(engine_file_tensor_at(f, i));
         if (sum != 1 && !engine_vocabulary_create(&v, f, NULL)) {
             use(v, copy, n < 4096 ? n : 4096);
             engine_vocabulary_free(v);

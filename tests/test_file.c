@@ -335,9 +335,9 @@ static void test_long_names_leave_room(void **state)
     memset(name, 'n', sizeof name);
     path[sizeof path - 1] = name[sizeof name - 1] = '\0';
     put_header(&s, 3, 1, 0);
-    put_tensor(&s, name, 1, vector, 12, 0);
+    put_tensor(&s, name, 1, vector, 18, 0);
     assert_int_equal(engine_file_open_memory(&f, path, s.text, s.length, &e), ERROR_INPUT);
-    assert_non_null(strstr(e.message, "is Q4_K; this version reads F32, F16, Q4_0, Q4_1, Q8_0, IQ4_NL:"));
+    assert_non_null(strstr(e.message, "is IQ3_XXS; this version reads F32, F16, BF16, Q4_0,"));
     string_free(&s);
 }
 
@@ -495,16 +495,48 @@ static void test_types_are_refused_by_name(void **state)
     static const struct {
         uint32_t type;
         const char *name;
-    } types[] = {{4, "Q4_2"},     {6, "Q5_0"},      {10, "Q2_K"},  {12, "Q4_K"},  {14, "Q6_K"},
-                 {16, "IQ2_XXS"}, {23, "IQ4_XS"},   {24, "I8"},    {28, "F64"},   {29, "IQ1_M"},
-                 {30, "BF16"},    {31, "Q4_0_4_4"}, {34, "TQ1_0"}, {39, "MXFP4"}, {41, "Q1_0"}};
-    char words[128];
+    } types[] = {{4, "Q4_2"},     {9, "Q8_1"},      {15, "Q8_K"},  {16, "IQ2_XXS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"}, {24, "I8"},
+                 {28, "F64"},     {29, "IQ1_M"},    {31, "Q4_0_4_4"}, {34, "TQ1_0"}, {39, "MXFP4"},   {41, "Q1_0"}};
+    char words[256];
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         snprintf(words, sizeof words,
-                 "m.gguf: tensor t is %s; this version reads F32, F16, Q4_0, Q4_1, Q8_0, IQ4_NL:", types[i].name);
+                 "m.gguf: tensor t is %s; this version reads F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, "
+                 "Q6_K, IQ4_NL, IQ4_XS: take a file quantized to one of these",
+                 types[i].name);
         refused_and_freed(with_tensor(1, block, types[i].type, 0), words);
     }
     refused_and_freed(with_tensor(1, block, 1000, 0), "tensor t is of type 1000, which ggml does not define");
+}
+
+static void test_types_are_read_by_number(void **state)
+{
+    (void)state;
+    static const uint64_t row[] = {256};
+    static const struct {
+        uint32_t number;
+        enum kernel_type type;
+        size_t bytes;
+    } types[] = {{0, KERNEL_F32, 1024}, {1, KERNEL_F16, 512},  {2, KERNEL_Q4_0, 144},  {3, KERNEL_Q4_1, 160},  {6, KERNEL_Q5_0, 176},
+                 {7, KERNEL_Q5_1, 192}, {8, KERNEL_Q8_0, 272}, {10, KERNEL_Q2_K, 84},  {11, KERNEL_Q3_K, 110}, {12, KERNEL_Q4_K, 144},
+                 {13, KERNEL_Q5_K, 176}, {14, KERNEL_Q6_K, 210}, {20, KERNEL_IQ4_NL, 144}, {23, KERNEL_IQ4_XS, 136}, {30, KERNEL_BF16, 512}};
+    assert_int_equal(sizeof types / sizeof *types, KERNEL_TYPES - 1); /* NF4 is in no such file */
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct string s = {0};
+        struct engine_file *f;
+        struct error e = {0};
+        put_header(&s, 3, 1, 0);
+        put_tensor(&s, "t", 1, row, types[i].number, 0);
+        put_padding(&s, 32);
+        for (size_t j = 0; j < types[i].bytes; j++)
+            put(&s, 0, 1);
+        if (engine_file_open_memory(&f, "m.gguf", s.text, s.length, &e))
+            fail_msg("%s", e.message);
+        assert_int_equal(engine_file_tensor(f, "t")->type, types[i].type);
+        assert_int_equal(engine_file_tensor(f, "t")->bytes, types[i].bytes);
+        assert_int_equal(engine_file_type_number(types[i].type), types[i].number);
+        engine_file_close(f);
+        string_free(&s);
+    }
 }
 
 static void test_overlaps_and_alignment(void **state)
@@ -651,6 +683,7 @@ int main(void)
         cmocka_unit_test(test_things_that_are_there_twice),
         cmocka_unit_test(test_wrong_tensors),
         cmocka_unit_test(test_types_are_refused_by_name),
+        cmocka_unit_test(test_types_are_read_by_number),
         cmocka_unit_test(test_overlaps_and_alignment),
         cmocka_unit_test(test_every_truncation),
         cmocka_unit_test(test_flipped_bits),

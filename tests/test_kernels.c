@@ -14,6 +14,7 @@
 
 #define NUMBERS_SEED 1
 #include "any_numbers.h"
+#include "any_blocks.h"
 
 /* --- numbers to test with ---------------------------------------------------------------------------------------- */
 
@@ -25,12 +26,6 @@ static float *activations(size_t n)
         if (below(200) == 0)
             x[i] *= 100;
     return x;
-}
-
-static void put_half(unsigned char *p, float x)
-{
-    uint16_t half = kernel_float_to_half(x);
-    memcpy(p, &half, sizeof half);
 }
 
 static const struct kernel_set *reference(void)
@@ -55,20 +50,8 @@ static struct matrix matrix_make(enum kernel_type wanted, int rows, int cols)
     size_t row_bytes = (size_t)(cols / format->block) * (size_t)format->bytes, bytes = (size_t)rows * row_bytes;
     struct matrix x = {.memory = xmalloc(bytes + 1)};
     unsigned char *data = x.memory + 1;
-    for (size_t at = 0; at < bytes; at += (size_t)format->bytes) {
-        float weight = normal() * 0.05f;
-        if (type == KERNEL_F32) {
-            memcpy(data + at, &weight, sizeof weight);
-        } else if (type == KERNEL_F16) {
-            put_half(data + at, weight);
-        } else {
-            for (int i = 0; i < format->bytes; i++)
-                data[at + (size_t)i] = (unsigned char)below(256);
-            put_half(data + at, weight * 0.1f);
-            if (type == KERNEL_Q4_1)
-                put_half(data + at + 2, normal() * 0.05f);
-        }
-    }
+    for (size_t at = 0; at < bytes; at += (size_t)format->bytes)
+        any_block(type, data + at, 0.05f);
     x.weights = xmalloc((size_t)rows * (size_t)cols * sizeof(float));
     x.m = (struct kernel_matrix){.type = type, .rows = rows, .cols = cols, .data = data};
     if (wanted == KERNEL_NF4) {
@@ -192,9 +175,10 @@ static void test_formats(void **state)
         const char *name;
         int block, bytes;
     } known[] = {
-        {KERNEL_F32, "F32", 1, 4},     {KERNEL_F16, "F16", 1, 2},     {KERNEL_Q4_0, "Q4_0", 32, 18},
-        {KERNEL_Q4_1, "Q4_1", 32, 20}, {KERNEL_Q8_0, "Q8_0", 32, 34}, {KERNEL_IQ4_NL, "IQ4_NL", 32, 18},
-        {KERNEL_NF4, "NF4", 64, 32},
+        {KERNEL_F32, "F32", 1, 4},       {KERNEL_F16, "F16", 1, 2},       {KERNEL_BF16, "BF16", 1, 2},       {KERNEL_Q4_0, "Q4_0", 32, 18},
+        {KERNEL_Q4_1, "Q4_1", 32, 20},   {KERNEL_Q5_0, "Q5_0", 32, 22},   {KERNEL_Q5_1, "Q5_1", 32, 24},     {KERNEL_Q8_0, "Q8_0", 32, 34},
+        {KERNEL_Q2_K, "Q2_K", 256, 84},  {KERNEL_Q3_K, "Q3_K", 256, 110}, {KERNEL_Q4_K, "Q4_K", 256, 144},   {KERNEL_Q5_K, "Q5_K", 256, 176},
+        {KERNEL_Q6_K, "Q6_K", 256, 210}, {KERNEL_IQ4_NL, "IQ4_NL", 32, 18}, {KERNEL_IQ4_XS, "IQ4_XS", 256, 136}, {KERNEL_NF4, "NF4", 64, 32},
     };
     assert_int_equal(sizeof known / sizeof *known, KERNEL_TYPES);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -307,6 +291,35 @@ static double table_bound(const float *w, const float *x, int cols)
     return bound;
 }
 
+/* The scales and minima of K-quants and IQ4_XS as halves move a weight by at most a part in 2048 of what is scaled and of what is
+ * taken away; the first is what its block has with all bits of numbers set, less the second, which is what it has with none set.
+ * What scales are made of stays; w is one row. */
+static double scales_bound(const struct matrix *w, int row, const float *x)
+{
+    const struct kernel_format *format = kernel_format(w->m.type);
+    const size_t block_bytes = (size_t)format->bytes;
+    double bound = 0;
+    for (int k = 0; k < w->m.cols; k += 256) {
+        const unsigned char *block = (const unsigned char *)w->m.data + (size_t)row * (size_t)(w->m.cols / 256) * block_bytes +
+                                     (size_t)(k / 256) * block_bytes;
+        unsigned char bytes[2][256];
+        float ends[2][256];
+        for (int e = 0; e < 2; e++) {
+            memset(bytes[e], e ? 0xff : 0, sizeof bytes[e]);
+            const int from = w->m.type == KERNEL_Q2_K ? 0 : w->m.type == KERNEL_Q3_K ? 96 : w->m.type == KERNEL_Q6_K ? 192 : 0;
+            const int to = w->m.type == KERNEL_Q2_K ? 16 : w->m.type == KERNEL_IQ4_XS ? 8 : from ? format->bytes : 16;
+            memcpy(bytes[e] + from, block + from, (size_t)(to - from));
+            memcpy(bytes[e] + scale_at(w->m.type), block + scale_at(w->m.type), 2);
+            if (minimum_at(w->m.type) >= 0)
+                memcpy(bytes[e] + minimum_at(w->m.type), block + minimum_at(w->m.type), 2);
+            format->dequantize(bytes[e], ends[e], 256);
+        }
+        for (int i = 0; i < 256; i++)
+            bound += fabs((double)x[k + i]) * (2 * fabs((double)ends[0][i]) + fabs((double)ends[1][i])) * 0x1p-11;
+    }
+    return bound;
+}
+
 /* Every set's product against one in double precision; the reference within fp32 rounding, the others within that of
  * rounding every activation the worst way, and a fifth of it in the mean. */
 static void check_product(const struct kernel_set *set, enum kernel_type type, int rows, int cols, int tokens,
@@ -320,7 +333,7 @@ static void check_product(const struct kernel_set *set, enum kernel_type type, i
     void *prepared = prepare_rows(set, x, tokens, cols);
     float *y = xcalloc((size_t)tokens * (size_t)rows, sizeof *y);
     set->matmul(&w.m, x, prepared, tokens, y, rows, 0, rows, 0);
-    int rounded = set != reference() && type != KERNEL_F32 && type != KERNEL_F16;
+    const int rounded = set != reference() && kernel_format(type)->block > 1, halves = rounded && kernel_format(type)->block == 256;
     double error = 0, bounds = 0;
     for (int r = 0; r < tokens; r++)
         for (int n = 0; n < rows; n++) {
@@ -332,7 +345,7 @@ static void check_product(const struct kernel_set *set, enum kernel_type type, i
             }
             double exact = 4e-6 * magnitude + 1e-30;
             double bound = exact + (rounded ? 1.02 * rounding_bound(wn, xr, cols) / (fine ? 254 : 1) : 0);
-            bound += rounded && type == KERNEL_NF4 ? table_bound(wn, xr, cols) : 0;
+            bound += rounded && type == KERNEL_NF4 ? table_bound(wn, xr, cols) : halves ? scales_bound(&w, n, xr) : 0;
             double off = fabs((double)y[r * rows + n] - sum);
             error += off, bounds += bound;
             if (!(off <= bound))
@@ -346,7 +359,7 @@ static void check_product(const struct kernel_set *set, enum kernel_type type, i
     matrix_drop(&w);
 }
 
-static const int widths[] = {32, 64, 576, 640, 896, 1536, 1600};
+static const int widths[] = {32, 64, 256, 576, 640, 768, 896, 1536, 1600};
 #define WIDTHS (int)(sizeof widths / sizeof *widths)
 
 static void test_matmul_values(void **state)
@@ -356,7 +369,7 @@ static void test_matmul_values(void **state)
     FOR_EACH_SET(set)
     for (int type = 0; type < KERNEL_TYPES; type++)
         for (int i = 0; i < WIDTHS + 3; i++) {
-            int block = kernel_format(type)->block, cols = i < WIDTHS ? widths[i] : block * (1 + below(40));
+            int block = kernel_format(type)->block, cols = i < WIDTHS ? widths[i] : block * (1 + below(block == 256 ? 8 : 40));
             if (cols % block)
                 continue;
             int rows = 1 + below(70), tokens = 1 + below(9);
@@ -371,9 +384,10 @@ static void test_matmul_extremes(void **state)
 {
     (void)state;
     draws = 1 << 20;
-    const int cols = 128, tokens = 6;
+    const int tokens = 6;
     FOR_EACH_SET(set)
     for (int type = 0; type < KERNEL_TYPES; type++) {
+        const int cols = kernel_format(type)->block == 256 ? 256 : 128;
         float *x = normals((size_t)tokens * (size_t)cols, 1);
         for (int k = 0; k < cols; k++) {
             x[k] = 0;                                 /* a row of zeros */
@@ -402,8 +416,8 @@ static void test_matmul_extremes(void **state)
         }
         /* Weights of a broken file: anything may come out, but from their own row alone. */
         if (type != KERNEL_F32 && type != KERNEL_NF4) {
-            const uint16_t infinity = 0x7c00;
-            memcpy((unsigned char *)w.memory + 1, &infinity, sizeof infinity);
+            const uint16_t infinity = type == KERNEL_BF16 ? 0x7f80 : 0x7c00;
+            memcpy((unsigned char *)w.memory + 1 + scale_at(type), &infinity, sizeof infinity);
             kernel_matrix_free(&w.m);
             assert_int_equal(set->pack(&w.m, pool, NULL), OK);
             float z[9] = {0};
@@ -1020,7 +1034,7 @@ static void test_packing(void **state)
     for (int type = 0; type < KERNEL_TYPES; type++)
         for (int rows = 1; rows < 70; rows += 17) {
             enum { GUARD = 64 };
-            struct matrix own = matrix_make(type, rows, 192), lent = own;
+            struct matrix own = matrix_make(type, rows, kernel_format(type)->block == 256 ? 512 : 192), lent = own;
             size_t bytes = set->packed_bytes ? set->packed_bytes(&own.m) : 0;
             assert_int_equal(set->pack(&own.m, pool, NULL), OK);
             assert_int_equal(own.m.packed_bytes, bytes);

@@ -12,6 +12,7 @@
 
 #define NUMBERS_SEED 6
 #include "any_numbers.h"
+#include "any_blocks.h"
 
 static float *copy(const float *x, size_t n)
 {
@@ -101,24 +102,13 @@ static struct problem numbers_problem(int rows, int columns, int depth)
     return x;
 }
 
-/* Blocks of random bits, whose scales are halves about a tenth. */
 static void *random_blocks(enum kernel_type type, size_t numbers)
 {
     const struct kernel_format *format = kernel_format(type);
     const size_t bytes = numbers / (size_t)format->block * (size_t)format->bytes;
     unsigned char *data = xmalloc(bytes + 1);
-    for (size_t at = 0; at < bytes; at += (size_t)format->bytes) {
-        const float weight = normal() * 0.1f;
-        const uint16_t half = kernel_float_to_half(weight), least = kernel_float_to_half(weight * -3);
-        for (int i = 0; i < format->bytes; i++)
-            data[at + (size_t)i] = (unsigned char)below(256);
-        if (type == KERNEL_F32)
-            memcpy(data + at, &weight, sizeof weight);
-        else
-            memcpy(data + at, &half, sizeof half);
-        if (type == KERNEL_Q4_1)
-            memcpy(data + at + 2, &least, sizeof least);
-    }
+    for (size_t at = 0; at < bytes; at += (size_t)format->bytes)
+        any_block(type, data + at, 0.1f);
     return data;
 }
 
@@ -225,7 +215,7 @@ static void test_products_with_weights(void **state)
         for (int transposed = 0; transposed < 2; transposed++)
             for (int rank = 0; rank < 2; rank++) {
                 const int block = type == KERNEL_NF4 ? 64 : kernel_format((enum kernel_type)type)->block;
-                const int wide = block == 1 ? 577 : 576, narrow = block == 1 ? 67 : 64; /* in: over a block of depth, and under */
+                const int wide = block == 1 ? 577 : block == 256 ? 768 : 576, narrow = block == 1 ? 67 : block == 256 ? 256 : 64; /* in: over a block of depth, and under */
                 draws = 0;
                 for (int narrower = 0; narrower < 2; narrower++) {
                     const int out = narrower ? 545 : 37;

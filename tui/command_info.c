@@ -9,7 +9,8 @@ static void print_json(const struct engine_info *i)
     for (int t = 0; t < KERNEL_TYPES; t++)
         if (i->tensors_by_type[t])
             json_object_set_new(types, kernel_format((enum kernel_type)t)->name,
-                                json_pack("{s:i, s:I}", "tensors", i->tensors_by_type[t], "bytes", (json_int_t)i->bytes_by_type[t]));
+                                json_pack("{s:i, s:I, s:s?}", "tensors", i->tensors_by_type[t], "bytes", (json_int_t)i->bytes_by_type[t], "laid_out",
+                                          i->laid_out[t]));
     json_t *quant = *i->quant ? json_pack("{s:s, s:i, s:i}", "name", i->quant, "quantized", i->quantized, "kept", i->kept) : json_null();
     tui_print_json(json_pack(
         "{s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:b, s:o, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:i, s:o}", "path",
@@ -39,8 +40,8 @@ static void print_text(const struct engine_info *i)
     printf("%-14s %d allowed here, %d trained; RoPE base %g\n", "context", i->context, i->context_trained, (double)i->rope_base);
     for (int t = 0; t < KERNEL_TYPES; t++)
         if (i->tensors_by_type[t])
-            printf("%-14s %-5s %4d tensors, %8.1f MB\n", "weights", kernel_format((enum kernel_type)t)->name, i->tensors_by_type[t],
-                   (double)i->bytes_by_type[t] / 1e6);
+            printf("%-14s %-5s %4d tensors, %8.1f MB%s%s\n", "weights", kernel_format((enum kernel_type)t)->name, i->tensors_by_type[t],
+                   (double)i->bytes_by_type[t] / 1e6, i->laid_out[t] ? ": " : "", i->laid_out[t] ? i->laid_out[t] : "");
     printf("%-14s %.1f MB of weights repacked, %.1f MB used where they lie in the file of %.1f MB, %.1f MB of scratch\n", "memory needed",
            (double)i->packed_bytes / 1e6, (double)i->in_place_bytes / 1e6, (double)i->file_bytes / 1e6, (double)i->scratch_bytes / 1e6);
     printf("%-14s %.1f KB of keys and values (%s) a token, at most %.0f MB\n", "", (double)i->kv_bytes_per_token / 1e3, i->kv_type,

@@ -131,7 +131,7 @@ static void search(struct tui_screen *s)
     struct tui_find *f = &s->find;
     for (int i = 0; i < SLICE && f->running; i++) {
         f->at = f->running > 0 ? after(s, f->at) : before(s, f->at);
-        if (holds(s, f->at) && --f->times <= 0)
+        if (holds(s, f->at) && !s->outline.nodes[f->at].copy && --f->times <= 0) /* who stands for a copy has it, too */
             found(s, f->at);
         else if (--f->left <= 0 && f->running)
             not_found(s);

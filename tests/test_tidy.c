@@ -93,11 +93,11 @@ static void finish(struct tui_tidy *t, int steps)
 static void test_shapes(void **state)
 {
     (void)state;
-    for (uint64_t shape = 0; shape < 8; shape++) {
+    for (uint64_t shape = 0; shape < 40; shape++) {
         struct search_tree tree = {0};
         struct tui_outline o;
         struct tui_tidy all, slices;
-        alike = shape < 4 ? 0 : 3;
+        alike = shape < 4 ? 0 : 3 + (int)(shape % 4);
         tui_outline_open(&o, &tree);
         tui_tidy_open(&all, &o);
         tui_tidy_open(&slices, &o);

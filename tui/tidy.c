@@ -219,6 +219,11 @@ static void second_walk(struct tui_tidy *t)
         w->offsets[0] = 0;
     const struct son *son = &w->sons[w->node];
     int y = son->prelim + w->offsets[w->at];
+    if (w->at < w->shape.depth) { /* what was spread in fractions may have lost one: a level's nodes stay a row apart */
+        const struct tui_tidy_level *l = &w->shape.levels[w->at];
+        const int least = l->count ? w->shape.y[l->nodes[l->count - 1]] + UNIT : y;
+        y = y < least ? least : y;
+    }
     w->shape.y[w->node] = y;
     w->shape.shown++;
     w->shape.copies += tui_outline_copies(t->outline, w->node);

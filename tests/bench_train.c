@@ -19,8 +19,9 @@ static int stop(const char *what)
  * B learn, and attention to the half of a document that a token sees on average. */
 static double flops(const struct engine_info *m, const struct engine_learner_info *l, int sequence, int every)
 {
-    const double head = (double)m->vocabulary * m->width, layers = (double)l->parameters - head * (m->tied ? 1 : 2);
-    return 4 * (layers + head / every) + 4 * (double)l->learned + 7.0 * sequence * m->layers * m->heads * m->head_dim;
+    const double head = (double)m->vocabulary * m->width, q = (double)m->heads * m->head_dim, kv = (double)m->kv_heads * m->head_dim;
+    const double layer = m->width * (2 * q + 2 * kv + 3.0 * m->ff_width);
+    return 4 * (m->layers * layer + head / every) + 4 * (double)l->learned + 7.0 * sequence * m->layers * q;
 }
 
 static double one_step(struct engine_learner *l, const struct engine_document *documents, int n, struct error *e)

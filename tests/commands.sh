@@ -136,6 +136,16 @@ cp "$work/out" "$work/x.csv"
 if grep -qF "$(tail -1 "$work/x.csv" | sed 's/\(.*\),\(.*\)/"problem":"\2: \1"/')" "$work/out"; then ok; else bad 'a problem that was made is not the one that is run'; fi
 if grep -q 'peak memory [1-9]' "$work/err"; then ok; else bad "run does not say its peak memory"; fi
 
+# --- the model that comes along: for its tasks it opens by itself, asked as it was trained, and solves most of what it never saw ---
+alone() { HOME=$work XDG_CACHE_HOME=$work ESPALIER_MODEL='' "$@"; }
+gives '= 24' alone "$espalier" run -t game24 '4 5 6 10'
+alone "$espalier" run -t game24 --json '4 5 6 10' >"$work/out" 2>"$work/err"
+if head -1 "$work/out" | grep -q '"model":"steps"' && head -1 "$work/out" | grep -q '"trained":true'; then ok; else bad 'the model that comes along is not the one that is asked'; fi
+XDG_DATA_HOME=$work alone "$espalier" bench -t game24 --rows 901-912 >"$work/out" 2>"$work/err"
+right=$(sed -n 's/.* \([0-9]*\) of 12 .*/\1/p' "$work/out")
+if [ "${right:-0}" -ge 8 ]; then ok; else bad "of 12 unseen problems it solves ${right:-none}"; fi
+alone refuses 3 'make model' "$espalier" run -t math-word @31
+
 # --- the manual pages say what --help says, and the shell's completion knows it ---
 commands=$("$espalier" __complete -- '')
 for c in '' $commands; do

@@ -211,10 +211,13 @@ keys '?'
 sees "help in a pane" '^┌ help'
 keys V t
 sees "the tree again" '^┌ tree'
+sees "panes at the right" '^│.*├ votes .*┤'
+keys Tab Tab X X
+gone "one at the right" '^│.*├ [a-z].*┤'
 keys S
-sees "three panes" '^│.*├ [a-z]+ .*┤'
+sees "two at the right" '^│.*├ [a-z].*┤'
 keys X
-gone "two panes" '^│.*├ [a-z]+ .*┤'
+gone "one again" '^│.*├ [a-z].*┤'
 keys z
 sees "one alone" '^┌ [a-z]+ [^┬]*┐'
 keys Escape
@@ -229,7 +232,7 @@ for _ in $(seq 40); do [ "$(t display -p -t s '#{mouse_any_flag}')" = 1 ] && bre
 is "and taken again" "$(t display -p -t s '#{mouse_any_flag}')" 1
 
 # --- views, searching, marks ---
-for view in drawn judge siblings votes path time compare statistics log help thought tree; do
+for view in drawn judge siblings votes path time compare statistics log help tree; do
     keys : ; keys -l "view $view"; keys Enter
     sees "the view $view" "^┌ (first thoughts|$view)"
 done
@@ -427,8 +430,12 @@ keys q
 ended "a session chosen" 0
 start -s self-consistency,m=2 --kernels reference
 sees "the start screen" '─ begin ─'
-for _ in $(seq 40); do screen | grep -q '^ enter a problem' && break; keys Tab; sleep 0.1; done
-keys j; sleep 0.2; keys Enter; sleep 0.2; keys C-u; keys -l 'How?'; keys Enter
+row=$(screen | grep -n '^   ask ' | cut -d: -f1)
+mouse 0 5 $((row - 1)); mouse 3 5 $((row - 1))
+sees "clicked" '^ enter a problem'
+mouse 0 5 $((row - 1)); mouse 3 5 $((row - 1))
+sees "clicked again" '^ ask'
+keys C-u; keys -l 'How?'; keys Enter
 sees "a problem of a task" '■ done'
 sees "the task is asked" '^ ask How'
 keys q
@@ -487,7 +494,7 @@ sees "it goes on" 'train [0-9]*/100000 loss'
 keys q
 ended "learning" 0
 if "$espalier" show "$work"/data/espalier/sessions/tiny-*.session --json | grep -q '"adapters":\[{"path":.*\.adapter'; then ok; else bad "what was learned is not on"; fi
-sleep 0.5
+for _ in $(seq 200); do pgrep -f "train.*$work" >/dev/null || break; sleep 0.1; done
 if pgrep -f "train.*$work" >/dev/null; then bad "it learns on after the end"; else ok; fi
 
 # --- fewer colours, fewer characters ---

@@ -701,14 +701,15 @@ static void test_cut_and_draw(void **state)
         if (fabs(cut - (double)r.tokens[i].cut) > 1e-5)
             fail_msg("token %d: cut %g, expected %g", i, (double)r.tokens[i].cut, cut);
         double draw = random_uniform(7, 3, (uint64_t)i);
-        int best = -1;
-        do { /* in descending probability */
+        int best = -1, counted = 0;
+        do { /* the first in descending probability, then the others by their ids */
             best = -1;
             for (int id = 0; id < n; id++)
-                if (p[id] > 0 && (best < 0 || p[id] > p[best]))
+                if (p[id] > 0 && (best < 0 || (counted < ENGINE_TOP && p[id] > p[best])))
                     best = id;
             reached += p[best];
             p[best] = 0;
+            counted++;
         } while (reached <= draw * kept);
         assert_int_equal(best, r.tokens[i].id);
         engine_detokenize(engine, &r.tokens[i].id, 1, 0, &text);

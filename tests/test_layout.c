@@ -9,6 +9,7 @@
 #include "tui/layout.h"
 #include "tui/outline.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,19 +114,93 @@ static void test_moving(void **state)
 
 /* --- outline ----------------------------------------------------------------------------------------------------- */
 
-static void add_node(struct search_tree *tree, struct tui_outline *o, int parent)
+static void tell(struct search_tree *tree, struct tui_outline *o, struct search_event *e)
 {
-    struct search_event *e = search_event_make(tree->count ? SEARCH_EVENT_THOUGHT : SEARCH_EVENT_SESSION, tree->event_count, -1);
+    int past = e->kind == SEARCH_EVENT_UNDO;
+    search_tree_fold(tree, e);
+    if (past)
+        tui_outline_renew(o);
+    else
+        tui_outline_take(o, e);
+    search_event_release(e);
+}
+
+static struct search_event *make(const struct search_tree *tree, enum search_event_kind kind)
+{
+    return search_event_make(kind, tree->event_count, tree->steps);
+}
+
+/* by_user: it stands in for the node before it. */
+static void add_thought(struct search_tree *tree, struct tui_outline *o, int parent, const char *text, int by_user)
+{
+    struct search_event *e = make(tree, tree->count ? SEARCH_EVENT_THOUGHT : SEARCH_EVENT_SESSION);
     if (tree->count) {
         e->thought.node = tree->count;
         e->thought.parent = parent;
-        e->thought.text = xstrdup("thought");
+        e->thought.text = xstrdup(text);
         e->thought.completion = -1;
         e->thought.correct = -1;
+        e->thought.by_user = by_user;
+        e->thought.replaces = by_user ? tree->count - 1 : -1;
     }
-    search_tree_fold(tree, e);
-    search_event_release(e);
-    tui_outline_grow(o);
+    tell(tree, o, e);
+}
+
+static void add_node(struct search_tree *tree, struct tui_outline *o, int parent)
+{
+    char text[32];
+    snprintf(text, sizeof text, "thought %d", tree->count);
+    add_thought(tree, o, parent, text, 0);
+}
+
+static int *one(int node)
+{
+    int *list = xmalloc(sizeof(int));
+    list[0] = node;
+    return list;
+}
+
+/* What the search and the user do with a node. */
+static void act(struct search_tree *tree, struct tui_outline *o, int node, int what)
+{
+    static const enum search_event_kind kinds[] = {SEARCH_EVENT_PLAN, SEARCH_EVENT_DECISION, SEARCH_EVENT_PRUNE, SEARCH_EVENT_KEEP,
+                                                   SEARCH_EVENT_REVOTE, SEARCH_EVENT_RESULT, SEARCH_EVENT_UNDO};
+    struct search_event *e = make(tree, tree->undo_count || what < 6 ? kinds[what] : SEARCH_EVENT_KEEP);
+    if (e->kind == SEARCH_EVENT_PLAN) {
+        e->plan.items = xcalloc(1, sizeof *e->plan.items);
+        e->plan.items[0] = (struct search_item){.purpose = node % 2 ? SEARCH_SAMPLE : SEARCH_VALUE, .nodes = one(node), .count = 1, .samples = 1};
+        e->plan.count = 1;
+    } else if (e->kind == SEARCH_EVENT_DECISION) {
+        e->decision.kept = one(node);
+        e->decision.kept_count = 1;
+    } else if (e->kind == SEARCH_EVENT_PRUNE) {
+        e->prune.node = node;
+    } else if (e->kind == SEARCH_EVENT_KEEP) {
+        e->keep.node = node;
+        e->keep.on = 1;
+    } else if (e->kind == SEARCH_EVENT_REVOTE) {
+        e->revote.excluded = one(node);
+        e->revote.count = 1;
+    } else if (e->kind == SEARCH_EVENT_RESULT) {
+        e->result.node = node;
+    } else {
+        e->undo.target = tree->undo[tree->undo_count - 1];
+    }
+    tell(tree, o, e);
+}
+
+/* Who stands for it, by looking at all its siblings; itself: it is no copy. */
+static int stands_for(const struct tui_outline *o, int node)
+{
+    const struct search_tree *tree = o->tree;
+    const struct search_node *n = &tree->nodes[node];
+    int plain = n->first_child < 0 && !n->sampled && n->kept < 0 && !n->training && !n->excluded && !n->pruned && !n->on_best_path;
+    if (o->unfolded || node == o->selected || n->parent < 0 || !plain || n->thought->thought.by_user)
+        return node;
+    for (int c = tree->nodes[n->parent].first_child; c != node; c = tree->nodes[c].next_sibling)
+        if (!strcmp(search_node_text(tree, c), search_node_text(tree, node)) && !tree->nodes[c].pruned && !tree->nodes[c].excluded)
+            return c;
+    return node;
 }
 
 /* The rows by walking the whole tree. */
@@ -135,16 +210,44 @@ static int walk(const struct tui_outline *o, int node, struct tui_outline_place 
     if (!o->nodes[node].open)
         return count;
     for (int c = o->tree->nodes[node].first_child; c >= 0; c = o->tree->nodes[c].next_sibling)
-        if (!o->nodes[c].hidden)
+        if (!o->nodes[c].hidden && stands_for(o, c) == c)
             count = walk(o, c, rows, count);
     for (int i = 0; i < o->nodes[node].live; i++)
         rows[count++] = (struct tui_outline_place){node, i};
     return count;
 }
 
+/* The copies of each node, found anew. */
+static void check_copies(const struct tui_outline *o)
+{
+    int *next = xmalloc(((size_t)o->count + 1) * sizeof *next), *copies = xcalloc((size_t)o->count + 1, sizeof *copies);
+    for (int node = 0; node < o->count; node++)
+        next[node] = node;
+    for (int node = 0; node < o->count; node++) {
+        int first = o->tree->nodes[node].gone ? node : stands_for(o, node);
+        assert_int_equal(o->nodes[node].copy, first != node);
+        if (first == node)
+            continue;
+        assert_int_equal(tui_outline_first(o, node), first);
+        assert_int_equal(tui_outline_next_copy(o, next[first]), node);
+        next[first] = node;
+        copies[first]++;
+    }
+    for (int node = 0; node < o->count; node++) {
+        assert_int_equal(tui_outline_copies(o, node), copies[node]);
+        if (copies[node])
+            assert_int_equal(tui_outline_next_copy(o, next[node]), -1);
+    }
+    free(next);
+    free(copies);
+}
+
 static void check_outline(const struct tui_outline *o)
 {
-    struct tui_outline_place *rows = xmalloc((size_t)(o->count * 4 + 4) * sizeof *rows);
+    int most = o->count + 1;
+    for (int i = 0; i < o->count; i++)
+        most += o->nodes[i].live;
+    struct tui_outline_place *rows = xmalloc((size_t)most * sizeof *rows);
     int count = walk(o, 0, rows, 0);
     assert_int_equal(tui_outline_rows(o), count);
     for (int i = 0; i < count; i++) {
@@ -165,48 +268,103 @@ static void check_outline(const struct tui_outline *o)
         assert_int_equal(tui_outline_is_last(o, rows[i]), last);
     }
     for (int node = 0; node < o->count; node++) { /* what is folded away stands where what hides it does */
-        int shown = node;
-        if (o->nodes[node].hidden)
+        if (o->nodes[node].hidden || o->tree->nodes[node].gone)
             continue;
+        int shown = stands_for(o, node);
         assert_int_equal(tui_outline_child(o, node, 0), o->tree->nodes[node].first_child);
         for (int n = o->tree->nodes[node].parent; n >= 0; n = o->tree->nodes[n].parent)
             shown = o->nodes[n].open ? shown : n;
         assert_int_equal(tui_outline_shown(o, node), shown);
         assert_int_equal(tui_outline_row(o, node), tui_outline_row(o, shown));
     }
+    check_copies(o);
     free(rows);
 }
 
-/* Trees of three shapes, folded, unfolded and written to at random while they grow. */
+/* Trees of three shapes, folded, unfolded, filtered, acted and written on at random while they grow; of each node there may be copies. */
 static void test_outline(void **state)
 {
     (void)state;
-    for (uint64_t shape = 0; shape < 3; shape++) {
+    static const char *const texts[] = {"4 * 6", "10 - 4", "5 + 5", "6 - 5"};
+    int most = 0;
+    for (uint64_t shape = 0; shape < 6; shape++) {
         struct search_tree tree = {0};
         struct tui_outline o;
         tui_outline_open(&o, &tree);
         add_node(&tree, &o, -1);
-        for (uint64_t i = 0; i < 600; i++) {
-            double r = random_uniform(shape, i, 0), r1 = random_uniform(shape, i, 1);
+        for (uint64_t i = 0; i < 800; i++) {
+            double r = random_uniform(shape, i, 0), r1 = random_uniform(shape, i, 1), r2 = random_uniform(shape, i, 2);
             int any = (int)(r1 * tree.count);
+            while (tree.nodes[any].gone)
+                any--;
             /* bushy; nearly all under the root, so that it becomes a family of many; deep */
-            int parent = shape == 0 ? any : shape == 1 ? (r1 < 0.9 ? 0 : any) : r1 < 0.8 ? tree.count - 1 : any;
-            if (r < 0.6)
+            int parent = shape % 3 == 0 ? any / 4 : shape % 3 == 1 ? (r1 < 0.9 ? 0 : any) : r1 < 0.8 ? tree.count - 1 : any;
+            while (tree.nodes[parent].gone)
+                parent--;
+            if (r < 0.2)
                 add_node(&tree, &o, parent);
-            else if (r < 0.8)
+            else if (r < 0.6)
+                add_thought(&tree, &o, parent, texts[(int)(r2 * 4)], i % 50 == 49);
+            else if (r < 0.72)
                 tui_outline_set_open(&o, any, !o.nodes[any].open);
-            else if (r < 0.83)
+            else if (r < 0.74)
                 tui_outline_filter(&o, !o.filtered);
-            else if (r < 0.9)
+            else if (r < 0.8)
                 tui_outline_let_through(&o, any);
+            else if (r < 0.81)
+                tui_outline_unfold(&o, !o.unfolded);
+            else if (r < 0.85)
+                tui_outline_select(&o, any);
+            else if (r < 0.93)
+                act(&tree, &o, any, (int)(r2 * 7));
             else
-                tui_outline_set_live(&o, any, (int)(random_uniform(shape, i, 2) * 4));
-            if (i % 10 == 0 || i > 590)
+                tui_outline_set_live(&o, any, (int)(r2 * 4));
+            if (i % 10 == 0 || i > 790)
                 check_outline(&o);
         }
+        most = o.most_copies > most ? o.most_copies : most;
         tui_outline_free(&o);
         search_tree_free(&tree);
     }
+    assert_true(most > 10); /* or it has tried little */
+}
+
+/* A copy has no row until something is to be told of it; it goes where the one that stands for it is set apart. */
+static void test_copies(void **state)
+{
+    (void)state;
+    struct search_tree tree = {0};
+    struct tui_outline o;
+    tui_outline_open(&o, &tree);
+    add_node(&tree, &o, -1);
+    add_thought(&tree, &o, 0, "a", 0);
+    add_thought(&tree, &o, 0, "b", 0);
+    for (int i = 3; i < 7; i++)
+        add_thought(&tree, &o, 0, "a", 0);
+    assert_int_equal(tui_outline_rows(&o), 3);
+    assert_int_equal(tui_outline_copies(&o, 1), 4);
+    assert_int_equal(tui_outline_row(&o, 5), 1);
+    tui_outline_select(&o, 5); /* as long as one is at it */
+    assert_int_equal(tui_outline_rows(&o), 4);
+    assert_int_equal(tui_outline_copies(&o, 1), 3);
+    assert_int_equal(tui_outline_first(&o, 5), 1);
+    tui_outline_select(&o, 0);
+    assert_int_equal(tui_outline_rows(&o), 3);
+    add_node(&tree, &o, 4); /* below one of them: it has a row, and so has what is below */
+    assert_int_equal(tui_outline_rows(&o), 5);
+    assert_int_equal(tui_outline_row(&o, 7), 4);
+    act(&tree, &o, 1, 2); /* pruned: the next one stands for the rest */
+    assert_int_equal(tui_outline_copies(&o, 1), 0);
+    assert_int_equal(tui_outline_copies(&o, 3), 2);
+    assert_int_equal(tui_outline_rows(&o), 6);
+    tui_outline_unfold(&o, 1);
+    assert_int_equal(tui_outline_rows(&o), 8);
+    tui_outline_renew(&o);
+    assert_int_equal(tui_outline_rows(&o), 8);
+    tui_outline_unfold(&o, 0);
+    assert_int_equal(tui_outline_rows(&o), 6);
+    tui_outline_free(&o);
+    search_tree_free(&tree);
 }
 
 static void test_last(void **state)
@@ -231,6 +389,7 @@ static void test_last(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layout), cmocka_unit_test(test_moving), cmocka_unit_test(test_outline), cmocka_unit_test(test_last)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layout), cmocka_unit_test(test_moving), cmocka_unit_test(test_outline),
+                                       cmocka_unit_test(test_copies), cmocka_unit_test(test_last)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -200,6 +200,7 @@ static void test_kill(void **state)
         }
         int empty = !sessions.count;
         search_sessions_free(&sessions);
+        whole *= WTERMSIG(status) == SIGTERM ? 0.9 : empty ? 1.1 : 1; /* the machine may have other work than when it was measured */
         if (WTERMSIG(status) == SIGTERM || empty) { /* it came to its end, or hardly to a beginning */
             ended += WTERMSIG(status) == SIGTERM;
             remove_session(file);

@@ -115,13 +115,17 @@ static void test_wants(void **state)
     assert_int_equal(tui_tour_wants(&s).act, TUI_ACT_NONE);
     tui_screen_key(&s, TUI_KEY_ENTER);
     assert_int_equal(tui_tour_wants(&s).act, TUI_ACT_STEP);
+    assert_int_equal(tui_tour_wants(&s).act, TUI_ACT_NONE); /* it has not begun yet */
     tui_screen_snapshot(&s, &running);
     assert_int_equal(tui_tour_wants(&s).act, TUI_ACT_NONE);
     assert_true(says(&s, "steps until there is something"));
     tui_screen_key(&s, TUI_KEY_ENTER); /* not yet */
     assert_int_equal(t.page, 1);
     tui_screen_snapshot(&s, &again);
-    assert_int_equal(tui_tour_wants(&s).act, TUI_ACT_STEP);
+    assert_int_equal(tui_tour_wants(&s).act, TUI_ACT_STEP); /* enter asks again; */
+    assert_int_equal(tui_tour_wants(&s).act, TUI_ACT_NONE);
+    script_plan(&s, "a step that made no thought", SEARCH_PROPOSE, (int[]){0}, 1, 1);
+    assert_int_equal(tui_tour_wants(&s).act, TUI_ACT_STEP); /* so does a step that has shown nothing */
     assert_int_equal(tui_screen_key(&s, 's').act, TUI_ACT_STEP); /* the user's own keys */
     tui_screen_key(&s, ':');
     tui_screen_key(&s, TUI_KEY_ESCAPE); /* leaves the line, not the tour */

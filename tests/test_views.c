@@ -404,11 +404,116 @@ static void work(struct tui_screen *s)
     while (s->busy);
 }
 
+/* Twelve samples from the problem, of which four texts are left; one of the copies is grown, another one's fellow is illegal. */
+static void script_copies(struct tui_screen *s)
+{
+    static const char *const first[] = {"10 - 4 = 6 (left: 5 6 6)|5 6 6", "4 * 6 = 24 (left: 5 10 24)|5 10 24", "10 - 4 = 6 (left: 5 6 6)|5 6 6",
+                                        "10 - 4 = 6 (left: 5 6 6)|5 6 6", "5 + 6 = 12 (left: 4 10 12)!5 + 6 is 11, not 12", "4 * 6 = 24 (left: 5 10 24)|5 10 24",
+                                        "10 - 4 = 6 (left: 5 6 6)|5 6 6", "5 + 6 = 12 (left: 4 10 12)!5 + 6 is 11, not 12", "10 - 4 = 6 (left: 5 6 6)|5 6 6",
+                                        "6 + 10 = 16 (left: 4 5 16)|4 5 16", "10 - 4 = 6 (left: 5 6 6)|5 6 6", "10 - 4 = 6 (left: 5 6 6)|5 6 6", NULL};
+    static const char *const second[] = {"5 * 6 = 30 (left: 6 30)|6 30", "5 * 6 = 30 (left: 6 30)|6 30", NULL};
+    static const char *const sure[] = {"sure", "sure", "likely"}, *const no[] = {"impossible", "impossible", "impossible"};
+    script_begin(s, "game24", "4 5 6 10", "tot,b=2,generate=sample,evaluate=value,select=greedy,n_generate_sample=12,n_evaluate_sample=3");
+    script_plan(s, "sample from 1 state", SEARCH_SAMPLE, (int[]){0}, 1, 12);
+    script_propose(s, 0, 0, first);
+    script_plan(s, "value 3 states", SEARCH_VALUE, (int[]){1, 2, 10}, 3, 3);
+    script_judge(s, 0, 1, sure, 41);
+    script_judge(s, 1, 2, no, 0.003);
+    script_judge(s, 2, 10, no, 0.003);
+    script_decide(s, "kept 2 of 10 by value: 41, 0", (int[]){1, 4}, 2);
+    script_plan(s, "sample from 2 states", SEARCH_SAMPLE, (int[]){1, 4}, 2, 2);
+    script_propose(s, 0, 1, second);
+    script_propose(s, 1, 4, second);
+    struct tui_snapshot now = script_snapshot(TUI_PAUSED, 12);
+    tui_screen_snapshot(s, &now);
+}
+
+/* What reads the same has a row together, in the outline and in the drawing, until one asks for each. */
+static void test_copies(void **state)
+{
+    close_script(state);
+    struct tui_screen s;
+    script_copies(&s);
+    assert_int_equal(s.selected, 15); /* what is followed is who stands for the one that came */
+    press(&s, "gj");
+    compare(&s, "copies", 80, 24);
+    compare(&s, "copies", 40, 12);
+    s.canvas.ascii = 1;
+    compare(&s, "copies-ascii", 80, 24);
+    s.canvas.ascii = 0;
+    assert_true(shows_at(&s, "written 6 times (thoughts 1, 3, 7, 9, 11, 12)", 200, 50));
+    assert_true(shows(&s, "×6") && shows(&s, "×2  illegal") && shows_at(&s, "* copies", 200, 50));
+    assert_int_equal(tui_outline_rows(&s.outline), 8);
+    press(&s, "7G"); /* it has a row as long as it is selected */
+    assert_int_equal(s.selected, 7);
+    assert_int_equal(tui_outline_rows(&s.outline), 9);
+    assert_true(shows(&s, "×5") && shows(&s, "written before, as thought 1"));
+    press(&s, "j");
+    assert_int_equal(tui_outline_rows(&s.outline), 8);
+    press(&s, "mag7Gmbg'b");
+    assert_int_equal(s.selected, 7);
+    press(&s, "g/10 - 4\r"); /* those behind another are passed over, but counted */
+    work(&s);
+    assert_int_equal(s.selected, 1);
+    press(&s, "n");
+    work(&s);
+    assert_int_equal(s.selected, 4);
+    assert_int_equal(s.find.count, 7);
+    press(&s, "n");
+    work(&s);
+    assert_int_equal(s.selected, 1);
+    press(&s, "\\\r"); /* what a filter lets through is folded, too */
+    work(&s);
+    assert_int_equal(tui_outline_rows(&s.outline), 3);
+    press(&s, "*");
+    work(&s);
+    assert_int_equal(tui_outline_rows(&s.outline), 8);
+    press(&s, "\\");
+    assert_int_equal(tui_outline_rows(&s.outline), 17);
+    assert_false(shows(&s, "×6"));
+    press(&s, ":copies\r");
+    assert_int_equal(tui_outline_rows(&s.outline), 8);
+    script_prune(&s, 1); /* the others go on without it */
+    assert_true(shows(&s, "×5") && shows(&s, "pruned"));
+    struct search_event *undo = script_make(SEARCH_EVENT_UNDO);
+    undo->undo.target = undo->number - 1;
+    script_emit(&s, undo);
+    assert_true(shows(&s, "×6"));
+    press(&s, "[[");
+    assert_true(shows(&s, "×7")); /* before one of them was kept */
+    press(&s, "}");
+    tui_screen_free(&s);
+}
+
+static void test_copies_drawn(void **state)
+{
+    close_script(state);
+    struct tui_screen s;
+    script_copies(&s);
+    press(&s, ":view drawn\rg");
+    compare(&s, "drawn-copies", 80, 24);
+    compare(&s, "drawn-copies", 40, 12);
+    press(&s, "o");
+    compare(&s, "drawn-copies-short", 80, 24);
+    press(&s, "o");
+    compare(&s, "drawn-copies-dots", 80, 24);
+    assert_true(shows(&s, "16 thoughts"));
+    int rows = s.drawn.tidy.shape.rows;
+    press(&s, "7G");
+    tui_screen_draw(&s, 80, 24);
+    assert_int_equal(s.drawn.tidy.shape.rows, rows + 1);
+    press(&s, "*");
+    tui_screen_draw(&s, 80, 24);
+    assert_int_equal(s.drawn.tidy.shape.shown, 17);
+    tui_screen_free(&s);
+}
+
 static void test_find(void **state)
 {
     close_script(state);
     struct tui_screen s;
     script_game24_done(&s);
+    press(&s, "[}"); /* the tree was another one before */
     press(&s, "g/= 6\r");
     work(&s);
     assert_int_equal(s.selected, 1);
@@ -493,7 +598,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_panes), cmocka_unit_test(test_list), cmocka_unit_test(test_mouse), cmocka_unit_test(test_remembered), cmocka_unit_test(test_anything),
-        cmocka_unit_test(test_siblings), cmocka_unit_test(test_judge), cmocka_unit_test(test_votes), cmocka_unit_test(test_drawn), cmocka_unit_test(test_others), cmocka_unit_test(test_compare), cmocka_unit_test(test_find), cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_siblings), cmocka_unit_test(test_judge), cmocka_unit_test(test_votes), cmocka_unit_test(test_drawn), cmocka_unit_test(test_others), cmocka_unit_test(test_compare), cmocka_unit_test(test_copies), cmocka_unit_test(test_copies_drawn), cmocka_unit_test(test_find), cmocka_unit_test(test_marks),
     };
     golden_updating = argc > 1 && !strcmp(argv[1], "update");
     return cmocka_run_group_tests(tests, NULL, close_script);

@@ -107,6 +107,8 @@ static int do_own(struct tui_screen *s, const struct tui_word *word, const char 
         action->act = TUI_ACT_PAUSE;
     else if (!strcmp(verb, "follow"))
         *action = tui_screen_key(s, '.');
+    else if (!strcmp(verb, "copies"))
+        tui_screen_copies(s);
     else if (!strcmp(verb, "help"))
         help(s, rest);
     else if (!strcmp(verb, "theme") && *rest) {

@@ -416,9 +416,10 @@ static void live(struct explorer *x)
         x->dirty |= happened & TUI_WAIT_SIGNAL;
         for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
             take_key(x, key);
-        do_action(x, tui_tour_wants(&x->race.screens[0]));
-        if (keys) {
+        if (keys)
             take_news(x);
+        do_action(x, tui_tour_wants(&x->race.screens[0])); /* of all news there is: nothing else may come to ask again */
+        if (keys) {
             draw(x);
             drawn = clock_seconds();
         }
@@ -433,6 +434,17 @@ static void open_places(struct tui_race *race)
         for (int i = 0; i < race->count; i++)
             tui_places_read(&race->screens[i].places, string_text(&text));
     string_free(&text);
+}
+
+/* As it was left: it may be off. */
+static int mouse_is_wanted(void)
+{
+    struct tui_race none;
+    tui_race_open(&none, 1);
+    open_places(&none);
+    const int wanted = none.screens[0].places.mouse;
+    tui_race_free(&none);
+    return wanted;
 }
 
 static void save_places(const struct tui_race *race)
@@ -495,6 +507,16 @@ static enum tui_start_act start_signal(void)
     return TUI_START_NOTHING;
 }
 
+/* A press selects, another opens; the wheel moves. */
+static enum tui_start_act start_mouse(struct tui_start *start, struct tui_mouse m)
+{
+    if (m.what == TUI_MOUSE_PRESS)
+        return tui_start_click(start, m.x, m.y);
+    if (!start->asking && (m.what == TUI_MOUSE_WHEEL_UP || m.what == TUI_MOUSE_WHEEL_DOWN))
+        tui_start_move(start, m.what == TUI_MOUSE_WHEEL_UP ? -1 : 1);
+    return TUI_START_NOTHING;
+}
+
 /* Until something is chosen (1), or nothing is to be (0). */
 static int run_start(struct setting *s, struct tui_start *start)
 {
@@ -513,7 +535,7 @@ static int run_start(struct setting *s, struct tui_start *start)
         }
         act = start_signal();
         for (int32_t key; !act && happened & TUI_WAIT_KEY && (key = tui_terminal_key()) != TUI_KEY_NONE;)
-            act = tui_start_key(start, key);
+            act = key == TUI_KEY_MOUSE ? start_mouse(start, tui_terminal_mouse()) : tui_start_key(start, key);
         if (act == TUI_START_SUSPEND)
             tui_terminal_suspend();
         else if (act == TUI_START_REPAINT)
@@ -568,6 +590,7 @@ static int take_choice(struct setting *s, const struct tui_start *start, struct 
 static int choose(struct setting *s, struct error *e)
 {
     struct tui_start *start = &s->start;
+    tui_terminal_mouse_on(mouse_is_wanted());
     tui_start_open(start);
     start->canvas.ascii = s->ascii;
     tui_start_find(start, &s->options);

@@ -91,8 +91,8 @@ static void set_text(struct tui_screen *s, const char *text)
     f->fold = 1;
     for (const char *c = text; *c; c++)
         f->fold = f->fold && !(*c >= 'A' && *c <= 'Z');
-    f->counted = f->count = 0;
-    f->running = 0;
+    f->counted = f->count = f->running = 0;
+    f->renewed = s->outline.renewed;
     if (f->filter)
         tui_outline_filter(&s->outline, 1);
 }
@@ -131,7 +131,7 @@ static void search(struct tui_screen *s)
     struct tui_find *f = &s->find;
     for (int i = 0; i < SLICE && f->running; i++) {
         f->at = f->running > 0 ? after(s, f->at) : before(s, f->at);
-        if (holds(s, f->at) && --f->times <= 0)
+        if (holds(s, f->at) && !s->outline.nodes[f->at].copy && --f->times <= 0) /* who stands for a copy has it, too */
             found(s, f->at);
         else if (--f->left <= 0 && f->running)
             not_found(s);

@@ -82,10 +82,12 @@ static void add_rows(struct tui_outline *o, int node, int rows)
     }
 }
 
-static int rows_when_open(const struct tui_outline *o, int node)
+static int rows_when_shown(const struct tui_outline *o, int node)
 {
     const struct tui_outline_node *n = &o->nodes[node];
     int rows = 1 + n->live;
+    if (!n->open)
+        return 1;
     if (n->family >= 0)
         return rows + family_sum(&o->families[n->family], o->families[n->family].count);
     for (int c = tree_node(o, node)->first_child; c >= 0 && c < o->count; c = tree_node(o, c)->next_sibling)
@@ -93,9 +95,215 @@ static int rows_when_open(const struct tui_outline *o, int node)
     return rows;
 }
 
+/* Neither a filter nor who stands for it takes its row. */
+static int has_row(const struct tui_outline *o, int node)
+{
+    return !o->nodes[node].hidden && !o->nodes[node].copy;
+}
+
+/* From `open`, `live`, `hidden` and `copy` of all. Children have greater numbers than those above them. */
+static void count_all(struct tui_outline *o)
+{
+    for (int i = 0; i < o->count; i++)
+        o->nodes[i].rows = !has_row(o, i) ? 0 : 1 + (o->nodes[i].open ? o->nodes[i].live : 0);
+    for (int i = o->count - 1; i > 0; i--) {
+        int parent = tree_node(o, i)->parent;
+        if (!tree_node(o, i)->gone && parent >= 0 && o->nodes[parent].open)
+            o->nodes[parent].rows += o->nodes[i].rows;
+    }
+    for (int i = 0; i < o->family_count; i++) {
+        struct tui_outline_family *f = &o->families[i];
+        int count = f->count;
+        for (f->count = 0; f->count < count;)
+            family_append(f, f->children[f->count], o->nodes[f->children[f->count]].rows);
+    }
+}
+
+/* --- siblings that read the same --------------------------------------------------------------------------------- */
+
+/* The entry of its parent and text in the table: the first node that has them, or an empty one. */
+static int *text_entry(const struct tui_outline *o, int node)
+{
+    const struct search_node *n = tree_node(o, node);
+    unsigned mask = (unsigned)o->texts_capacity - 1, at = (unsigned)(n->path_hash ^ (uint64_t)n->parent * 0x9e3779b97f4a7c15u) & mask;
+    for (int other; (other = o->texts[at]) >= 0; at = (at + 1) & mask)
+        if (tree_node(o, other)->parent == n->parent && tree_node(o, other)->path_hash == n->path_hash &&
+            !strcmp(search_node_text(o->tree, other), search_node_text(o->tree, node)))
+            break;
+    return &o->texts[at];
+}
+
+static void widen_texts(struct tui_outline *o)
+{
+    o->texts_capacity = o->texts_capacity ? 2 * o->texts_capacity : 64;
+    o->texts = xrealloc(o->texts, (size_t)o->texts_capacity * sizeof *o->texts);
+    memset(o->texts, -1, (size_t)o->texts_capacity * sizeof *o->texts);
+    for (int i = 1; i < o->count; i++)
+        if (!tree_node(o, i)->gone && (o->nodes[i].alike < 0 || o->alikes[o->nodes[i].alike].first == i))
+            *text_entry(o, i) = i;
+}
+
+/* Others may be folded behind it. */
+static int can_stand(const struct tui_outline *o, int node)
+{
+    return !tree_node(o, node)->pruned && !tree_node(o, node)->excluded;
+}
+
+/* There is nothing to tell of it that its text does not. */
+static int is_plain(const struct tui_outline *o, int node)
+{
+    const struct search_node *n = tree_node(o, node);
+    return n->first_child < 0 && !n->sampled && n->kept < 0 && !n->training && !n->on_best_path && can_stand(o, node) &&
+           !(n->thought && n->thought->thought.by_user);
+}
+
+int tui_outline_first(const struct tui_outline *o, int node)
+{
+    int alike = o->nodes[node].alike, stands = alike < 0 ? -1 : o->alikes[alike].stands;
+    return !o->unfolded && stands >= 0 && stands < node && is_plain(o, node) ? stands : node;
+}
+
+/* Returns whether that changed, but counts no rows. */
+static int mark_copy(struct tui_outline *o, int node)
+{
+    struct tui_outline_node *n = &o->nodes[node];
+    int copy = node != o->selected && tui_outline_first(o, node) != node;
+    if (n->copy == copy)
+        return 0;
+    struct tui_outline_alike *a = &o->alikes[n->alike];
+    n->copy = copy;
+    a->copies += copy ? 1 : -1;
+    o->most_copies = a->copies > o->most_copies ? a->copies : o->most_copies;
+    return 1;
+}
+
+static void fold_copy(struct tui_outline *o, int node)
+{
+    if (!mark_copy(o, node))
+        return;
+    o->folded++;
+    if (!o->nodes[node].hidden)
+        add_rows(o, node, o->nodes[node].copy ? -o->nodes[node].rows : rows_when_shown(o, node));
+}
+
+/* What the tree says of a node has changed. */
+static void look_again(struct tui_outline *o, int node)
+{
+    if (o->nodes[node].alike < 0)
+        return;
+    struct tui_outline_alike *a = &o->alikes[o->nodes[node].alike];
+    if (can_stand(o, node) ? a->stands < 0 || node < a->stands : node == a->stands) {
+        for (a->stands = a->first; a->stands >= 0 && !can_stand(o, a->stands);)
+            a->stands = o->nodes[a->stands].next_alike;
+        for (int n = a->first; n >= 0; n = o->nodes[n].next_alike)
+            fold_copy(o, n);
+    }
+    fold_copy(o, node);
+}
+
+/* A new node, which has no rows yet, comes to those it reads the same as. */
+static void join(struct tui_outline *o, int node)
+{
+    if (o->count >= o->texts_capacity / 2)
+        widen_texts(o);
+    int *entry = text_entry(o, node), first = *entry;
+    if (first < 0) {
+        *entry = node;
+        return;
+    }
+    if (o->nodes[first].alike < 0) {
+        ARRAY_RESERVE(o->alikes, o->alike_count, o->alike_capacity);
+        o->nodes[first].alike = o->alike_count;
+        o->alikes[o->alike_count++] = (struct tui_outline_alike){first, first, can_stand(o, first) ? first : -1, 0};
+    }
+    struct tui_outline_alike *a = &o->alikes[o->nodes[first].alike];
+    o->nodes[node].alike = o->nodes[first].alike;
+    o->nodes[a->last].next_alike = node;
+    a->last = node;
+    if (a->stands < 0 && can_stand(o, node))
+        a->stands = node;
+    mark_copy(o, node);
+}
+
+static void look_at_votes(struct tui_outline *o, const struct search_event *revote)
+{
+    for (int i = 0; revote && i < revote->revote.count; i++)
+        look_again(o, revote->revote.excluded[i]);
+}
+
+static void look_at_path(struct tui_outline *o, const struct search_event *result)
+{
+    for (int n = result && result->result.node < o->count ? result->result.node : -1; n >= 0; n = tree_node(o, n)->parent)
+        look_again(o, n);
+}
+
+void tui_outline_take(struct tui_outline *o, const struct search_event *event)
+{
+    tui_outline_grow(o);
+    switch (event->kind) {
+    case SEARCH_EVENT_PLAN:
+        for (int i = 0; i < event->plan.count; i++)
+            if (event->plan.items[i].count)
+                look_again(o, event->plan.items[i].nodes[0]);
+        break;
+    case SEARCH_EVENT_THOUGHT:
+        if (event->thought.by_user && event->thought.replaces > 0)
+            look_again(o, event->thought.replaces);
+        break;
+    case SEARCH_EVENT_DECISION:
+        for (int i = 0; i < event->decision.kept_count; i++)
+            look_again(o, event->decision.kept[i]);
+        break;
+    case SEARCH_EVENT_PRUNE:
+        look_again(o, event->prune.node);
+        break;
+    case SEARCH_EVENT_KEEP:
+        look_again(o, event->keep.node);
+        break;
+    case SEARCH_EVENT_REVOTE:
+        look_at_votes(o, o->revote);
+        look_at_votes(o, event);
+        break;
+    case SEARCH_EVENT_RESULT:
+        look_at_path(o, o->result);
+        look_at_path(o, event);
+        break;
+    default:
+        break;
+    }
+    o->result = o->tree->result;
+    o->revote = o->tree->revote;
+}
+
+void tui_outline_unfold(struct tui_outline *o, int on)
+{
+    o->unfolded = on;
+    o->folded++;
+    for (int i = 1; i < o->count; i++)
+        if (o->nodes[i].alike >= 0)
+            mark_copy(o, i);
+    count_all(o);
+}
+
+int tui_outline_copies(const struct tui_outline *o, int node)
+{
+    int alike = o->nodes[node].alike;
+    return alike >= 0 && o->alikes[alike].stands == node ? o->alikes[alike].copies : 0;
+}
+
+int tui_outline_next_copy(const struct tui_outline *o, int copy)
+{
+    do
+        copy = o->nodes[copy].next_alike;
+    while (copy >= 0 && !o->nodes[copy].copy);
+    return copy;
+}
+
+/* --- the whole --------------------------------------------------------------------------------------------------- */
+
 void tui_outline_open(struct tui_outline *o, const struct search_tree *tree)
 {
-    *o = (struct tui_outline){.tree = tree};
+    *o = (struct tui_outline){.tree = tree, .selected = -1};
     tui_outline_grow(o);
 }
 
@@ -111,15 +319,22 @@ static void free_families(struct tui_outline *o)
 void tui_outline_renew(struct tui_outline *o)
 {
     free_families(o);
-    o->count = 0;
+    o->count = o->alike_count = 0;
+    o->selected = -1;
+    for (int i = 0; i < o->texts_capacity; i++)
+        o->texts[i] = -1;
     o->renewed++;
     tui_outline_grow(o);
+    o->result = o->tree->result;
+    o->revote = o->tree->revote;
 }
 
 void tui_outline_free(struct tui_outline *o)
 {
     free_families(o);
     free(o->families);
+    free(o->alikes);
+    free(o->texts);
     free(o->nodes);
     *o = (struct tui_outline){0};
 }
@@ -131,19 +346,24 @@ void tui_outline_grow(struct tui_outline *o)
         int node = o->count, parent = tree_node(o, node)->parent;
         struct tui_outline_node *n = &o->nodes[node];
         int hidden = o->filtered && node > 0;
-        *n = (struct tui_outline_node){.rows = !hidden, .family = -1, .open = node >= o->known || n->open, .hidden = hidden};
+        *n = (struct tui_outline_node){.family = -1, .open = node >= o->known || n->open, .hidden = hidden, .alike = -1, .next_alike = -1};
         if (node >= o->known)
             o->known = node + 1;
         if (parent < 0 || tree_node(o, node)->gone) {
+            n->rows = !hidden;
             o->count++;
             continue;
         }
+        join(o, node);
+        n->rows = has_row(o, node);
+        if (o->nodes[parent].copy) /* it is none from here on: before there is a child to be counted */
+            fold_copy(o, parent);
         struct tui_outline_node *p = &o->nodes[parent];
         int first = tree_node(o, parent)->first_child;
         /* Children come in order of their ids: the one before has the greatest place so far. */
         if (p->family >= 0) {
             n->place = o->families[p->family].count;
-            family_append(&o->families[p->family], node, !hidden);
+            family_append(&o->families[p->family], node, n->rows);
             o->count++;
         } else {
             for (int c = first; c >= 0 && c != node; c = tree_node(o, c)->next_sibling)
@@ -152,8 +372,8 @@ void tui_outline_grow(struct tui_outline *o)
             if (n->place + 1 >= MANY)
                 p->family = new_family(o, parent);
         }
-        if (p->open && !hidden)
-            add_rows(o, parent, 1);
+        if (p->open)
+            add_rows(o, parent, n->rows);
     }
 }
 
@@ -163,57 +383,27 @@ void tui_outline_set_open(struct tui_outline *o, int node, int open)
         return;
     o->nodes[node].open = open;
     o->folded++;
-    if (!o->nodes[node].hidden)
-        add_rows(o, node, (open ? rows_when_open(o, node) : 1) - o->nodes[node].rows);
+    if (has_row(o, node))
+        add_rows(o, node, rows_when_shown(o, node) - o->nodes[node].rows);
 }
 
 void tui_outline_set_live(struct tui_outline *o, int node, int live)
 {
     int more = live - o->nodes[node].live;
     o->nodes[node].live = live;
-    if (o->nodes[node].open && !o->nodes[node].hidden)
+    if (o->nodes[node].open && has_row(o, node))
         add_rows(o, node, more);
 }
 
 /* --- a filter ---------------------------------------------------------------------------------------------------- */
 
-static void hide_all(struct tui_outline *o)
-{
-    for (int i = 1; i < o->count; i++) {
-        o->nodes[i].hidden = 1;
-        o->nodes[i].rows = 0;
-    }
-    if (o->count)
-        o->nodes[0].rows = 1 + (o->nodes[0].open ? o->nodes[0].live : 0);
-    for (int i = 0; i < o->family_count; i++)
-        memset(o->families[i].sums, 0, (size_t)(o->families[i].count + 1) * sizeof(int));
-}
-
-/* Children have greater numbers than those above them. */
-static void show_all(struct tui_outline *o)
-{
-    for (int i = 0; i < o->count; i++) {
-        o->nodes[i].hidden = 0;
-        o->nodes[i].rows = 1 + (o->nodes[i].open ? o->nodes[i].live : 0);
-    }
-    for (int i = o->count - 1; i > 0; i--) {
-        int parent = tree_node(o, i)->parent;
-        if (!tree_node(o, i)->gone && parent >= 0 && o->nodes[parent].open)
-            o->nodes[parent].rows += o->nodes[i].rows;
-    }
-    for (int i = 0; i < o->family_count; i++) {
-        struct tui_outline_family *f = &o->families[i];
-        int count = f->count;
-        for (f->count = 0; f->count < count;)
-            family_append(f, f->children[f->count], o->nodes[f->children[f->count]].rows);
-    }
-}
-
 void tui_outline_filter(struct tui_outline *o, int on)
 {
     o->filtered = on;
     o->folded++;
-    (on ? hide_all : show_all)(o);
+    for (int i = 1; i < o->count; i++)
+        o->nodes[i].hidden = on;
+    count_all(o);
 }
 
 void tui_outline_let_through(struct tui_outline *o, int node)
@@ -227,9 +417,22 @@ void tui_outline_let_through(struct tui_outline *o, int node)
         int top = path[--count];
         o->nodes[top].hidden = 0;
         o->folded++;
-        add_rows(o, top, 1 + (o->nodes[top].open ? o->nodes[top].live : 0));
+        if (has_row(o, top))
+            add_rows(o, top, rows_when_shown(o, top));
     }
     free(path);
+}
+
+void tui_outline_select(struct tui_outline *o, int node)
+{
+    int before = o->selected;
+    for (int n = tree_node(o, node)->parent; n >= 0; n = tree_node(o, n)->parent)
+        tui_outline_set_open(o, n, 1);
+    tui_outline_let_through(o, node);
+    o->selected = node;
+    if (before >= 0)
+        fold_copy(o, before);
+    fold_copy(o, node);
 }
 
 int tui_outline_child(const struct tui_outline *o, int node, int place)
@@ -253,7 +456,7 @@ int tui_outline_rows(const struct tui_outline *o)
 
 int tui_outline_shown(const struct tui_outline *o, int node)
 {
-    int shown = node;
+    int shown = o->nodes[node].copy ? tui_outline_first(o, node) : node;
     for (int n = tree_node(o, node)->parent; n >= 0; n = tree_node(o, n)->parent)
         if (!o->nodes[n].open)
             shown = n;
@@ -308,14 +511,12 @@ int tui_outline_is_last(const struct tui_outline *o, struct tui_outline_place pl
     const struct search_node *n = tree_node(o, place.node);
     if (n->parent < 0 || o->nodes[n->parent].live)
         return n->parent < 0;
-    if (!o->filtered)
-        return n->next_sibling < 0;
     if (o->nodes[n->parent].family >= 0) {
         const struct tui_outline_family *f = &o->families[o->nodes[n->parent].family];
         return family_sum(f, f->count) == family_sum(f, o->nodes[place.node].place + 1);
     }
     for (int c = n->next_sibling; c >= 0 && c < o->count; c = tree_node(o, c)->next_sibling)
-        if (!o->nodes[c].hidden)
+        if (o->nodes[c].rows)
             return 0;
     return 1;
 }

@@ -8,8 +8,8 @@
 
 #include "search/search.h"
 
-/* Invariants: rows = 0 when hidden, 1 when closed, else 1 + the children's rows + live. `rows` is right for every node, shown or not. What is
- * below a hidden node is hidden. */
+/* Invariants: rows = 0 when hidden or a copy, 1 when closed, else 1 + the children's rows + live. `rows` is right for every node, shown or not.
+ * What is below a hidden node is hidden; nothing is below a copy. */
 struct tui_outline_node {
     int rows;
     int live;       /* thoughts being written below it now */
@@ -17,6 +17,16 @@ struct tui_outline_node {
     int family;     /* index of its family, -1: few children */
     int open;
     int hidden;     /* a filter is on, and neither the node nor one below it is of those it lets through: rows = 0 */
+    int copy;       /* an earlier sibling reads the same and stands for it: rows = 0 */
+    int alike, next_alike; /* index of those it reads the same as, -1: none; the next of them, -1 */
+};
+
+/* Siblings that read the same, in order. A copy is who comes after `stands` and of which nothing else is to be told: nothing is below it nor was
+ * asked for there, no decision kept it, it is not on the way to the answer, and the user left it alone. */
+struct tui_outline_alike {
+    int first, last;
+    int stands;     /* the first that is not pruned and has a vote; -1: none */
+    int copies;     /* how many it stands for, beside itself */
 };
 
 /* Children of one node that has many of them: found by place, and their rows summed, in logarithmic time (Fenwick 1994). */
@@ -32,8 +42,15 @@ struct tui_outline {
     int known;      /* nodes whose `open` is right, also where the tree has fewer now */
     struct tui_outline_family *families;
     int family_count, family_capacity;
+    struct tui_outline_alike *alikes;
+    int alike_count, alike_capacity;
+    int *texts, texts_capacity; /* hash table: of each parent and text the first node, -1: empty; a power of two, at most half full */
     int filtered;
-    int64_t renewed, folded; /* how often it became another tree; how often a node was opened, closed, hidden or let through */
+    int unfolded;   /* copies have their rows, too */
+    int most_copies; /* that one stood for so far */
+    int selected;   /* has a row even as a copy, -1: none */
+    const struct search_event *result, *revote; /* the tree's, when it was last looked at */
+    int64_t renewed, folded; /* how often it became another tree; how often a node was opened, closed, hidden or let through, or was a copy no longer */
 };
 
 /* Where a row is. */
@@ -45,6 +62,8 @@ struct tui_outline_place {
 void tui_outline_open(struct tui_outline *o, const struct search_tree *tree);
 void tui_outline_free(struct tui_outline *o);
 void tui_outline_grow(struct tui_outline *o); /* take in the nodes the tree has got since; new ones are open */
+/* The same, after the event that the tree folded last and that left its past alone: copies it spoke of may be no more. */
+void tui_outline_take(struct tui_outline *o, const struct search_event *event);
 /* The tree is another one now (another moment of the same search): all rows counted anew. Folds stay; nothing is live. */
 void tui_outline_renew(struct tui_outline *o);
 void tui_outline_set_open(struct tui_outline *o, int node, int open);
@@ -52,12 +71,21 @@ void tui_outline_set_live(struct tui_outline *o, int node, int live);
 /* Only what is let through has a row, and what stands above it; nothing is, at first, but the root. Nodes that come are hidden. */
 void tui_outline_filter(struct tui_outline *o, int on);
 void tui_outline_let_through(struct tui_outline *o, int node);
+/* Copies have rows, or (at first) none. */
+void tui_outline_unfold(struct tui_outline *o, int on);
+/* It has a row as long as no other is selected: what stands above it is opened, a filter lets it through, and it is no copy. */
+void tui_outline_select(struct tui_outline *o, int node);
+/* Who stands for the node when it is not selected: often itself. */
+int tui_outline_first(const struct tui_outline *o, int node);
+/* How many copies the node stands for, and which is the next one after `copy` (after itself: the first), -1: none. */
+int tui_outline_copies(const struct tui_outline *o, int node);
+int tui_outline_next_copy(const struct tui_outline *o, int copy);
 /* The child at a place, from 0; -1: there are not so many. */
 int tui_outline_child(const struct tui_outline *o, int node, int place);
 int tui_outline_rows(const struct tui_outline *o);
-/* The row of a node; of the closed one that hides it, if one does. */
+/* The row of a node; of the one that stands for it, or the closed one that hides it, if one does. */
 int tui_outline_row(const struct tui_outline *o, int node);
-/* The node itself, or the topmost closed one that hides it. */
+/* The node itself, or the one that stands for it, or the topmost closed one that hides it. */
 int tui_outline_shown(const struct tui_outline *o, int node);
 /* The place of row 0 .. rows - 1. */
 struct tui_outline_place tui_outline_at(const struct tui_outline *o, int row);

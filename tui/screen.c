@@ -119,27 +119,23 @@ int tui_decision_keeps(const struct search_event *decision, int node)
     return 0;
 }
 
-static void open_above(struct tui_screen *s, int node)
+static void select_node(struct tui_screen *s, int node)
 {
-    for (int n = tui_screen_node(s, node)->parent; n >= 0; n = tui_screen_node(s, n)->parent)
-        tui_outline_set_open(&s->outline, n, 1);
+    tui_outline_select(&s->outline, node);
+    s->selected = node;
 }
 
 void tui_screen_select(struct tui_screen *s, int node)
 {
-    open_above(s, node);
-    tui_outline_let_through(&s->outline, node);
-    s->selected = node;
+    select_node(s, node);
     s->follow = 0;
 }
 
+/* Copies come and go behind the one that stands for them. */
 static void follow(struct tui_screen *s, int node)
 {
-    if (!s->follow || node < 0 || node >= s->tree.count)
-        return;
-    open_above(s, node);
-    tui_outline_let_through(&s->outline, node);
-    s->selected = node;
+    if (s->follow && node >= 0 && node < s->tree.count)
+        select_node(s, tui_outline_first(&s->outline, node));
 }
 
 size_t tui_length_without_state(const char *text, const char *state)
@@ -303,11 +299,8 @@ void tui_screen_follow(struct tui_screen *s, const struct search_event *event)
 /* The user's own thought is what they want to see, where they stood at the place it was for. */
 static void select_own(struct tui_screen *s, const struct search_event *event)
 {
-    if (event->thought.by_user && (s->selected == event->thought.parent || s->selected == event->thought.replaces)) {
-        open_above(s, event->thought.node);
-        tui_outline_let_through(&s->outline, event->thought.node);
-        s->selected = event->thought.node;
-    }
+    if (event->thought.by_user && (s->selected == event->thought.parent || s->selected == event->thought.replaces))
+        select_node(s, event->thought.node);
 }
 
 static int changes_past(const struct search_event *event)
@@ -342,7 +335,7 @@ void tui_screen_event(struct tui_screen *s, struct search_event *event)
         return;
     }
     search_tree_fold(&s->tree, event);
-    tui_outline_grow(&s->outline);
+    tui_outline_take(&s->outline, event);
     if (event->kind == SEARCH_EVENT_COMPLETION)
         drop_live(s, event->completion.item, event->completion.sample);
     note(s, event);
@@ -450,10 +443,8 @@ static void select_wanted(struct tui_screen *s)
     while (i < s->wanted.count - 1 && (s->wanted.path[i] >= s->tree.count || tui_screen_node(s, s->wanted.path[i])->gone))
         i++;
     s->selected = s->wanted.selected = s->wanted.count ? s->wanted.path[i] : 0;
-    if (s->tree.count) {
-        open_above(s, s->selected);
-        tui_outline_let_through(&s->outline, s->selected);
-    }
+    if (s->tree.count)
+        select_node(s, s->selected);
 }
 
 /* Widths of columns stay as they were: the picture does not jump as one goes through time. */
@@ -499,6 +490,14 @@ static struct tui_action run_or_pause(struct tui_screen *s)
     return (struct tui_action){.act = refused_in_past(s) ? TUI_ACT_NONE : TUI_ACT_RUN};
 }
 
+void tui_screen_copies(struct tui_screen *s)
+{
+    int line = line_of_selection(s), on = !s->outline.unfolded;
+    tui_outline_unfold(&s->outline, on);
+    keep_line(s, line);
+    tui_screen_notice(s, on ? "each copy has a row: * folds them again" : "×9 stands for nine that read the same; * shows each");
+}
+
 static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
 {
     switch (key) {
@@ -527,6 +526,9 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
         s->follow = 1;
         if (s->tree.count) /* at once, not at the next event */
             follow(s, s->now.live_count ? s->now.live[0].node : s->tree.result && s->tree.result->result.node >= 0 ? s->tree.result->result.node : s->tree.count - 1);
+        break;
+    case '*':
+        tui_screen_copies(s);
         break;
     case TUI_KEY_ENTER:
         tui_screen_focus(s, &tui_view_thought);
@@ -667,6 +669,14 @@ const char *tui_number(int64_t n, char out[32])
     }
     out[at] = '\0';
     return out;
+}
+
+int tui_screen_copies_text(const struct tui_screen *s, int node, char out[40])
+{
+    char number[32];
+    int copies = tui_outline_copies(&s->outline, node);
+    out[0] = '\0';
+    return copies ? snprintf(out, 40, "×%s", tui_number(copies + 1, number)) - 1 : 0;
 }
 
 const char *tui_score(double score, char out[32])

@@ -78,8 +78,8 @@ struct tui_places {
     int mouse;             /* it is ours, not the terminal's */
 };
 
-/* Invariants: 0 <= selected < tree.count unless the tree is empty; the selected node is in the tree (not gone) and shown (no closed
- * node above it); outline.tree is &tree; live rows of the outline are those of `now`. */
+/* Invariants: 0 <= selected < tree.count unless the tree is empty; the selected node is in the tree (not gone), shown (no closed
+ * node above it, not folded as a copy) and the outline's; outline.tree is &tree; live rows of the outline are those of `now`. */
 struct tui_screen {
     const char *asked, *model;        /* the problem as typed and the model's file, shown until the session's event; "" : not known */
     const char *asked_strategy;       /* as typed: its name in a race; NULL: it is not in one */
@@ -242,6 +242,8 @@ struct tui_style tui_style(enum tui_role role);
 int64_t tui_tokens_spent(const struct search_tree *tree); /* what counts against a budget */
 const struct search_node *tui_screen_node(const struct tui_screen *s, int node);
 void tui_screen_select(struct tui_screen *s, int node);        /* by the user: opens what hides it, ends following */
+void tui_screen_copies(struct tui_screen *s);                  /* a row for each that reads as a sibling does, or for all of them one */
+int tui_screen_copies_text(const struct tui_screen *s, int node, char out[40]); /* "×9", "" where it stands for itself alone: its width */
 void tui_screen_before(struct tui_screen *s);                  /* another tree is about to stand in s->tree; */
 void tui_screen_after(struct tui_screen *s);                   /* it does: the outline, the selection, what is known follow */
 void tui_screen_follow(struct tui_screen *s, const struct search_event *event); /* to where it happened, when following */

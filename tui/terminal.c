@@ -346,6 +346,7 @@ int tui_terminal_open(const struct tui_theme *theme, struct tui_record *record, 
     noecho();
     nonl();
     curs_set(0);
+    typeahead(-1); /* a frame is sent whole: what curses left out for a key would stay so until something else changes */
     mouseinterval(0);
     terminal.input = newwin(1, 1, 0, 0);
     keypad(terminal.input, TRUE);

@@ -37,7 +37,7 @@ static const struct search_node *tree_node(const struct tui_tidy *t, int node)
 /* The next that is shown and was there when this began, from `node` on among its siblings. */
 static int shown_from(const struct tui_tidy *t, int node)
 {
-    while (node >= 0 && node < t->work->shape.count && t->outline->nodes[node].hidden)
+    while (node >= 0 && node < t->work->shape.count && !t->outline->nodes[node].rows)
         node = tree_node(t, node)->next_sibling;
     return node < t->work->shape.count ? node : NONE;
 }
@@ -219,8 +219,14 @@ static void second_walk(struct tui_tidy *t)
         w->offsets[0] = 0;
     const struct son *son = &w->sons[w->node];
     int y = son->prelim + w->offsets[w->at];
+    if (w->at < w->shape.depth) { /* what was spread in fractions may have lost one: a level's nodes stay a row apart */
+        const struct tui_tidy_level *l = &w->shape.levels[w->at];
+        const int least = l->count ? w->shape.y[l->nodes[l->count - 1]] + UNIT : y;
+        y = y < least ? least : y;
+    }
     w->shape.y[w->node] = y;
     w->shape.shown++;
+    w->shape.copies += tui_outline_copies(t->outline, w->node);
     w->low = y < w->low ? y : w->low;
     w->high = y > w->high ? y : w->high;
     add_to_level(&w->shape, w->at, w->node);

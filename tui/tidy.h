@@ -14,12 +14,12 @@ struct tui_tidy_level {
     int *nodes, count, capacity;
 };
 
-/* What is known of the whole, once it is worked out. Children of closed nodes have no place in it. Invariant: y of a level's nodes ascend. */
+/* What is known of the whole, once it is worked out. Children of closed nodes, and copies, have no place in it. Invariant: y of a level's nodes ascend. */
 struct tui_tidy_shape {
     int count;                      /* of nodes that were there then: ids below it */
     int *y;                         /* [count]: the row; -1: it has none */
     struct tui_tidy_level *levels;
-    int depth, rows, shown;         /* levels, rows; nodes that have a row */
+    int depth, rows, shown, copies; /* levels, rows; nodes that have a row; those they stand for */
     int map[TUI_MAP_ROWS][TUI_MAP_COLUMNS]; /* how many nodes are in that part of the whole */
 };
 

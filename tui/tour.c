@@ -153,7 +153,7 @@ static void show_token(struct tui_screen *s)
     int count, node = first_thought(s);
     const struct engine_token *tokens = tokens_of(s, node, &count);
     tui_screen_select(s, node);
-    s->focus = &tui_view_thought;
+    tui_screen_focus(s, &tui_view_thought);
     s->thought.node = node;
     s->thought.token = count ? unsure(tokens, count) : 0;
     s->thought.token_moved = 1;
@@ -181,7 +181,7 @@ static void write_token(struct tui_screen *s, struct tui_paper *p)
 
 static void show_illegal(struct tui_screen *s)
 {
-    s->focus = &tui_view_tree;
+    tui_screen_focus(s, &tui_view_tree);
     if (first_illegal(s) > 0)
         tui_screen_select(s, first_illegal(s));
 }
@@ -199,7 +199,7 @@ static void write_illegal(struct tui_screen *s, struct tui_paper *p)
 
 static void show_judged(struct tui_screen *s)
 {
-    s->focus = &tui_view_tree;
+    tui_screen_focus(s, &tui_view_tree);
     if (first_judged(s) > 0)
         tui_screen_select(s, first_judged(s));
 }
@@ -232,7 +232,7 @@ static void write_judged(struct tui_screen *s, struct tui_paper *p)
 static void show_decision(struct tui_screen *s)
 {
     const struct search_event *d = s->tree.latest_decision;
-    s->focus = &tui_view_tree;
+    tui_screen_focus(s, &tui_view_tree);
     if (d && d->decision.kept_count && d->decision.kept[0] < s->tree.count)
         tui_screen_select(s, d->decision.kept[0]);
 }
@@ -346,13 +346,16 @@ int tui_tour_key(struct tui_screen *s, int32_t key)
         s->tour = NULL;
         return 1;
     }
+    if (key == TUI_KEY_ENTER && !is_ready(s)) /* the user may have stopped it */
+        t->asked = 0;
     if (key == TUI_KEY_ENTER && s->tree.count && is_ready(s))
         t->page++;
     else if ((key == TUI_KEY_BACKSPACE || key == 0x7f || key == 'H' - TUI_KEY_CONTROL) && t->page)
         t->page--;
     else
         return key == TUI_KEY_ENTER || key == TUI_KEY_BACKSPACE || key == 0x7f;
-    t->entered = t->waiting = t->top = t->rows = t->lines = 0;
+    t->entered = t->top = t->rows = t->lines = 0;
+    t->asked = 0;
     s->notice[0] = '\0';
     return 1;
 }
@@ -370,9 +373,9 @@ struct tui_action tui_tour_wants(struct tui_screen *s)
         if (page->runs && s->now.state == TUI_PAUSED)
             return (struct tui_action){.act = TUI_ACT_RUN};
     }
-    if (is_ready(s) || s->now.state != TUI_PAUSED || t->waiting > 1000)
+    if (is_ready(s) || s->now.state != TUI_PAUSED || t->asked == s->tree.event_count) /* one at a time: it may not have begun yet */
         return (struct tui_action){0};
-    t->waiting++;
+    t->asked = s->tree.event_count;
     return (struct tui_action){TUI_ACT_STEP, 1, NULL, 0};
 }
 

@@ -9,7 +9,7 @@
 struct tui_tour {
     int page;
     int entered;  /* the page has been shown what it is about */
-    int waiting;  /* for steps it asked for */
+    int64_t asked; /* events there were when it asked for a step; 0: it has not */
     int rows, lines, top; /* it took at the last drawing; of its text; the first of them that is shown */
     struct tui_canvas text;
 };

@@ -136,13 +136,20 @@ static void draw_node(struct tui_screen *s, const struct window *w, int level, i
     int x = level * w->step - w->x, y = w->r.y + s->drawn.tidy.shape.y[node] - w->y, from = x < 0 ? 0 : x, used = 1;
     if (x + w->box <= 0 || x >= w->r.w)
         return;
-    int room = x + w->box < w->r.w ? w->box : w->r.w - x;
+    char copies[40];
+    int mark = tui_screen_copies_text(s, node, copies), box = mark ? w->step - 2 : w->box; /* up to the spine, which is its children's */
+    int room = x + box < w->r.w ? box : w->r.w - x;
     if (x >= 0)
         tui_canvas_text(&s->canvas, w->r.x + x, y, 1, tui_style(role), sign);
+    if (s->drawn.zoom == DOT && mark && x >= 0)
+        used += tui_canvas_text(&s->canvas, w->r.x + x + 1, y, room, tui_style(TUI_DIM), "×");
     if (s->drawn.zoom != DOT && x >= 0) {
         char *label = label_of(s, node);
-        used = 2 + tui_find_draw(s, w->r.x + x + 2, y, room - 2, tui_style(role == TUI_KEPT ? TUI_TEXT : role), label);
+        int gap = s->drawn.zoom == LABEL ? 2 : 1, end = mark ? room - mark - gap : room;
+        used = 2 + tui_find_draw(s, w->r.x + x + 2, y, end - 2, tui_style(role == TUI_KEPT ? TUI_TEXT : role), label);
         free(label);
+        if (mark)
+            used += gap + tui_canvas_text(&s->canvas, w->r.x + x + used + gap, y, mark, tui_style(TUI_DIM), copies);
         int closed = !s->outline.nodes[node].open && tui_screen_node(s, node)->first_child >= 0;
         if (closed && used + 2 <= room)
             used += tui_canvas_text(&s->canvas, w->r.x + x + used, y, 2, tui_style(TUI_BORDER), " ▸");
@@ -245,7 +252,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
     int busy = tui_tidy_go_on(tidy, SLICE);
     s->busy |= busy;
     const struct tui_tidy_shape *shape = &tidy->shape;
-    snprintf(more, sizeof more, "%s thoughts %s%s", tui_number(shape->shown ? shape->shown - 1 : 0, a), zoom_names[s->drawn.zoom],
+    snprintf(more, sizeof more, "%s thoughts %s%s", tui_number(shape->shown ? shape->shown - 1 + shape->copies : 0, a), zoom_names[s->drawn.zoom],
              busy ? ", more are being placed" : "");
     tui_sheet_title(s, &tui_view_drawn, r, "drawn tree", shape->count ? more : NULL);
     if (!shape->count) {
@@ -376,6 +383,8 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
         out[n++] = (struct tui_hint){"i o", "nearer, farther"};
         if (s->drawn.tidy.shape.rows > s->drawn.rows)
             out[n++] = (struct tui_hint){"M", "map"};
+        if (tui_outline_copies(&s->outline, shown_node(s)))
+            out[n++] = (struct tui_hint){"*", "copies"};
     }
     return n;
 }

@@ -81,6 +81,30 @@ static void write_marks(struct tui_paper *p, const struct search_node *n)
     }
 }
 
+/* It stands for others that read the same, or reads as another does. */
+static void write_copies(struct tui_screen *s, struct tui_paper *p)
+{
+    const struct tui_outline *o = &s->outline;
+    int copies = tui_outline_copies(o, s->selected), first = tui_outline_first(o, s->selected), named = p->canvas->w / 8; /* two lines of it */
+    struct string text = {0};
+    char number[32];
+    if (copies)
+        string_addf(&text, "written %s times (thoughts %d", tui_number(copies + 1, number), s->selected);
+    else if (first != s->selected)
+        string_addf(&text, "written before, as thought %d", first);
+    for (int copy = s->selected, i = 0; i < copies && i < named; i++)
+        string_addf(&text, ", %d", copy = tui_outline_next_copy(o, copy));
+    if (copies)
+        string_add(&text, copies > named ? ", ...)" : ")");
+    if (text.length) {
+        if (p->x)
+            tui_paper_newline(p);
+        tui_paper_wrap(p, tui_style(TUI_DIM), text.text);
+        tui_paper_newline(p);
+    }
+    string_free(&text);
+}
+
 /* Returns how many are being written here. */
 static int write_live(struct tui_screen *s, struct tui_paper *p)
 {
@@ -130,6 +154,7 @@ static int write_text(struct tui_screen *s, struct tui_paper *p, const struct se
             if (s->thought.cells[i].y < 0)
                 s->thought.cells[i] = i + 1 < count ? s->thought.cells[i + 1] : (struct tui_token_cell){p->x, p->y};
     }
+    write_copies(s, p);
     return write_live(s, p);
 }
 

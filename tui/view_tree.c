@@ -17,10 +17,12 @@ enum { SIGNS = 3, SCORE = 5, BAR = 6, LEAST_STATE = 6, MOST_STATE = 16, LEAST_TE
 static struct columns place_columns(const struct tui_screen *s, struct tui_rect r)
 {
     struct columns c = {.end = r.x + r.w - 1};
+    char number[32];
+    int copies = s->outline.most_copies, marks = copies ? 3 + (int)strlen(tui_number(copies + 1, number)) : 0;
     int rest = r.w - (1 + SIGNS) - SCORE - 1;
     c.signs.w = SIGNS;
     c.score.w = SCORE;
-    if (r.w >= (s->judged ? 40 : 56))
+    if (r.w >= (s->judged && !marks ? 40 : 56)) /* where there is little room, how often is worth more than a bar beside its number */
         rest -= (c.bar.w = BAR) + 1;
     if (r.w >= 64 && s->judged)
         rest -= (c.probability.w = SCORE) + 2;
@@ -28,7 +30,7 @@ static struct columns place_columns(const struct tui_screen *s, struct tui_rect 
     state = state > most ? most : state < LEAST_STATE ? LEAST_STATE : state;
     if (s->state_width && most >= LEAST_STATE)
         rest -= (c.state.w = state) + 2;
-    int text = s->text_width < LEAST_TEXT ? LEAST_TEXT : s->text_width;
+    int text = s->text_width + marks < LEAST_TEXT ? LEAST_TEXT : s->text_width + marks;
     c.text.x = r.x, c.text.w = text < rest ? text : rest;
     int x = c.text.x + c.text.w;
     if (c.state.w)
@@ -193,9 +195,11 @@ static void draw_node(struct tui_screen *s, int y, const struct columns *c, int 
     struct tui_style style = text_style(s, node);
     const char *text = search_node_text(&s->tree, node), *why = n->thought ? n->thought->thought.why : NULL;
     size_t length = strlen(text);
+    char copies[40];
     int end = n->thought ? c->text.x + c->text.w : c->signs.x - 1; /* the problem has no figures */
+    int mark = tui_screen_copies_text(s, node, copies), more = mark ? 2 + mark : 0;
     if (style.role == TUI_ILLEGAL) {
-        end = draw_reason(s, y, c, x, tui_width(text, length), "illegal", why, style);
+        end = draw_reason(s, y, c, x, tui_width(text, length) + more, "illegal", why, style);
     } else if (n->pruned) {
         end = draw_reason(s, y, c, x, tui_width(text, length), "pruned", NULL, style);
     } else {
@@ -207,8 +211,10 @@ static void draw_node(struct tui_screen *s, int y, const struct columns *c, int 
     if (!n->pruned)
         draw_signs(s, y, c, node);
     char *shown = xstrndup(text, length);
-    x += tui_find_draw(s, x, y, end - x, style, shown);
+    x += tui_find_draw(s, x, y, end - x - more, style, shown);
     free(shown);
+    if (mark)
+        x += 2 + tui_canvas_text(&s->canvas, x + 2, y, mark, tui_style(TUI_DIM), copies);
     if (!outline->open && n->descendants && end - x > 6) {
         char count[48], number[32];
         snprintf(count, sizeof count, "  %s below", tui_number(n->descendants, number));
@@ -420,8 +426,10 @@ static void click(struct tui_screen *s, int x, int y)
         return;
     if (sign && tui_screen_node(s, place.node)->first_child >= 0)
         tui_outline_set_open(&s->outline, place.node, !s->outline.nodes[place.node].open);
-    s->scrolled = 1; /* what was clicked on stays where it is */
+    s->scrolled = 1; /* what was clicked on stays where it is, though a copy that was selected folds */
     tui_screen_select(s, place.node);
+    s->top = tui_outline_row(&s->outline, place.node) - y;
+    s->top = s->top < 0 ? 0 : s->top;
 }
 
 static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
@@ -432,6 +440,8 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
         out[n++] = (struct tui_hint){"j k", "move"};
         out[n++] = (struct tui_hint){"h l", open ? "fold" : "open"};
         out[n++] = (struct tui_hint){"enter", "thought"};
+        if (tui_outline_copies(&s->outline, s->selected))
+            out[n++] = (struct tui_hint){"*", "copies"};
     }
     return n;
 }

@@ -22,6 +22,7 @@ const struct tui_word tui_words[] = {
     {"at", "EVENT", "look at the moment after an event", "[ ]", TUI_TAKES_NOTHING},
     {"now", "", "come back from the past", "}", TUI_TAKES_NOTHING},
     {"follow", "", "select what happens, as it happens", ".", TUI_TAKES_NOTHING},
+    {"copies", "", "a row for each thought that reads as a sibling, or for all of them one", "*", TUI_TAKES_NOTHING},
     {"view", "NAME", "another view in this pane", "V", TUI_TAKES_VIEW},
     {"split", "", "one more pane at the right", "S", TUI_TAKES_NOTHING},
     {"close", "", "close this pane", "X", TUI_TAKES_NOTHING},

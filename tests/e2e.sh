@@ -7,6 +7,7 @@ command -v tmux >/dev/null || { echo "no tmux: the explorer was not tried"; exit
 [ -f "$model" ] || { echo "no tiny model: the explorer was not tried"; exit 77; }
 unset NO_COLOR TMUX
 export LC_ALL=C.UTF-8 ESPALIER_MODEL=$model
+export NCURSES_GPM_TERMS=none # on TERM=linux curses looks for the console's mouse daemon, whose library keeps ten bytes that a sanitizer counts
 export ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0 # a sanitizer's report is not what is tried here
 work=$(mktemp -d)
 export XDG_STATE_HOME=$work/state

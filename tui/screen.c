@@ -558,6 +558,12 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
     return (struct tui_action){0};
 }
 
+/* Whatever lies over the panes does not take these. */
+static int is_everywhere(int32_t key)
+{
+    return key == 'q' || key == 'C' - TUI_KEY_CONTROL || key == 'Z' - TUI_KEY_CONTROL || key == 'L' - TUI_KEY_CONTROL;
+}
+
 struct tui_action tui_screen_key(struct tui_screen *s, int32_t key)
 {
     struct tui_action action = {0};
@@ -589,6 +595,8 @@ struct tui_action tui_screen_key(struct tui_screen *s, int32_t key)
     s->count = 0;
     const struct tui_view *view = s->overlay ? s->overlay : s->focus;
     s->scrolled = 0;
+    if (s->overlay && is_everywhere(key))
+        return do_key(s, key, count);
     if (view->key(s, key, count, &action) || tui_act_key(s, key, &action) || tui_places_key(s, key, count) ||
         tui_find_key(s, key, count))
         return action;

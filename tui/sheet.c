@@ -49,23 +49,24 @@ void tui_sheet_end(struct tui_sheet *sheet, struct tui_screen *s, struct tui_rec
     }
 }
 
-int tui_sheet_key(struct tui_sheet *sheet, int32_t key, int count)
+int64_t tui_key_place(int32_t key, int count, int64_t page, int64_t at, int64_t last)
 {
-    int times = count ? count : 1, page = sheet->page > 2 ? sheet->page - 1 : 1, to = sheet->top;
+    const int times = count ? count : 1;
+    int64_t to;
     switch (key) {
     case 'j':
     case TUI_KEY_DOWN:
-        to += times;
+        to = at + times;
         break;
     case 'k':
     case TUI_KEY_UP:
-        to -= times;
+        to = at - times;
         break;
     case TUI_KEY_PAGE_DOWN:
-        to += page;
+        to = at + page;
         break;
     case TUI_KEY_PAGE_UP:
-        to -= page;
+        to = at - page;
         break;
     case 'g':
     case TUI_KEY_HOME:
@@ -73,14 +74,22 @@ int tui_sheet_key(struct tui_sheet *sheet, int32_t key, int count)
         break;
     case 'G':
     case TUI_KEY_END:
-        to = count ? count - 1 : sheet->lines;
+        to = count ? count - 1 : last;
         break;
     default:
-        return 0;
+        return -1;
     }
-    int last = sheet->lines > sheet->page ? sheet->lines - sheet->page : 0;
-    sheet->top = to < 0 ? 0 : to > last ? last : to;
-    return 1;
+    to = to > last ? last : to;
+    return to < 0 ? 0 : to;
+}
+
+int tui_sheet_key(struct tui_sheet *sheet, int32_t key, int count)
+{
+    const int page = sheet->page > 2 ? sheet->page - 1 : 1, last = sheet->lines > sheet->page ? sheet->lines - sheet->page : 0;
+    const int64_t to = tui_key_place(key, count, page, sheet->top, last);
+    if (to >= 0)
+        sheet->top = (int)to;
+    return to >= 0;
 }
 
 int tui_sheet_hints(const struct tui_sheet *sheet, struct tui_hint *out)

@@ -21,6 +21,9 @@ int tui_sheet_kept(const struct tui_sheet *sheet, const struct tui_screen *s, st
 void tui_sheet_begin(struct tui_sheet *sheet, const struct tui_screen *s, struct tui_rect r, struct tui_paper *p);
 void tui_sheet_write(struct tui_sheet *sheet, const struct tui_paper *p, uint64_t stamp); /* it is written */
 void tui_sheet_end(struct tui_sheet *sheet, struct tui_screen *s, struct tui_rect r);     /* show it in r */
+/* Which of the places 0 .. last a key leads to from `at`: j k, arrows, pages of `page`, g, G (with a count that one, from 1). -1: it leads
+ * nowhere. */
+int64_t tui_key_place(int32_t key, int count, int64_t page, int64_t at, int64_t last);
 /* 1: the key scrolled it: j k g G, arrows, pages. */
 int tui_sheet_key(struct tui_sheet *sheet, int32_t key, int count);
 int tui_sheet_hints(const struct tui_sheet *sheet, struct tui_hint *out); /* how many: none where all is seen */

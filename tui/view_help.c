@@ -143,6 +143,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
 static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *action)
 {
     int times = count ? count : 1, closes = s->overlay != NULL; /* else it stands in a pane, as the others do */
+    (void)action;
     switch (k) {
     case 'j':
     case TUI_KEY_DOWN:
@@ -155,13 +156,6 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
     case TUI_KEY_PAGE_DOWN:
     case TUI_KEY_PAGE_UP:
         s->overlay_top += k == TUI_KEY_PAGE_DOWN ? 10 : -10;
-        return 1;
-    case 'C' - TUI_KEY_CONTROL:
-    case 'Z' - TUI_KEY_CONTROL:
-    case 'L' - TUI_KEY_CONTROL:
-        return 0;
-    case 'q':
-        action->act = TUI_ACT_QUIT;
         return 1;
     default: /* any other key closes it */
         s->overlay = NULL;

@@ -172,39 +172,18 @@ static void go_to(struct tui_screen *s, int64_t at)
 
 static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *action)
 {
-    int times = count ? count : 1;
     (void)action;
     if (!tui_past_count(s))
         return 0;
-    switch (k) {
-    case 'j':
-    case TUI_KEY_DOWN:
-        go_to(s, s->log.at + times);
-        return 1;
-    case 'k':
-    case TUI_KEY_UP:
-        go_to(s, s->log.at - times);
-        return 1;
-    case TUI_KEY_PAGE_DOWN:
-        go_to(s, s->log.at + s->log.rows);
-        return 1;
-    case TUI_KEY_PAGE_UP:
-        go_to(s, s->log.at - s->log.rows);
-        return 1;
-    case 'g':
-    case TUI_KEY_HOME:
-        go_to(s, 0);
-        return 1;
-    case 'G':
-    case TUI_KEY_END:
-        go_to(s, count ? count : INT64_MAX);
-        return 1;
-    case TUI_KEY_ENTER: /* the tree as it was then */
+    if (k == TUI_KEY_ENTER) { /* the tree as it was then */
         tui_past_go(s, s->log.at + 1);
         return 1;
-    default:
-        return 0;
     }
+    const int64_t last = tui_past_count(s) - 1, named = (k == 'G' || k == TUI_KEY_END) && count ? count : -1; /* events are numbered from 0 */
+    const int64_t to = named >= 0 ? named : tui_key_place(k, count, s->log.rows, s->log.at, last);
+    if (to >= 0)
+        go_to(s, to);
+    return to >= 0;
 }
 
 static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])

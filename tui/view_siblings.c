@@ -316,34 +316,17 @@ static void move_column(struct tui_screen *s, int by)
 
 static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *action)
 {
-    int times = count ? count : 1, place;
+    const int times = count ? count : 1;
+    int64_t to;
     (void)action;
     if (!s->tree.count || !tui_screen_node(s, parent_of(s))->children)
         return 0;
-    place = place_of(s);
+    to = tui_key_place(k, count, s->siblings.rows, place_of(s), tui_screen_node(s, parent_of(s))->children - 1);
+    if (to >= 0) {
+        go_to(s, to);
+        return 1;
+    }
     switch (k) {
-    case 'j':
-    case TUI_KEY_DOWN:
-        go_to(s, (int64_t)place + times);
-        return 1;
-    case 'k':
-    case TUI_KEY_UP:
-        go_to(s, (int64_t)place - times);
-        return 1;
-    case TUI_KEY_PAGE_DOWN:
-        go_to(s, (int64_t)place + s->siblings.rows);
-        return 1;
-    case TUI_KEY_PAGE_UP:
-        go_to(s, (int64_t)place - s->siblings.rows);
-        return 1;
-    case 'g':
-    case TUI_KEY_HOME:
-        go_to(s, 0);
-        return 1;
-    case 'G':
-    case TUI_KEY_END:
-        go_to(s, count ? count - 1 : INT32_MAX);
-        return 1;
     case 'l':
     case TUI_KEY_RIGHT:
         move_column(s, times > COLUMNS ? COLUMNS : times);

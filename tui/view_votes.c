@@ -160,31 +160,16 @@ static void go_to(struct tui_screen *s, int row)
 
 static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *action)
 {
-    int times = count ? count : 1, own;
     (void)action;
     if (!s->tree.count || !row_count(s))
         return 0;
-    own = own_row(s);
-    switch (k) {
-    case 'j':
-    case TUI_KEY_DOWN:
-        go_to(s, own < 0 ? 0 : times > row_count(s) ? row_count(s) : own + times);
-        return 1;
-    case 'k':
-    case TUI_KEY_UP:
-        go_to(s, times > own ? 0 : own - times);
-        return 1;
-    case 'g':
-    case TUI_KEY_HOME:
-        go_to(s, 0);
-        return 1;
-    case 'G':
-    case TUI_KEY_END:
-        go_to(s, count ? count - 1 : row_count(s));
-        return 1;
-    default:
+    if (k == TUI_KEY_PAGE_DOWN || k == TUI_KEY_PAGE_UP)
         return tui_sheet_key(&s->votes, k, count);
-    }
+    const int own = own_row(s), begins = own < 0 && (k == 'j' || k == TUI_KEY_DOWN); /* the first, however far */
+    const int64_t to = begins ? 0 : tui_key_place(k, count, 0, own, row_count(s) - 1);
+    if (to >= 0)
+        go_to(s, (int)to);
+    return to >= 0;
 }
 
 static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])

@@ -68,6 +68,7 @@ static void move(struct tui_screen *s, int by)
 static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *action)
 {
     int times = count ? count : 1;
+    (void)action;
     switch (k) {
     case 'j':
     case TUI_KEY_DOWN:
@@ -79,13 +80,6 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
         return 1;
     case TUI_KEY_ENTER:
         choose(s, views[s->overlay_at]);
-        return 1;
-    case 'C' - TUI_KEY_CONTROL:
-    case 'Z' - TUI_KEY_CONTROL:
-    case 'L' - TUI_KEY_CONTROL:
-        return 0;
-    case 'q':
-        action->act = TUI_ACT_QUIT;
         return 1;
     default:
         for (int i = 0; i < VIEWS; i++)

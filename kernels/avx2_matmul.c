@@ -52,25 +52,6 @@ INLINE void add_group(__m256i products[PAIR][MOST], const __m256i w[PAIR], const
     }
 }
 
-/* The minima of a block, or what offsets make of its scales: of the last 16 weights, or all, and what those of the first are more. */
-struct minima {
-    __m256 last, more;
-};
-INLINE struct minima minima_of(const unsigned char *scales, enum kernel_type type)
-{
-    const int count = strips_scales(type);
-    const __m256 offset = _mm256_set1_ps((float)-strips_offset(type));
-    __m256 m[2];
-    UNROLL for (int i = 0; i < count; i++)
-        m[i] = strips_minima(type) ? load_8_halves(scales + 32 * (count + i)) : _mm256_mul_ps(load_8_halves(scales + 32 * i), offset);
-    return (struct minima){m[count - 1], _mm256_sub_ps(m[0], m[count - 1])};
-}
-INLINE __m256 add_minima(struct minima m, enum kernel_type type, const struct activation_block *a, __m256 sum)
-{
-    sum = _mm256_fmadd_ps(m.last, _mm256_set1_ps(a->sum), sum);
-    return strips_scales(type) > 1 ? _mm256_fmadd_ps(m.more, _mm256_set1_ps(a->first), sum) : sum;
-}
-
 /* Numbers from 0 on. A product of 4 bits and 7 and a sign is at most 15 * 127, maddubs adds two of them, so 8 such sums fit in 16
  * bits (30,480): the widening is done once a block. With 5 bits 4 (31,496), with 6 bits 2 (32,004): twice, and four times. */
 INLINE void tile_unsigned(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R,
@@ -96,7 +77,7 @@ INLINE void tile_unsigned(const struct strip *strip, enum kernel_type type, cons
                 UNROLL for (int r = 0; r < R; r++) {
                     const struct activation_block *a = block_of(rows, r, b);
                     const __m256i scaled = _mm256_madd_epi16(products[s][r], _mm256_set1_epi32(a->steps_pair));
-                    const __m256 sum = j == 7 ? add_minima(minima, type, a, sums[s][r]) : sums[s][r];
+                    const __m256 sum = j == 7 ? add_minima(minima, type, a->sum, a->first, sums[s][r]) : sums[s][r];
                     sums[s][r] = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(scaled), sum);
                 }
             }

@@ -57,25 +57,6 @@ INLINE __m512i table_of(const int8_t *values)
                             _mm512_set1_epi8((char)0x80));
 }
 
-/* The minima of a block, or what offsets make of its scales: of the last 16 weights, or all, and what those of the first are more. */
-struct minima {
-    __m512 last, more;
-};
-INLINE struct minima minima_of(const unsigned char *scales, enum kernel_type type)
-{
-    const int count = strips_scales(type);
-    const __m512 offset = _mm512_set1_ps((float)-strips_offset(type));
-    __m512 m[2];
-    UNROLL for (int i = 0; i < count; i++)
-        m[i] = strips_minima(type) ? load_16_halves(scales + 32 * (count + i)) : _mm512_mul_ps(load_16_halves(scales + 32 * i), offset);
-    return (struct minima){m[count - 1], _mm512_sub_ps(m[0], m[count - 1])};
-}
-INLINE __m512 add_minima(struct minima m, enum kernel_type type, const struct activation_block *a, __m512 sum)
-{
-    sum = _mm512_fmadd_ps(m.last, _mm512_set1_ps(a->sum), sum);
-    return strips_scales(type) > 1 ? _mm512_fmadd_ps(m.more, _mm512_set1_ps(a->first), sum) : sum;
-}
-
 INLINE void tile_blocks(const struct strip *strip, enum kernel_type type, const struct rows *rows, int R, __m512 sums[MOST])
 {
     const int bits = strips_bits(type), count = strips_scales(type), every = 8 / count;
@@ -100,7 +81,7 @@ INLINE void tile_blocks(const struct strip *strip, enum kernel_type type, const 
             UNROLL for (int r = 0; r < R; r++) { /* sums are mostly in memory: each is taken from there once */
                 const struct activation_block *a = block_of(rows, r, b);
                 const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(products[r]), _mm512_set1_ps(a->step));
-                const __m512 sum = with_minima ? add_minima(minima, type, a, sums[r]) : sums[r];
+                const __m512 sum = with_minima ? add_minima(minima, type, a->sum, a->first, sums[r]) : sums[r];
                 sums[r] = _mm512_fmadd_ps(scale, product, sum);
             }
         }

@@ -36,6 +36,28 @@ INLINE quads numbers_of(const unsigned char *at, int bits, int j)
     return high ? w | part_of(at + 64 * low, high, j, low) : w;
 }
 
+/* The minima of a block, or what offsets make of its scales: of the last 16 weights, or all, and what those of the first are more. `scales`
+ * are halves, where those of these outputs begin. */
+struct minima {
+    vec last, more;
+};
+INLINE struct minima minima_of(const unsigned char *scales, enum kernel_type type)
+{
+    const int count = strips_scales(type), bytes = 2 * KERNEL_STRIP;
+    vec m[2];
+    UNROLL for (int i = 0; i < count; i++)
+        m[i] = strips_minima(type)
+                   ? vec_load_halves((const uint16_t *)(const void *)(scales + bytes * (count + i)))
+                   : vec_mul(vec_load_halves((const uint16_t *)(const void *)(scales + bytes * i)), vec_all((float)-strips_offset(type)));
+    return (struct minima){m[count - 1], vec_sub(m[0], m[count - 1])};
+}
+/* all, first: steps times the sum of the row's numbers in the block, and in its first half. */
+INLINE vec add_minima(struct minima m, enum kernel_type type, float all, float first, vec sum)
+{
+    sum = vec_fma(m.last, vec_all(all), sum);
+    return strips_scales(type) > 1 ? vec_fma(m.more, vec_all(first), sum) : sum;
+}
+
 /* One strip of a quantized matrix. */
 struct strip {
     const unsigned char *scales, *quants, *corrections; /* corrections: where STRIPS_SIGNED has them */

@@ -44,25 +44,6 @@ INLINE int32x4_t dot(int32x4_t sums, int8x16_t w, int8x16_t a, int j)
 /* It would set the loops after UNROLL apart. */
 /* clang-format off */
 
-/* The minima of a block, or what offsets make of its scales: of the last 16 weights, or all, and what those of the first are more. */
-struct minima {
-    vec last, more;
-};
-INLINE struct minima minima_of(const uint16_t *scales, enum kernel_type type)
-{
-    const int count = strips_scales(type);
-    vec m[2];
-    UNROLL for (int i = 0; i < count; i++)
-        m[i] = strips_minima(type) ? vec_load_halves(scales + KERNEL_STRIP * (count + i))
-                                   : vec_mul(vec_load_halves(scales + KERNEL_STRIP * i), vec_all((float)-strips_offset(type)));
-    return (struct minima){m[count - 1], vec_sub(m[0], m[count - 1])};
-}
-INLINE vec add_minima(struct minima m, enum kernel_type type, const struct activation_block *a, vec sum)
-{
-    sum = vec_fma(m.last, vec_all(a->sum), sum);
-    return strips_scales(type) > 1 ? vec_fma(m.more, vec_all(a->first), sum) : sum;
-}
-
 /* The products of groups [from, to) of a block: 16 whole numbers of each row. Two groups at a time: of 4 bits they are in the same
  * vectors. */
 INLINE void multiply_groups(const unsigned char *quants, enum kernel_type type, const struct rows *rows, int R, size_t b, int from, int to,
@@ -104,11 +85,11 @@ INLINE void tile_blocks(const struct strip *strip, enum kernel_type type, const 
             UNROLL for (int v = 0; v < WIDE; v++) {
                 const vec scale = vec_load_halves(halves + KERNEL_STRIP * i + LANES * v);
                 const int with_minima = i == count - 1 && !strips_signed(type) && type != KERNEL_Q4_0;
-                const struct minima minima = with_minima ? minima_of(halves + LANES * v, type) : (struct minima){scale, scale};
+                const struct minima minima = with_minima ? minima_of((const unsigned char *)(halves + LANES * v), type) : (struct minima){scale, scale};
                 UNROLL for (int r = 0; r < R; r++) {
                     const struct activation_block *a = block_of(rows, r, b);
                     const vec product = vec_mul(vcvtq_f32_s32(products[r][v]), vec_all(a->step));
-                    const vec sum = with_minima ? add_minima(minima, type, a, sums[r][v]) : sums[r][v];
+                    const vec sum = with_minima ? add_minima(minima, type, a->sum, a->first, sums[r][v]) : sums[r][v];
                     sums[r][v] = vec_fma(scale, product, sum);
                 }
             }

@@ -65,7 +65,8 @@ static void add_forwards(struct together *t, const struct linear *linear, const 
 {
     const struct kernel_matrix *m = linear->matrix;
     add(t, (struct kernel_product){.rows = t->l->n, .columns = m->rows, .depth = m->cols, .a = x, .a_row = m->cols, .a_k = 1, .weights = m,
-                                   .transposed = 1, .plus = plus_of(linear), .c = y, .c_row = m->rows, .accumulate = accumulate});
+                                   .transposed = 1, .plus = plus_of(linear), .c = y, .c_row = m->rows, .accumulate = accumulate,
+                                   .rounded = t->l->options.rounded});
 }
 
 /* dx (+)= dy W. */
@@ -73,7 +74,8 @@ static void add_backwards(struct together *t, const struct linear *linear, const
 {
     const struct kernel_matrix *m = linear->matrix;
     add(t, (struct kernel_product){.rows = t->l->n, .columns = m->cols, .depth = m->rows, .a = dy, .a_row = m->rows, .a_k = 1, .weights = m,
-                                   .plus = plus_of(linear), .c = dx, .c_row = m->cols, .accumulate = accumulate});
+                                   .plus = plus_of(linear), .c = dx, .c_row = m->cols, .accumulate = accumulate,
+                                   .rounded = t->l->options.rounded});
 }
 
 /* to (+)= dy^T x. */
@@ -105,8 +107,11 @@ static void add_d_low(struct together *t, enum engine_target target, const struc
 static void add_learned(struct together *t, enum engine_target target, const struct linear *linear, const float *x, const float *dy)
 {
     const int rank = linear->plus.rank, rows = linear->matrix->rows, cols = linear->matrix->cols, n = t->l->n;
-    if (linear->gradient)
-        add(t, outer(dy, rows, x, cols, n, linear->gradient, 1));
+    if (linear->gradient) {
+        struct kernel_product p = outer(dy, rows, x, cols, n, linear->gradient, 1);
+        p.rounded = t->l->options.rounded;
+        add(t, p);
+    }
     if (!rank)
         return;
     add(t, outer(t->l->low[target], rank, dy, rows, n, t->l->learned_b[target], 0));
@@ -451,16 +456,17 @@ static void head_rows(struct engine_learner *l, const int *at, int n, int back)
     kernel_pool_run(l->pool, n, picked_norm_task, &job);
     kernel_products(l->set, l->pool,
                     &(struct kernel_product){.rows = n, .columns = m->rows, .depth = m->cols, .a = l->picked, .a_row = m->cols, .a_k = 1, .weights = m,
-                                             .transposed = 1, .c = l->logits, .c_row = l->logits_stride},
+                                             .transposed = 1, .c = l->logits, .c_row = l->logits_stride, .rounded = l->options.rounded},
                     1);
     kernel_pool_run(l->pool, n, cross_entropy_task, &job);
     if (!back)
         return;
     struct kernel_product products[2] = {{.rows = n, .columns = m->cols, .depth = m->rows, .a = l->logits, .a_row = l->logits_stride, .a_k = 1,
-                                          .weights = m, .c = l->d_picked, .c_row = m->cols}};
+                                          .weights = m, .c = l->d_picked, .c_row = m->cols, .rounded = l->options.rounded}};
     if (l->head.gradient) {
         products[1] = outer(l->logits, m->rows, l->picked, m->cols, n, l->head.gradient, 1);
         products[1].a_k = l->logits_stride;
+        products[1].rounded = l->options.rounded;
     }
     kernel_products(l->set, l->pool, products, l->head.gradient ? 2 : 1);
     norm_back(l, (struct norm_job){.x = l->x, .weight = l->model->output_norm, .dy = l->d_picked, .dx = l->d_x, .at = at, .n = n}, l->d_output_norm);

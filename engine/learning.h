@@ -32,6 +32,7 @@ struct engine_learner_options { /* {0} is a good start; see the comment at each 
     unsigned targets;    /* bits 1 << ENGINE_TARGET_...; 0: all seven */
     int rows;            /* positions in one pass at most; 0: 1,024 */
     int checkpoints;     /* keep only what enters each layer, and compute the rest of it again on the way back */
+    int rounded;         /* products of weights may be of whole numbers (kernels/learning.h): faster, a thousandth off */
     int moments8;        /* the optimizer's moments in 8 bits; parameters of fewer than 4,096 numbers keep theirs in fp32 */
     float beta1, beta2, epsilon; /* 0: 0.9, 0.999, 1e-8 */
     float decay;         /* of matrices, not of norms */

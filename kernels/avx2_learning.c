@@ -4,6 +4,7 @@
 
 #define PRODUCT_ROWS 6
 #define PRODUCT_VECTORS 2
+#define PRODUCT_WORDS
 #include "learning_body.h"
 
 const struct kernel_learning kernel_learning_avx2 = LEARNING;

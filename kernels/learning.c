@@ -10,7 +10,7 @@
 
 enum {
     PANEL = KERNEL_PANEL,    /* columns of a task: whole panels of any set */
-    DEPTH = 640,             /* of a panel at most: as much as the second cache holds beside rows */
+    DEPTH = KERNEL_DEPTH,    /* of a panel at most: as much as the second cache holds beside rows */
     PANEL_NUMBERS = 2 << 20, /* of panels at a time: they should stay in the last cache */
     ROW_NUMBERS = 192 << 10, /* of a block of rows: they should stay in the second */
     DEEP = 3 * DEPTH,        /* of deeper rows no fewer go together: a panel must be worth fetching */
@@ -19,6 +19,7 @@ enum {
     FEW_ROWS = 24,           /* so few read b where it is: laying it out would cost more than it saves */
     MOST_PIECES = 16,
     SLICE = 64,              /* of depth, as weights are turned: what weights of any format can be asked for in */
+    ROUND_ROWS = 32,         /* of a task that rounds them */
 };
 
 int kernel_document_parts(int count)
@@ -36,6 +37,7 @@ struct piece { /* of a product, and how it is cut */
     float *panels; /* [blocks][units][depth][PANEL] */
     int units;     /* of PANEL columns */
     int rows, row_blocks;
+    struct kernel_words words; /* the rows, where they are rounded: those of a group share them */
 };
 struct work {
     const struct kernel_learning *learning;
@@ -43,6 +45,11 @@ struct work {
     int count;
     size_t numbers; /* of panels */
 };
+
+static int is_rounded(const struct kernel_learning *l, const struct kernel_product *p)
+{
+    return p->rounded && l->product_words && p->depth >= SLICE && (p->a_k == 1 || p->a_row == 1);
+}
 
 static int blocks_of(const struct piece *x)
 {
@@ -131,6 +138,8 @@ static void fill_panels(const struct kernel_learning *l, const struct piece *x, 
                          to + (size_t)i * (size_t)depth);
     if (p->weights && p->plus)
         add_low_rank(l, p, from, depth, column, n, to);
+    for (int i = 0; i < n && p->rounded; i += l->panel)
+        l->round_panel(to + (size_t)i * (size_t)depth, depth);
 }
 
 static float *panels_at(const struct piece *x, int block, int unit, int depth)
@@ -155,7 +164,8 @@ static void panel_task(void *argument, int task)
 static int beside(const struct work *w, int i)
 {
     const struct kernel_product *p = &w->pieces[i].p, *before = &w->pieces[i - 1].p;
-    return p->a == before->a && p->rows == before->rows && p->depth == before->depth && p->a_row == before->a_row && p->a_k == before->a_k;
+    return p->a == before->a && p->rows == before->rows && p->depth == before->depth && p->a_row == before->a_row && p->a_k == before->a_k &&
+           p->rounded == before->rounded;
 }
 
 static int group_end(const struct work *w, int first)
@@ -188,8 +198,50 @@ static void multiply(const struct kernel_learning *l, const struct piece *x, int
             block.b = panels_at(x, k / x->depth, unit, block.depth), block.b_k = l->panel, block.b_panel = block.b_k * block.depth;
         else
             block.b = p->b + (x->from + k) * p->b_k + x->column + j, block.b_k = p->b_k, block.b_panel = l->panel;
-        l->product(&block);
+        if (p->rounded) {
+            block.words = x->words;
+            block.words.numbers += (row * x->words.row + k / l->pair * x->words.k) * l->pair;
+            block.words.steps += k / KERNEL_ROUND * x->words.steps_row + row;
+            l->product_words(&block);
+        } else {
+            l->product(&block);
+        }
     }
+}
+
+/* Rounds rows of each group, which its pieces share. */
+static int round_tasks(const struct piece *x)
+{
+    return x->p.rounded ? (x->p.rows + ROUND_ROWS - 1) / ROUND_ROWS : 0;
+}
+
+static void round_task(void *argument, int task)
+{
+    const struct work *w = argument;
+    const struct piece *x = w->pieces;
+    for (int i = 0, tasks; task >= (tasks = round_tasks(x)); x = &w->pieces[i = group_end(w, i)])
+        task -= tasks;
+    const int row = task * ROUND_ROWS, n = x->p.rows - row < ROUND_ROWS ? x->p.rows - row : ROUND_ROWS;
+    struct kernel_words to = x->words;
+    to.numbers += row * to.row * w->learning->pair;
+    to.steps += row;
+    w->learning->round_rows(x->p.a + row * x->p.a_row, x->p.a_row, x->p.a_k, n, x->p.depth, &to);
+}
+
+/* Where the rows of a group go, in memory from `at` on; NULL: only counts. Returns the floats they take. */
+static size_t place_words(struct work *w, int first, int last, float *at)
+{
+    const struct kernel_product *p = &w->pieces[first].p;
+    const int pair = w->learning->pair;
+    if (!p->rounded)
+        return 0;
+    const int pairs = (p->depth + pair - 1) / pair;
+    const size_t steps = (size_t)(p->depth + KERNEL_ROUND - 1) / KERNEL_ROUND * (size_t)p->rows, numbers = (size_t)pairs * (size_t)p->rows;
+    const struct kernel_words words = {.steps = at, .steps_row = p->rows, .numbers = (int16_t *)(void *)(at ? at + steps : NULL),
+                                       .row = p->a_k == 1 ? pairs : 1, .k = p->a_k == 1 ? 1 : p->rows};
+    for (int i = first; at && i < last; i++)
+        w->pieces[i].words = words;
+    return (steps + numbers * (size_t)pair * sizeof(int16_t) / sizeof(float) + 15) & ~(size_t)15;
 }
 
 static void product_task(void *argument, int task)
@@ -227,11 +279,18 @@ static int cut_rows(struct work *w, int first, int last, int tasks)
 
 static void run(struct work *w, struct kernel_pool *pool)
 {
-    float *memory = kernel_pool_memory(pool, w->numbers * sizeof *memory);
-    int panels = 0, tasks = 0;
+    int panels = 0, tasks = 0, rounding = 0;
+    size_t words = 0;
     for (int first = 0, last; first < w->count; first = last) {
         last = group_end(w, first);
         tasks += cut_rows(w, first, last, (kernel_pool_threads(pool) * TASKS_A_THREAD + w->count - 1) / w->count);
+        rounding += round_tasks(&w->pieces[first]);
+        words += place_words(w, first, last, NULL);
+    }
+    float *memory = kernel_pool_memory(pool, (w->numbers + words) * sizeof *memory), *at = memory + w->numbers;
+    for (int first = 0, last; words && first < w->count; first = last) {
+        last = group_end(w, first);
+        at += place_words(w, first, last, at);
     }
     for (int i = 0; i < w->count; i++) {
         struct piece *x = &w->pieces[i];
@@ -241,6 +300,8 @@ static void run(struct work *w, struct kernel_pool *pool)
         memory += (size_t)x->units * PANEL * (size_t)x->p.depth;
         panels += blocks_of(x) * x->units;
     }
+    if (rounding)
+        kernel_pool_run(pool, rounding, round_task, w);
     kernel_pool_run(pool, panels, panel_task, w);
     kernel_pool_run(pool, tasks, product_task, w);
     w->count = 0;
@@ -252,11 +313,12 @@ static void run(struct work *w, struct kernel_pool *pool)
 static struct piece piece_of(const struct kernel_learning *l, const struct kernel_product *p, int from, int column)
 {
     struct piece x = {.p = *p, .from = from, .column = column};
-    const int blocks = (p->depth + DEPTH - 1) / DEPTH, units = (p->columns + PANEL - 1) / PANEL;
-    x.depth = blocks == 1 ? p->depth : ((p->depth + blocks - 1) / blocks + SLICE - 1) / SLICE * SLICE;
+    const int blocks = (p->depth + DEPTH - 1) / DEPTH, units = (p->columns + PANEL - 1) / PANEL, slice = is_rounded(l, p) ? KERNEL_ROUND : SLICE;
+    x.depth = blocks == 1 ? p->depth : ((p->depth + blocks - 1) / blocks + slice - 1) / slice * slice;
+    x.p.rounded = is_rounded(l, p);
     x.p.depth -= from;
     x.p.columns -= column;
-    if (!p->weights && p->b_column == 1 && p->rows <= FEW_ROWS && p->columns % l->lanes == 0) {
+    if (!x.p.rounded && !p->weights && p->b_column == 1 && p->rows <= FEW_ROWS && p->columns % l->lanes == 0) {
         x.in_place = 1;
     } else if (p->depth > p->columns) {
         const int most = PANEL_NUMBERS / (units * PANEL) / x.depth * x.depth;

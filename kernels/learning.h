@@ -3,6 +3,10 @@
  *
  * As everywhere here, numbers do not depend on threads or on how work is cut: every output is one sum over k ascending, each
  * step one fused multiply-add, begun from zero or from what it is added to. All of it is fp32; weights are dequantized exactly.
+ *
+ * But for products that may be rounded: a and b are then whole numbers of 13 bits, times a step for every KERNEL_ROUND of
+ * them along k, where the set multiplies such numbers faster (else nothing changes). A number is off by at most 1/8190 of the greatest beside
+ * it; one of BF16's by 1/512 of itself.
  */
 #ifndef ESPALIER_LEARNING_H
 #define ESPALIER_LEARNING_H
@@ -36,6 +40,7 @@ struct kernel_product {
     float *c;
     ptrdiff_t c_row;
     int accumulate;
+    int rounded; /* it may be */
 };
 /* Several products, none of which reads what another writes; spread over the pool together. Takes the pool's memory. */
 void kernel_products(const struct kernel_set *set, struct kernel_pool *pool, const struct kernel_product *products, int count);
@@ -58,6 +63,13 @@ struct kernel_document {
 /* A document's queries are cut into so many parts, which follows from its length alone: tasks are a part of a kv head. */
 int kernel_document_parts(int count);
 
+#define KERNEL_ROUND 128
+#define KERNEL_DEPTH 640 /* of a panel that is rounded, at most */
+struct kernel_words { /* rounded rows: numbers[(r * row + k / pair * this.k) * pair + k % pair], steps[k / KERNEL_ROUND * steps_row + r] */
+    int16_t *numbers;
+    float *steps;
+    ptrdiff_t row, k, steps_row;
+};
 /* What a set multiplies at a time. b is panels of columns: for each k those of a panel lie together. Of the last panel whole
  * vectors (`lanes`) are read, though columns may end within one; columns of c past the last are not touched. */
 struct kernel_block {
@@ -68,12 +80,19 @@ struct kernel_block {
     ptrdiff_t b_k, b_panel; /* from one k to the next, from one panel to the next */
     float *c;
     ptrdiff_t c_row;
+    struct kernel_words words; /* a, where the block is rounded */
 };
 
 #define KERNEL_PANEL 64
 struct kernel_learning {
     int panel, lanes; /* columns of a panel, which KERNEL_PANEL is a multiple of; floats of a vector */
     void (*product)(const struct kernel_block *b);
+    /* Rounded products; NULL where there is nothing to gain by them. Rows of a, one of whose strides is 1, to where `to` says; a panel of
+     * `depth` k's in place; and the product of such rows by such panels. pair: numbers that lie together. */
+    int pair;
+    void (*round_rows)(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, int rows, int depth, const struct kernel_words *to);
+    void (*round_panel)(float *panel, int depth);
+    void (*product_words)(const struct kernel_block *b);
     /* to[k * panel + j] = from[j * stride + k], j < columns (zeros up to panel), k < depth. */
     void (*transpose)(const float *from, ptrdiff_t stride, int columns, int depth, float *to);
     /* As kernel_matrix_dequantize, to the bit. */

@@ -1,6 +1,7 @@
 /* Learning, for any set: included once by the set's own file, after its vector_*.h, which also has
  *
  *   PRODUCT_ROWS, PRODUCT_VECTORS      a tile of c in registers: 6 rows, vectors
+ *   PRODUCT_WORDS                      where products of whole numbers are faster than those of fp32
  *
  * A tile is rows of `a`, a number of each broadcast at a time, by a panel: PRODUCT_VECTORS * LANES columns of b that lie
  * together for each k. A wide tile of few rows loads least for what it multiplies. A panel of a task stays in the second cache,
@@ -126,6 +127,13 @@ static void product(const struct kernel_block *b)
     product_rows(b, full, rest, rest <= NARROW * LANES ? 2 * PRODUCT_ROWS : PRODUCT_ROWS);
 }
 
+#ifdef PRODUCT_WORDS
+#include "learning_words.h"
+#define WORDS .round_rows = round_rows, .round_panel = round_panel, .product_words = product_words, .pair = PAIR,
+#else
+#define WORDS
+#endif
+
 static void transpose(const float *from, ptrdiff_t stride, int columns, int depth, float *to)
 {
     for (int k = 0; k < depth; k += LANES)
@@ -176,7 +184,8 @@ struct panels {
 static void multiply(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, int rows, struct panels by, int columns, int depth, float *c, ptrdiff_t c_row,
                      int accumulate)
 {
-    product(&(struct kernel_block){rows, columns, depth, accumulate, a, a_row, a_k, by.b, by.b_k, by.b_panel, c, c_row});
+    product(&(struct kernel_block){.rows = rows, .columns = columns, .depth = depth, .accumulate = accumulate, .a = a, .a_row = a_row, .a_k = a_k,
+                                   .b = by.b, .b_k = by.b_k, .b_panel = by.b_panel, .c = c, .c_row = c_row});
 }
 
 /* Rows [0, count) of width dim as panels over positions (transposed), of depth dim. */
@@ -386,7 +395,7 @@ static float cross_entropy(float *logits, int n, int target, float weight)
 
 #define LEARNING                                                                                                       \
     {                                                                                                                  \
-        .panel = PANEL, .lanes = LANES, .product = product, .transpose = transpose, .unpack = unpack,                  \
+        WORDS .panel = PANEL, .lanes = LANES, .product = product, .transpose = transpose, .unpack = unpack,                  \
         .attend = attend, .attend_back = attend_back,                                                                  \
         .rms_norm_back = rms_norm_back, .swiglu_back = swiglu_back, .cross_entropy = cross_entropy,                    \
     }

@@ -1,5 +1,5 @@
 /* How fast an adapter is trained, for tests/bench-train: one line, tokens a second, the most bytes in memory, FLOP a token.
- *   bench_train MODEL THREADS KERNELS none|nf4|nf4+head SEQUENCE BATCH EVERY CHECKPOINTS
+ *   bench_train MODEL THREADS KERNELS none|nf4|nf4+head SEQUENCE BATCH EVERY CHECKPOINTS INT16
  *
  * BATCH documents of SEQUENCE tokens, of which each EVERYth is learned; r 16 on all matrices; one step to warm up, then the median of three. */
 #include "engine/engine.h"
@@ -69,13 +69,14 @@ int main(int n, char **words)
 {
     struct error e = {0};
     struct engine_learner *l = NULL;
-    if (n != 9)
-        return stop("expected MODEL THREADS KERNELS QUANT SEQUENCE BATCH EVERY CHECKPOINTS");
+    if (n != 10)
+        return stop("expected MODEL THREADS KERNELS QUANT SEQUENCE BATCH EVERY CHECKPOINTS INT16");
     const int sequence = atoi(words[5]), batch = atoi(words[6]), every = atoi(words[7]);
     if (sequence < 2 || sequence > 1 << 20 || batch < 1 || batch > MOST_BATCH || every < 1)
         return stop("SEQUENCE is from 2 on, BATCH from 1 to 64, EVERY from 1 on");
     const struct engine_learner_options options = {.model = words[1], .threads = atoi(words[2]), .kernels = words[3], .rows = sequence * batch,
-                                                   .quant = strcmp(words[4], "none") ? words[4] : NULL, .checkpoints = atoi(words[8])};
+                                                   .quant = strcmp(words[4], "none") ? words[4] : NULL, .checkpoints = atoi(words[8]),
+                                                   .rounded = atoi(words[9])};
     int code = engine_learner_create(&l, &options, &e);
     if (!code)
         code = measure(l, sequence, batch, every, &e);

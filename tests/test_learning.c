@@ -562,6 +562,42 @@ static void test_threads(void **state)
             }
 }
 
+/* Gradients of products that may be rounded, against those that are not: near where sets round, else the same. */
+static void test_rounded(void **state)
+{
+    (void)state;
+    FOR_EACH_SET(set)
+        for (int all = 0; all < 2; all++) {
+            struct engine_learner_options o = usual(all);
+            o.model = "tiny-wide-q8_0", o.kernels = set->name;
+            struct engine_learner *exact = open_learner(o);
+            o.rounded = 1;
+            struct engine_learner *rounded = open_learner(o);
+            struct engine_loss a = {0}, b = {0};
+            struct engine_parameter x, y;
+            double worst = 0;
+            engine_learner_add(exact, documents, DOCUMENTS, &a);
+            engine_learner_add(rounded, documents, DOCUMENTS, &b);
+            for (int i = 0; engine_learner_parameter(exact, i, &x); i++) {
+                double off = 0, norm = 0;
+                assert_true(engine_learner_parameter(rounded, i, &y));
+                for (size_t j = 0; j < (size_t)x.rows * (size_t)x.cols; j++) {
+                    const double d = (double)x.gradient[j] - (double)y.gradient[j];
+                    off += d * d, norm += (double)x.gradient[j] * (double)x.gradient[j];
+                }
+                worst = off > worst * worst * norm ? sqrt(off / norm) : worst;
+            }
+            print_message("%s, %s: a gradient is off by %.2g of its norm, the loss by %.2g\n", set->name, all ? "all weights" : "adapter", worst,
+                          fabs(a.sum - b.sum) / a.sum);
+            assert_true(worst < 1e-2 && fabs(a.sum - b.sum) < 1e-4 * a.sum); /* these logits are large, and what they are off by goes to all */
+            assert_true(set->learning->product_words ? worst > 0 : worst == 0);
+            engine_learner_free(exact), engine_learner_free(rounded);
+            struct engine_learner_options alone = o;
+            o.threads = 1, alone.threads = 3;
+            assert_learns_alike(o, alone);
+        }
+}
+
 /* --- adapters ---------------------------------------------------------------------------------------------------- */
 
 static void test_adapter_begins_as_nothing(void **state)
@@ -918,6 +954,7 @@ int main(void)
         cmocka_unit_test(test_loss_is_inference),
         cmocka_unit_test(test_checkpoints),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_rounded),
         cmocka_unit_test(test_adapter_begins_as_nothing),
         cmocka_unit_test(test_targets_and_scale),
         cmocka_unit_test(test_two_adds),

@@ -88,6 +88,27 @@ static void expect(struct problem *x)
     free(b), free(size);
 }
 
+/* The same where operands may be rounded: by how much is said of numbers by the greatest of those they share a step with. */
+static void may_round(struct problem *x)
+{
+    struct kernel_product *p = &x->p;
+    double size;
+    p->rounded = 1;
+    for (int i = 0; i < p->rows; i++)
+        for (int j = 0; j < p->columns; j++)
+            for (int from = 0; from < p->depth; from += KERNEL_ROUND) {
+                const int n = p->depth - from < KERNEL_ROUND ? p->depth - from : KERNEL_ROUND;
+                double most_a = 0, most_b = 0, sum_a = 0, sum_b = 0;
+                for (int k = from; k < from + n; k++) {
+                    const double a = fabs((double)x->a[i * p->a_row + k * p->a_k]), y = fabs(number_of_b(x, k, j, &size));
+                    most_a = a > most_a ? a : most_a, most_b = y > most_b ? y : most_b;
+                    sum_a += a, sum_b += y;
+                }
+                x->bound[(size_t)i * (size_t)p->columns + (size_t)j] +=
+                    1.01 / 8190 * (most_b * sum_a + most_a * sum_b + n * most_a * most_b / 8190);
+            }
+}
+
 static void problem_begin(struct problem *x, int rows, int columns, int depth, int by_columns)
 {
     const int room = below(5);
@@ -213,8 +234,33 @@ static void test_products(void **state)
             x.p.depth = 1, x.p.rows = 0;
         FOR_EACH_SET(set)
             check_problem(set, &x);
+        may_round(&x);
+        FOR_EACH_SET(set)
+            check_problem(set, &x);
         problem_free(&x);
     }
+}
+
+/* Only its own row of what is not a number. */
+static void test_rounded_not_finite(void **state)
+{
+    (void)state;
+    draws = 0;
+    struct problem x = numbers_problem(9, 70, 300);
+    problem_point(&x);
+    x.p.rounded = 1, x.p.accumulate = 0;
+    FOR_EACH_SET(set)
+        for (int bad = 0; bad < 2; bad++) {
+            float *fine = solved(set, 1, &x), *at = &x.a[4 * x.p.a_row + 299 * x.p.a_k], was = *at;
+            *at = bad ? INFINITY : NAN;
+            float *c = solved(set, 2, &x);
+            *at = was;
+            for (int i = 0; i < 9; i++)
+                for (int j = 0; j < 70; j++)
+                    assert_true(i == 4 ? !isfinite(c[i * x.p.c_row + j]) : c[i * x.p.c_row + j] == fine[i * x.p.c_row + j]);
+            free(c), free(fine);
+        }
+    problem_free(&x);
 }
 
 static void test_products_with_weights(void **state)
@@ -233,6 +279,9 @@ static void test_products_with_weights(void **state)
                     problem_point(&x);
                     FOR_EACH_SET(set)
                         check_problem(set, &x);
+                    may_round(&x);
+                    FOR_EACH_SET(set)
+                        check_problem(set, &x);
                     problem_free(&x);
                 }
             }
@@ -248,10 +297,11 @@ static void test_products_together(void **state)
     x[1] = weights_problem(KERNEL_Q8_0, 50, 96, 64, 1, 3);
     x[2] = weights_problem(KERNEL_F32, 120, 33, 200, 0, 0);
     FOR_EACH_SET(set)
-        for (int threads = 1; threads <= 3; threads++) {
+        for (int threads = 1; threads <= 6; threads++) { /* from 4 on, rounded */
             struct kernel_product products[3];
             for (int i = 0; i < 3; i++) {
                 problem_point(&x[i]);
+                x[i].p.rounded = threads > 3;
                 products[i] = x[i].p;
                 products[i].c = copy(x[i].c, x[i].c_numbers);
             }
@@ -938,6 +988,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_products),
+        cmocka_unit_test(test_rounded_not_finite),
         cmocka_unit_test(test_products_with_weights),
         cmocka_unit_test(test_products_together),
         cmocka_unit_test(test_naive_attention),

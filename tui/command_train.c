@@ -67,7 +67,7 @@ static int choose_learner(struct work *w, struct error *e)
     const int all = o->all || o->scratch;
     w->learner_options = (struct engine_learner_options){
         .model = w->recipe.model, .quant = o->quant, .kernels = o->kernels, .threads = o->threads, .all = all, .rank = all ? 0 : o->rank,
-        .alpha = all ? 0 : or_else(o->alpha, 0), .rslora = o->rslora, .targets = w->recipe.targets, .checkpoints = o->checkpoints,
+        .alpha = all ? 0 : or_else(o->alpha, 0), .rslora = o->rslora, .targets = w->recipe.targets, .checkpoints = o->checkpoints, .rounded = o->int16,
         .moments8 = o->moments8, .beta1 = or_else(o->beta1, 0.9f), .beta2 = or_else(o->beta2, 0.999f), .epsilon = or_else(o->epsilon, 1e-8f),
         .decay = or_else(o->decay, all ? 0.05f : 0), .clip = or_else(o->clip, 1), .seed = o->seed};
     if (all && (o->rank || o->alpha >= 0 || o->rslora || w->recipe.targets))
@@ -136,8 +136,8 @@ static void add_settings(struct work *w)
     string_addf(s, "--context %d\n--train-on %s\n", w->lessons_options.longest, w->lessons_options.learn_all ? "all" : "completion");
     string_addf(s, "--step-tokens %lld\n--step-lessons %d\n", (long long)t->tokens, t->lessons_a_step);
     string_addf(s, "--rate %.7g\n--schedule %d\n--warm-up %.7g\n--floor %.7g\n", t->rate, t->schedule, t->warm_up, t->floor);
-    string_addf(s, "--beta1 %.7g\n--beta2 %.7g\n--epsilon %.7g\n--decay %.7g\n--clip %.7g\n--moments8 %d\n", (double)l->beta1,
-                (double)l->beta2, (double)l->epsilon, (double)l->decay, (double)l->clip, l->moments8);
+    string_addf(s, "--beta1 %.7g\n--beta2 %.7g\n--epsilon %.7g\n--decay %.7g\n--clip %.7g\n--moments8 %d\n--int16 %d\n", (double)l->beta1,
+                (double)l->beta2, (double)l->epsilon, (double)l->decay, (double)l->clip, l->moments8, l->rounded);
 }
 
 /* --- the folder -------------------------------------------------------------------------------------------------- */
@@ -428,7 +428,7 @@ const struct tui_command tui_command_train = {
     .usage = "train [RECIPE.yaml] [-m MODEL] [--data FILE.jsonl] --out FOLDER",
     .example = "espalier train --data mine.jsonl --validation 0.05 --quant nf4 --epochs 3 --out mine",
     .options = "model data from-sessions validation out quant all scratch type rank alpha rslora targets train-on rate schedule warm-up floor beta1 beta2 epsilon "
-               "decay clip moments8 checkpoints context rows step-tokens step-lessons steps epochs minutes validate-every save-every skip-bad seed "
+               "decay clip moments8 checkpoints int16 context rows step-tokens step-lessons steps epochs minutes validate-every save-every skip-bad seed "
                "resume threads kernels ascii json",
     .run = run,
 };

@@ -7,7 +7,7 @@
 /* Keys that are options, and those that are read here. */
 static const char *const options[] = {
     "type", "out", "quant", "all", "scratch", "rank", "alpha", "rslora", "train-on", "rate", "schedule", "warm-up", "floor", "beta1",
-    "beta2", "epsilon", "decay", "clip", "moments8", "checkpoints", "context", "rows", "step-tokens", "step-lessons", "steps", "epochs",
+    "beta2", "epsilon", "decay", "clip", "moments8", "checkpoints", "int16", "context", "rows", "step-tokens", "step-lessons", "steps", "epochs",
     "minutes", "validate-every", "save-every", "skip-bad", "seed", "threads", "kernels", NULL};
 static const char *const others[] = {"data", "validation", "targets", "model", "vocabulary", "name", "prompts", NULL};
 

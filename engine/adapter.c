@@ -54,8 +54,9 @@ int64_t engine_adapter_parameters(const struct engine_adapter *adapter, const st
         const struct kernel_matrix *matrix = engine_model_matrix(m, i / ENGINE_MATRICES, i % ENGINE_MATRICES);
         count += (int64_t)adapter->parts[i].rank * (matrix->rows + matrix->cols);
     }
-    for (int i = 0; i < adapter->layers * ENGINE_NORMS + 1; i++)
-        count += adapter->norms[i] ? m->width : 0;
+    for (int i = 0; i < adapter->layers * ENGINE_NORMS; i++)
+        count += adapter->norms[i] ? engine_model_norm_size(m, i % ENGINE_NORMS) : 0;
+    count += adapter->norms[adapter->layers * ENGINE_NORMS] ? m->width : 0;
     return count;
 }
 

@@ -113,6 +113,8 @@ static int norm_of(const struct engine_model *m, const char *name)
 {
     char known[64];
     for (int i = 0; i < m->layers_count * ENGINE_NORMS; i++) {
+        if (!engine_model_norm_size(m, i % ENGINE_NORMS))
+            continue;
         snprintf(known, sizeof known, "blk.%d.%s.weight", i / ENGINE_NORMS, engine_model_norm_name(i % ENGINE_NORMS));
         if (!strcmp(known, name))
             return i;
@@ -133,8 +135,11 @@ static int read_tensor(struct reader *r, const struct engine_tensor *t)
             if (!strcmp(what, engine_model_matrix_name(i)))
                 return read_part(r, t, name, layer, i, part == 'b');
     } else if ((norm = norm_of(r->m, name)) >= 0) {
-        if (t->dimensions != 1 || t->size[0] != r->m->width)
-            return misshapen(r, t, name, "its width");
+        const int size = norm < r->m->layers_count * ENGINE_NORMS ? engine_model_norm_size(r->m, norm % ENGINE_NORMS) : r->m->width;
+        char expected[16];
+        snprintf(expected, sizeof expected, "%d", size);
+        if (t->dimensions != 1 || t->size[0] != size)
+            return misshapen(r, t, name, expected);
         return read_numbers(r, t, name, &r->adapter->norms[norm]);
     }
     return error_set(r->e, ERROR_INPUT, "%.300s: tensor %s: not one that an adapter can have here; expected blk.N.NAME.weight.lora_a or .lora_b "

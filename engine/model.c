@@ -128,7 +128,7 @@ static int read_scaling(struct reader *r, struct engine_model *m)
     struct engine_text type = {"linear", 6};
     double factor;
     int code = OK, i = 0;
-    engine_file_text(r->file, key_of(r, "rope.scaling.type"), &type);
+    const int typed = engine_file_text(r->file, key_of(r, "rope.scaling.type"), &type);
     while (i < ENGINE_ROPE_SCALINGS && (type.length != strlen(engine_rope_scalings[i]) || memcmp(type.bytes, engine_rope_scalings[i], type.length)))
         i++;
     if (i == ENGINE_ROPE_SCALINGS)
@@ -136,9 +136,10 @@ static int read_scaling(struct reader *r, struct engine_model *m)
                          r->key, (int)(type.length < 64 ? type.length : 64), type.bytes);
     rope->factor = 1;
     rope->scaling = ENGINE_ROPE_PLAIN;
-    if (i == ENGINE_ROPE_PLAIN || (!engine_file_number(r->file, key_of(r, "rope.scaling.factor"), &factor) &&
-                                   !engine_file_number(r->file, key_of(r, "rope.scale_linear"), &factor)))
+    if (i == ENGINE_ROPE_PLAIN)
         return OK;
+    if (!engine_file_number(r->file, key_of(r, "rope.scale_linear"), &factor) && !engine_file_number(r->file, key_of(r, "rope.scaling.factor"), &factor))
+        return !typed ? OK : error_set(r->e, ERROR_INPUT, "%s: metadata %s: missing; the scaling of RoPE needs it", r->path, r->key);
     if (!(factor >= 1 && factor <= 1e6))
         return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %g; expected a number from 1 to 1e+06", r->path, r->key, factor);
     if (factor == 1)

@@ -416,6 +416,21 @@ static void test_central_differences(void **state)
     check_slopes(o);
 }
 
+/* Biases, norms of heads and of what parts give, GELU, a scaled embedding, windows, RoPEs: each has its gradient. */
+static const char *const architectures[] = {"tiny-qwen2", "tiny-qwen3", "tiny-yarn", "tiny-gemma3", "tiny-llama3", "tiny-mistral"};
+enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
+
+static void test_slopes_of_architectures(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ARCHITECTURES; i++)
+        for (int all = 0; all < 2; all++) {
+            struct engine_learner_options o = usual(all);
+            o.model = architectures[i];
+            check_slopes(o);
+        }
+}
+
 /* --- documents --------------------------------------------------------------------------------------------------- */
 
 static void test_documents_together(void **state)
@@ -912,6 +927,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stored),
         cmocka_unit_test(test_central_differences),
+        cmocka_unit_test(test_slopes_of_architectures),
         cmocka_unit_test(test_documents_together),
         cmocka_unit_test(test_masks),
         cmocka_unit_test(test_nothing_to_learn),

@@ -507,15 +507,17 @@ static void test_nothing_to_learn(void **state)
 }
 
 /* Inference has the same model: its log-probabilities are the loss. */
-static void test_loss_is_inference(void **state)
+static void check_loss(const char *model)
 {
-    (void)state;
     struct engine *engine;
     struct error e;
     struct engine_learner_options o = usual(1);
+    char *path = xasprintf("tests/reference/tiny/%s.gguf", model);
     o.kernels = "reference";
+    o.model = model;
     struct engine_learner *l = open_learner(o);
-    assert_int_equal(engine_open(&engine, &(struct engine_options){.model = "tests/reference/tiny/tiny-f32.gguf", .kernels = "reference"}, &e), OK);
+    assert_int_equal(engine_open(&engine, &(struct engine_options){.model = path, .kernels = "reference"}, &e), OK);
+    free(path);
     for (int i = 0, id, live = 1; i < DOCUMENTS; i++, live = 1) {
         struct engine_result r;
         double sum = 0;
@@ -530,6 +532,14 @@ static void test_loss_is_inference(void **state)
     }
     engine_close(engine);
     engine_learner_free(l);
+}
+
+static void test_loss_is_inference(void **state)
+{
+    (void)state;
+    check_loss("tiny-f32");
+    for (int i = 0; i < ARCHITECTURES; i++)
+        check_loss(architectures[i]);
 }
 
 /* --- what changes no bit ----------------------------------------------------------------------------------------- */
@@ -555,6 +565,10 @@ static void test_checkpoints(void **state)
             o.kernels = with.kernels = set->name;
             with.checkpoints = 1;
             assert_learns_alike(o, with);
+            for (int i = 0; i < ARCHITECTURES; i++) {
+                o.model = with.model = architectures[i];
+                assert_learns_alike(o, with);
+            }
             struct engine_learner *a = open_plain(o), *b = open_plain(with);
             engine_learner_info(a, &plain), engine_learner_info(b, &info);
             assert_true(info.kept_bytes < plain.kept_bytes);

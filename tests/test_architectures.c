@@ -208,6 +208,130 @@ static void test_reach_of_windows(void **state)
     }
 }
 
+/* --- learned and written ----------------------------------------------------------------------------------------- */
+
+static char folder[64];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/espalier-architectures-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int drop_folder(void **state)
+{
+    (void)state;
+    char command[96];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+static struct engine_learner *open_learner(const char *model, int all)
+{
+    char path[256];
+    struct engine_learner *l = NULL;
+    struct error e;
+    snprintf(path, sizeof path, TINY "%s.gguf", model);
+    if (engine_learner_create(&l, &(struct engine_learner_options){.model = path, .all = all, .rank = 4, .alpha = 8, .kernels = "reference", .threads = 1, .rows = LENGTH}, &e))
+        fail_msg("%s", e.message);
+    return l;
+}
+
+static double loss_of(struct engine_learner *l)
+{
+    static unsigned char learned[LENGTH];
+    memset(learned, 1, sizeof learned);
+    struct engine_loss loss = {0};
+    engine_learner_loss(l, &(struct engine_document){ids, learned, LENGTH}, 1, &loss);
+    return loss.sum;
+}
+
+/* -log p of the text by the model at path, with an adapter or without (NULL). */
+static double text_loss(const char *path, const char *adapter)
+{
+    struct engine *engine = NULL;
+    struct error e;
+    struct engine_request q = {.prompt = ids, .prompt_count = LENGTH, .score = 1};
+    double sum = 0;
+    int id;
+    if (engine_open(&engine, &(struct engine_options){.model = path, .kernels = "reference", .threads = 1}, &e) ||
+        (adapter && (engine_adapter_open(engine, adapter, &id, &e) || engine_mix(engine, &(struct engine_adapter_use){id, 1}, 1, &q.mix, &e))))
+        fail_msg("%s", e.message);
+    struct engine_result r = result_of(engine, q);
+    for (int i = 0; i < r.count; i++)
+        sum -= (double)r.tokens[i].logprob;
+    engine_result_free(&r);
+    engine_close(engine);
+    return sum;
+}
+
+/* All weights learned a step and written are what was learned; so is what cannot be learned. */
+static void test_written_whole(void **state)
+{
+    (void)state;
+    make_ids(0);
+    for (int i = 0; i < MODELS; i++) {
+        struct error e;
+        struct engine_loss loss = {0};
+        char path[128], original[256];
+        unsigned char learned[LENGTH];
+        memset(learned, 1, sizeof learned);
+        snprintf(path, sizeof path, "%s/%s.gguf", folder, models[i]);
+        snprintf(original, sizeof original, TINY "%s.gguf", models[i]);
+        struct engine_learner *l = open_learner(models[i], 1);
+        const double before = loss_of(l);
+        assert_true(fabs(text_loss(original, NULL) / before - 1) < 1e-5);
+        engine_learner_add(l, &(struct engine_document){ids, learned, LENGTH}, 1, &loss);
+        assert_int_equal(engine_learner_step(l, 0.003f, NULL, &e), OK);
+        const double after = loss_of(l);
+        assert_true(after < before - 1);
+        if (engine_learner_export(l, path, "f32", &e))
+            fail_msg("%s", e.message);
+        assert_true(fabs(text_loss(path, NULL) / after - 1) < 1e-5);
+        engine_learner_free(l);
+    }
+}
+
+/* An adapter as GGUF, as a folder and merged into the weights does what it did as it was learned. */
+static void test_adapters(void **state)
+{
+    (void)state;
+    make_ids(0);
+    for (int i = 0; i < MODELS; i++) {
+        struct error e;
+        struct engine_parameter p;
+        char gguf[128], peft[128], merged[128], original[256];
+        snprintf(gguf, sizeof gguf, "%s/%s-adapter.gguf", folder, models[i]);
+        snprintf(peft, sizeof peft, "%s/%s-adapter", folder, models[i]);
+        snprintf(merged, sizeof merged, "%s/%s-merged.gguf", folder, models[i]);
+        snprintf(original, sizeof original, TINY "%s.gguf", models[i]);
+        struct engine_learner *l = open_learner(models[i], 0);
+        const double before = loss_of(l);
+        for (int j = 0; engine_learner_parameter(l, j, &p); j++) {
+            const size_t n = (size_t)p.rows * (size_t)p.cols;
+            float *w = xmalloc(n * sizeof *w);
+            for (size_t k = 0; k < n; k++)
+                w[k] = (float)(0.2 * random_uniform(3, (uint64_t)j, k) - 0.1);
+            engine_learner_set(l, j, w);
+            free(w);
+        }
+        const double with = loss_of(l);
+        assert_true(fabs(with - before) > 0.1);
+        if (engine_learner_export_adapter(l, gguf, peft, &e))
+            fail_msg("%s", e.message);
+        assert_true(fabs(text_loss(original, gguf) / with - 1) < 1e-5);
+        assert_true(fabs(text_loss(original, peft) / with - 1) < 1e-5);
+        const struct engine_quantize_options o = {.in = original, .out = merged, .type = "f16", .threads = 1, .adapter_count = 1,
+                                                  .adapters = &(struct engine_merge_use){peft, 1}};
+        struct engine_quantized said;
+        if (engine_quantize(&o, &said, &e))
+            fail_msg("%s", e.message);
+        assert_true(fabs(text_loss(merged, NULL) / with - 1) < 2e-3);
+        engine_learner_free(l);
+    }
+}
+
 /* --- metadata ---------------------------------------------------------------------------------------------------- */
 
 static void test_info(void **state)
@@ -383,6 +507,8 @@ static void test_other_tensors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_written_whole, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(test_adapters, make_folder, drop_folder),
         cmocka_unit_test(test_logprobs), cmocka_unit_test(test_same_bits), cmocka_unit_test(test_siblings), cmocka_unit_test(test_reach_of_windows),
         cmocka_unit_test(test_info),     cmocka_unit_test(test_refused),   cmocka_unit_test(test_other_tensors),
     };

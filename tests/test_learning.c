@@ -588,6 +588,8 @@ static void test_threads(void **state)
                 o.moments8 = more.moments8 = threads == 3;
                 o.threads = 1, more.threads = threads;
                 assert_learns_alike(o, more);
+                o.model = more.model = threads == 3 ? "tiny-gemma3" : "tiny-qwen2";
+                assert_learns_alike(o, more);
             }
 }
 

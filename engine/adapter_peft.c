@@ -21,7 +21,8 @@ static const char *const modules[ENGINE_MATRICES] = {
 /* By norm, where what parts of a layer give is normed too, and where not. */
 static const char *const norms[2][ENGINE_NORMS] = {
     {"input_layernorm", "post_attention_layernorm", NULL, NULL, "self_attn.q_norm", "self_attn.k_norm"},
-    {"input_layernorm", "pre_feedforward_layernorm", "post_attention_layernorm", "post_feedforward_layernorm", "self_attn.q_norm", "self_attn.k_norm"},
+    {"input_layernorm", "pre_feedforward_layernorm", "post_attention_layernorm", "post_feedforward_layernorm", "self_attn.q_norm",
+     "self_attn.k_norm"},
 };
 #define PREFIX "base_model.model."
 

@@ -161,14 +161,16 @@ static void attention_norm(const struct row_job *job, int r)
 {
     const struct engine_learner *l = job->l;
     const int width = l->model->width;
-    l->set->rms_norm(row_at(job->layer->kept.in, r, width), job->weights->norms[ENGINE_NORM_ATTENTION], l->model->norm_epsilon, width, row_at(l->normed, r, width));
+    l->set->rms_norm(row_at(job->layer->kept.in, r, width), job->weights->norms[ENGINE_NORM_ATTENTION], l->model->norm_epsilon, width,
+                     row_at(l->normed, r, width));
 }
 
 static void ff_norm(const struct row_job *job, int r)
 {
     const struct engine_learner *l = job->l;
     const int width = l->model->width;
-    l->set->rms_norm(row_at(job->layer->kept.middle, r, width), job->weights->norms[ENGINE_NORM_FF], l->model->norm_epsilon, width, row_at(l->normed, r, width));
+    l->set->rms_norm(row_at(job->layer->kept.middle, r, width), job->weights->norms[ENGINE_NORM_FF], l->model->norm_epsilon, width,
+                     row_at(l->normed, r, width));
 }
 
 /* x += what a part of the layer gave, normed. */

@@ -8,8 +8,8 @@ static const struct engine_architecture architectures[] = {
     {.name = "llama", .rope_divisors = 1, .windows = 1},
     {.name = "qwen2", .neox = 1, .biases = 1},
     {.name = "qwen3", .neox = 1, .head_norms = 1},
-    {.name = "gemma3", .neox = 1, .head_norms = 1, .post_norms = 1, .norms_from_one = 1, .gelu = 1, .scaled_embedding = 1, .windows = 1, .window_period = 6,
-     .window_base = 10000, .coarse_layers = 62},
+    {.name = "gemma3", .neox = 1, .head_norms = 1, .post_norms = 1, .norms_from_one = 1, .gelu = 1, .scaled_embedding = 1, .windows = 1,
+     .window_period = 6, .window_base = 10000, .coarse_layers = 62},
 };
 enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
 
@@ -138,7 +138,8 @@ static int read_scaling(struct reader *r, struct engine_model *m)
     rope->scaling = ENGINE_ROPE_PLAIN;
     if (i == ENGINE_ROPE_PLAIN)
         return OK;
-    if (!engine_file_number(r->file, key_of(r, "rope.scale_linear"), &factor) && !engine_file_number(r->file, key_of(r, "rope.scaling.factor"), &factor))
+    if (!engine_file_number(r->file, key_of(r, "rope.scale_linear"), &factor) &&
+        !engine_file_number(r->file, key_of(r, "rope.scaling.factor"), &factor))
         return !typed ? OK : error_set(r->e, ERROR_INPUT, "%s: metadata %s: missing; the scaling of RoPE needs it", r->path, r->key);
     if (!(factor >= 1 && factor <= 1e6))
         return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %g; expected a number from 1 to 1e+06", r->path, r->key, factor);

@@ -353,8 +353,10 @@ static void attend_back(const struct kernel_document *d, int h, int part)
                 memset(d_row + not + own, 0, (size_t)(rows - r - 1) * sizeof *dp);
             }
             multiply(dp, (ptrdiff_t)padded, 1, rows, from_row(key_rows, begin), dim, seen, d->dq + at, d->q_row, 0);
-            multiply(p, 1, (ptrdiff_t)padded, seen, panels_by_dimension(d->d_out + at, d->q_row, rows, dim, some), dim, rows, dv + kv_at, d->kv_row, 1);
-            multiply(dp, 1, (ptrdiff_t)padded, seen, panels_by_dimension(d->q + at, d->q_row, rows, dim, some), dim, rows, dk + kv_at, d->kv_row, 1);
+            multiply(p, 1, (ptrdiff_t)padded, seen, panels_by_dimension(d->d_out + at, d->q_row, rows, dim, some), dim, rows, dv + kv_at,
+                     d->kv_row, 1);
+            multiply(dp, 1, (ptrdiff_t)padded, seen, panels_by_dimension(d->q + at, d->q_row, rows, dim, some), dim, rows, dk + kv_at,
+                     d->kv_row, 1);
         }
     }
     free(memory);

@@ -127,8 +127,9 @@ static void check_bits(const char *model, const char *kernels)
     for (int threads = 1; threads <= 3; threads++) {
         engine = open_with(model, (struct engine_options){.kernels = kernels, .threads = threads, .batch = 1, .kv_memory = token * (LENGTH + 56)});
         for (int n = 1; n < LENGTH; n += threads == 2 ? 1 : 7) { /* a request goes on from what the one before it left */
-            struct engine_request q = {.prompt = ids, .prompt_count = n, .max_tokens = 1, .ignore_end = 1, .sampling = {.top_p = 1, .repetition_penalty = 1}};
-            struct engine_result r = result_of(engine, q);
+            const struct engine_sampling greedy = {.top_p = 1, .repetition_penalty = 1};
+            struct engine_result r = result_of(engine, (struct engine_request){.prompt = ids, .prompt_count = n, .max_tokens = 1, .ignore_end = 1,
+                                                                               .sampling = greedy});
             assert_memory_equal(r.tokens[0].top, whole.tokens[n - 1].top, sizeof r.tokens[0].top);
             struct engine_result part = result_of(engine, (struct engine_request){.prompt = ids, .prompt_count = n + 1, .score = 1});
             assert_int_equal(part.count, n);
@@ -233,7 +234,8 @@ static struct engine_learner *open_learner(const char *model, int all)
     struct engine_learner *l = NULL;
     struct error e;
     snprintf(path, sizeof path, TINY "%s.gguf", model);
-    if (engine_learner_create(&l, &(struct engine_learner_options){.model = path, .all = all, .rank = 4, .alpha = 8, .kernels = "reference", .threads = 1, .rows = LENGTH}, &e))
+    if (engine_learner_create(&l, &(struct engine_learner_options){.model = path, .all = all, .rank = 4, .alpha = 8, .kernels = "reference",
+                                                                  .threads = 1, .rows = LENGTH}, &e))
         fail_msg("%s", e.message);
     return l;
 }

@@ -177,6 +177,7 @@ neon-packages:
 
 test-all: test tsan
 	@$(BUILD)/tests/test_screen hostile
+	@$(BUILD)/tests/test_reference gemma
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
 	@$(MAKE) --no-print-directory neon
 	@tests/peers

@@ -74,6 +74,21 @@ static int misshapen(struct reader *r, const struct engine_tensor *t, const char
                      (long long)t->size[0], (long long)t->size[1], expected);
 }
 
+/* Where the model was not opened from GGUF. */
+static int turn(struct reader *r, int matrix, struct engine_adapter_part *part, const struct kernel_matrix *w)
+{
+    const size_t count = (size_t)w->rows * (size_t)part->rank;
+    if (r->m->neox == r->m->architecture->neox)
+        return OK;
+    float *b = input_alloc(count, sizeof *b);
+    if (!b)
+        return error_set(r->e, ERROR_ENGINE, "%.300s: not enough memory", r->path);
+    engine_adapter_turn(r->m, matrix, r->m->architecture->neox, r->m->neox, part->b, w->rows, part->rank, b);
+    free(part->b);
+    part->b = b;
+    return OK;
+}
+
 static int read_part(struct reader *r, const struct engine_tensor *t, const char *name, int layer, int matrix, int is_b)
 {
     const struct kernel_matrix *w = engine_model_matrix(r->m, layer, matrix);
@@ -89,7 +104,8 @@ static int read_part(struct reader *r, const struct engine_tensor *t, const char
                          (long long)rank, ENGINE_RANK_MOST);
     part->rank = (int)rank;
     part->scale = r->alpha != 0 ? r->alpha / (float)rank : 1; /* as llama.cpp takes 0 */
-    return read_numbers(r, t, name, is_b ? &part->b : &part->a);
+    const int code = read_numbers(r, t, name, is_b ? &part->b : &part->a);
+    return code || !is_b ? code : turn(r, matrix, part, w);
 }
 
 /* "blk.3.attn_norm.weight", "output_norm.weight": its place among the norms; -1. */
@@ -97,6 +113,8 @@ static int norm_of(const struct engine_model *m, const char *name)
 {
     char known[64];
     for (int i = 0; i < m->layers_count * ENGINE_NORMS; i++) {
+        if (!engine_model_norm_size(m, i % ENGINE_NORMS))
+            continue;
         snprintf(known, sizeof known, "blk.%d.%s.weight", i / ENGINE_NORMS, engine_model_norm_name(i % ENGINE_NORMS));
         if (!strcmp(known, name))
             return i;
@@ -117,8 +135,11 @@ static int read_tensor(struct reader *r, const struct engine_tensor *t)
             if (!strcmp(what, engine_model_matrix_name(i)))
                 return read_part(r, t, name, layer, i, part == 'b');
     } else if ((norm = norm_of(r->m, name)) >= 0) {
-        if (t->dimensions != 1 || t->size[0] != r->m->width)
-            return misshapen(r, t, name, "its width");
+        const int size = norm < r->m->layers_count * ENGINE_NORMS ? engine_model_norm_size(r->m, norm % ENGINE_NORMS) : r->m->width;
+        char expected[16];
+        snprintf(expected, sizeof expected, "%d", size);
+        if (t->dimensions != 1 || t->size[0] != size)
+            return misshapen(r, t, name, expected);
         return read_numbers(r, t, name, &r->adapter->norms[norm]);
     }
     return error_set(r->e, ERROR_INPUT, "%.300s: tensor %s: not one that an adapter can have here; expected blk.N.NAME.weight.lora_a or .lora_b "
@@ -182,9 +203,13 @@ static int write_parts(struct engine_writer *w, const struct engine_adapter *ada
         const float own = part->scale * (float)part->rank;
         code = add_numbers(w, part->a, (size_t)part->rank * (size_t)matrix->cols, 1, e);
         /* A scale of 0 adds nothing, whatever B is; read back, alpha 0 would mean 1. */
-        if (!code)
-            code = add_numbers(w, part->b, (size_t)part->rank * (size_t)matrix->rows,
-                               own == alpha && alpha != 0 ? 1 : alpha != 0 ? own / alpha : part->scale, e);
+        const size_t count = (size_t)part->rank * (size_t)matrix->rows;
+        float *b = code ? NULL : xmalloc(count * sizeof *b);
+        if (b) {
+            engine_adapter_turn(m, i % ENGINE_MATRICES, m->neox, m->architecture->neox, part->b, matrix->rows, part->rank, b);
+            code = add_numbers(w, b, count, own == alpha && alpha != 0 ? 1 : alpha != 0 ? own / alpha : part->scale, e);
+        }
+        free(b);
     }
     return code;
 }

@@ -18,7 +18,12 @@
 static const char *const modules[ENGINE_MATRICES] = {
     "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
 };
-static const char *const norms[ENGINE_NORMS] = {"input_layernorm", "post_attention_layernorm"};
+/* By norm, where what parts of a layer give is normed too, and where not. */
+static const char *const norms[2][ENGINE_NORMS] = {
+    {"input_layernorm", "post_attention_layernorm", NULL, NULL, "self_attn.q_norm", "self_attn.k_norm"},
+    {"input_layernorm", "pre_feedforward_layernorm", "post_attention_layernorm", "post_feedforward_layernorm", "self_attn.q_norm",
+     "self_attn.k_norm"},
+};
 #define PREFIX "base_model.model."
 
 struct reader {
@@ -208,7 +213,7 @@ static int read_part(struct reader *r, const struct engine_safetensor *t, int la
     part->b = input_alloc(t->count, sizeof *part->b);
     code = part->b ? read_numbers(r, t, &peft) : error_set(r->e, ERROR_ENGINE, "%.300s: not enough memory", r->folder);
     if (!code)
-        engine_adapter_turn(r->m, matrix, 1, peft, rows, cols, part->b);
+        engine_adapter_turn(r->m, matrix, 1, r->m->neox, peft, rows, cols, part->b);
     free(peft);
     return code;
 }
@@ -216,11 +221,15 @@ static int read_part(struct reader *r, const struct engine_safetensor *t, int la
 static int read_whole(struct reader *r, const struct engine_safetensor *t, int rows, int cols, float **out)
 {
     const int vector = !rows;
+    int code;
     if (t->dimensions != (vector ? 1 : 2) || t->size[vector ? 0 : 1] != cols || (!vector && t->size[0] != rows))
-        return vector ? error_set(r->e, ERROR_INPUT, "%.300s: tensor %.200s: %lld numbers; the model's width is %d: it is for another model",
+        return vector ? error_set(r->e, ERROR_INPUT, "%.300s: tensor %.200s: %lld numbers; the model needs %d: it is for another model",
                                   engine_safetensors_path(r->file), t->name, (long long)t->count, cols)
                       : misshapen(r, t, rows, cols, "the model: it is for another model");
-    return read_numbers(r, t, out);
+    code = read_numbers(r, t, out);
+    for (int i = 0; i < cols && vector && !code; i++)
+        (*out)[i] += (float)r->m->architecture->norms_from_one;
+    return code;
 }
 
 static int unknown(struct reader *r, const struct engine_safetensor *t)
@@ -243,9 +252,10 @@ static int read_layer_tensor(struct reader *r, const struct engine_safetensor *t
                 return read_part(r, t, layer, i, is_b);
         }
     for (int i = 0; i < ENGINE_NORMS; i++) {
-        snprintf(known, sizeof known, "%s.weight", norms[i]);
+        const int size = engine_model_norm_size(r->m, i);
+        snprintf(known, sizeof known, "%s.weight", size ? norms[r->m->architecture->post_norms][i] : "");
         if (!strcmp(name, known))
-            return read_whole(r, t, 0, r->m->width, &r->adapter->norms[layer * ENGINE_NORMS + i]);
+            return read_whole(r, t, 0, size, &r->adapter->norms[layer * ENGINE_NORMS + i]);
     }
     return unknown(r, t);
 }
@@ -327,7 +337,7 @@ struct writer {
     const struct engine_adapter *adapter;
     const struct engine_model *m;
     struct engine_new_safetensor *tensors;
-    float **turned; /* owned copies of B in PEFT's order; NULL for the others */
+    float **turned; /* owned copies of B in PEFT's order and of norms as it has them; NULL for the others */
     int count, capacity;
 };
 
@@ -352,10 +362,18 @@ static int add_part(struct writer *w, int layer, int matrix, struct error *e)
     float *b = input_alloc((size_t)of->rows * (size_t)part->rank, sizeof *b);
     if (!b)
         return error_set(e, ERROR_ENGINE, "not enough memory to write the adapter");
-    engine_adapter_turn(w->m, matrix, 0, part->b, of->rows, part->rank, b);
+    engine_adapter_turn(w->m, matrix, w->m->neox, 1, part->b, of->rows, part->rank, b);
     add(w, xasprintf(PREFIX "model.layers.%d.%s.lora_A.weight", layer, modules[matrix]), part->rank, of->cols, part->a, NULL);
     add(w, xasprintf(PREFIX "model.layers.%d.%s.lora_B.weight", layer, modules[matrix]), of->rows, part->rank, b, b);
     return OK;
+}
+
+static void add_norm(struct writer *w, char *name, int size, const float *norm)
+{
+    float *own = xmalloc((size_t)size * sizeof *own);
+    for (int i = 0; i < size; i++)
+        own[i] = norm[i] - (float)w->m->architecture->norms_from_one;
+    add(w, name, 0, size, own, own);
 }
 
 static int collect(struct writer *w, struct error *e)
@@ -367,9 +385,10 @@ static int collect(struct writer *w, struct error *e)
         code = add_part(w, i / ENGINE_MATRICES, i % ENGINE_MATRICES, e);
     for (int i = 0; i < outputs; i++)
         if (a->norms[i])
-            add(w, xasprintf(PREFIX "model.layers.%d.%s.weight", i / ENGINE_NORMS, norms[i % ENGINE_NORMS]), 0, width, a->norms[i], NULL);
+            add_norm(w, xasprintf(PREFIX "model.layers.%d.%s.weight", i / ENGINE_NORMS, norms[w->m->architecture->post_norms][i % ENGINE_NORMS]),
+                     engine_model_norm_size(w->m, i % ENGINE_NORMS), a->norms[i]);
     if (a->norms[outputs])
-        add(w, xstrdup(PREFIX "model.norm.weight"), 0, width, a->norms[outputs], NULL);
+        add_norm(w, xstrdup(PREFIX "model.norm.weight"), width, a->norms[outputs]);
     if (a->embedding)
         add(w, xstrdup(PREFIX "model.embed_tokens.weight"), w->m->vocabulary, width, a->embedding, NULL);
     if (a->head)
@@ -388,7 +407,6 @@ static json_t *make_config(const struct engine_adapter *a, const struct engine_m
     json_t *targets = json_array(), *saved = json_array(), *ranks = json_object(), *alphas = json_object();
     int used[ENGINE_MATRICES] = {0}, rank = 0, any_norm[ENGINE_NORMS + 1] = {0};
     double alpha = 0;
-    (void)m;
     for (int i = 0; i < a->layers * ENGINE_MATRICES; i++) {
         const struct engine_adapter_part *part = &a->parts[i];
         const double own = (double)part->scale * part->rank;
@@ -417,7 +435,7 @@ static json_t *make_config(const struct engine_adapter *a, const struct engine_m
         any_norm[i % ENGINE_NORMS] |= a->norms[i] != NULL;
     for (int i = 0; i < ENGINE_NORMS; i++)
         if (any_norm[i])
-            add_word(saved, norms[i]);
+            add_word(saved, norms[m->architecture->post_norms][i]);
     if (a->norms[a->layers * ENGINE_NORMS])
         add_word(saved, "model.norm");
     if (a->embedding)

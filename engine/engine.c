@@ -86,6 +86,7 @@ static void describe_file(struct engine *engine)
     info->end_token = engine_vocabulary_end(v);
     info->file_bytes = engine_file_bytes(engine->file);
     info->architecture = "";
+    info->rope_scaling = "";
     info->kernels = "";
     info->quant = "";
 }
@@ -102,7 +103,13 @@ static void describe_shape(struct engine *engine, const struct engine_model *m)
     info->ff_width = m->ff_width;
     info->context_trained = m->context_trained;
     info->context = m->context;
-    info->rope_base = m->rope_base;
+    info->rope_base = m->rope.base;
+    info->rope_scaling = m->rope.divisors ? "of each frequency" : engine_rope_scalings[m->rope.scaling];
+    info->rope_factor = m->rope.factor;
+    info->window = m->window;
+    info->window_rope_base = m->window ? m->window_rope.base : 0;
+    for (int i = 0; i < m->layers_count && m->window; i++)
+        info->window_layers += m->windowed[i];
     info->norm_epsilon = m->norm_epsilon;
 }
 
@@ -121,7 +128,7 @@ static void describe_model(struct engine *engine)
     info->in_place_bytes = m->in_place_bytes;
     info->scratch_bytes = engine_forward_scratch_bytes(m, engine->set, ENGINE_PROMPT_ROWS + info->batch, ENGINE_LOGITS) +
                           engine_schedule_scratch_bytes(engine) +
-                          (size_t)m->context * (size_t)m->head_dim * sizeof *m->rope;
+                          (size_t)engine_model_rotations(m) * (size_t)m->context * (size_t)m->head_dim * sizeof *m->rotations;
     info->kv_bytes_per_token = engine_forward_block_bytes(m, engine->set, engine->cache) / KERNEL_CELLS;
     info->threads = kernel_pool_threads(engine->pool);
     memcpy(info->tensors_by_type, m->tensors_by_type, sizeof info->tensors_by_type);
@@ -244,14 +251,21 @@ const struct engine_info *engine_info(const struct engine *engine)
 
 /* --- figures ----------------------------------------------------------------------------------------------------- */
 
+/* Keys that tokens see after `past` others, each at most `window`: 1 + past, 2 + past, ... */
+static double attended(int64_t past, int64_t tokens, int64_t window)
+{
+    int64_t growing = window - past < tokens ? window - past : tokens;
+    growing = growing > 0 ? growing : 0;
+    return (double)growing * (double)past + 0.5 * (double)growing * ((double)growing + 1) + (double)(tokens - growing) * (double)window;
+}
+
 double engine_flops(const struct engine *engine, int64_t past, int64_t tokens, int64_t logits)
 {
     const struct engine_info *i = &engine->info;
     double width = i->width, heads = (double)i->heads * i->head_dim, kv = (double)i->kv_heads * i->head_dim;
     double layer = 2 * width * heads + 2 * width * kv + 3 * width * i->ff_width;
-    double keys = (double)tokens * (double)past + 0.5 * (double)tokens * ((double)tokens + 1);
-    return 2 * i->layers * layer * (double)tokens + 4 * i->layers * heads * keys +
-           2 * width * i->vocabulary * (double)logits;
+    double keys = (i->layers - i->window_layers) * attended(past, tokens, INT64_MAX) + i->window_layers * attended(past, tokens, i->window);
+    return 2 * i->layers * layer * (double)tokens + 4 * heads * keys + 2 * width * i->vocabulary * (double)logits;
 }
 
 void engine_limits(struct engine *engine, struct kernel_limits *out)

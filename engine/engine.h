@@ -49,6 +49,10 @@ struct engine_info {
     int layers, width, heads, kv_heads, head_dim, ff_width, vocabulary;
     int context_trained, context;      /* the model's own; what this engine allows */
     float rope_base, norm_epsilon;
+    const char *rope_scaling; /* "none", "linear", "yarn"; "of each frequency": Llama 3's */
+    float rope_factor;
+    int window, window_layers; /* positions that so many layers see at most; 0: none */
+    float window_rope_base;    /* of these, which are not scaled */
     int tied;                          /* the head is the embedding */
     int64_t parameters;
     size_t file_bytes, kv_bytes_per_token, kv_memory;
@@ -64,7 +68,7 @@ struct engine_info {
 const struct engine_info *engine_info(const struct engine *engine);
 
 /* FLOPs of computing `tokens` new positions of which the first attends to `past` others: two per weight used and
- * 4 * layers * heads * head_dim per attended key; `logits` rows go through the vocabulary product. A formula, not a measurement. */
+ * 4 * heads * head_dim per attended key and layer; `logits` rows go through the vocabulary product. A formula, not a measurement. */
 double engine_flops(const struct engine *engine, int64_t past, int64_t tokens, int64_t logits);
 
 /* --- tokens ------------------------------------------------------------------------------------------------------ */

@@ -701,10 +701,9 @@ int64_t engine_file_integers(const struct engine_file *f, const char *key)
 {
     const struct value *v = find(f, key);
     int64_t x;
-    if (!v || v->type != ARRAY || v->element == TEXT || v->element == ARRAY || v->element == BOOLEAN ||
-        v->element == F32 || v->element == F64)
+    if (!v || v->type != ARRAY || v->element == TEXT || v->element == ARRAY || v->element == F32 || v->element == F64)
         return -1;
-    for (uint64_t i = 0; i < v->count; i++)
+    for (uint64_t i = 0; i < v->count && v->element != BOOLEAN; i++)
         if (!integer_at(v->element, v->bytes + i * value_bytes[v->element], &x))
             return -1;
     return (int64_t)v->count;
@@ -714,7 +713,10 @@ void engine_file_integers_get(const struct engine_file *f, const char *key, int6
 {
     const struct value *v = find(f, key);
     for (uint64_t i = 0; i < v->count; i++)
-        integer_at(v->element, v->bytes + i * value_bytes[v->element], &out[i]);
+        if (v->element == BOOLEAN)
+            out[i] = v->bytes[i];
+        else
+            integer_at(v->element, v->bytes + i * value_bytes[v->element], &out[i]);
 }
 
 /* --- looking tensors up ------------------------------------------------------------------------------------------ */

@@ -21,6 +21,8 @@ struct engine_forward {
     size_t layer_bytes; /* keys and values of one layer in a block */
     unsigned char *scratch;
     float *x;                   /* [rows][width]: the residual stream */
+    float *part;                /* [rows][width]: where what a part of a layer gives is normed before it is added; else NULL */
+    float *into;                /* what parts add to: part, zero between them, or x */
     float *normed;              /* [rows][width] */
     float *q;                   /* [rows][heads * head_dim] */
     float *k, *v;               /* [rows][kv_heads * head_dim] */
@@ -38,6 +40,7 @@ struct engine_forward {
     int adapted; /* some row has a mix */
     int n, spans; /* rows; spans of positions that the furthest of them sees */
     int slice_first, slice_rows, together; /* rows that attend at a time; how many of them in one task */
+    int slice_span;                        /* the first span that any of them sees */
     const struct engine_layer *layer; /* number layer_at */
     int layer_at;
     const int *chosen; /* rows whose logits are wanted */
@@ -171,16 +174,43 @@ static void embed_row(struct engine_forward *f, int r)
         memcpy(f->x + (size_t)r * width, mix->embedding + (size_t)f->rows[r].token * width, width * sizeof *f->x);
     else
         engine_model_embed(f->model, f->rows[r].token, f->x + (size_t)r * width);
+    for (size_t c = 0; c < width && f->model->embedding_scale != 1; c++)
+        f->x[(size_t)r * width + c] *= f->model->embedding_scale;
+    if (f->part)
+        memset(f->part + (size_t)r * width, 0, width * sizeof *f->part);
+}
+
+static const float *layer_norm_for(const struct engine_forward *f, int r, enum engine_norm norm)
+{
+    return norm_for(f, r, f->layer_at * ENGINE_NORMS + (int)norm, f->layer->norms[norm]);
+}
+
+/* What a part of the layer gave, normed, to the stream. */
+static void add_part(struct engine_forward *f, int r, enum engine_norm norm)
+{
+    const int width = f->model->width;
+    float *part = f->part + (size_t)r * (size_t)width, *x = f->x + (size_t)r * (size_t)width;
+    f->set->rms_norm(part, layer_norm_for(f, r, norm), f->model->norm_epsilon, width, part);
+    for (int c = 0; c < width; c++)
+        x[c] += part[c];
+    memset(part, 0, (size_t)width * sizeof *part);
 }
 
 static void attention_norm_row(struct engine_forward *f, int r)
 {
-    normalise(f, r, r, norm_for(f, r, f->layer_at * ENGINE_NORMS, f->layer->attention_norm), 1);
+    normalise(f, r, r, layer_norm_for(f, r, ENGINE_NORM_ATTENTION), 1);
 }
 
 static void ff_norm_row(struct engine_forward *f, int r)
 {
-    normalise(f, r, r, norm_for(f, r, f->layer_at * ENGINE_NORMS + 1, f->layer->ff_norm), 0);
+    if (f->part)
+        add_part(f, r, ENGINE_NORM_POST_ATTENTION);
+    normalise(f, r, r, layer_norm_for(f, r, ENGINE_NORM_FF), 0);
+}
+
+static void post_ff_row(struct engine_forward *f, int r)
+{
+    add_part(f, r, ENGINE_NORM_POST_FF);
 }
 
 static void output_norm_row(struct engine_forward *f, int i)
@@ -196,18 +226,38 @@ static void adapt_qkv(struct engine_forward *f, int first, int last)
     adapt(f, first, last, V, f->normed, f->v);
 }
 
+/* One row of q, k or v, the product of matrix `bias`, with its bias. */
+static void add_bias(const struct engine_forward *f, int bias, int n, float *x)
+{
+    const float *own = f->layer->biases[bias];
+    for (int i = 0; i < n && own; i++)
+        x[i] += own[i];
+}
+
+/* The heads of one row of q or k as attention takes them. */
+static void rotate(const struct engine_forward *f, int r, enum engine_norm norm, int heads, float *x)
+{
+    const struct engine_model *m = f->model;
+    const float *own = layer_norm_for(f, r, norm);
+    for (int h = 0; h < heads && own; h++)
+        f->set->rms_norm(x + h * m->head_dim, own, m->norm_epsilon, m->head_dim, x + h * m->head_dim);
+    f->set->rope(x, heads, m->head_dim, f->layer->rope + (size_t)f->rows[r].position * (size_t)m->head_dim, m->neox);
+}
+
 static void rope_and_store_row(struct engine_forward *f, int r)
 {
     const struct engine_model *m = f->model;
     const struct engine_row *row = &f->rows[r];
-    const float *rope = m->rope + (size_t)row->position * (size_t)m->head_dim;
-    size_t kv_width = (size_t)m->kv_heads * (size_t)m->head_dim;
-    float *k = f->k + (size_t)r * kv_width;
-    f->set->rope(f->q + (size_t)r * (size_t)m->heads * (size_t)m->head_dim, m->heads, m->head_dim, rope, m->architecture->neox);
+    const int wide = m->heads * m->head_dim, kv_width = m->kv_heads * m->head_dim;
+    float *q = f->q + (size_t)r * (size_t)wide, *k = f->k + (size_t)r * (size_t)kv_width, *v = f->v + (size_t)r * (size_t)kv_width;
+    add_bias(f, Q, wide, q);
+    rotate(f, r, ENGINE_NORM_Q, m->heads, q);
     if (!row->block)
         return;
-    f->set->rope(k, m->kv_heads, m->head_dim, rope, m->architecture->neox);
-    f->set->store(&f->attention.cache, k, f->v + (size_t)r * kv_width, row->block, row->position % KERNEL_CELLS);
+    add_bias(f, K, kv_width, k);
+    add_bias(f, V, kv_width, v);
+    rotate(f, r, ENGINE_NORM_K, m->kv_heads, k);
+    f->set->store(&f->attention.cache, k, v, row->block, row->position % KERNEL_CELLS);
 }
 
 static void prepare_mixed_row(struct engine_forward *f, int r)
@@ -222,16 +272,16 @@ static void prepare_mixed_row(struct engine_forward *f, int r)
 static void attend_task(void *argument, int i)
 {
     struct engine_forward *f = argument;
-    const int parts = f->spans * f->model->kv_heads, group = i / parts, part = i % parts, first = group * f->together;
+    const int parts = (f->spans - f->slice_span) * f->model->kv_heads, group = i / parts, part = i % parts, first = group * f->together;
     const int last = first + f->together < f->slice_rows ? first + f->together : f->slice_rows;
-    f->set->attention_rows(&f->slice, first, last, part % f->model->kv_heads, part / f->model->kv_heads);
+    f->set->attention_rows(&f->slice, first, last, part % f->model->kv_heads, f->slice_span + part / f->model->kv_heads);
     if (atomic_fetch_add(&f->parts_done[group], 1) < parts - 1)
         return;
     for (int r = first; r < last; r++) {
         f->set->attention_merge(&f->slice, r);
         prepare_mixed_row(f, f->slice_first + r);
     }
-    adapt(f, f->slice_first + first, f->slice_first + last, O, f->mixed, f->x); /* before the product, which adds to it */
+    adapt(f, f->slice_first + first, f->slice_first + last, O, f->mixed, f->into); /* before the product, which adds to it */
 }
 
 /* Rows [first, first + n). */
@@ -242,7 +292,12 @@ static void attend_slice(struct engine_forward *f, int first, int n)
     f->slice = f->attention;
     f->slice.q += numbers, f->slice.out += numbers, f->slice.rows += first, f->slice.partial_rows = n;
     f->slice_first = first, f->slice_rows = n;
-    const int parts = f->spans * f->model->kv_heads, groups = (tasks + parts - 1) / parts;
+    f->slice_span = f->spans;
+    for (int r = 0; r < n; r++) {
+        const int span = kernel_first_seen(&f->slice, r) / KERNEL_SPAN;
+        f->slice_span = span < f->slice_span ? span : f->slice_span;
+    }
+    const int parts = (f->spans - f->slice_span) * f->model->kv_heads, groups = (tasks + parts - 1) / parts;
     f->together = (n + groups - 1) / groups;
     f->together = f->together < ROWS_TOGETHER ? f->together : ROWS_TOGETHER;
     const int count = (n + f->together - 1) / f->together;
@@ -259,11 +314,11 @@ static void attend(struct engine_forward *f)
         attend_slice(f, first, f->n - first < most ? f->n - first : most);
 }
 
-static void swiglu_row(struct engine_forward *f, int r)
+static void gate_row(struct engine_forward *f, int r)
 {
     int cols = f->model->ff_width;
     float *gate = f->gate + (size_t)r * (size_t)cols;
-    f->set->swiglu(gate, f->up + (size_t)r * (size_t)cols, cols, gate);
+    (f->model->architecture->gelu ? f->set->geglu : f->set->swiglu)(gate, f->up + (size_t)r * (size_t)cols, cols, gate);
     prepare(f, gate, cols, 0, r);
 }
 
@@ -273,16 +328,16 @@ static void adapt_ff(struct engine_forward *f, int first, int last)
     adapt(f, first, last, GATE, f->normed, f->gate);
     adapt(f, first, last, UP, f->normed, f->up);
     for (int r = first; r < last; r++)
-        swiglu_row(f, r);
-    adapt(f, first, last, DOWN, f->gate, f->x);
+        gate_row(f, r);
+    adapt(f, first, last, DOWN, f->gate, f->into);
 }
-
 
 static void run_layer(struct engine_forward *f, int i)
 {
     const struct engine_layer *layer = &f->model->layers[i];
     f->layer = layer;
     f->layer_at = i;
+    f->attention.window = layer->window;
     f->attention.cache.keys = (size_t)i * f->layer_bytes;
     f->attention.cache.values = f->attention.cache.keys + f->layer_bytes / 2;
 
@@ -299,7 +354,7 @@ static void run_layer(struct engine_forward *f, int i)
                                             .n = f->n,
                                             .count = 1,
                                             .accumulate = 1,
-                                            .products = {{&layer->o, f->x}}});
+                                            .products = {{&layer->o, f->into}}});
     run_rows(f, NULL, ff_norm_row, f->n, 4);
     run_products(f, &(struct product_phase){.x = f->normed,
                                             .prepared = f->prepared,
@@ -309,13 +364,15 @@ static void run_layer(struct engine_forward *f, int i)
     if (f->adapted)
         run_rows(f, adapt_ff, NULL, f->n, 8);
     else
-        run_rows(f, NULL, swiglu_row, f->n, 2);
+        run_rows(f, NULL, gate_row, f->n, 2);
     run_products(f, &(struct product_phase){.x = f->gate,
                                             .prepared = f->prepared,
                                             .n = f->n,
                                             .count = 1,
                                             .accumulate = 1,
-                                            .products = {{&layer->down, f->x}}});
+                                            .products = {{&layer->down, f->into}}});
+    if (f->part)
+        run_rows(f, NULL, post_ff_row, f->n, 4);
 }
 
 void engine_forward_run(struct engine_forward *f, const struct engine_row *rows, int n)
@@ -383,6 +440,8 @@ static size_t lay_out(struct engine_forward *f)
         if (f->set->prepared_bytes(cols[i]) > widest)
             widest = f->set->prepared_bytes(cols[i]);
     f->x = carve(f, &at, n * width, sizeof *f->x);
+    f->part = m->architecture->post_norms ? carve(f, &at, n * width, sizeof *f->part) : NULL;
+    f->into = f->part ? f->part : f->x;
     f->normed = carve(f, &at, n * width, sizeof *f->normed);
     f->q = carve(f, &at, n * heads, sizeof *f->q);
     f->k = carve(f, &at, n * kv, sizeof *f->k);
@@ -431,7 +490,7 @@ int engine_forward_create(struct engine_forward **out, const struct engine_model
     f->attention = (struct kernel_attention){.q = f->q,
                                              .out = f->mixed,
                                              .heads = m->heads,
-                                             .scale = (float)(1 / sqrt(m->head_dim)),
+                                             .scale = m->attention_scale,
                                              .cache = {.type = cache, .kv_heads = m->kv_heads, .head_dim = m->head_dim},
                                              .rows = f->attends,
                                              .partials = f->partials};

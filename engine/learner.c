@@ -131,6 +131,12 @@ static void add_matrix(struct engine_learner *l, const char *name, struct kernel
     add_parameter(l, name, m->rows, m->cols, (float *)(uintptr_t)m->data, l->options.decay);
 }
 
+/* Which the model owns. */
+static void add_vector(struct engine_learner *l, const char *name, int size, const float *vector)
+{
+    add_parameter(l, name, 1, size, (float *)(uintptr_t)vector, 0);
+}
+
 static int add_all(struct engine_learner *l, struct error *e)
 {
     struct engine_model *m = l->model;
@@ -141,16 +147,22 @@ static int add_all(struct engine_learner *l, struct error *e)
     add_matrix(l, "token_embd", &m->embedding);
     if (!m->tied)
         add_matrix(l, "output", &m->head);
-    add_parameter(l, "output_norm", 1, m->width, m->norms + (m->output_norm - m->norms), 0);
+    add_vector(l, "output_norm", m->width, m->output_norm);
     for (int i = 0; i < m->layers_count; i++) {
         for (int t = 0; t < ENGINE_TARGETS; t++) {
             snprintf(name, sizeof name, "blk.%d.%s", i, engine_model_matrix_name(t));
             add_matrix(l, name, l->layers[i].linears[t].matrix);
         }
-        snprintf(name, sizeof name, "blk.%d.%s", i, engine_model_norm_name(0));
-        add_parameter(l, name, 1, m->width, m->norms + (m->layers[i].attention_norm - m->norms), 0);
-        snprintf(name, sizeof name, "blk.%d.%s", i, engine_model_norm_name(1));
-        add_parameter(l, name, 1, m->width, m->norms + (m->layers[i].ff_norm - m->norms), 0);
+        for (int j = 0; j < ENGINE_NORMS; j++) {
+            snprintf(name, sizeof name, "blk.%d.%s", i, engine_model_norm_name(j));
+            if (m->layers[i].norms[j])
+                add_vector(l, name, engine_model_norm_size(m, j), m->layers[i].norms[j]);
+        }
+        for (int j = 0; j < ENGINE_BIASES; j++) {
+            snprintf(name, sizeof name, "blk.%d.%s.bias", i, engine_model_matrix_name(j));
+            if (m->layers[i].biases[j])
+                add_vector(l, name, l->layers[i].linears[j].matrix->rows, m->layers[i].biases[j]);
+        }
     }
     return OK;
 }
@@ -165,8 +177,12 @@ static void point_all(struct engine_learner *l)
     for (int i = 0; i < l->model->layers_count; i++) {
         for (int t = 0; t < ENGINE_TARGETS; t++)
             l->layers[i].linears[t].gradient = p++->gradient;
-        l->layers[i].d_attention_norm = p++->gradient;
-        l->layers[i].d_ff_norm = p++->gradient;
+        for (int j = 0; j < ENGINE_NORMS; j++)
+            if (l->model->layers[i].norms[j])
+                l->layers[i].d_norms[j] = p++->gradient;
+        for (int j = 0; j < ENGINE_BIASES; j++)
+            if (l->model->layers[i].biases[j])
+                l->layers[i].d_biases[j] = p++->gradient;
     }
 }
 

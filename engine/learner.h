@@ -28,13 +28,15 @@ struct linear {
 struct kept {
     float *in;                        /* the residual stream where it enters */
     float *q, *k, *v, *mixed, *length; /* rotated; of attention */
+    float *raw_q, *raw_k;             /* before they are normed, where they are */
+    float *attention_part, *ff_part;  /* what the two parts give, where it is normed before it is added */
     float *middle;                    /* the residual stream after attention */
     float *gate, *up;
 };
 
 struct learned_layer {
     struct linear linears[ENGINE_TARGETS];
-    float *d_attention_norm, *d_ff_norm; /* or NULL */
+    float *d_norms[ENGINE_NORMS], *d_biases[ENGINE_BIASES]; /* or NULL */
     struct kept kept;
 };
 
@@ -67,6 +69,7 @@ struct engine_learner {
     float *normed;                   /* [rows][width] */
     float *wide;                     /* [rows][ff_width]: what enters `down` */
     float *d_x, *d_normed;           /* [rows][width] */
+    float *d_part;                   /* [rows][width]: of what a part gives, where it is normed; else d_x */
     float *d_q, *d_k, *d_v, *d_mixed;
     float *d_kv_parts;               /* [parts][2][rows][kv width] */
     float *d_gate, *d_up;

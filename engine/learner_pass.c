@@ -155,21 +155,38 @@ static float *row_at(float *x, int r, int cols)
 
 static void embed_row(const struct row_job *job, int r)
 {
-    engine_model_embed(job->l->model, job->l->tokens[r], row_at(job->layer->kept.in, r, job->l->model->width));
+    const struct engine_model *m = job->l->model;
+    float *x = row_at(job->layer->kept.in, r, m->width);
+    engine_model_embed(m, job->l->tokens[r], x);
+    for (int c = 0; c < m->width && m->embedding_scale != 1; c++)
+        x[c] *= m->embedding_scale;
 }
 
 static void attention_norm(const struct row_job *job, int r)
 {
     const struct engine_learner *l = job->l;
     const int width = l->model->width;
-    l->set->rms_norm(row_at(job->layer->kept.in, r, width), job->weights->attention_norm, l->model->norm_epsilon, width, row_at(l->normed, r, width));
+    l->set->rms_norm(row_at(job->layer->kept.in, r, width), job->weights->norms[ENGINE_NORM_ATTENTION], l->model->norm_epsilon, width,
+                     row_at(l->normed, r, width));
 }
 
 static void ff_norm(const struct row_job *job, int r)
 {
     const struct engine_learner *l = job->l;
     const int width = l->model->width;
-    l->set->rms_norm(row_at(job->layer->kept.middle, r, width), job->weights->ff_norm, l->model->norm_epsilon, width, row_at(l->normed, r, width));
+    l->set->rms_norm(row_at(job->layer->kept.middle, r, width), job->weights->norms[ENGINE_NORM_FF], l->model->norm_epsilon, width,
+                     row_at(l->normed, r, width));
+}
+
+/* x += what a part of the layer gave, normed. */
+static void add_part(const struct row_job *job, int r, enum engine_norm norm, const float *part, float *x)
+{
+    struct engine_learner *l = job->l;
+    const int width = l->model->width;
+    float *normed = row_at(l->normed, r, width);
+    l->set->rms_norm(row_at((float *)(uintptr_t)part, r, width), job->weights->norms[norm], l->model->norm_epsilon, width, normed);
+    for (int c = 0; c < width; c++)
+        row_at(x, r, width)[c] += normed[c];
 }
 
 /* With the row as it enters, to which what comes of it is added. */
@@ -183,40 +200,77 @@ static void enter_attention_row(const struct row_job *job, int r)
 static void enter_ff_row(const struct row_job *job, int r)
 {
     const int width = job->l->model->width;
+    if (job->weights->norms[ENGINE_NORM_POST_ATTENTION])
+        add_part(job, r, ENGINE_NORM_POST_ATTENTION, job->layer->kept.attention_part, job->layer->kept.middle);
     ff_norm(job, r);
     if (job->out)
         memcpy(row_at(job->out, r, width), row_at(job->layer->kept.middle, r, width), (size_t)width * sizeof(float));
 }
 
-/* by: 1, or -1 to rotate back. */
-static void rotate(const struct engine_learner *l, int r, float *q, float *k, float by)
+static void leave_ff_row(const struct row_job *job, int r)
 {
+    add_part(job, r, ENGINE_NORM_POST_FF, job->layer->kept.ff_part, job->out);
+}
+
+/* by: 1, or -1 to rotate back. */
+static void rotate(const struct row_job *job, int r, float *q, float *k, float by)
+{
+    const struct engine_learner *l = job->l;
     const struct engine_model *m = l->model;
-    const float *rope = m->rope + (size_t)l->positions[r] * (size_t)m->head_dim;
+    const float *rope = job->weights->rope + (size_t)l->positions[r] * (size_t)m->head_dim;
     float back[KERNEL_HEAD_DIM];
     for (int i = 0; i < m->head_dim && by < 0; i += 2)
         back[i] = rope[i], back[i + 1] = -rope[i + 1];
     rope = by < 0 ? back : rope;
-    l->set->rope(row_at(q, r, m->heads * m->head_dim), m->heads, m->head_dim, rope, m->architecture->neox);
-    l->set->rope(row_at(k, r, m->kv_heads * m->head_dim), m->kv_heads, m->head_dim, rope, m->architecture->neox);
+    l->set->rope(row_at(q, r, m->heads * m->head_dim), m->heads, m->head_dim, rope, m->neox);
+    l->set->rope(row_at(k, r, m->kv_heads * m->head_dim), m->kv_heads, m->head_dim, rope, m->neox);
+}
+
+static void add_bias(const struct row_job *job, int r, int bias, int n, float *x)
+{
+    const float *own = job->weights->biases[bias];
+    for (int i = 0; i < n && own; i++)
+        row_at(x, r, n)[i] += own[i];
+}
+
+/* Heads of a row of q or k, which stay in `raw` as they were. */
+static void norm_heads(const struct row_job *job, int r, enum engine_norm norm, int heads, float *x, float *raw)
+{
+    const struct engine_model *m = job->l->model;
+    const float *own = job->weights->norms[norm];
+    if (!own)
+        return;
+    memcpy(row_at(raw, r, heads * m->head_dim), row_at(x, r, heads * m->head_dim), (size_t)heads * (size_t)m->head_dim * sizeof *x);
+    for (int h = 0; h < heads; h++) {
+        float *head = row_at(x, r, heads * m->head_dim) + h * m->head_dim;
+        job->l->set->rms_norm(head, own, m->norm_epsilon, m->head_dim, head);
+    }
 }
 
 static void rope_row(const struct row_job *job, int r)
 {
-    rotate(job->l, r, job->layer->kept.q, job->layer->kept.k, 1);
+    const struct engine_model *m = job->l->model;
+    const struct kept *kept = &job->layer->kept;
+    add_bias(job, r, ENGINE_TARGET_Q, m->heads * m->head_dim, kept->q);
+    add_bias(job, r, ENGINE_TARGET_K, m->kv_heads * m->head_dim, kept->k);
+    add_bias(job, r, ENGINE_TARGET_V, m->kv_heads * m->head_dim, kept->v);
+    norm_heads(job, r, ENGINE_NORM_Q, m->heads, kept->q, kept->raw_q);
+    norm_heads(job, r, ENGINE_NORM_K, m->kv_heads, kept->k, kept->raw_k);
+    rotate(job, r, kept->q, kept->k, 1);
 }
 
 static void attention_back_row(const struct row_job *job, int r)
 {
-    rotate(job->l, r, job->l->d_q, job->l->d_k, -1);
+    rotate(job, r, job->l->d_q, job->l->d_k, -1);
     attention_norm(job, r);
 }
 
-static void swiglu_row(const struct row_job *job, int r)
+static void gate_row(const struct row_job *job, int r)
 {
     const struct engine_learner *l = job->l;
     const int ff = l->model->ff_width;
-    l->set->swiglu(row_at(job->layer->kept.gate, r, ff), row_at(job->layer->kept.up, r, ff), ff, row_at(l->wide, r, ff));
+    (l->model->architecture->gelu ? l->set->geglu : l->set->swiglu)(row_at(job->layer->kept.gate, r, ff), row_at(job->layer->kept.up, r, ff), ff,
+                                                                    row_at(l->wide, r, ff));
 }
 
 /* d_gate holds the gradient of what entered `down`, which is made again too. */
@@ -224,8 +278,10 @@ static void ff_back_row(const struct row_job *job, int r)
 {
     const struct engine_learner *l = job->l;
     const int ff = l->model->ff_width;
-    l->set->learning->swiglu_back(row_at(job->layer->kept.gate, r, ff), row_at(job->layer->kept.up, r, ff), ff, row_at(l->d_gate, r, ff),
-                                  row_at(l->d_gate, r, ff), row_at(l->d_up, r, ff), row_at(l->wide, r, ff));
+    const struct kernel_learning *learning = l->set->learning;
+    (l->model->architecture->gelu ? learning->geglu_back : learning->swiglu_back)(
+        row_at(job->layer->kept.gate, r, ff), row_at(job->layer->kept.up, r, ff), ff, row_at(l->d_gate, r, ff), row_at(l->d_gate, r, ff),
+        row_at(l->d_up, r, ff), row_at(l->wide, r, ff));
     ff_norm(job, r);
 }
 
@@ -235,13 +291,13 @@ struct norm_job {
     const float *x, *weight, *dy;
     float *dx, *d_weights; /* d_weights: [tasks][width], or NULL */
     const int *at;         /* rows of x and dx, or NULL: as those of dy */
-    int n;
+    int n, width;
 };
 
 static void norm_back_task(void *argument, int task)
 {
     const struct norm_job *job = argument;
-    const int width = job->l->model->width, first = task * ROWS_A_TASK, last = first + ROWS_A_TASK < job->n ? first + ROWS_A_TASK : job->n;
+    const int width = job->width, first = task * ROWS_A_TASK, last = first + ROWS_A_TASK < job->n ? first + ROWS_A_TASK : job->n;
     for (int i = first; i < last; i++) {
         const size_t r = (size_t)(job->at ? job->at[i] : i) * (size_t)width;
         job->l->set->learning->rms_norm_back(job->x + r, job->weight, job->l->model->norm_epsilon, width, job->dy + (size_t)i * (size_t)width,
@@ -252,7 +308,8 @@ static void norm_back_task(void *argument, int task)
 /* dx += what goes through the norm; the gradient of its weights is summed by tasks, then these in order. */
 static void norm_back(struct engine_learner *l, struct norm_job job, float *d_weight)
 {
-    const int tasks = (job.n + ROWS_A_TASK - 1) / ROWS_A_TASK, width = l->model->width;
+    job.width = job.width ? job.width : l->model->width;
+    const int tasks = (job.n + ROWS_A_TASK - 1) / ROWS_A_TASK, width = job.width;
     job.l = l;
     job.d_weights = NULL;
     if (d_weight)
@@ -264,12 +321,49 @@ static void norm_back(struct engine_learner *l, struct norm_job job, float *d_we
     free(job.d_weights);
 }
 
+/* d: of q or k as they are normed, then of them as they were. */
+static void norm_heads_back(struct engine_learner *l, const float *raw, const float *weight, int heads, float *d, float *d_weight)
+{
+    const int dim = l->model->head_dim;
+    const size_t bytes = (size_t)l->n * (size_t)heads * (size_t)dim * sizeof *d;
+    float *dx = l->d_mixed; /* which attention is done with */
+    memset(dx, 0, bytes);
+    norm_back(l, (struct norm_job){.x = raw, .weight = weight, .dy = d, .dx = dx, .n = l->n * heads, .width = dim}, d_weight);
+    memcpy(d, dx, bytes);
+}
+
+/* d_part: of what a part gave, by d_x; where it is not normed they are the same. */
+static void post_norm_back(struct engine_learner *l, const struct row_job *job, enum engine_norm norm, const float *part)
+{
+    if (!job->weights->norms[norm])
+        return;
+    memset(l->d_part, 0, (size_t)l->n * (size_t)l->model->width * sizeof *l->d_part);
+    norm_back(l, (struct norm_job){.x = part, .weight = job->weights->norms[norm], .dy = l->d_x, .dx = l->d_part, .n = l->n},
+              job->layer->d_norms[norm]);
+}
+
+struct bias_job {
+    const struct engine_learner *l;
+    const struct learned_layer *layer;
+};
+
+/* In order of rows, whatever the threads. */
+static void bias_back_task(void *argument, int bias)
+{
+    const struct bias_job *job = argument;
+    const float *dy[ENGINE_BIASES] = {job->l->d_q, job->l->d_k, job->l->d_v};
+    const int n = job->layer->linears[bias].matrix->rows;
+    for (int r = 0; r < job->l->n; r++)
+        for (int i = 0; i < n; i++)
+            job->layer->d_biases[bias][i] += dy[bias][(size_t)r * (size_t)n + (size_t)i];
+}
+
 /* --- attention --------------------------------------------------------------------------------------------------- */
 
 struct attention_job {
     struct engine_learner *l;
     const struct kept *kept;
-    int back;
+    int window, back;
 };
 
 static struct kernel_document document_of(const struct attention_job *job, int i)
@@ -278,7 +372,7 @@ static struct kernel_document document_of(const struct attention_job *job, int i
     const struct engine_model *m = l->model;
     const int first = l->firsts[i], heads = m->heads * m->head_dim, kv = m->kv_heads * m->head_dim;
     struct kernel_document d = {.count = l->documents[i].count, .heads = m->heads, .kv_heads = m->kv_heads, .head_dim = m->head_dim,
-                                .scale = (float)(1 / sqrt(m->head_dim)), .q = row_at(job->kept->q, first, heads),
+                                .window = job->window, .scale = m->attention_scale, .q = row_at(job->kept->q, first, heads),
                                 .k = row_at(job->kept->k, first, kv), .v = row_at(job->kept->v, first, kv),
                                 .out = row_at(job->kept->mixed, first, heads), .length = row_at(job->kept->length, first, m->heads),
                                 .q_row = heads, .kv_row = kv, .d_out = row_at(l->d_mixed, first, heads), .dq = row_at(l->d_q, first, heads)};
@@ -314,9 +408,9 @@ static void sum_parts_task(void *argument, int i)
             d.dk[0][j] += d.dk[p][j], d.dv[0][j] += d.dv[p][j];
 }
 
-static void attend(struct engine_learner *l, const struct kept *kept, int back)
+static void attend(struct engine_learner *l, int layer, int back)
 {
-    struct attention_job job = {l, kept, back};
+    struct attention_job job = {l, &l->layers[layer].kept, l->model->layers[layer].window, back};
     int tasks = 0;
     for (int i = 0; i < l->document_count; i++)
         tasks += kernel_document_parts(l->documents[i].count) * l->model->kv_heads;
@@ -341,18 +435,21 @@ static void layer_forwards(struct engine_learner *l, int i, float *out)
     add_forwards(&t, &linears[ENGINE_TARGET_V], l->normed, kept->v, 0);
     run(&t);
     run_rows(job, rope_row, l->n);
-    attend(l, kept, 0);
-    add_forwards(&t, &linears[ENGINE_TARGET_O], kept->mixed, kept->middle, 1);
+    attend(l, i, 0);
+    const int post = l->model->architecture->post_norms;
+    add_forwards(&t, &linears[ENGINE_TARGET_O], kept->mixed, post ? kept->attention_part : kept->middle, !post);
     run(&t);
     run_rows(job, enter_ff_row, l->n);
     add_forwards(&t, &linears[ENGINE_TARGET_GATE], l->normed, kept->gate, 0);
     add_forwards(&t, &linears[ENGINE_TARGET_UP], l->normed, kept->up, 0);
     run(&t);
-    if (!out)
+    if (!out && !post)
         return;
-    run_rows(job, swiglu_row, l->n);
-    add_forwards(&t, &linears[ENGINE_TARGET_DOWN], l->wide, out, 1);
+    run_rows(job, gate_row, l->n);
+    add_forwards(&t, &linears[ENGINE_TARGET_DOWN], l->wide, post ? kept->ff_part : out, !post);
     run(&t);
+    if (out && post)
+        run_rows(job, leave_ff_row, l->n);
 }
 
 /* d_x: of what leaves the layer, then of what entered the feed-forward part. */
@@ -363,8 +460,9 @@ static void ff_backwards(struct engine_learner *l, int i)
     const struct linear *down = &layer->linears[ENGINE_TARGET_DOWN];
     const struct row_job job = {.l = l, .layer = layer, .weights = &l->model->layers[i]};
     struct together t = {.l = l};
-    add_backwards(&t, down, l->d_x, l->d_gate, 0);
-    add_d_low(&t, ENGINE_TARGET_DOWN, down, l->d_x);
+    post_norm_back(l, &job, ENGINE_NORM_POST_FF, layer->kept.ff_part);
+    add_backwards(&t, down, l->d_part, l->d_gate, 0);
+    add_d_low(&t, ENGINE_TARGET_DOWN, down, l->d_part);
     run(&t);
     run_rows(job, ff_back_row, l->n);
     add_backwards(&t, gate, l->d_gate, l->d_normed, 0);
@@ -375,10 +473,24 @@ static void ff_backwards(struct engine_learner *l, int i)
     run(&t);
     add_backwards(&t, up, l->d_up, l->d_normed, 1);
     add_d_low(&t, ENGINE_TARGET_UP, up, l->d_up);
-    add_learned(&t, ENGINE_TARGET_DOWN, down, l->wide, l->d_x);
+    add_learned(&t, ENGINE_TARGET_DOWN, down, l->wide, l->d_part);
     run(&t);
-    norm_back(l, (struct norm_job){.x = layer->kept.middle, .weight = job.weights->ff_norm, .dy = l->d_normed, .dx = l->d_x, .n = l->n},
-              layer->d_ff_norm);
+    norm_back(l, (struct norm_job){.x = layer->kept.middle, .weight = job.weights->norms[ENGINE_NORM_FF], .dy = l->d_normed, .dx = l->d_x,
+                                 .n = l->n}, layer->d_norms[ENGINE_NORM_FF]);
+}
+
+/* d_q, d_k and d_v: of heads before they are rotated, then of what the matrices give. */
+static void norms_and_biases_back(struct engine_learner *l, const struct row_job *job)
+{
+    const struct engine_model *m = l->model;
+    const struct learned_layer *layer = job->layer;
+    if (m->architecture->head_norms) {
+        norm_heads_back(l, layer->kept.raw_q, job->weights->norms[ENGINE_NORM_Q], m->heads, l->d_q, layer->d_norms[ENGINE_NORM_Q]);
+        norm_heads_back(l, layer->kept.raw_k, job->weights->norms[ENGINE_NORM_K], m->kv_heads, l->d_k, layer->d_norms[ENGINE_NORM_K]);
+    }
+    struct bias_job biases = {l, layer};
+    if (layer->d_biases[0])
+        kernel_pool_run(l->pool, ENGINE_BIASES, bias_back_task, &biases);
 }
 
 /* d_x: then of what enters the layer. */
@@ -389,17 +501,19 @@ static void attention_backwards(struct engine_learner *l, int i)
     const struct kept *kept = &layer->kept;
     const struct row_job job = {.l = l, .layer = layer, .weights = &l->model->layers[i]};
     const float *dy[3] = {l->d_q, l->d_k, l->d_v};
-    const int through = i > 0 || l->d_embedding || layer->d_attention_norm; /* does anything learn from what enters */
+    const int through = i > 0 || l->d_embedding || layer->d_norms[ENGINE_NORM_ATTENTION]; /* does anything learn from what enters */
     struct together t = {.l = l};
-    add_backwards(&t, &linears[ENGINE_TARGET_O], l->d_x, l->d_mixed, 0);
-    add_d_low(&t, ENGINE_TARGET_O, &linears[ENGINE_TARGET_O], l->d_x);
+    post_norm_back(l, &job, ENGINE_NORM_POST_ATTENTION, kept->attention_part);
+    add_backwards(&t, &linears[ENGINE_TARGET_O], l->d_part, l->d_mixed, 0);
+    add_d_low(&t, ENGINE_TARGET_O, &linears[ENGINE_TARGET_O], l->d_part);
     add_low(&t, ENGINE_TARGET_O, &linears[ENGINE_TARGET_O], kept->mixed);
     add_learned(&t, ENGINE_TARGET_GATE, &linears[ENGINE_TARGET_GATE], l->normed, l->d_gate); /* by now there is all it takes */
     add_learned(&t, ENGINE_TARGET_UP, &linears[ENGINE_TARGET_UP], l->normed, l->d_up);
     run(&t);
     take_learned(l, linears, ENGINE_TARGET_GATE, ENGINE_TARGET_DOWN);
-    attend(l, kept, 1);
+    attend(l, i, 1);
     run_rows(job, attention_back_row, l->n);
+    norms_and_biases_back(l, &job);
     if (through)
         add_backwards(&t, &linears[ENGINE_TARGET_Q], dy[0], l->d_normed, 0);
     for (int j = 0; j < 3; j++)
@@ -410,7 +524,7 @@ static void attention_backwards(struct engine_learner *l, int i)
     if (through)
         add_backwards(&t, &linears[ENGINE_TARGET_K], dy[1], l->d_normed, 1);
     add_learned(&t, ENGINE_TARGET_Q, &linears[ENGINE_TARGET_Q], l->normed, dy[0]);
-    add_learned(&t, ENGINE_TARGET_O, &linears[ENGINE_TARGET_O], kept->mixed, l->d_x);
+    add_learned(&t, ENGINE_TARGET_O, &linears[ENGINE_TARGET_O], kept->mixed, l->d_part);
     run(&t);
     if (through)
         add_backwards(&t, &linears[ENGINE_TARGET_V], dy[2], l->d_normed, 1);
@@ -420,8 +534,8 @@ static void attention_backwards(struct engine_learner *l, int i)
     take_learned(l, linears, ENGINE_TARGET_Q, ENGINE_TARGET_O);
     if (!through)
         return;
-    norm_back(l, (struct norm_job){.x = kept->in, .weight = job.weights->attention_norm, .dy = l->d_normed, .dx = l->d_x, .n = l->n},
-              layer->d_attention_norm);
+    norm_back(l, (struct norm_job){.x = kept->in, .weight = job.weights->norms[ENGINE_NORM_ATTENTION], .dy = l->d_normed, .dx = l->d_x, .n = l->n},
+              layer->d_norms[ENGINE_NORM_ATTENTION]);
 }
 
 /* --- the head ---------------------------------------------------------------------------------------------------- */
@@ -510,7 +624,7 @@ static void embedding_back(struct engine_learner *l)
         float *to = row_at(l->d_embedding, l->tokens[r], width);
         const float *from = row_at(l->d_x, r, width);
         for (int c = 0; c < width; c++)
-            to[c] += from[c];
+            to[c] += from[c] * l->model->embedding_scale;
     }
 }
 
@@ -553,6 +667,10 @@ static void lay_out_layer(struct engine_learner *l, struct kept *kept, size_t *a
     kept->q = carve(l, at, n * heads, sizeof(float));
     kept->k = carve(l, at, n * kv, sizeof(float));
     kept->v = carve(l, at, n * kv, sizeof(float));
+    kept->raw_q = carve(l, at, m->architecture->head_norms ? n * heads : 0, sizeof(float));
+    kept->raw_k = carve(l, at, m->architecture->head_norms ? n * kv : 0, sizeof(float));
+    kept->attention_part = carve(l, at, m->architecture->post_norms ? n * (size_t)m->width : 0, sizeof(float));
+    kept->ff_part = carve(l, at, m->architecture->post_norms ? n * (size_t)m->width : 0, sizeof(float));
     kept->mixed = carve(l, at, n * heads, sizeof(float));
     kept->length = carve(l, at, n * (size_t)m->heads, sizeof(float));
     kept->middle = carve(l, at, n * (size_t)m->width, sizeof(float));
@@ -587,6 +705,7 @@ void engine_learner_lay_out(struct engine_learner *l)
     l->normed = carve(l, &at, n * width, f);
     l->wide = carve(l, &at, n * ff, f);
     l->d_x = carve(l, &at, n * width, f);
+    l->d_part = m->architecture->post_norms ? carve(l, &at, n * width, f) : l->d_x;
     l->d_normed = carve(l, &at, n * width, f);
     l->d_q = carve(l, &at, n * heads, f);
     l->d_k = carve(l, &at, n * kv, f);

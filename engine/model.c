@@ -5,7 +5,11 @@
 #include <string.h>
 
 static const struct engine_architecture architectures[] = {
-    {.name = "llama", .neox = 0},
+    {.name = "llama", .rope_divisors = 1, .windows = 1},
+    {.name = "qwen2", .neox = 1, .biases = 1},
+    {.name = "qwen3", .neox = 1, .head_norms = 1},
+    {.name = "gemma3", .neox = 1, .head_norms = 1, .post_norms = 1, .norms_from_one = 1, .gelu = 1, .scaled_embedding = 1, .windows = 1,
+     .window_period = 6, .window_base = 10000, .coarse_layers = 62},
 };
 enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
 
@@ -20,7 +24,7 @@ enum engine_quant engine_quant_of(const char *name)
 }
 
 /* Beyond these a file is damaged, not large; products of two of them fit an int64_t. */
-enum { MAX_LAYERS = 1024, MAX_WIDTH = 1 << 18, MAX_CONTEXT_DEFAULT = 8192, MAX_CONTEXT = 1 << 20 };
+enum { MAX_LAYERS = ENGINE_LAYERS_MOST, MAX_WIDTH = 1 << 18, MAX_CONTEXT_DEFAULT = 8192, MAX_CONTEXT = 1 << 20 };
 
 /* --- metadata ---------------------------------------------------------------------------------------------------- */
 
@@ -29,6 +33,7 @@ struct reader {
     const char *path;
     const char *architecture;
     char key[128];
+    int used; /* tensors */
     struct error *e;
 };
 
@@ -89,11 +94,6 @@ static int read_architecture(struct reader *r, const struct engine_architecture 
 /* What would change the numbers and is not computed here must not be passed over. */
 static int refuse_unknown(struct reader *r, const struct engine_model *m)
 {
-    struct engine_text scaling;
-    if (engine_file_text(r->file, key_of(r, "rope.scaling.type"), &scaling) &&
-        !(scaling.length == 4 && !memcmp(scaling.bytes, "none", 4)))
-        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: \"%.*s\" is not supported; expected none", r->path,
-                         r->key, (int)(scaling.length < 64 ? scaling.length : 64), scaling.bytes);
     int64_t value;
     if (engine_file_integer(r->file, key_of(r, "expert_count"), &value) && value > 0)
         return error_set(r->e, ERROR_INPUT,
@@ -105,7 +105,109 @@ static int refuse_unknown(struct reader *r, const struct engine_model *m)
             return error_set(r->e, ERROR_INPUT,
                              "%s: metadata %s: %lld is not supported; expected the width of a head, %d", r->path,
                              r->key, (long long)value, m->head_dim);
+    static const struct {
+        const char *name;
+        double nothing;
+    } numbers[] = {{"attn_logit_softcapping", 0}, {"final_logit_softcapping", 0}, {"logit_scale", 0}, {"rope.scaling.attn_factor", 1},
+                   {"rope.scaling.alpha", 0}, {"rope.scaling.yarn_log_multiplier", 0}, {"rope.scaling.yarn_ext_factor", 1},
+                   {"rope.scaling.yarn_attn_factor", 1}};
+    double number;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (engine_file_number(r->file, key_of(r, numbers[i].name), &number) && number != numbers[i].nothing && number != 0)
+            return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %g is not supported; expected none", r->path, r->key, number);
+    int causal = 1;
+    if (engine_file_boolean(r->file, key_of(r, "attention.causal"), &causal) && !causal)
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: false: a model that sees what comes after is not supported", r->path, r->key);
     return OK;
+}
+
+/* As llama.cpp reads it: a factor without a type is a linear one. */
+static int read_scaling(struct reader *r, struct engine_model *m)
+{
+    struct engine_rope *rope = &m->rope;
+    struct engine_text type = {"linear", 6};
+    double factor;
+    int code = OK, i = 0;
+    const int typed = engine_file_text(r->file, key_of(r, "rope.scaling.type"), &type);
+    while (i < ENGINE_ROPE_SCALINGS && (type.length != strlen(engine_rope_scalings[i]) || memcmp(type.bytes, engine_rope_scalings[i], type.length)))
+        i++;
+    if (i == ENGINE_ROPE_SCALINGS)
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: \"%.*s\" is not supported; expected none, linear or yarn", r->path,
+                         r->key, (int)(type.length < 64 ? type.length : 64), type.bytes);
+    rope->factor = 1;
+    rope->scaling = ENGINE_ROPE_PLAIN;
+    if (i == ENGINE_ROPE_PLAIN)
+        return OK;
+    if (!engine_file_number(r->file, key_of(r, "rope.scale_linear"), &factor) &&
+        !engine_file_number(r->file, key_of(r, "rope.scaling.factor"), &factor))
+        return !typed ? OK : error_set(r->e, ERROR_INPUT, "%s: metadata %s: missing; the scaling of RoPE needs it", r->path, r->key);
+    if (!(factor >= 1 && factor <= 1e6))
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %g; expected a number from 1 to 1e+06", r->path, r->key, factor);
+    if (factor == 1)
+        return OK;
+    rope->scaling = (enum engine_rope_scaling)i;
+    rope->factor = (float)factor;
+    if (i == ENGINE_ROPE_YARN && ((code = read_integer(r, "rope.scaling.original_context_length", INT32_MAX, m->context_trained, &rope->original)) ||
+                                  (code = read_number(r, "rope.scaling.yarn_beta_fast", 0, 1e6, 32, &rope->fast)) ||
+                                  (code = read_number(r, "rope.scaling.yarn_beta_slow", 0, 1e6, 1, &rope->slow))))
+        return code;
+    return OK;
+}
+
+/* Which layers have the window: a flag for each, or the period of those that have none, or the architecture's period. */
+static int read_window_layers(struct reader *r, struct engine_model *m)
+{
+    const char *key = key_of(r, "attention.sliding_window_pattern");
+    int64_t period = m->architecture->window_period, count = engine_file_integers(r->file, key);
+    if (count >= 0) {
+        int64_t *flags = count == m->layers_count ? xmalloc((size_t)count * sizeof *flags) : NULL;
+        if (!flags)
+            return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %lld values; expected one for each of %d layers", r->path, key, (long long)count,
+                             m->layers_count);
+        engine_file_integers_get(r->file, key, flags);
+        for (int i = 0; i < m->layers_count; i++)
+            m->windowed[i] = flags[i] != 0;
+        free(flags);
+        return OK;
+    }
+    engine_file_integer(r->file, key, &period);
+    if (period < 0)
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %lld; expected 0 or more", r->path, key, (long long)period);
+    for (int i = 0; i < m->layers_count; i++)
+        m->windowed[i] = !period || i % period < period - 1;
+    return OK;
+}
+
+/* After the context: a window that is not less changes nothing. */
+static int read_window(struct reader *r, struct engine_model *m)
+{
+    int64_t window = 0;
+    int code = OK, layers = 0;
+    if (engine_file_integer(r->file, key_of(r, "attention.sliding_window"), &window) && (window < 0 || window > INT32_MAX))
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %lld; expected a whole number from 0 to %d", r->path, r->key, (long long)window,
+                         INT32_MAX);
+    if (window && !m->architecture->windows && window < m->context)
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %lld: windows of \"%s\" are not supported; use --context %lld or less", r->path,
+                         r->key, (long long)window, r->architecture, (long long)window);
+    if (!window || !m->architecture->windows)
+        return OK;
+    if ((code = read_window_layers(r, m)))
+        return code;
+    for (int i = 0; i < m->layers_count; i++)
+        layers += m->windowed[i];
+    m->window = layers ? (int)window : 0;
+    m->window_rope = m->rope;
+    if (m->architecture->window_base > 0) {
+        m->window_rope = (struct engine_rope){.factor = 1};
+        code = read_number(r, "rope.freq_base_swa", 1, 1e12, (double)m->architecture->window_base, &m->window_rope.base);
+    }
+    return code;
+}
+
+static int read_attention_scale(struct reader *r, struct engine_model *m)
+{
+    const int coarse = m->layers_count == m->architecture->coarse_layers;
+    return read_number(r, "attention.scale", 1e-6, 1e6, 1 / sqrt(coarse ? (double)m->width / m->heads : m->head_dim), &m->attention_scale);
 }
 
 static int read_shape(struct reader *r, struct engine_model *m, int context)
@@ -118,7 +220,7 @@ static int read_shape(struct reader *r, struct engine_model *m, int context)
         (code = read_integer(r, "attention.head_count", m->width, 0, &m->heads)) ||
         (code = read_integer(r, "attention.head_count_kv", m->heads, m->heads, &m->kv_heads)) ||
         (code = read_integer(r, "attention.key_length", m->width, m->width / m->heads, &m->head_dim)) ||
-        (code = read_number(r, "rope.freq_base", 1, 1e12, 10000, &m->rope_base)) ||
+        (code = read_number(r, "rope.freq_base", 1, 1e12, 10000, &m->rope.base)) ||
         (code = read_number(r, "attention.layer_norm_rms_epsilon", 0, 1, 0, &m->norm_epsilon)))
         return code;
     if (m->heads % m->kv_heads)
@@ -132,15 +234,20 @@ static int read_shape(struct reader *r, struct engine_model *m, int context)
                          key_of(r, "attention.key_length"), m->head_dim, KERNEL_HEAD_DIM);
     if (context > MAX_CONTEXT)
         return error_set(r->e, ERROR_USAGE, "--context %d: expected at most %d", context, MAX_CONTEXT);
+    m->neox = m->architecture->neox;
+    engine_file_boolean(r->file, "espalier.rope.neox", &m->neox);
     int most = m->context_trained < MAX_CONTEXT_DEFAULT ? m->context_trained : MAX_CONTEXT_DEFAULT;
     m->context = context > 0 ? context : most;
+    m->embedding_scale = m->architecture->scaled_embedding ? sqrtf((float)m->width) : 1;
+    if ((code = read_scaling(r, m)) || (code = read_window(r, m)) || (code = read_attention_scale(r, m)))
+        return code;
     return refuse_unknown(r, m);
 }
 
 /* --- tensors ----------------------------------------------------------------------------------------------------- */
 
 /* The sizes that shapes are written in, and what each tensor of a layer is. */
-enum size { WIDTH, HEADS, KV_HEADS, FF };
+enum size { WIDTH, HEADS, KV_HEADS, FF, HEAD };
 static int size_of(const struct engine_model *m, enum size s)
 {
     switch (s) {
@@ -152,6 +259,8 @@ static int size_of(const struct engine_model *m, enum size s)
         return m->kv_heads * m->head_dim;
     case FF:
         return m->ff_width;
+    case HEAD:
+        return m->head_dim;
     }
     return 0;
 }
@@ -172,8 +281,36 @@ static const struct layer_matrix {
     {"ffn_up", offsetof(struct engine_layer, up), FF, WIDTH, 0},
     {"ffn_down", offsetof(struct engine_layer, down), WIDTH, FF, 0},
 };
-enum { LAYER_MATRICES = sizeof layer_matrices / sizeof *layer_matrices, LAYER_NORMS = ENGINE_NORMS };
-static const char *const norm_names[LAYER_NORMS] = {"attn_norm", "ffn_norm"};
+enum { LAYER_MATRICES = sizeof layer_matrices / sizeof *layer_matrices };
+
+/* By enum engine_norm. */
+static const struct layer_norm {
+    const char *name;
+    enum size size;
+} layer_norms[ENGINE_NORMS] = {{"attn_norm", WIDTH}, {"ffn_norm", WIDTH}, {"post_attention_norm", WIDTH},
+                               {"post_ffw_norm", WIDTH}, {"attn_q_norm", HEAD}, {"attn_k_norm", HEAD}};
+
+int engine_model_norm_size(const struct engine_model *m, int i)
+{
+    const int there = i >= ENGINE_NORM_Q ? m->architecture->head_norms : i >= ENGINE_NORM_POST_ATTENTION ? m->architecture->post_norms : 1;
+    return there ? size_of(m, layer_norms[i].size) : 0;
+}
+
+static int bias_size(const struct engine_model *m, int i)
+{
+    return m->architecture->biases ? size_of(m, layer_matrices[i].rows) : 0;
+}
+
+/* Numbers of all norms and biases of a layer. */
+static size_t vector_sizes(const struct engine_model *m)
+{
+    size_t all = 0;
+    for (int j = 0; j < ENGINE_NORMS; j++)
+        all += (size_t)engine_model_norm_size(m, j);
+    for (int j = 0; j < ENGINE_BIASES; j++)
+        all += (size_t)bias_size(m, j);
+    return all;
+}
 
 struct kernel_matrix *engine_layer_matrix(struct engine_layer *layer, enum engine_target target)
 {
@@ -196,7 +333,7 @@ static int read_tensor(struct reader *r, struct engine_model *m, const char *nam
                          name, (long long)t->size[0], (long long)t->size[1], (long long)t->size[2],
                          (long long)t->size[3], cols, (long long)expected_rows);
     if (!rows && t->type != KERNEL_F32)
-        return error_set(r->e, ERROR_INPUT, "%s: tensor %s: type %s; expected F32 for the weights of a norm", r->path,
+        return error_set(r->e, ERROR_INPUT, "%s: tensor %s: type %s; expected F32 for what is no matrix", r->path,
                          name, kernel_format(t->type)->name);
     if (cols % kernel_format(t->type)->block)
         return error_set(r->e, ERROR_INPUT, "%s: tensor %s: rows of %d; expected a multiple of the %d of a %s block",
@@ -204,6 +341,7 @@ static int read_tensor(struct reader *r, struct engine_model *m, const char *nam
     m->tensors_by_type[t->type]++;
     m->bytes_by_type[t->type] += (int64_t)t->bytes;
     m->parameters += (int64_t)cols * expected_rows;
+    r->used++;
     *out = t;
     return OK;
 }
@@ -218,19 +356,37 @@ static int read_matrix(struct reader *r, struct engine_model *m, const char *nam
     return code;
 }
 
-static int read_norm(struct reader *r, struct engine_model *m, const char *name, float *out)
+static int read_vector(struct reader *r, struct engine_model *m, const char *name, int size, float *out)
 {
     const struct engine_tensor *t;
-    int code = read_tensor(r, m, name, 0, m->width, &t);
+    int code = read_tensor(r, m, name, 0, size, &t);
     if (!code)
-        memcpy(out, t->data, (size_t)m->width * sizeof *out);
+        memcpy(out, t->data, (size_t)size * sizeof *out);
+    return code;
+}
+
+/* Its norms and biases, one after the other. */
+static int read_layer_vectors(struct reader *r, struct engine_model *m, int i)
+{
+    struct engine_layer *layer = &m->layers[i];
+    float *to = m->vectors + (size_t)i * vector_sizes(m);
+    char name[64];
+    int code = OK;
+    for (int j = 0; j < ENGINE_NORMS + ENGINE_BIASES && !code; j++) {
+        const int bias = j - ENGINE_NORMS, size = bias < 0 ? engine_model_norm_size(m, j) : bias_size(m, bias);
+        if (!size)
+            continue;
+        snprintf(name, sizeof name, bias < 0 ? "blk.%d.%s.weight" : "blk.%d.%s.bias", i, bias < 0 ? layer_norms[j].name : layer_matrices[bias].name);
+        code = read_vector(r, m, name, size, to);
+        *(bias < 0 ? &layer->norms[j] : &layer->biases[bias]) = to;
+        to += size;
+    }
     return code;
 }
 
 static int read_layer(struct reader *r, struct engine_model *m, int i)
 {
     struct engine_layer *layer = &m->layers[i];
-    float *norms = m->norms + (size_t)i * LAYER_NORMS * (size_t)m->width;
     char name[64];
     int code = OK;
     for (int j = 0; j < LAYER_MATRICES && !code; j++) {
@@ -239,12 +395,18 @@ static int read_layer(struct reader *r, struct engine_model *m, int i)
                            engine_layer_matrix(layer, (enum engine_target)j));
         engine_layer_matrix(layer, (enum engine_target)j)->fine = layer_matrices[j].fine;
     }
-    for (int j = 0; j < LAYER_NORMS && !code; j++) {
-        snprintf(name, sizeof name, "blk.%d.%s.weight", i, norm_names[j]);
-        code = read_norm(r, m, name, norms + (size_t)j * (size_t)m->width);
-    }
-    layer->attention_norm = norms;
-    layer->ff_norm = norms + m->width;
+    layer->window = m->windowed[i] ? m->window : 0;
+    return code ? code : read_layer_vectors(r, m, i);
+}
+
+static int read_divisors(struct reader *r, struct engine_model *m, float *divisors)
+{
+    int code = read_vector(r, m, "rope_freqs.weight", m->head_dim / 2, divisors);
+    for (int i = 0; i < m->head_dim / 2 && !code; i++)
+        if (!(divisors[i] > 0 && divisors[i] <= 1e6f))
+            return error_set(r->e, ERROR_INPUT, "%s: tensor rope_freqs.weight: number %d is %g; expected more than 0, up to 1e+06", r->path, i,
+                             (double)divisors[i]);
+    m->rope.divisors = m->window_rope.divisors = divisors;
     return code;
 }
 
@@ -257,17 +419,19 @@ static int read_tensors(struct reader *r, struct engine_model *m, int tokens)
                          r->path, (long long)embedding->size[1], tokens);
     m->vocabulary = tokens;
     m->layers = input_alloc((size_t)m->layers_count, sizeof *m->layers);
-    m->norms = input_alloc(((size_t)m->layers_count * LAYER_NORMS + 1) * (size_t)m->width, sizeof *m->norms);
-    if (!m->layers || !m->norms)
+    m->vectors = input_alloc((size_t)m->layers_count * vector_sizes(m) + (size_t)m->width + (size_t)m->head_dim / 2, sizeof *m->vectors);
+    if (!m->layers || !m->vectors)
         return error_set(r->e, ERROR_ENGINE, "%s: not enough memory for %d layers of width %d", r->path,
                          m->layers_count, m->width);
     int code = read_matrix(r, m, "token_embd.weight", tokens, m->width, &m->embedding);
     for (int i = 0; i < m->layers_count && !code; i++)
         code = read_layer(r, m, i);
-    float *output_norm = m->norms + (size_t)m->layers_count * LAYER_NORMS * (size_t)m->width;
+    float *output_norm = m->vectors + (size_t)m->layers_count * vector_sizes(m), *divisors = output_norm + m->width;
     m->output_norm = output_norm;
     if (!code)
-        code = read_norm(r, m, "output_norm.weight", output_norm);
+        code = read_vector(r, m, "output_norm.weight", m->width, output_norm);
+    if (!code && m->architecture->rope_divisors && engine_file_tensor(r->file, "rope_freqs.weight"))
+        code = read_divisors(r, m, divisors);
     m->tied = !engine_file_tensor(r->file, "output.weight");
     m->head = m->embedding;
     if (!code && !m->tied)
@@ -275,22 +439,35 @@ static int read_tensors(struct reader *r, struct engine_model *m, int tokens)
     return code;
 }
 
+/* NAME of "NAME.weight" or "NAME.bias", of a layer. */
+static int known_in_layer(const struct engine_model *m, const char *rest)
+{
+    char name[64];
+    for (int j = 0; j < LAYER_MATRICES + ENGINE_NORMS + ENGINE_BIASES; j++) {
+        const int norm = j - LAYER_MATRICES, bias = norm - ENGINE_NORMS;
+        if (norm < 0)
+            snprintf(name, sizeof name, "%s.weight", layer_matrices[j].name);
+        else if (bias < 0)
+            snprintf(name, sizeof name, "%s.weight", engine_model_norm_size(m, norm) ? layer_norms[norm].name : "");
+        else
+            snprintf(name, sizeof name, "%s.bias", bias_size(m, bias) ? layer_matrices[bias].name : "");
+        if (!strcmp(rest, name))
+            return 1;
+    }
+    return 0;
+}
+
 /* A tensor that was not asked for would have changed the result: a bias, a frequency of RoPE, an expert. */
 static int refuse_unused(struct reader *r, const struct engine_model *m)
 {
-    int used = LAYER_MATRICES * m->layers_count + LAYER_NORMS * m->layers_count + 2 + !m->tied;
-    for (int i = 0; i < engine_file_tensor_count(r->file) && engine_file_tensor_count(r->file) > used; i++) {
+    for (int i = 0; i < engine_file_tensor_count(r->file) && engine_file_tensor_count(r->file) > r->used; i++) {
         struct engine_text name = engine_file_tensor_at(r->file, i)->name;
         char copy[64], rest[64];
         int layer, known = 0;
         snprintf(copy, sizeof copy, "%.*s", (int)(name.length < 63 ? name.length : 63), name.bytes);
-        if (sscanf(copy, "blk.%d.%63s", &layer, rest) == 2 && layer >= 0 && layer < m->layers_count) {
-            known = !strcmp(rest, "attn_norm.weight") || !strcmp(rest, "ffn_norm.weight");
-            for (int j = 0; j < LAYER_MATRICES && !known; j++) {
-                size_t n = strlen(layer_matrices[j].name);
-                known = !strncmp(rest, layer_matrices[j].name, n) && !strcmp(rest + n, ".weight");
-            }
-        }
+        if (sscanf(copy, "blk.%d.%63s", &layer, rest) == 2 && layer >= 0 && layer < m->layers_count)
+            known = known_in_layer(m, rest);
+        known |= !strcmp(copy, "rope_freqs.weight") && m->architecture->rope_divisors;
         if (!known && strcmp(copy, "token_embd.weight") && strcmp(copy, "output_norm.weight") &&
             strcmp(copy, "output.weight"))
             return error_set(
@@ -303,29 +480,23 @@ static int refuse_unused(struct reader *r, const struct engine_model *m)
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
-enum { ROPE_TASK = 256 }; /* positions */
-
-static void rope_task(void *argument, int task)
+int engine_model_rotations(const struct engine_model *m)
 {
-    const struct engine_model *m = argument;
-    int half = m->head_dim / 2, first = task * ROPE_TASK;
-    int last = first + ROPE_TASK < m->context ? first + ROPE_TASK : m->context;
-    for (int i = 0; i < half; i++) {
-        double frequency = pow(m->rope_base, -2.0 * i / m->head_dim);
-        for (int p = first; p < last; p++) {
-            float *pair = m->rope + ((size_t)p * (size_t)half + (size_t)i) * 2;
-            pair[0] = (float)cos(p * frequency);
-            pair[1] = (float)sin(p * frequency);
-        }
-    }
+    return m->window && m->architecture->window_base > 0 ? 2 : 1;
 }
 
+/* Layers with a window have a table of their own where they rotate otherwise. */
 static int make_rope(struct reader *r, struct engine_model *m, struct kernel_pool *pool)
 {
-    m->rope = input_alloc((size_t)m->context * (size_t)m->head_dim, sizeof *m->rope);
-    if (!m->rope)
+    const size_t numbers = (size_t)m->context * (size_t)m->head_dim, own = engine_model_rotations(m) > 1 ? numbers : 0;
+    m->rotations = input_alloc(numbers + own, sizeof *m->rotations);
+    if (!m->rotations)
         return error_set(r->e, ERROR_ENGINE, "not enough memory for %d positions; use a smaller --context", m->context);
-    kernel_pool_run(pool, (m->context + ROPE_TASK - 1) / ROPE_TASK, rope_task, m);
+    engine_rope_fill(&m->rope, m->head_dim, m->context, pool, m->rotations);
+    if (own)
+        engine_rope_fill(&m->window_rope, m->head_dim, m->context, pool, m->rotations + own);
+    for (int i = 0; i < m->layers_count; i++)
+        m->layers[i].rope = m->rotations + (m->layers[i].window ? own : 0);
     return OK;
 }
 
@@ -494,8 +665,8 @@ void engine_model_close(struct engine_model *m)
         kernel_matrix_free(matrix_at(m, i));
     free(m->memory);
     free(m->layers);
-    free(m->norms);
-    free(m->rope);
+    free(m->vectors);
+    free(m->rotations);
     free(m);
 }
 
@@ -506,7 +677,7 @@ const char *engine_model_matrix_name(int i)
 
 const char *engine_model_norm_name(int i)
 {
-    return norm_names[i];
+    return layer_norms[i].name;
 }
 
 const struct kernel_matrix *engine_model_matrix(const struct engine_model *m, int layer, int i)

@@ -179,7 +179,8 @@ static const struct parameter *find_parameter(const struct engine_learner *l, st
 {
     for (int i = 0; i < l->parameter_count; i++) {
         const size_t n = strlen(l->parameters[i].name);
-        if (name.length == n + 7 && !memcmp(name.bytes, l->parameters[i].name, n) && !memcmp(name.bytes + n, ".weight", 7))
+        if (name.length >= n && !memcmp(name.bytes, l->parameters[i].name, n) &&
+            (name.length == n || (name.length == n + 7 && !memcmp(name.bytes + n, ".weight", 7)))) /* a bias's is whole */
             return &l->parameters[i];
     }
     return NULL;
@@ -197,6 +198,13 @@ static int write_parameter(struct engine_writer *w, const struct parameter *p, e
     }
     free(bytes);
     return code;
+}
+
+/* Or what is not learned, as it was: divisors of RoPE's frequencies. */
+static int write_learned(struct engine_writer *w, const struct engine_learner *l, const struct engine_tensor *from, enum kernel_type type, struct error *e)
+{
+    const struct parameter *p = find_parameter(l, from->name);
+    return p ? write_parameter(w, p, type, e) : engine_writer_add(w, from->data, from->bytes, e);
 }
 
 int engine_learner_export(const struct engine_learner *l, const char *path, const char *type, struct error *e)
@@ -225,7 +233,7 @@ int engine_learner_export(const struct engine_learner *l, const char *path, cons
     engine_keys_u32(&keys, "general.quantization_version", 2);
     int code = engine_writer_create(&w, path, l->file, &keys, plan, count, e);
     for (int i = 0; i < count && !code; i++)
-        code = write_parameter(w, find_parameter(l, plan[i].name), plan[i].type, e);
+        code = write_learned(w, l, engine_file_tensor_at(l->file, i), plan[i].type, e);
     if (!code)
         code = engine_writer_finish(w, e);
     engine_writer_free(w);

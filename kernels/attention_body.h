@@ -108,12 +108,18 @@ static void plan_chunk(struct ahead *ahead, const struct kernel_cache *c, int h,
     }
 }
 
+/* Where the first chunk begins that a row sees anything of. */
+static int first_chunk(const struct kernel_attention *a, int row)
+{
+    return kernel_first_seen(a, row) / KERNEL_CHUNK * KERNEL_CHUNK;
+}
+
 /* The chunk that the first row has at `from`, where `walk` stands: what comes next on a path that rows share. */
 static void plan_from(struct ahead *ahead, const struct task *t, struct walk walk, int from, int end)
 {
     struct chunk next = {.count = 0};
     const int last = t->a->rows[t->first].position + 1, until = last < end ? last : end;
-    if (from < until)
+    if (from < until && from >= first_chunk(t->a, t->first)) /* where a window begins later the walk stands later */
         take_chunk(until - from < KERNEL_CHUNK ? until - from : KERNEL_CHUNK, &walk, &next);
     plan_chunk(ahead, &t->a->cache, t->h, &next);
 }
@@ -126,10 +132,11 @@ static void attend_from(struct workspace *w, const struct task *t, struct walk *
     chunks[now].count = 0;
     for (int r = 0; r <= t->rows; r++) {
         struct chunk *next = &chunks[!now];
-        int count = r < t->rows ? t->a->rows[t->first + r].position + 1 - from : 0;
+        const int seen = r < t->rows ? kernel_first_seen(t->a, t->first + r) - from : KERNEL_CHUNK;
+        int count = r < t->rows && seen < KERNEL_CHUNK ? t->a->rows[t->first + r].position + 1 - from : 0;
         count = count < 0 ? 0 : count < KERNEL_CHUNK ? count : KERNEL_CHUNK;
         for (int n = r * t->heads; r < t->rows && n < (r + 1) * t->heads; n++)
-            w->counts[n] = count;
+            w->counts[n] = count, w->begins[n] = seen > 0 ? seen : 0;
         if (count && count == chunks[now].count && follows(&walks[r], &chunks[now]))
             continue;
         next->count = next->segments_count = 0;
@@ -183,26 +190,29 @@ static void attend_rows(const struct task *t, int span)
     struct workspace w; /* large, and of it only what head_dim and the queries need is touched */
     struct walk walks[MOST_QUERIES];
     const struct kernel_attention *a = t->a;
-    const int dim = a->cache.head_dim, padded = (dim + LANES - 1) / LANES * LANES, begin = span * KERNEL_SPAN;
-    int end = 0; /* of the positions that any row sees here */
+    const int dim = a->cache.head_dim, padded = (dim + LANES - 1) / LANES * LANES;
+    int begin = (span + 1) * KERNEL_SPAN, end = 0; /* of the positions that any row sees here */
     for (int r = 0; r < t->rows; r++) {
         const struct kernel_row *row = &a->rows[t->first + r];
+        const int from = first_chunk(a, t->first + r), own = from > span * KERNEL_SPAN ? from : span * KERNEL_SPAN;
         walks[r] = (struct walk){row->runs, 0};
-        if (row->position >= begin)
-            skip_positions(&walks[r], begin);
+        if (!kernel_sees(a, t->first + r, span))
+            continue;
+        skip_positions(&walks[r], own);
+        begin = own < begin ? own : begin;
         end = row->position >= end ? row->position + 1 : end;
     }
     plan_from(&w.ahead, t, walks[0], begin, end);
     ahead_fetch(&w.ahead, w.ahead.left);
     for (int r = 0; r < t->rows; r++)
         begin_row(&w, t, r);
-    end = end < begin + KERNEL_SPAN ? end : begin + KERNEL_SPAN;
+    end = end < (span + 1) * KERNEL_SPAN ? end : (span + 1) * KERNEL_SPAN;
     for (int from = begin; from < end; from += KERNEL_CHUNK)
         attend_from(&w, t, walks, from, end);
     for (int n = 0; n < t->rows * t->heads; n++) {
         const int r = t->first + n / t->heads;
         float *to = kernel_partial(a, span, r, t->head + n % t->heads);
-        if (a->rows[r].position < begin)
+        if (!kernel_sees(a, r, span))
             continue;
         if (a->cache.type == KERNEL_Q8_0)
             end_bytes(&w, n);
@@ -224,14 +234,14 @@ static void attention_rows(const struct kernel_attention *a, int first, int last
 /* Spans in order: the greatest score of all, then each span's part of the sum. */
 static void attention_merge(const struct kernel_attention *a, int r)
 {
-    const int dim = a->cache.head_dim, spans = a->rows[r].position / KERNEL_SPAN + 1;
+    const int dim = a->cache.head_dim, first = kernel_first_seen(a, r) / KERNEL_SPAN, spans = a->rows[r].position / KERNEL_SPAN + 1;
     for (int g = 0; g < a->heads; g++) {
         float *to = a->out + ((size_t)r * (size_t)a->heads + (size_t)g) * (size_t)dim, maximum = -INFINITY, length = 0;
-        for (int s = 0; s < spans; s++) {
+        for (int s = first; s < spans; s++) {
             const float most = kernel_partial(a, s, r, g)[dim];
             maximum = most > maximum || isnan(most) ? most : maximum;
         }
-        for (int s = 0; s < spans; s++) {
+        for (int s = first; s < spans; s++) {
             const float *from = kernel_partial(a, s, r, g);
             float power[LANES];
             vec_store(power, vec_exp(vec_all(from[dim] - maximum)));
@@ -239,7 +249,7 @@ static void attention_merge(const struct kernel_attention *a, int r)
             length += power[0] * from[dim + 1];
             for (int d = 0; d < dim; d += LANES) {
                 vec part = vec_mul(take, vec_load_first(from + d, dim - d));
-                vec_store_first(to + d, dim - d, s ? vec_add(vec_load_first(to + d, dim - d), part) : part);
+                vec_store_first(to + d, dim - d, s > first ? vec_add(vec_load_first(to + d, dim - d), part) : part);
             }
         }
         for (int d = 0; d < dim; d += LANES)

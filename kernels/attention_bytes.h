@@ -14,7 +14,7 @@
  * dimensions beside each other make a pair. Of values positions do that are LANES apart, so that weights are paired
  * lane by lane and no cell has its bytes among another's: [pair][dim][PAIR].
  *
- * A position past the query's own has weight 0, exactly: whole numbers have no NaN that would come of it.
+ * A position that the query does not see has weight 0, exactly: whole numbers have no NaN that would come of it.
  */
 #include "attention_chunk.h"
 
@@ -139,11 +139,17 @@ static void pair_values(const struct kernel_cache *c, int h, const struct chunk 
     }
 }
 
-/* What the weights of a query that sees `count` positions are rounded by. Steps past those may be anything. */
-static void part_steps(struct bytes *b, int groups, int count)
+/* What the weights of a query that sees positions [begin, count) are rounded by. Steps of others may be anything. */
+static void part_steps(struct bytes *b, int groups, int begin, int count)
 {
     for (int g = 0; g < groups; g++) {
         const float *steps = b->value_steps + g * KERNEL_CHUNK;
+        float some[KERNEL_CHUNK];
+        if (begin) {
+            memset(some, 0, (size_t)begin * sizeof *some);
+            memcpy(some + begin, steps + begin, (size_t)(count - begin) * sizeof *some);
+            steps = some;
+        }
         vec most = vec_all(0), bad = vec_all(0);
         for (int j = 0; j < count; j += LANES) {
             const vec step = vec_load_first(steps + j, count - j);
@@ -153,11 +159,11 @@ static void part_steps(struct bytes *b, int groups, int count)
         const float greatest_step = vec_most(most) + vec_sum(bad);
         const vec by = vec_all(greatest_step > 0 ? MOST / greatest_step : 0);
         b->units[g] = greatest_step / MOST;
-        for (int j = 0; j < KERNEL_CHUNK; j += LANES) /* 0 past count */
+        for (int j = 0; j < KERNEL_CHUNK; j += LANES) /* 0 before begin and past count */
             vec_store(b->parts + g * KERNEL_CHUNK + j,
                       j < count ? vec_mul(by, vec_load_first(steps + j, count - j)) : vec_all(0));
     }
-    b->parts_count = count;
+    b->parts_begin = begin, b->parts_count = count;
 }
 
 /* --- products ---------------------------------------------------------------------------------------------------- */
@@ -229,10 +235,13 @@ INLINE void value_vectors(struct workspace *w, int dim, int first, int d, int pa
 static float greatest_score(struct workspace *w, int n)
 {
     float *scores = w->scores + n * KERNEL_CHUNK;
+    const int from = w->begins[n] / LANES * LANES;
     vec most = vec_all(-INFINITY);
+    for (int j = from; j < w->begins[n]; j++)
+        scores[j] = -INFINITY;
     for (int j = w->counts[n]; j % LANES; j++)
         scores[j] = -INFINITY;
-    for (int j = 0; j < w->counts[n]; j += LANES)
+    for (int j = from; j < w->counts[n]; j += LANES)
         most = vec_max(most, vec_load(scores + j));
     return vec_most(most) * w->bytes.q_steps[n];
 }
@@ -241,12 +250,14 @@ static float greatest_score(struct workspace *w, int n)
 INLINE vec weigh(struct workspace *w, int groups, int first, int n, float m)
 {
     struct bytes *b = &w->bytes;
-    const int count = w->counts[first + n];
+    const int begin = w->begins[first + n], count = w->counts[first + n];
     _Alignas(64) float p[KERNEL_CHUNK];
     const float *scores = w->scores + (first + n) * KERNEL_CHUNK;
     const vec step = vec_all(b->q_steps[first + n]), most = vec_all(m);
     vec sum = vec_all(0);
     int j = 0;
+    for (; j + LANES <= begin; j += LANES)
+        vec_store(p + j, vec_all(0));
     for (; j < count; j += LANES) {
         const vec power = vec_power(vec_fms(vec_load(scores + j), step, most));
         vec_store(p + j, power);
@@ -254,8 +265,8 @@ INLINE vec weigh(struct workspace *w, int groups, int first, int n, float m)
     }
     for (; j < KERNEL_CHUNK; j += LANES)
         vec_store(p + j, vec_all(0));
-    if (b->parts_count != count)
-        part_steps(b, groups, count);
+    if (b->parts_count != count || b->parts_begin != begin)
+        part_steps(b, groups, begin, count);
     for (int g = 0; g < groups; g++) {
         const float *parts = b->parts + g * KERNEL_CHUNK;
         int16_t *to = b->weights + (g * TILE + n) * KERNEL_CHUNK;

@@ -67,7 +67,7 @@ struct bytes {
     int16_t q[MOST_QUERIES * KERNEL_HEAD_DIM], weights[TILE * MOST_GROUPS * KERNEL_CHUNK];
     float lengths[MOST_QUERIES * LANES];
     float q_steps[MOST_QUERIES], units[MOST_GROUPS], takes[TILE], units_of[TILE * MOST_GROUPS];
-    int parts_count; /* positions that parts and units are for */
+    int parts_begin, parts_count; /* positions of the chunk that parts and units are for: [begin, count) */
 };
 
 /* What queries that go together need, of head width dim, padded to a multiple of LANES for values. */
@@ -84,7 +84,7 @@ struct workspace {
     /* maximum and length are those of the chunks so far: of the scores, and of the sum of exp(score - maximum). The
      * chunk at hand is merged as out = keep * out + sums. */
     float maximum[MOST_QUERIES + LANES], length[MOST_QUERIES], keep[MOST_QUERIES + LANES];
-    int counts[MOST_QUERIES]; /* positions of the chunk at hand that the query sees */
+    int begins[MOST_QUERIES], counts[MOST_QUERIES]; /* positions of the chunk at hand that the query sees: [begin, count), or none */
     struct ahead ahead;
 };
 

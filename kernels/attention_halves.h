@@ -1,7 +1,7 @@
 /* Attention over keys and values in F16, multiplied as floats. Part of attention_body.h.
  *
  * The keys and values of a chunk are turned into floats once for all its queries, then each query has its scores, their
- * exponentials and its sum of values. Nothing past a query's own position is multiplied into its sums, not even by
+ * exponentials and its sum of values. Nothing that a query does not see is multiplied into its sums, not even by
  * zero.
  */
 #include "attention_chunk.h"
@@ -174,11 +174,13 @@ static void run_product(struct product p, int queries, struct ahead *ahead)
 static void exponentials(struct workspace *w, int n, float scale)
 {
     float *scores = w->scores + n * KERNEL_CHUNK;
-    const int count = w->counts[n];
+    const int count = w->counts[n], from = w->begins[n] / LANES * LANES;
     vec most = vec_all(-INFINITY), sum = vec_all(0);
+    for (int j = from; j < w->begins[n]; j++)
+        scores[j] = -INFINITY;
     for (int j = count; j % LANES; j++)
         scores[j] = -INFINITY;
-    for (int j = 0; j < count; j += LANES) {
+    for (int j = from; j < count; j += LANES) {
         vec scaled = vec_mul(vec_all(scale), vec_load(scores + j));
         vec_store(scores + j, scaled);
         most = vec_max(most, scaled);
@@ -191,7 +193,7 @@ static void exponentials(struct workspace *w, int n, float scale)
         w->keep[n] *= power[0];
         w->maximum[n] = maximum;
     }
-    for (int j = 0; j < count; j += LANES) {
+    for (int j = from; j < count; j += LANES) {
         vec e = vec_exp(vec_sub(vec_load(scores + j), vec_all(w->maximum[n])));
         vec_store(scores + j, e);
         sum = vec_add(sum, e);
@@ -204,9 +206,9 @@ static void attend_halves(struct workspace *w, const struct kernel_attention *a,
                           int first, int count)
 {
     const int dim = a->cache.head_dim, padded = (dim + LANES - 1) / LANES * LANES;
-    int dims[MOST_QUERIES];
+    int dims[MOST_QUERIES], seen[MOST_QUERIES];
     for (int n = 0; n < count; n++)
-        dims[n] = dim;
+        dims[n] = dim, seen[n] = w->counts[first + n] - w->begins[first + n];
     load_keys(&a->cache, h, chunk, w->shared);
     run_product((struct product){.a = w->q + first * dim,
                                  .a_stride = dim,
@@ -221,15 +223,20 @@ static void attend_halves(struct workspace *w, const struct kernel_attention *a,
     for (int n = first; n < first + count; n++)
         exponentials(w, n, a->scale);
     load_values(&a->cache, h, chunk, w->shared, padded);
-    run_product((struct product){.a = w->scores + first * KERNEL_CHUNK,
-                                 .a_stride = KERNEL_CHUNK,
-                                 .b = w->shared,
-                                 .b_stride = padded,
-                                 .b_far = KERNEL_CELLS,
-                                 .width = padded,
-                                 .c = w->out + first * padded,
-                                 .c_stride = padded,
-                                 .counts = w->counts + first,
-                                 .keep = w->keep + first},
-                count, &w->ahead);
+    for (int n = 0, alike; n < count; n += alike) { /* whose windows begin at the same position of it: mostly all, at none */
+        const int begin = w->begins[first + n];
+        for (alike = 1; n + alike < count && w->begins[first + n + alike] == begin; alike++)
+            ;
+        run_product((struct product){.a = w->scores + (first + n) * KERNEL_CHUNK + begin,
+                                     .a_stride = KERNEL_CHUNK,
+                                     .b = w->shared + begin * padded,
+                                     .b_stride = padded,
+                                     .b_far = KERNEL_CELLS,
+                                     .width = padded,
+                                     .c = w->out + (first + n) * padded,
+                                     .c_stride = padded,
+                                     .counts = seen + n,
+                                     .keep = w->keep + first + n},
+                    alike, &w->ahead);
+    }
 }

@@ -160,6 +160,7 @@ const struct kernel_set kernel_set_avx2 = {
     .attention_rows = attention_rows,
     .attention_merge = attention_merge,
     .swiglu = swiglu,
+    .geglu = geglu,
     .learning = &kernel_learning_avx2,
     .combine = combine,
     .int8_products = int8_products,

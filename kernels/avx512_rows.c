@@ -77,6 +77,7 @@ const struct kernel_set kernel_set_avx512 = {
     .attention_rows = attention_rows,
     .attention_merge = attention_merge,
     .swiglu = swiglu,
+    .geglu = geglu,
     .learning = &kernel_learning_avx512,
     .combine = combine,
     .int8_products = int8_products,

@@ -133,7 +133,7 @@ struct kernel_run { /* consecutive positions in one block */
 };
 struct kernel_row { /* one token of a batch */
     const struct kernel_run *runs; /* positions 0, 1, ... in order; they reach at least to `position` */
-    int position;                  /* attends to positions 0..position */
+    int position;                  /* attends to positions 0..position, or to the last of these: kernel_attention.window */
 };
 struct kernel_cache { /* one layer's keys and values in a block */
     enum kernel_type type;
@@ -144,12 +144,23 @@ struct kernel_attention {
     const float *q; /* [n][heads * head_dim], rotated */
     float *out;     /* [n][heads * head_dim] */
     int heads;      /* a multiple of cache.kv_heads */
+    int window;     /* a row sees so many positions, its own among them; 0: all up to its own */
     float scale;
     struct kernel_cache cache;
     const struct kernel_row *rows; /* [n] */
     float *partials;  /* [spans of the furthest row][partial_rows][heads][head_dim + 2]: o, m and l of a span */
     int partial_rows; /* n at least */
 };
+/* The first position that the row sees: chunks and spans before it are not gone over, and have no partial. */
+static inline int kernel_first_seen(const struct kernel_attention *a, int row)
+{
+    const int first = a->rows[row].position + 1 - a->window;
+    return a->window && first > 0 ? first : 0;
+}
+static inline int kernel_sees(const struct kernel_attention *a, int row, int span) /* anything of the span */
+{
+    return a->rows[row].position >= span * KERNEL_SPAN && kernel_first_seen(a, row) < (span + 1) * KERNEL_SPAN;
+}
 static inline float *kernel_partial(const struct kernel_attention *a, int span, int row, int head)
 {
     const size_t rows = (size_t)span * (size_t)a->partial_rows + (size_t)row;
@@ -196,14 +207,16 @@ struct kernel_set {
     size_t (*cache_bytes)(enum kernel_type type, int kv_heads, int head_dim);
     /* Store one row's keys and values, each [kv_heads][head_dim], in cell `cell` of a block. */
     void (*store)(const struct kernel_cache *cache, const float *k, const float *v, unsigned char *block, int cell);
-    /* The heads that share kv head h, of rows [first, last): partials of the positions 0..position that are in a span, as
-     * KERNEL_CHUNK says; nothing for a row that has none there. Rows beside each other that have chunks in common (the branches of a tree, the tokens of a prompt)
+    /* The heads that share kv head h, of rows [first, last): partials of the positions they see that are in a span, as
+     * KERNEL_CHUNK says; nothing for a row that sees none there. Rows beside each other that have chunks in common (the branches of a tree, the tokens of a prompt)
      * go over those together, which is faster and gives the same numbers; some 16 rows at a time have most of the gain. */
     void (*attention_rows)(const struct kernel_attention *a, int first, int last, int h, int span);
-    /* When the partials of all its spans and heads are there: a row's out = softmax(scale q.K) V over positions 0..position. */
+    /* When the partials of all its spans and heads are there: a row's out = softmax(scale q.K) V over the positions it sees. */
     void (*attention_merge)(const struct kernel_attention *a, int row);
-    /* out[c] = silu(gate[c]) * up[c] (SwiGLU: Shazeer 2020); out may be gate. */
+    /* out[c] = silu(gate[c]) * up[c] (SwiGLU), or gelu(gate[c]) * up[c] (GEGLU: both Shazeer 2020), gelu by its approximation with
+     * tanh (Hendrycks & Gimpel 2016); out may be gate. */
     void (*swiglu)(const float *gate, const float *up, int n, float *out);
+    void (*geglu)(const float *gate, const float *up, int n, float *out);
     /* y[c] += sum over r of u[r] m[r][c] for r in [0, rows), c in [0, cols), in fp32, as sums of r % 4 that are then added up. m is
      * laid out by kernel_strips_of_columns. What a low-rank adapter adds to a row (LoRA: Hu et al. 2021) is two of these. */
     void (*combine)(const float *u, const float *m, int rows, int cols, float *y);
@@ -214,6 +227,9 @@ struct kernel_set {
 
     const struct kernel_learning *learning; /* never NULL */
 };
+/* gelu(x) = x / 2 (1 + tanh(y)), 2 y = x (KERNEL_GELU + KERNEL_GELU_CUBE x^2): 2 sqrt(2 / pi), and that times 0.044715. */
+#define KERNEL_GELU 1.5957691216f
+#define KERNEL_GELU_CUBE 0.0713548163f
 #define KERNEL_STRIP 16 /* ranges of output rows are cut at multiples of this */
 
 /* A matrix for kernel_set.combine, m[r][c] = from[r * row_step + c * column_step]: KERNEL_STRIP columns of all rows, then the next

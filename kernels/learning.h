@@ -45,11 +45,12 @@ struct kernel_product {
 /* Several products, none of which reads what another writes; spread over the pool together. Takes the pool's memory. */
 void kernel_products(const struct kernel_set *set, struct kernel_pool *pool, const struct kernel_product *products, int count);
 
-/* Causal attention of one document: position i of it attends to positions 0..i. Rows are positions; heads of a row lie side by
+/* Causal attention of one document: position i of it attends to positions 0..i, or to the last `window` of these. Rows are positions; heads of a row lie side by
  * side, kv heads likewise, `heads / kv_heads` of the former share one of the latter. Strides of a row in numbers. */
 struct kernel_document {
     int count; /* positions */
     int heads, kv_heads, head_dim;
+    int window; /* 0: none */
     float scale;
     const float *q, *k, *v; /* rotated */
     float *out;             /* [count][heads * head_dim] with q's stride; read by what goes back */
@@ -103,6 +104,7 @@ struct kernel_learning {
     void (*rms_norm_back)(const float *x, const float *weight, float epsilon, int cols, const float *dy, float *dx, float *d_weight);
     /* Of out = silu(gate) * up: out, and by dy to d_gate and d_up; each of which may be gate, up or dy. */
     void (*swiglu_back)(const float *gate, const float *up, int n, const float *dy, float *d_gate, float *d_up, float *out);
+    void (*geglu_back)(const float *gate, const float *up, int n, const float *dy, float *d_gate, float *d_up, float *out);
     /* -log softmax(logits)[target]; logits become its gradient times `weight` (softmax less one at the target). */
     float (*cross_entropy)(float *logits, int n, int target, float weight);
 };

@@ -218,6 +218,30 @@ static void part_range(const struct kernel_document *d, int part, int *first, in
     *last = *last < d->count ? *last : d->count;
 }
 
+/* Where the positions begin that the queries of a block, the first of which is `from`, go over: a panel's beginning. */
+static int window_begin(const struct kernel_document *d, int from)
+{
+    const int first = from + 1 - d->window;
+    return d->window && first > 0 ? first / PANEL * PANEL : 0;
+}
+
+/* How many of them query i does not see. */
+static int unseen(const struct kernel_document *d, int i, int begin)
+{
+    const int first = i + 1 - d->window;
+    return d->window && first > begin ? first - begin : 0;
+}
+
+static struct panels from_position(struct panels p, int begin)
+{
+    return (struct panels){p.b + begin / PANEL * p.b_panel, p.b_k, p.b_panel};
+}
+
+static struct panels from_row(struct panels p, int begin)
+{
+    return (struct panels){p.b + begin * p.b_k, p.b_k, p.b_panel};
+}
+
 /* scores[0, seen) to exp(scale * score - length), zeros up to n; or, with first, to exp(scale * score - the greatest) and the
  * logarithm of their sum to *length: returns 1 / sum. */
 static float softmax_row(float *scores, int seen, int n, float scale, float *length, int first)
@@ -265,13 +289,17 @@ static void attend(const struct kernel_document *d, int h, int part)
     const struct panels keys = panels_by_position(d->k + h * dim, d->kv_row, last, dim, memory);
     const struct panels values = panels_by_dimension(d->v + h * dim, d->kv_row, last, dim, memory + by_position);
     for (int from = first; from < last; from += QUERIES) {
-        const int rows = last - from < QUERIES ? last - from : QUERIES, seen = from + rows;
+        const int rows = last - from < QUERIES ? last - from : QUERIES, begin = window_begin(d, from), seen = from + rows - begin;
         for (int g = h * group; g < (h + 1) * group; g++) {
             float *out = d->out + from * d->q_row + g * dim, by[QUERIES];
-            multiply(d->q + from * d->q_row + g * dim, d->q_row, 1, rows, keys, seen, dim, scores, (ptrdiff_t)padded, 0);
-            for (int r = 0; r < rows; r++)
-                by[r] = softmax_row(scores + (size_t)r * padded, from + r + 1, seen, d->scale, &d->length[(from + r) * d->heads + g], 1);
-            multiply(scores, (ptrdiff_t)padded, 1, rows, values, dim, seen, out, d->q_row, 0);
+            multiply(d->q + from * d->q_row + g * dim, d->q_row, 1, rows, from_position(keys, begin), seen, dim, scores, (ptrdiff_t)padded, 0);
+            for (int r = 0; r < rows; r++) {
+                const int not = unseen(d, from + r, begin);
+                float *row = scores + (size_t)r * padded;
+                memset(row, 0, (size_t)not * sizeof *row);
+                by[r] = softmax_row(row + not, from + r + 1 - begin - not, seen - not, d->scale, &d->length[(from + r) * d->heads + g], 1);
+            }
+            multiply(scores, (ptrdiff_t)padded, 1, rows, from_row(values, begin), dim, seen, out, d->q_row, 0);
             for (int r = 0; r < rows; r++)
                 for (int e = 0; e < dim; e++)
                     out[r * d->q_row + e] *= by[r];
@@ -317,20 +345,27 @@ static void attend_back(const struct kernel_document *d, int h, int part)
     const struct panels values = panels_by_position(d->v + h * dim, d->kv_row, last, dim, memory + by_position);
     const struct panels key_rows = panels_by_dimension(d->k + h * dim, d->kv_row, last, dim, memory + 2 * by_position);
     for (int from = first; from < last; from += QUERIES) {
-        const int rows = last - from < QUERIES ? last - from : QUERIES, seen = from + rows;
+        const int rows = last - from < QUERIES ? last - from : QUERIES, begin = window_begin(d, from), seen = from + rows - begin;
+        const ptrdiff_t kv_at = begin * d->kv_row;
         for (int g = h * group; g < (h + 1) * group; g++) {
             const ptrdiff_t at = from * d->q_row + g * dim;
-            multiply(d->q + at, d->q_row, 1, rows, keys, seen, dim, p, (ptrdiff_t)padded, 0);
-            multiply(d->d_out + at, d->q_row, 1, rows, values, seen, dim, dp, (ptrdiff_t)padded, 0);
+            multiply(d->q + at, d->q_row, 1, rows, from_position(keys, begin), seen, dim, p, (ptrdiff_t)padded, 0);
+            multiply(d->d_out + at, d->q_row, 1, rows, from_position(values, begin), seen, dim, dp, (ptrdiff_t)padded, 0);
             for (int r = 0; r < rows; r++) {
-                softmax_row(p + (size_t)r * padded, from + r + 1, seen, d->scale, &d->length[(from + r) * d->heads + g], 0);
+                const int not = unseen(d, from + r, begin), own = from + r + 1 - begin - not;
+                float *row = p + (size_t)r * padded, *d_row = dp + (size_t)r * padded;
+                memset(row, 0, (size_t)not * sizeof *row);
+                memset(d_row, 0, (size_t)not * sizeof *d_row);
+                softmax_row(row + not, own, seen - not, d->scale, &d->length[(from + r) * d->heads + g], 0);
                 const float mean = dot(d->d_out + at + r * d->q_row, d->out + at + r * d->q_row, dim);
-                softmax_back_row(p + (size_t)r * padded, dp + (size_t)r * padded, from + r + 1, mean, d->scale);
-                memset(dp + (size_t)r * padded + from + r + 1, 0, (size_t)(rows - r - 1) * sizeof *dp);
+                softmax_back_row(row + not, d_row + not, own, mean, d->scale);
+                memset(d_row + not + own, 0, (size_t)(rows - r - 1) * sizeof *dp);
             }
-            multiply(dp, (ptrdiff_t)padded, 1, rows, key_rows, dim, seen, d->dq + at, d->q_row, 0);
-            multiply(p, 1, (ptrdiff_t)padded, seen, panels_by_dimension(d->d_out + at, d->q_row, rows, dim, some), dim, rows, dv, d->kv_row, 1);
-            multiply(dp, 1, (ptrdiff_t)padded, seen, panels_by_dimension(d->q + at, d->q_row, rows, dim, some), dim, rows, dk, d->kv_row, 1);
+            multiply(dp, (ptrdiff_t)padded, 1, rows, from_row(key_rows, begin), dim, seen, d->dq + at, d->q_row, 0);
+            multiply(p, 1, (ptrdiff_t)padded, seen, panels_by_dimension(d->d_out + at, d->q_row, rows, dim, some), dim, rows, dv + kv_at,
+                     d->kv_row, 1);
+            multiply(dp, 1, (ptrdiff_t)padded, seen, panels_by_dimension(d->q + at, d->q_row, rows, dim, some), dim, rows, dk + kv_at,
+                     d->kv_row, 1);
         }
     }
     free(memory);
@@ -372,6 +407,21 @@ static void swiglu_back(const float *gate, const float *up, int n, const float *
     }
 }
 
+static void geglu_back(const float *gate, const float *up, int n, const float *dy, float *d_gate, float *d_up, float *out)
+{
+    const vec one = vec_all(1), first = vec_all(KERNEL_GELU), cube = vec_all(KERNEL_GELU_CUBE);
+    for (int c = 0; c < n; c += LANES) {
+        const vec g = vec_load_first(gate + c, n - c), u = vec_load_first(up + c, n - c), y = vec_load_first(dy + c, n - c);
+        const vec square = vec_mul(g, g), inner = vec_mul(g, vec_fma(square, cube, first));
+        const vec s = vec_div(one, vec_add(one, vec_exp(vec_sub(vec_all(0), inner))));
+        const vec gelu = vec_mul(g, s), slope = vec_fma(square, vec_mul(vec_all(3), cube), first);
+        /* (g s)' = s + g s (1 - s) inner' */
+        vec_store_first(d_gate + c, n - c, vec_mul(vec_mul(y, u), vec_fma(vec_mul(gelu, slope), vec_sub(one, s), s)));
+        vec_store_first(d_up + c, n - c, vec_mul(y, gelu));
+        vec_store_first(out + c, n - c, vec_mul(gelu, u));
+    }
+}
+
 static float cross_entropy(float *logits, int n, int target, float weight)
 {
     vec most = vec_all(logits[0]), sum = vec_all(0);
@@ -397,5 +447,5 @@ static float cross_entropy(float *logits, int n, int target, float weight)
     {                                                                                                                  \
         WORDS .panel = PANEL, .lanes = LANES, .product = product, .transpose = transpose, .unpack = unpack,                  \
         .attend = attend, .attend_back = attend_back,                                                                  \
-        .rms_norm_back = rms_norm_back, .swiglu_back = swiglu_back, .cross_entropy = cross_entropy,                    \
+        .rms_norm_back = rms_norm_back, .swiglu_back = swiglu_back, .geglu_back = geglu_back, .cross_entropy = cross_entropy,                    \
     }

@@ -98,6 +98,7 @@ const struct kernel_set kernel_set_neon = {
     .attention_rows = attention_rows,
     .attention_merge = attention_merge,
     .swiglu = swiglu,
+    .geglu = geglu,
     .learning = &kernel_learning_neon,
     .combine = combine,
     .int8_products = int8_products,

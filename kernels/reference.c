@@ -127,18 +127,21 @@ static void store(const struct kernel_cache *c, const float *k, const float *v, 
     }
 }
 
-/* A span of one head of attention, whose keys and values are those of head kv: out [dim], then maximum and length. */
-static void attend(const struct kernel_attention *a, const struct kernel_row *row, const float *q, int kv, int span, float *out)
+/* What one head of row r sees of a span, its keys and values being those of head kv: out [dim], then maximum and length. */
+static void attend(const struct kernel_attention *a, int r, const float *q, int kv, int span, float *out)
 {
-    int dim = a->cache.head_dim, cell = span * KERNEL_SPAN; /* cell: how many of the run's positions were taken */
-    const struct kernel_run *run = row->runs;
+    const int dim = a->cache.head_dim, seen = kernel_first_seen(a, r), begin = seen > span * KERNEL_SPAN ? seen : span * KERNEL_SPAN;
+    const int end = a->rows[r].position < (span + 1) * KERNEL_SPAN ? a->rows[r].position + 1 : (span + 1) * KERNEL_SPAN;
+    const struct kernel_run *run = a->rows[r].runs;
+    int cell = begin; /* how many of the run's positions were taken */
     float maximum = -INFINITY, length = 0;
     while (cell >= run->count)
         cell -= run++->count;
     for (int d = 0; d < dim; d++)
         out[d] = 0;
-    for (int first = span * KERNEL_SPAN; first <= row->position && first < (span + 1) * KERNEL_SPAN; first += KERNEL_CHUNK) {
-        int count = row->position + 1 - first < KERNEL_CHUNK ? row->position + 1 - first : KERNEL_CHUNK;
+    for (int first = begin, next; first < end; first = next) {
+        next = (first / KERNEL_CHUNK + 1) * KERNEL_CHUNK < end ? (first / KERNEL_CHUNK + 1) * KERNEL_CHUNK : end;
+        const int count = next - first;
         const float *values[KERNEL_CHUNK];
         float scores[KERNEL_CHUNK], chunk_maximum = -INFINITY, chunk_length = 0;
         for (int j = 0; j < count; j++, cell++) {
@@ -149,7 +152,7 @@ static void attend(const struct kernel_attention *a, const struct kernel_row *ro
             chunk_maximum = fmaxf(chunk_maximum, scores[j]);
         }
         float merged = fmaxf(maximum, chunk_maximum);
-        float keep = first % KERNEL_SPAN ? expf(maximum - merged) : 0, take = expf(chunk_maximum - merged);
+        float keep = first > begin ? expf(maximum - merged) : 0, take = expf(chunk_maximum - merged);
         for (int j = 0; j < count; j++) {
             scores[j] = expf(scores[j] - chunk_maximum);
             chunk_length += scores[j];
@@ -173,25 +176,25 @@ static void attention_rows(const struct kernel_attention *a, int first, int last
 {
     int group = a->heads / a->cache.kv_heads;
     for (int r = first; r < last; r++)
-        for (int g = h * group; g < (h + 1) * group && a->rows[r].position >= span * KERNEL_SPAN; g++) {
+        for (int g = h * group; g < (h + 1) * group && kernel_sees(a, r, span); g++) {
             size_t at = ((size_t)r * (size_t)a->heads + (size_t)g) * (size_t)a->cache.head_dim;
-            attend(a, &a->rows[r], a->q + at, h, span, kernel_partial(a, span, r, g));
+            attend(a, r, a->q + at, h, span, kernel_partial(a, span, r, g));
         }
 }
 
 static void attention_merge(const struct kernel_attention *a, int r)
 {
-    int dim = a->cache.head_dim, spans = a->rows[r].position / KERNEL_SPAN + 1;
+    const int dim = a->cache.head_dim, first = kernel_first_seen(a, r) / KERNEL_SPAN, spans = a->rows[r].position / KERNEL_SPAN + 1;
     for (int g = 0; g < a->heads; g++) {
         float *out = a->out + ((size_t)r * (size_t)a->heads + (size_t)g) * (size_t)dim, maximum = -INFINITY, length = 0;
-        for (int s = 0; s < spans; s++)
+        for (int s = first; s < spans; s++)
             maximum = fmaxf(maximum, kernel_partial(a, s, r, g)[dim]);
-        for (int s = 0; s < spans; s++) {
+        for (int s = first; s < spans; s++) {
             const float *from = kernel_partial(a, s, r, g);
             const float take = expf(from[dim] - maximum);
             length += take * from[dim + 1];
             for (int d = 0; d < dim; d++)
-                out[d] = (s ? out[d] : 0) + take * from[d];
+                out[d] = (s > first ? out[d] : 0) + take * from[d];
         }
         for (int d = 0; d < dim; d++)
             out[d] /= length;
@@ -202,6 +205,13 @@ static void swiglu(const float *gate, const float *up, int n, float *out)
 {
     for (int c = 0; c < n; c++)
         out[c] = gate[c] / (1 + expf(-gate[c])) * up[c];
+}
+
+/* x / 2 (1 + tanh(y)) is x / (1 + e^-2y). */
+static void geglu(const float *gate, const float *up, int n, float *out)
+{
+    for (int c = 0; c < n; c++)
+        out[c] = gate[c] / (1 + expf(-gate[c] * (KERNEL_GELU + KERNEL_GELU_CUBE * gate[c] * gate[c]))) * up[c];
 }
 
 static void combine(const float *u, const float *m, int rows, int cols, float *y)
@@ -232,6 +242,7 @@ const struct kernel_set kernel_set_reference = {
     .attention_rows = attention_rows,
     .attention_merge = attention_merge,
     .swiglu = swiglu,
+    .geglu = geglu,
     .learning = &kernel_learning_reference,
     .combine = combine,
 };

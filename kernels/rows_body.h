@@ -58,6 +58,17 @@ static void swiglu(const float *gate, const float *up, int n, float *out)
     }
 }
 
+/* x / 2 (1 + tanh(y)) is x / (1 + e^-2y). */
+static void geglu(const float *gate, const float *up, int n, float *out)
+{
+    for (int c = 0; c < n; c += LANES) {
+        const vec g = vec_load_first(gate + c, n - c), u = vec_load_first(up + c, n - c);
+        const vec y = vec_mul(g, vec_fma(vec_mul(g, g), vec_all(KERNEL_GELU_CUBE), vec_all(KERNEL_GELU)));
+        const vec e = vec_exp(vec_sub(vec_all(0), y));
+        vec_store_first(out + c, n - c, vec_mul(vec_div(g, vec_add(vec_all(1), e)), u));
+    }
+}
+
 static void combine(const float *u, const float *m, int rows, int cols, float *y)
 {
     enum { PARTS = KERNEL_STRIP / LANES };

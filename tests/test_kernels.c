@@ -524,6 +524,15 @@ static void test_rows(void **state)
             set->swiglu(&gate[c], &weight[c], 1, &one);
             assert_same(&one, &out[c], 1);
         }
+        set->geglu(gate, weight, n, out);
+        for (int c = 0; c < n; c++) {
+            const double g = (double)gate[c], both = 1 + tanh(0.7978845608028654 * (g + 0.044715 * g * g * g));
+            const double expected = g / 2 * both * (double)weight[c];
+            assert_true(fabs((double)out[c] - expected) <= 3e-6 * fabs(g * (double)weight[c]) * fmax(both, 1e-7) + 1e-35);
+            float one;
+            set->geglu(&gate[c], &weight[c], 1, &one);
+            assert_same(&one, &out[c], 1);
+        }
         free(x);
         free(weight);
         free(out);
@@ -534,6 +543,8 @@ static void test_rows(void **state)
     {
         float gate[5] = {-200, 200, NAN, INFINITY, 0}, up[5] = {1, 1, 1, 1, 1}, out[5];
         set->swiglu(gate, up, 5, out);
+        assert_true(fabsf(out[0]) < 1e-30f && out[1] == 200 && isnan(out[2]) && out[3] == INFINITY && out[4] == 0);
+        set->geglu(gate, up, 5, out);
         assert_true(fabsf(out[0]) < 1e-30f && out[1] == 200 && isnan(out[2]) && out[3] == INFINITY && out[4] == 0);
         float zeros[40] = {0}, ones[40];
         for (int i = 0; i < 40; i++)
@@ -678,11 +689,11 @@ static double cached(enum kernel_type type, const float *x, int d)
 
 /* What rounding weights to 16 bits may do to the 32 numbers from d on of an output over Q8_0: half of what 16 bits resolve of the greatest
  * weight and value of a chunk, for each of its positions. */
-static double weights_error(const double *weights, const float *v, int stride, int position, int d)
+static double weights_error(const double *weights, const float *v, int stride, int first, int position, int d)
 {
     double error = 0;
-    for (int first = 0; first <= position; first += KERNEL_CHUNK) {
-        const int end = first + KERNEL_CHUNK < position + 1 ? first + KERNEL_CHUNK : position + 1;
+    for (int end; first <= position; first = end) {
+        end = (first / KERNEL_CHUNK + 1) * KERNEL_CHUNK < position + 1 ? (first / KERNEL_CHUNK + 1) * KERNEL_CHUNK : position + 1;
         double most = 0, greatest = 0;
         for (int p = first; p < end; p++) {
             most = weights[p] > most ? weights[p] : most;
@@ -695,8 +706,8 @@ static double weights_error(const double *weights, const float *v, int stride, i
     return error;
 }
 
-/* Softmax attention in double precision, on keys and values as the cache rounds them. */
-static void attend_exactly(enum kernel_type type, const float *q, const float *k, const float *v, int position,
+/* Softmax attention over positions [first, position] in double precision, on keys and values as the cache rounds them. */
+static void attend_exactly(enum kernel_type type, const float *q, const float *k, const float *v, int first, int position,
                            int heads, int kv_heads, int dim, float scale, double *out, double *bound)
 {
     double *weights = xmalloc((size_t)(position + 1) * sizeof *weights);
@@ -705,7 +716,7 @@ static void attend_exactly(enum kernel_type type, const float *q, const float *k
         double most = -INFINITY, length = 0, score_error = 0, q_error = 0, rounding = 0;
         for (int d = 0; d < dim && type == KERNEL_Q8_0; d++) /* queries are rounded to 16 bits there */
             q_error = fmax(q_error, 0.51 / 32767 * fabs((double)q[h * dim + d]));
-        for (int p = 0; p <= position; p++) {
+        for (int p = first; p <= position; p++) {
             double sum = 0, magnitude = 0;
             for (int d = 0; d < dim; d++) {
                 double key = cached(type, k + (p * kv_heads + kv) * dim, d);
@@ -716,18 +727,18 @@ static void attend_exactly(enum kernel_type type, const float *q, const float *k
             score_error = fmax(score_error, magnitude * (double)scale);
             most = fmax(most, weights[p]);
         }
-        for (int p = 0; p <= position; p++)
+        for (int p = first; p <= position; p++)
             length += weights[p] = exp(weights[p] - most);
         for (int d = 0; d < dim; d++) {
             double sum = 0, magnitude = 0;
-            for (int p = 0; p <= position; p++) {
+            for (int p = first; p <= position; p++) {
                 double value = cached(type, v + (p * kv_heads + kv) * dim, d);
                 sum += weights[p] * value;
                 magnitude += weights[p] * fabs(value);
             }
             out[h * dim + d] = sum / length;
             if (type == KERNEL_Q8_0 && d % 32 == 0)
-                rounding = weights_error(weights, v + kv * dim, kv_heads * dim, position, d);
+                rounding = weights_error(weights, v + kv * dim, kv_heads * dim, first, position, d);
             bound[h * dim + d] = ((4e-6 + 2 * score_error) * magnitude + rounding) / length;
         }
     }
@@ -764,6 +775,8 @@ static void check_attention(const struct kernel_set *set, enum kernel_type type)
         {5, 1, 80}, {3, 3, 20},  {4, 2, 4},  {6, 3, 96}, {50, 1, 8}, {3, 1, 256},
     };
     const int positions[] = {0, 1, 7, 8, 15, 16, 62, 63, 64, 65, 127, 128, 200, 511, 512, 513, 577, 1100};
+    const int windows[] = {0, 1, 8, 64, 100, 0, 500, 513, 1024};
+    int round = 0;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         enum { N = 1101 };
         int heads = shapes[i].heads, kv_heads = shapes[i].kv_heads, dim = shapes[i].dim, wide = heads * dim;
@@ -771,7 +784,7 @@ static void check_attention(const struct kernel_set *set, enum kernel_type type)
             continue;
         float *k = normals((size_t)(N * kv_heads * dim), 1), *v = normals((size_t)(N * kv_heads * dim), 1);
         struct cache whole = cache_make(set, type, k, v, N, kv_heads, dim, 1 << 30);
-        for (int often = 1; often <= 27; often *= 3) { /* once with a run for every position */
+        for (int often = 1; often <= 27; often *= 3, round++) { /* once with a run for every position */
             struct cache spread = cache_make(set, type, k, v, N, kv_heads, dim, often);
             enum { ROWS = sizeof positions / sizeof *positions };
             struct kernel_row rows[ROWS], alone;
@@ -782,6 +795,7 @@ static void check_attention(const struct kernel_set *set, enum kernel_type type)
             struct kernel_attention a = {.q = q,
                                          .out = out,
                                          .heads = heads,
+                                         .window = windows[round % 9],
                                          .scale = 1 / sqrtf((float)dim),
                                          .cache = spread.shape,
                                          .rows = rows};
@@ -796,11 +810,11 @@ static void check_attention(const struct kernel_set *set, enum kernel_type type)
                 assert_same(out + r * wide, one, (size_t)wide);
                 double *expected = xmalloc((size_t)wide * sizeof *expected),
                        *bound = xmalloc((size_t)wide * sizeof *bound);
-                attend_exactly(type, b.q, k, v, positions[r], heads, kv_heads, dim, a.scale, expected, bound);
+                attend_exactly(type, b.q, k, v, kernel_first_seen(&b, 0), positions[r], heads, kv_heads, dim, a.scale, expected, bound);
                 for (int d = 0; d < wide; d++)
                     if (!(fabs((double)one[d] - expected[d]) <= bound[d]))
-                        fail_msg("%s %s, %d heads on %d of %d, position %d, number %d: %g, not %g (bound %g)", set->name,
-                                 kernel_format(type)->name, heads, kv_heads, dim, positions[r], d, (double)one[d], expected[d], bound[d]);
+                        fail_msg("%s %s, %d heads on %d of %d, position %d, window %d, number %d: %g, not %g (bound %g)", set->name,
+                                 kernel_format(type)->name, heads, kv_heads, dim, positions[r], a.window, d, (double)one[d], expected[d], bound[d]);
                 free(expected);
                 free(bound);
             }
@@ -893,11 +907,15 @@ static void test_attention_tree(void **state)
                                      .scale = 0.2f,
                                      .cache = caches[0].shape,
                                      .rows = rows};
-        attend_all(set, a, 0, ROWS, ROWS);
-        a.out = alone;
-        for (int r = 0; r < ROWS; r++)
-            attend_all(set, a, r, r + 1, ROWS);
-        assert_same(together, alone, ROWS * WIDE);
+        for (int window = 0; window <= 600; window += 75) {
+            a.window = window;
+            a.out = together;
+            attend_all(set, a, 0, ROWS, ROWS);
+            a.out = alone;
+            for (int r = 0; r < ROWS; r++)
+                attend_all(set, a, r, r + 1, ROWS);
+            assert_same(together, alone, ROWS * WIDE);
+        }
         for (int b = 0; b < BRANCHES; b++)
             cache_drop(&caches[b]);
         free(k);
@@ -944,7 +962,7 @@ static void test_attention_by_hand(void **state)
     }
 }
 
-/* What is zero, very large or not a number: it stays so for who sees it, and nobody else is touched. */
+/* What is zero, very large or not a number: it stays so for who sees it, and nobody else is touched, be it before or behind a window. */
 static void test_attention_extremes(void **state)
 {
     (void)state;
@@ -954,7 +972,7 @@ static void test_attention_extremes(void **state)
     enum { ZERO_QUERY, ZERO_KEYS, ZERO_VALUES, LARGE, BAD_QUERY, BAD_KEY, BAD_VALUE, CASES };
     FOR_EACH_SET(set)
     FOR_EACH_CACHE(set, type)
-    for (int kind = 0; kind < CASES; kind++) {
+    for (int kind = 0, window = 0; kind < CASES; kind += window > 0, window = window ? 0 : N - 1 - AT) { /* that just does not see AT from the end */
         float *k = normals(N * DIM, 1), *v = normals(N * DIM, 1), *q = normals(ROWS * DIM, 1), out[ROWS * DIM];
         for (int i = 0; i < N * DIM; i++) {
             k[i] *= kind == ZERO_KEYS ? 0 : kind == LARGE ? 1000 : 1;
@@ -973,19 +991,20 @@ static void test_attention_extremes(void **state)
         struct kernel_row rows[ROWS];
         for (int r = 0; r < ROWS; r++)
             rows[r] = (struct kernel_row){c.runs, positions[r]};
-        struct kernel_attention a = {.q = q, .out = out, .heads = 1, .scale = 0.125f, .cache = c.shape, .rows = rows};
+        struct kernel_attention a = {.q = q, .out = out, .heads = 1, .window = window, .scale = 0.125f, .cache = c.shape, .rows = rows};
         attend_all(set, a, 0, ROWS, ROWS);
         for (int r = 0; r < ROWS; r++)
             for (int d = 0; d < DIM; d++) {
-                const int bad = (kind == BAD_QUERY && r == 1) || (kind == BAD_KEY && r > 0), x = r * DIM + d;
+                const int first = kernel_first_seen(&a, r), sees = first <= AT && AT <= positions[r];
+                const int bad = (kind == BAD_QUERY && r == 1) || (kind == BAD_KEY && sees), x = r * DIM + d;
                 double mean = 0;
-                for (int p = 0; p <= positions[r]; p++)
-                    mean += cached(*type, v + p * DIM, d) / (positions[r] + 1);
-                if (kind == BAD_VALUE && r > 0)
+                for (int p = first; p <= positions[r]; p++)
+                    mean += cached(*type, v + p * DIM, d) / (positions[r] + 1 - first);
+                if (kind == BAD_VALUE && sees)
                     assert_true(d < DIM - 1 || !isfinite(out[x]));
                 else
                     assert_int_equal(!isfinite(out[x]), bad);
-                if (kind == BAD_VALUE && r > 0 && d < 32)
+                if (kind == BAD_VALUE && sees && d < 32)
                     assert_true(isfinite(out[x]));
                 if (kind == ZERO_QUERY || kind == ZERO_KEYS)
                     assert_true(fabs((double)out[x] - mean) < 1e-4);

@@ -416,6 +416,21 @@ static void test_central_differences(void **state)
     check_slopes(o);
 }
 
+/* Biases, norms of heads and of what parts give, GELU, a scaled embedding, windows, RoPEs: each has its gradient. */
+static const char *const architectures[] = {"tiny-qwen2", "tiny-qwen3", "tiny-yarn", "tiny-gemma3", "tiny-llama3", "tiny-mistral"};
+enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
+
+static void test_slopes_of_architectures(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ARCHITECTURES; i++)
+        for (int all = 0; all < 2; all++) {
+            struct engine_learner_options o = usual(all);
+            o.model = architectures[i];
+            check_slopes(o);
+        }
+}
+
 /* --- documents --------------------------------------------------------------------------------------------------- */
 
 static void test_documents_together(void **state)
@@ -492,15 +507,17 @@ static void test_nothing_to_learn(void **state)
 }
 
 /* Inference has the same model: its log-probabilities are the loss. */
-static void test_loss_is_inference(void **state)
+static void check_loss(const char *model)
 {
-    (void)state;
     struct engine *engine;
     struct error e;
     struct engine_learner_options o = usual(1);
+    char *path = xasprintf("tests/reference/tiny/%s.gguf", model);
     o.kernels = "reference";
+    o.model = model;
     struct engine_learner *l = open_learner(o);
-    assert_int_equal(engine_open(&engine, &(struct engine_options){.model = "tests/reference/tiny/tiny-f32.gguf", .kernels = "reference"}, &e), OK);
+    assert_int_equal(engine_open(&engine, &(struct engine_options){.model = path, .kernels = "reference"}, &e), OK);
+    free(path);
     for (int i = 0, id, live = 1; i < DOCUMENTS; i++, live = 1) {
         struct engine_result r;
         double sum = 0;
@@ -515,6 +532,14 @@ static void test_loss_is_inference(void **state)
     }
     engine_close(engine);
     engine_learner_free(l);
+}
+
+static void test_loss_is_inference(void **state)
+{
+    (void)state;
+    check_loss("tiny-f32");
+    for (int i = 0; i < ARCHITECTURES; i++)
+        check_loss(architectures[i]);
 }
 
 /* --- what changes no bit ----------------------------------------------------------------------------------------- */
@@ -540,6 +565,10 @@ static void test_checkpoints(void **state)
             o.kernels = with.kernels = set->name;
             with.checkpoints = 1;
             assert_learns_alike(o, with);
+            for (int i = 0; i < ARCHITECTURES; i++) {
+                o.model = with.model = architectures[i];
+                assert_learns_alike(o, with);
+            }
             struct engine_learner *a = open_plain(o), *b = open_plain(with);
             engine_learner_info(a, &plain), engine_learner_info(b, &info);
             assert_true(info.kept_bytes < plain.kept_bytes);
@@ -558,6 +587,8 @@ static void test_threads(void **state)
                 o.kernels = more.kernels = set->name;
                 o.moments8 = more.moments8 = threads == 3;
                 o.threads = 1, more.threads = threads;
+                assert_learns_alike(o, more);
+                o.model = more.model = threads == 3 ? "tiny-gemma3" : "tiny-qwen2";
                 assert_learns_alike(o, more);
             }
 }
@@ -948,6 +979,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stored),
         cmocka_unit_test(test_central_differences),
+        cmocka_unit_test(test_slopes_of_architectures),
         cmocka_unit_test(test_documents_together),
         cmocka_unit_test(test_masks),
         cmocka_unit_test(test_nothing_to_learn),

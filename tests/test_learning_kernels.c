@@ -320,7 +320,7 @@ static void test_products_together(void **state)
 /* --- attention --------------------------------------------------------------------------------------------------- */
 
 struct shape {
-    int heads, kv_heads, dim, count;
+    int heads, kv_heads, dim, count, window;
 };
 
 /* Plain attention in double: out, and from d_out the gradients; the rows of both lie close. */
@@ -342,21 +342,23 @@ static double scale_of(struct shape s)
     return 1 / sqrt(s.dim);
 }
 
-/* Probabilities of row i, head g over 0..i; returns the log of the sum. */
+/* Probabilities of row i, head g over 0..i, zero before its window; returns the log of the sum. */
 static double naive_row(const struct naive *n, int i, int g, double *p)
 {
-    const int dim = n->s.dim, h = g / (n->s.heads / n->s.kv_heads);
+    const int dim = n->s.dim, h = g / (n->s.heads / n->s.kv_heads), first = n->s.window && i >= n->s.window ? i + 1 - n->s.window : 0;
     double most = -INFINITY, sum = 0;
-    for (int j = 0; j <= i; j++) {
+    for (int j = 0; j < first; j++)
+        p[j] = 0;
+    for (int j = first; j <= i; j++) {
         p[j] = 0;
         for (int e = 0; e < dim; e++)
             p[j] += n->q[(i * n->s.heads + g) * dim + e] * n->k[(j * n->s.kv_heads + h) * dim + e];
         p[j] *= scale_of(n->s);
         most = p[j] > most ? p[j] : most;
     }
-    for (int j = 0; j <= i; j++)
+    for (int j = first; j <= i; j++)
         sum += p[j] = exp(p[j] - most);
-    for (int j = 0; j <= i; j++)
+    for (int j = first; j <= i; j++)
         p[j] /= sum;
     return most + log(sum);
 }
@@ -440,7 +442,7 @@ static void attention_make(struct attention *a, struct shape s)
     const size_t q_row = q_cols + ROOM, kv_row = kv_cols + ROOM;
     *a = (struct attention){.s = s, .q_numbers = n * q_row, .kv_numbers = n * kv_row};
     float *at = a->memory = xmalloc((4 * n * q_row + 10 * n * kv_row + n * (size_t)s.heads + 1) * sizeof *at);
-    a->d = (struct kernel_document){.count = s.count, .heads = s.heads, .kv_heads = s.kv_heads, .head_dim = s.dim, .scale = (float)scale_of(s),
+    a->d = (struct kernel_document){.count = s.count, .heads = s.heads, .kv_heads = s.kv_heads, .head_dim = s.dim, .window = s.window, .scale = (float)scale_of(s),
                                     .q_row = (ptrdiff_t)q_row, .kv_row = (ptrdiff_t)kv_row};
     /* Sharp enough that far positions matter in some rows and not in others. */
     a->d.q = take_normals(&at, n * q_row, 2);
@@ -500,7 +502,7 @@ static void check_attention(const struct kernel_set *set, struct attention *a)
     const struct shape s = a->s;
     const int parts = kernel_document_parts(s.count), kv = s.kv_heads * s.dim;
     attention_run(set, a);
-    char *what = xasprintf("%s, %d positions, %d heads over %d of %d", set->name, s.count, s.heads, s.kv_heads, s.dim);
+    char *what = xasprintf("%s, %d positions, %d heads over %d of %d, window %d", set->name, s.count, s.heads, s.kv_heads, s.dim, s.window);
     assert_rows(what, a->d.out, s.count, s.heads * s.dim, a->d.q_row, a->naive.out);
     assert_rows(what, a->d.length, s.count, s.heads, s.heads, a->naive.length);
     assert_rows(what, a->d.dq, s.count, s.heads * s.dim, a->d.q_row, a->naive.dq);
@@ -546,7 +548,7 @@ static void test_naive_attention(void **state)
     (void)state;
     struct attention a;
     draws = 0;
-    attention_make(&a, (struct shape){3, 1, 5, 7});
+    attention_make(&a, (struct shape){3, 1, 5, 7, 0});
     assert_differences(&a.naive, a.naive.q, a.naive.dq, 7 * 3 * 5);
     assert_differences(&a.naive, a.naive.k, a.naive.dk, 7 * 5);
     assert_differences(&a.naive, a.naive.v, a.naive.dv, 7 * 5);
@@ -557,9 +559,11 @@ static void test_attention(void **state)
 {
     (void)state;
     static const struct shape shapes[] = {
-        {3, 1, 16, 1},  {3, 1, 16, 2},   {3, 1, 20, 15},  {3, 1, 64, 16},  {3, 1, 96, 17},  {4, 2, 16, 31},  {3, 1, 20, 63},
-        {3, 1, 16, 64}, {3, 1, 64, 65},  {3, 1, 96, 100}, {3, 1, 20, 128}, {3, 1, 16, 129}, {4, 2, 20, 255}, {3, 1, 16, 256},
-        {2, 2, 16, 257}, {3, 1, 20, 320}, {3, 1, 16, 512}, {2, 1, 16, 513}, {3, 1, 20, 700},
+        {3, 1, 16, 1, 0}, {3, 1, 16, 2, 0}, {3, 1, 20, 15, 0}, {3, 1, 64, 16, 0}, {3, 1, 96, 17, 0}, {4, 2, 16, 31, 0},
+        {3, 1, 20, 63, 0}, {3, 1, 16, 64, 0}, {3, 1, 64, 65, 0}, {3, 1, 96, 100, 0}, {3, 1, 20, 128, 0}, {3, 1, 16, 129, 0},
+        {4, 2, 20, 255, 0}, {3, 1, 16, 256, 0}, {2, 2, 16, 257, 0}, {3, 1, 20, 320, 0}, {3, 1, 16, 512, 0}, {2, 1, 16, 513, 0},
+        {3, 1, 20, 700, 0}, {3, 1, 16, 2, 1}, {3, 1, 16, 65, 8}, {3, 1, 20, 63, 62}, {4, 2, 20, 255, 64}, {3, 1, 64, 200, 65},
+        {3, 1, 16, 257, 1}, {2, 1, 20, 513, 100}, {3, 1, 96, 330, 128}, {3, 1, 16, 320, 400}, {2, 1, 16, 700, 300},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         struct attention a;
@@ -577,7 +581,7 @@ static void test_attention_of_a_beginning(void **state)
     (void)state;
     struct attention a;
     draws = 0;
-    attention_make(&a, (struct shape){3, 1, 20, 330});
+    attention_make(&a, (struct shape){3, 1, 20, 330, 0});
     FOR_EACH_SET(set) {
         attention_run(set, &a);
         float *out = copy(a.d.out, a.q_numbers), *length = copy(a.d.length, 330 * 3);
@@ -667,56 +671,65 @@ static void test_rms_norm_back(void **state)
 }
 
 struct gated { /* gate, then up */
-    int n;
+    int n, gelu;
     const float *dy;
 };
+
+static double gate_of(int gelu, double x)
+{
+    return gelu ? x / 2 * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))) : x / (1 + exp(-x));
+}
 
 static double gated_loss(const void *of, const double *x)
 {
     const struct gated *g = of;
     double sum = 0;
     for (int i = 0; i < g->n; i++)
-        sum += (double)g->dy[i] * x[i] / (1 + exp(-x[i])) * x[g->n + i];
+        sum += (double)g->dy[i] * gate_of(g->gelu, x[i]) * x[g->n + i];
     return sum;
 }
 
-static void check_swiglu(const struct kernel_set *set, int n, float size)
+static void check_gated(const struct kernel_set *set, int gelu, int n, float size)
 {
+    void (*const back)(const float *, const float *, int, const float *, float *, float *, float *) =
+        gelu ? set->learning->geglu_back : set->learning->swiglu_back;
     const size_t m = (size_t)n;
     float *both = normals(2 * m, size), *dy = normals(m, 1), *gate = copy(both, m), *up = copy(both + n, m), *d = normals(2 * m, 1);
     double *x = doubles(both, 1, 2 * m, 0);
-    const struct gated gated = {n, dy};
+    const struct gated gated = {n, gelu, dy};
     const struct slope slope = {gated_loss, &gated, x};
     float *out = xmalloc((m + 1) * sizeof *out);
-    set->learning->swiglu_back(gate, up, n, dy, d, d + n, out);
+    back(gate, up, n, dy, d, d + n, out);
     for (int i = 0; i < n; i++) {
-        const double forwards = x[i] / (1 + exp(-x[i])) * x[n + i];
+        const double forwards = gate_of(gelu, x[i]) * x[n + i];
         assert_near(set->name, (size_t)i, (double)out[i], forwards, 1e-6 * (1 + fabs(forwards)));
     }
     for (int i = 0; i < 2 * n; i += n > 100 ? 1 + below(9) : 1)
         assert_near(set->name, (size_t)i, (double)d[i], slope_at(&slope, i, 1e-5), 2e-6 * (1 + (double)(size * size)));
     /* Over what it reads: gate and up, and dy. */
     float *over = copy(dy, m), *second = xmalloc((m + 1) * sizeof *second);
-    set->learning->swiglu_back(gate, up, n, over, over, second, out);
+    back(gate, up, n, over, over, second, out);
     assert_same(over, d, m);
     assert_same(second, d + n, m);
     float *third = copy(out, m);
-    set->learning->swiglu_back(gate, up, n, dy, gate, up, out);
+    back(gate, up, n, dy, gate, up, out);
     assert_same(gate, d, m);
     assert_same(up, d + n, m);
     assert_same(out, third, m);
     free(out), free(third), free(both), free(dy), free(gate), free(up), free(d), free(x), free(over), free(second);
 }
 
-static void test_swiglu_back(void **state)
+static void test_gated_back(void **state)
 {
     (void)state;
     static const int sizes[] = {1, 7, 8, 17, 96, 577};
     draws = 0;
     FOR_EACH_SET(set)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-            check_swiglu(set, sizes[i], 1);
-            check_swiglu(set, sizes[i], 15);
+            for (int gelu = 0; gelu < 2; gelu++) {
+                check_gated(set, gelu, sizes[i], 1);
+                check_gated(set, gelu, sizes[i], 15);
+            }
         }
 }
 
@@ -995,7 +1008,7 @@ int main(void)
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_attention_of_a_beginning),
         cmocka_unit_test(test_rms_norm_back),
-        cmocka_unit_test(test_swiglu_back),
+        cmocka_unit_test(test_gated_back),
         cmocka_unit_test(test_cross_entropy),
         cmocka_unit_test(test_cross_entropy_of_nan),
         cmocka_unit_test(test_adamw),

@@ -1,7 +1,10 @@
-/* A real model against an independent implementation in fp32: log-probabilities of eight texts by every kernel set, and
- * greedy continuations by the exact one, decoded token by token over the cache. Skipped where the model or a reference
- * is not there. */
+/* Real models against an independent implementation in fp32: log-probabilities of texts by every kernel set, and of the small one greedy
+ * continuations by the exact one, decoded token by token over the cache. Skipped where a model or a reference is not there.
+ *
+ *   test_reference          SmolLM2
+ *   test_reference gemma    Gemma 3 270M, which the exact set takes minutes for */
 #include "engine/engine.h"
+#include "engine/forward.h"
 #include "reference_text.h"
 
 #include <setjmp.h>
@@ -16,13 +19,16 @@
 /* Where the runner-up is nearer than this, rounding may choose. */
 #define NEAR_TIE 2e-3f
 
+static char *in_cache(const char *file)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    return cache && *cache ? xasprintf("%s/espalier/models/%s", cache, file) : xasprintf("%s/.cache/espalier/models/%s", home ? home : "", file);
+}
+
 static char *model_path(void)
 {
-    const char *named = getenv("ESPALIER_MODEL"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (named && *named)
-        return xstrdup(named);
-    const char *file = "espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf";
-    return cache && *cache ? xasprintf("%s/%s", cache, file) : xasprintf("%s/.cache/%s", home ? home : "", file);
+    const char *named = getenv("ESPALIER_MODEL");
+    return named && *named ? xstrdup(named) : in_cache("SmolLM2-135M-Instruct.Q4_1.gguf");
 }
 
 static struct engine *open_model(const char *kernels)
@@ -162,11 +168,113 @@ static void test_continuations(void **state)
     reference_free(&file);
 }
 
-int main(void)
+/* --- Gemma 3: the model alone, by ids --------------------------------------------------------------------------- */
+
+/* That of llama.cpp in one batch on the same texts and model: see reference/README.md. */
+#define GEMMA_BOUND 0.0655
+enum { PASS = 64 };
+
+struct passes { /* a model with a cache of one path */
+    struct engine_file *file;
+    struct engine_model *model;
+    struct engine_forward *forward;
+    struct kernel_pool *pool;
+    struct kernel_run *runs;
+    int blocks;
+};
+
+static void open_passes(struct passes *p, const char *path, const struct kernel_set *set, int positions)
+{
+    struct error e;
+    *p = (struct passes){.pool = kernel_pool_create(2), .blocks = (positions + KERNEL_CELLS - 1) / KERNEL_CELLS};
+    if (engine_file_open(&p->file, path, &e) ||
+        engine_model_open(&p->model, p->file, (int)engine_file_tensor(p->file, "token_embd.weight")->size[1], positions, ENGINE_QUANT_NONE, set,
+                          p->pool, &e) ||
+        engine_forward_create(&p->forward, p->model, set, set->cache, p->pool, PASS, PASS, &e))
+        fail_msg("%s", e.message);
+    p->runs = xcalloc((size_t)p->blocks, sizeof *p->runs);
+    for (int i = 0; i < p->blocks; i++)
+        p->runs[i] = (struct kernel_run){aligned_xmalloc(engine_forward_block_bytes(p->model, set, set->cache)), 0, KERNEL_CELLS};
+}
+
+static void close_passes(struct passes *p)
+{
+    for (int i = 0; i < p->blocks; i++)
+        free(p->runs[i].block);
+    free(p->runs);
+    engine_forward_free(p->forward);
+    engine_model_close(p->model);
+    engine_file_close(p->file);
+    kernel_pool_free(p->pool);
+}
+
+static double logprob_of(const float *logits, int n, int token)
+{
+    double most = -INFINITY, sum = 0;
+    for (int i = 0; i < n; i++)
+        most = fmax(most, (double)logits[i]);
+    for (int i = 0; i < n; i++)
+        sum += exp((double)logits[i] - most);
+    return (double)logits[token] - most - log(sum);
+}
+
+static void compare_text(struct passes *p, const struct reference_text *t, struct difference *d)
+{
+    for (int first = 0; first < t->count - 1; first += PASS) {
+        struct engine_row rows[PASS];
+        int n = t->count - 1 - first < PASS ? t->count - 1 - first : PASS, all[PASS];
+        for (int i = 0; i < n; i++) {
+            const int at = first + i;
+            rows[i] = (struct engine_row){.token = t->ids[at], .position = at, .runs = p->runs, .block = p->runs[at / KERNEL_CELLS].block};
+            all[i] = i;
+        }
+        engine_forward_run(p->forward, rows, n);
+        const float *logits = engine_forward_logits(p->forward, all, n);
+        for (int i = 0; i < n; i++, logits += p->model->vocabulary) {
+            const double delta = fabs(logprob_of(logits, p->model->vocabulary, t->ids[first + i + 1]) - (double)t->logprobs[first + i + 1]);
+            int top = 0;
+            for (int j = 1; j < p->model->vocabulary; j++)
+                top = logits[j] > logits[top] ? j : top;
+            d->mean += delta, d->most = fmax(d->most, delta), d->tokens++;
+            d->same_top += top == t->top[first + i];
+        }
+    }
+}
+
+static void test_gemma(void **state)
+{
+    (void)state;
+    struct reference_file file;
+    char *path = in_cache("gemma-3-270m-q4_k_m.gguf");
+    if (access(path, R_OK) || !reference_load("tests/reference/logprobs_gemma3_270m.txt", &file)) {
+        print_message("skipped: no model at %s\n", path);
+        free(path);
+        skip();
+    }
+    for (const struct kernel_set *const *set = kernel_sets(); *set; set++) {
+        struct difference d = {0};
+        struct passes p;
+        if (!(*set)->supported())
+            continue;
+        open_passes(&p, path, *set, 1024);
+        for (int i = 0; i < file.count; i++)
+            compare_text(&p, &file.texts[i], &d);
+        d.mean /= d.tokens;
+        print_message("gemma, %s: mean |difference| of a log-probability %.3g, most %.3g, same top token %.1f %% of %d\n", (*set)->name, d.mean,
+                      d.most, 100.0 * d.same_top / d.tokens, d.tokens);
+        assert_true(d.mean <= (strcmp((*set)->name, "reference") ? GEMMA_BOUND : EXACT_BOUND));
+        close_passes(&p);
+    }
+    reference_free(&file);
+    free(path);
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logprobs),
         cmocka_unit_test(test_continuations),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest gemma[] = {cmocka_unit_test(test_gemma)};
+    return argc > 1 && !strcmp(argv[1], "gemma") ? cmocka_run_group_tests(gemma, NULL, NULL) : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,12 +13,13 @@ static void print_json(const struct engine_info *i)
                                           i->laid_out[t]));
     json_t *quant = *i->quant ? json_pack("{s:s, s:i, s:i}", "name", i->quant, "quantized", i->quantized, "kept", i->kept) : json_null();
     tui_print_json(json_pack(
-        "{s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:b, s:o, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:i, s:o}", "path",
+        "{s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:s, s:f, s:i, s:i, s:f, s:f, s:b, s:o, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:i, s:o}", "path",
         tui_json_text(i->path, strlen(i->path)), "name", tui_json_text(i->name, strlen(i->name)), "architecture", i->architecture,
         "tokenizer", i->tokenizer, "chat_template", i->chat_template, "prompts", i->prompts, "kernels", i->kernels, "parameters", (json_int_t)i->parameters,
         "layers", i->layers, "width", i->width, "heads", i->heads, "kv_heads", i->kv_heads, "head_dim", i->head_dim, "ff_width",
         i->ff_width, "vocabulary", i->vocabulary, "context_trained", i->context_trained, "context", i->context, "rope_base",
-        (double)i->rope_base, "norm_epsilon", (double)i->norm_epsilon, "tied", i->tied, "types", types, "file_bytes",
+        (double)i->rope_base, "rope_scaling", i->rope_scaling, "rope_factor", (double)i->rope_factor, "window", i->window, "window_layers",
+        i->window_layers, "window_rope_base", (double)i->window_rope_base, "norm_epsilon", (double)i->norm_epsilon, "tied", i->tied, "types", types, "file_bytes",
         (json_int_t)i->file_bytes, "packed_bytes", (json_int_t)i->packed_bytes, "in_place_bytes",
         (json_int_t)i->in_place_bytes, "scratch_bytes", (json_int_t)i->scratch_bytes, "kv_type", i->kv_type, "kv_bytes_per_token",
         (json_int_t)i->kv_bytes_per_token, "kv_memory", (json_int_t)i->kv_memory, "threads", i->threads, "quant", quant));
@@ -37,7 +38,15 @@ static void print_text(const struct engine_info *i)
     printf("%-14s %s\n", "chat template", i->chat_template);
     if (*i->prompts)
         printf("%-14s %s\n", "prompts", i->prompts);
-    printf("%-14s %d allowed here, %d trained; RoPE base %g\n", "context", i->context, i->context_trained, (double)i->rope_base);
+    printf("%-14s %d allowed here, %d trained; RoPE base %g", "context", i->context, i->context_trained, (double)i->rope_base);
+    if (strcmp(i->rope_scaling, "none"))
+        printf(", scaled: %s", i->rope_scaling);
+    if (i->rope_factor > 1)
+        printf(", by %g", (double)i->rope_factor);
+    printf("\n");
+    if (i->window)
+        printf("%-14s %d positions, in %d of %d layers; RoPE base %g there\n", "window", i->window, i->window_layers, i->layers,
+               (double)i->window_rope_base);
     for (int t = 0; t < KERNEL_TYPES; t++)
         if (i->tensors_by_type[t])
             printf("%-14s %-5s %4d tensors, %8.1f MB%s%s\n", "weights", kernel_format((enum kernel_type)t)->name, i->tensors_by_type[t],

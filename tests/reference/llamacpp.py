@@ -90,10 +90,10 @@ class Model:
         import numpy as np
         lib = self.lib
         params = lib.llama_context_default_params()
-        params.words[0] = 512   # n_ctx, n_batch, n_ubatch lead the structure in every release so far
-        params.words[1] = params.words[2] = 512
+        room = max(512, (len(ids) + 255) // 256 * 256)
+        params.words[0] = params.words[1] = params.words[2] = room  # n_ctx, n_batch, n_ubatch lead the structure in every release so far
         context = lib.llama_init_from_model(self.model, params)
-        assert context and len(ids) <= 512
+        assert context
         lib.llama_set_n_threads(context, threads, threads)
         rows = []
         for start in range(0, len(ids), batch or len(ids)):

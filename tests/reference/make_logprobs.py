@@ -99,12 +99,11 @@ def logits_of(model, ids):
 
 def text_lines(name, text, ids, logprob):
     """One record of a log-probability file; logprob [n, vocabulary]."""
-    order = np.argsort(-logprob, axis=-1, kind="stable")[:, :2]
-    rows = np.arange(len(ids))
-    top, second = logprob[rows, order[:, 0]], logprob[rows, order[:, 1]]
+    best = np.argmax(logprob, axis=-1)
+    top, second = logprob[np.arange(len(ids)), best], np.array([np.partition(row, -2)[-2] for row in logprob])
     return [f"text {name}", f"hex {text.hex()}", "ids " + " ".join(map(str, ids)),
             "logprobs null " + " ".join(f"{logprob[i, ids[i + 1]]:.6f}" for i in range(len(ids) - 1)),
-            "top " + " ".join(str(i) for i in order[:, 0]), "top_logprobs " + " ".join(f"{x:.6f}" for x in top), "margins " + " ".join(f"{x:.6f}" for x in top - second)]
+            "top " + " ".join(str(i) for i in best), "top_logprobs " + " ".join(f"{x:.6f}" for x in top), "margins " + " ".join(f"{x:.6f}" for x in top - second)]
 
 
 LOGPROB_HEADER = """\

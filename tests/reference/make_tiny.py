@@ -80,21 +80,8 @@ def weights(shape, n_vocab, seed):
         yield "output.weight", normal(n_vocab, h, 2.0)
 
 
-def write(path, name, kind, shape):
+def add_tokenizer(w):
     tokens, kinds = vocabulary()
-    w = gguf.GGUFWriter(path, "llama")
-    w.add_name(name)
-    w.add_block_count(shape["layers"])
-    w.add_context_length(512)
-    w.add_embedding_length(shape["hidden"])
-    w.add_feed_forward_length(shape["ff"])
-    w.add_head_count(shape["heads"])
-    w.add_head_count_kv(shape["heads_kv"])
-    w.add_key_length(shape["head_dim"])
-    w.add_value_length(shape["head_dim"])
-    w.add_rope_dimension_count(shape["head_dim"])
-    w.add_rope_freq_base(10000.0)
-    w.add_layer_norm_rms_eps(1e-5)
     w.add_vocab_size(len(tokens))
     w.add_tokenizer_model("gpt2")
     w.add_tokenizer_pre("smollm")
@@ -108,7 +95,24 @@ def write(path, name, kind, shape):
     w.add_add_bos_token(False)
     w.add_add_space_prefix(False)
     w.add_chat_template(TEMPLATE)
-    for tensor, value in weights(shape, len(tokens), 24):
+
+
+def write(path, name, kind, shape):
+    w = gguf.GGUFWriter(path, "llama")
+    w.add_name(name)
+    w.add_block_count(shape["layers"])
+    w.add_context_length(512)
+    w.add_embedding_length(shape["hidden"])
+    w.add_feed_forward_length(shape["ff"])
+    w.add_head_count(shape["heads"])
+    w.add_head_count_kv(shape["heads_kv"])
+    w.add_key_length(shape["head_dim"])
+    w.add_value_length(shape["head_dim"])
+    w.add_rope_dimension_count(shape["head_dim"])
+    w.add_rope_freq_base(10000.0)
+    w.add_layer_norm_rms_eps(1e-5)
+    add_tokenizer(w)
+    for tensor, value in weights(shape, len(vocabulary()[0]), 24):
         q = TYPES[kind] if value.ndim == 2 else gguf.GGMLQuantizationType.F32
         w.add_tensor(tensor, gguf.quants.quantize(value, q), raw_dtype=q)
     w.write_header_to_file()

@@ -59,14 +59,13 @@ int64_t engine_adapter_parameters(const struct engine_adapter *adapter, const st
     return count;
 }
 
-void engine_adapter_turn(const struct engine_model *m, int matrix, int to_gguf, const float *x, int rows, int cols, float *out)
+void engine_adapter_turn(const struct engine_model *m, int matrix, int from, int to, const float *x, int rows, int cols, float *out)
 {
-    const int turned = !m->architecture->neox && matrix < 2; /* q and k */
+    const int turned = from != to && matrix < 2; /* q and k */
     const int head = m->head_dim, half = head / 2;
     for (int r = 0; r < rows; r++) {
-        const int in_head = r % head, gguf = r - in_head + (turned ? in_head % half * 2 + in_head / half : in_head);
-        memcpy(out + (size_t)(to_gguf ? gguf : r) * (size_t)cols, x + (size_t)(to_gguf ? r : gguf) * (size_t)cols,
-               (size_t)cols * sizeof *x);
+        const int in_head = r % head, other = r - in_head + (turned ? in_head % half * 2 + in_head / half : in_head);
+        memcpy(out + (size_t)(to ? r : other) * (size_t)cols, x + (size_t)(to ? other : r) * (size_t)cols, (size_t)cols * sizeof *x);
     }
 }
 

@@ -1,8 +1,8 @@
 /* Low-rank adapters (LoRA: Hu et al. 2021): what they add to the matrices of a model, and the two forms they come in.
  *
- * A matrix W with a part computes y = W x + scale * B (A x). Rows of B are in the order of the model's own rows in memory, which is
- * GGUF's: for architectures whose RoPE rotates neighbours, a PEFT folder has the rows of q and k in another order, and is turned on its
- * way in and out.
+ * A matrix W with a part computes y = W x + scale * B (A x). Rows of B are in the order of the model's own rows in memory: where
+ * a file has the rows of q and k in the order of another RoPE (a PEFT folder those of a llama in GGUF), they are turned on their way
+ * in and out.
  */
 #ifndef ESPALIER_ENGINE_ADAPTER_H
 #define ESPALIER_ENGINE_ADAPTER_H
@@ -53,9 +53,9 @@ int engine_adapter_write_peft(const struct engine_adapter *adapter, const char *
 
 /* --- for its readers and writers --------------------------------------------------------------------------------- */
 
-/* Rows of a head as GGUF has them from rows as PEFT has them, or back: only of q and k, where the architecture's RoPE rotates
- * neighbours. x: [rows][cols]. */
-void engine_adapter_turn(const struct engine_model *m, int matrix, int to_gguf, const float *x, int rows, int cols, float *out);
+/* Rows of q and k in the order that one RoPE takes from those of another, both as engine_model.neox has it (PEFT: always 1; GGUF: the
+ * architecture's); those of other matrices as they are. x: [rows][cols]. */
+void engine_adapter_turn(const struct engine_model *m, int matrix, int from, int to, const float *x, int rows, int cols, float *out);
 /* Every part has both of a and b, or neither; there is anything at all. */
 int engine_adapter_check(const struct engine_adapter *adapter, const char *path, struct error *e);
 

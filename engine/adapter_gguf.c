@@ -74,6 +74,21 @@ static int misshapen(struct reader *r, const struct engine_tensor *t, const char
                      (long long)t->size[0], (long long)t->size[1], expected);
 }
 
+/* Where the model was not opened from GGUF. */
+static int turn(struct reader *r, int matrix, struct engine_adapter_part *part, const struct kernel_matrix *w)
+{
+    const size_t count = (size_t)w->rows * (size_t)part->rank;
+    if (r->m->neox == r->m->architecture->neox)
+        return OK;
+    float *b = input_alloc(count, sizeof *b);
+    if (!b)
+        return error_set(r->e, ERROR_ENGINE, "%.300s: not enough memory", r->path);
+    engine_adapter_turn(r->m, matrix, r->m->architecture->neox, r->m->neox, part->b, w->rows, part->rank, b);
+    free(part->b);
+    part->b = b;
+    return OK;
+}
+
 static int read_part(struct reader *r, const struct engine_tensor *t, const char *name, int layer, int matrix, int is_b)
 {
     const struct kernel_matrix *w = engine_model_matrix(r->m, layer, matrix);
@@ -89,7 +104,8 @@ static int read_part(struct reader *r, const struct engine_tensor *t, const char
                          (long long)rank, ENGINE_RANK_MOST);
     part->rank = (int)rank;
     part->scale = r->alpha != 0 ? r->alpha / (float)rank : 1; /* as llama.cpp takes 0 */
-    return read_numbers(r, t, name, is_b ? &part->b : &part->a);
+    const int code = read_numbers(r, t, name, is_b ? &part->b : &part->a);
+    return code || !is_b ? code : turn(r, matrix, part, w);
 }
 
 /* "blk.3.attn_norm.weight", "output_norm.weight": its place among the norms; -1. */
@@ -182,9 +198,13 @@ static int write_parts(struct engine_writer *w, const struct engine_adapter *ada
         const float own = part->scale * (float)part->rank;
         code = add_numbers(w, part->a, (size_t)part->rank * (size_t)matrix->cols, 1, e);
         /* A scale of 0 adds nothing, whatever B is; read back, alpha 0 would mean 1. */
-        if (!code)
-            code = add_numbers(w, part->b, (size_t)part->rank * (size_t)matrix->rows,
-                               own == alpha && alpha != 0 ? 1 : alpha != 0 ? own / alpha : part->scale, e);
+        const size_t count = (size_t)part->rank * (size_t)matrix->rows;
+        float *b = code ? NULL : xmalloc(count * sizeof *b);
+        if (b) {
+            engine_adapter_turn(m, i % ENGINE_MATRICES, m->neox, m->architecture->neox, part->b, matrix->rows, part->rank, b);
+            code = add_numbers(w, b, count, own == alpha && alpha != 0 ? 1 : alpha != 0 ? own / alpha : part->scale, e);
+        }
+        free(b);
     }
     return code;
 }

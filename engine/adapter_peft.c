@@ -208,7 +208,7 @@ static int read_part(struct reader *r, const struct engine_safetensor *t, int la
     part->b = input_alloc(t->count, sizeof *part->b);
     code = part->b ? read_numbers(r, t, &peft) : error_set(r->e, ERROR_ENGINE, "%.300s: not enough memory", r->folder);
     if (!code)
-        engine_adapter_turn(r->m, matrix, 1, peft, rows, cols, part->b);
+        engine_adapter_turn(r->m, matrix, 1, r->m->neox, peft, rows, cols, part->b);
     free(peft);
     return code;
 }
@@ -352,7 +352,7 @@ static int add_part(struct writer *w, int layer, int matrix, struct error *e)
     float *b = input_alloc((size_t)of->rows * (size_t)part->rank, sizeof *b);
     if (!b)
         return error_set(e, ERROR_ENGINE, "not enough memory to write the adapter");
-    engine_adapter_turn(w->m, matrix, 0, part->b, of->rows, part->rank, b);
+    engine_adapter_turn(w->m, matrix, w->m->neox, 1, part->b, of->rows, part->rank, b);
     add(w, xasprintf(PREFIX "model.layers.%d.%s.lora_A.weight", layer, modules[matrix]), part->rank, of->cols, part->a, NULL);
     add(w, xasprintf(PREFIX "model.layers.%d.%s.lora_B.weight", layer, modules[matrix]), of->rows, part->rank, b, b);
     return OK;

@@ -203,10 +203,10 @@ static void rope_and_store_row(struct engine_forward *f, int r)
     const float *rope = m->rope + (size_t)row->position * (size_t)m->head_dim;
     size_t kv_width = (size_t)m->kv_heads * (size_t)m->head_dim;
     float *k = f->k + (size_t)r * kv_width;
-    f->set->rope(f->q + (size_t)r * (size_t)m->heads * (size_t)m->head_dim, m->heads, m->head_dim, rope, m->architecture->neox);
+    f->set->rope(f->q + (size_t)r * (size_t)m->heads * (size_t)m->head_dim, m->heads, m->head_dim, rope, m->neox);
     if (!row->block)
         return;
-    f->set->rope(k, m->kv_heads, m->head_dim, rope, m->architecture->neox);
+    f->set->rope(k, m->kv_heads, m->head_dim, rope, m->neox);
     f->set->store(&f->attention.cache, k, f->v + (size_t)r * kv_width, row->block, row->position % KERNEL_CELLS);
 }
 

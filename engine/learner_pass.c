@@ -192,8 +192,8 @@ static void rotate(const struct engine_learner *l, int r, float *q, float *k, fl
     for (int i = 0; i < m->head_dim && by < 0; i += 2)
         back[i] = rope[i], back[i + 1] = -rope[i + 1];
     rope = by < 0 ? back : rope;
-    l->set->rope(row_at(q, r, m->heads * m->head_dim), m->heads, m->head_dim, rope, m->architecture->neox);
-    l->set->rope(row_at(k, r, m->kv_heads * m->head_dim), m->kv_heads, m->head_dim, rope, m->architecture->neox);
+    l->set->rope(row_at(q, r, m->heads * m->head_dim), m->heads, m->head_dim, rope, m->neox);
+    l->set->rope(row_at(k, r, m->kv_heads * m->head_dim), m->kv_heads, m->head_dim, rope, m->neox);
 }
 
 static void rope_row(const struct row_job *job, int r)

@@ -132,6 +132,8 @@ static int read_shape(struct reader *r, struct engine_model *m, int context)
                          key_of(r, "attention.key_length"), m->head_dim, KERNEL_HEAD_DIM);
     if (context > MAX_CONTEXT)
         return error_set(r->e, ERROR_USAGE, "--context %d: expected at most %d", context, MAX_CONTEXT);
+    m->neox = m->architecture->neox;
+    engine_file_boolean(r->file, "espalier.rope.neox", &m->neox);
     int most = m->context_trained < MAX_CONTEXT_DEFAULT ? m->context_trained : MAX_CONTEXT_DEFAULT;
     m->context = context > 0 ? context : most;
     return refuse_unknown(r, m);

@@ -11,7 +11,7 @@
 
 struct engine_architecture {
     const char *name; /* general.architecture, and the prefix of its keys */
-    int neox;         /* pairs that RoPE rotates: see kernel_set.rope */
+    int neox;         /* pairs that RoPE rotates, unless the file says otherwise: see kernel_set.rope */
 };
 
 /* What is quantized at load: each includes what is before it. */
@@ -40,6 +40,7 @@ struct engine_model {
     int layers_count, width, heads, kv_heads, head_dim, ff_width, vocabulary;
     int context_trained, context; /* context: rows of rope */
     float rope_base, norm_epsilon;
+    int neox;                       /* the architecture's, or the file's espalier.rope.neox: rows of q and k as they were trained */
     int tied;                       /* the file has no head of its own */
     struct engine_layer *layers;    /* [layers_count] */
     struct kernel_matrix embedding; /* [vocabulary][width]; never packed: rows are looked up in the file's own format */

@@ -212,7 +212,7 @@ static void add_score(void *argument, size_t i, const struct string *left, const
     float *scores = argument;
     (void)left, (void)right;
     if (scores[id] > 0)
-        scores[id] = 0 - (float)i; /* the first: 0, and not -0 */
+        scores[id] = i ? -(float)i : 0; /* and not -0 */
 }
 
 /* Of tokens that no merge makes it is the lowest. */
@@ -223,7 +223,7 @@ static int put_scores(struct reader *r)
         scores[i] = 1;
     int code = each_merge(r, add_score, scores);
     for (int i = 0; i < r->count; i++)
-        scores[i] = scores[i] > 0 ? 0 - (float)json_array_size(r->merges) : scores[i];
+        scores[i] = scores[i] > 0 ? -(float)json_array_size(r->merges) : scores[i];
     engine_keys_floats(r->keys, "tokenizer.ggml.scores", scores, r->count);
     free(scores);
     return code;

@@ -12,7 +12,7 @@ enum { BATCH = 32, MAX_BATCH = 1024, MAX_THREADS = 256 };
 static int check_options(const struct engine_options *o, struct error *e)
 {
     if (!o->model)
-        return error_set(e, ERROR_USAGE, "no model given; expected the path of a GGUF file");
+        return error_set(e, ERROR_USAGE, "no model given; expected the path of a GGUF file, or of a model's folder");
     if (o->quant && !engine_quant_of(o->quant))
         return error_set(e, ERROR_USAGE, "--quant %s: expected nf4 or nf4+head, or leave it out for the file's own weights",
                          o->quant);

@@ -18,7 +18,7 @@ struct engine;
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
 struct engine_options {     /* {0} is a good start; see the comment at each for what 0 means */
-    const char *model;      /* path of a GGUF file */
+    const char *model;      /* path of a GGUF file, or of a folder as transformers saves a model */
     const char *kernels;    /* "auto" (also NULL), "avx512", "avx2", "neon", "reference" */
     const char *quant;      /* NULL: weights as in the file. "nf4": the linear layers are quantized to NF4 at load; "nf4+head":
                                the head too. What has a width that is not a multiple of 64 stays as it is */
@@ -239,7 +239,7 @@ struct engine_merge_use {
     float weight;
 };
 struct engine_quantize_options {
-    const char *in, *out; /* paths of GGUF files; what was at `out` is replaced when all is on disk */
+    const char *in, *out; /* paths of GGUF files, `in` maybe of a folder; what was at `out` is replaced when all is on disk */
     const char *type;     /* "f16", "q8_0", "q4_0", "iq4_nl" */
     int threads;          /* 0: as many as the machine has */
     const struct engine_merge_use *adapters; /* what these add is added first, to the dequantized weights */

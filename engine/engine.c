@@ -85,6 +85,10 @@ static void describe_file(struct engine *engine)
     info->begin_token = engine_vocabulary_begin(v);
     info->end_token = engine_vocabulary_end(v);
     info->file_bytes = engine_file_bytes(engine->file);
+    int64_t left_out = 0;
+    engine_file_integer(engine->file, "espalier.left_out", &left_out);
+    info->left_out = (int)left_out;
+    info->format = engine_file_is_folder(engine->file) ? "folder" : "GGUF";
     info->architecture = "";
     info->kernels = "";
     info->quant = "";

@@ -39,6 +39,8 @@ void engine_close(struct engine *engine);
 
 struct engine_info {
     const char *path, *name;           /* name: general.name of the file, sanitised, or the file's base name */
+    const char *format;                /* "GGUF", or "folder" */
+    int left_out;                      /* tensors in it that are not for text, and not used */
     const char *architecture;          /* "llama" */
     const char *tokenizer;             /* "gpt2 (smollm)" */
     const char *chat_template;         /* family: "chatml" or "none" */

@@ -23,6 +23,7 @@ struct reader {
     struct engine_folder_shape shape;
     struct engine_new_keys keys;
     json_t *index; /* of shards, or NULL */
+    int left_out;  /* tensors */
     struct error *e;
 };
 
@@ -85,6 +86,13 @@ static int no_model(struct reader *r)
     const char *what = is_there(r->f, "adapter_config.json") ? "it is the folder of a PEFT adapter: give the model with -m and this with --adapter"
                                                               : "name a model's GGUF file, or a folder as transformers saves it";
     return error_set(r->e, ERROR_INPUT, "%.300s: there is no config.json in this folder; %s", r->f->path, what);
+}
+
+static int no_tokenizer(struct reader *r)
+{
+    const char *what = is_there(r->f, "tokenizer.model") || is_there(r->f, "vocab.json")
+                           ? "; its tokenizer is in another form: load and save it with transformers' AutoTokenizer" : "; get the folder anew";
+    return error_set(r->e, ERROR_INPUT, "%.300s: there is no tokenizer.json in this folder%s", r->f->path, what);
 }
 
 static int read_texts(struct reader *r)
@@ -225,6 +233,8 @@ static int take_vector(struct reader *r, const struct engine_safetensors *shard,
 
 static int take_nf4(struct reader *r, const struct engine_safetensors *shard, const struct engine_safetensor *t, struct engine_tensor *out)
 {
+    if (engine_tensor_is(out, "token_embd.weight"))
+        return refuse(r, shard, t->name, "is bitsandbytes'; expected an embedding in BF16, F16 or F32");
     int code = engine_folder_nf4(&out->nf4, shard, t, &out->size[1], &out->size[0], r->e);
     if (code)
         return code;
@@ -270,7 +280,8 @@ static int take_named(struct reader *r, const struct engine_safetensors *shard, 
 {
     int skip;
     char *name = engine_folder_name(t->name, r->shape.architecture, &skip);
-    if (skip || engine_folder_is_nf4_part(shard, t) || (name && r->shape.tied && !strcmp(name, "output.weight"))) {
+    r->left_out += skip;
+    if (skip || engine_folder_is_nf4_part(shard, t) || (name && (!*name || (r->shape.tied && !strcmp(name, "output.weight"))))) {
         free(name);
         return OK;
     }
@@ -340,9 +351,14 @@ static int read_folder(struct reader *r)
         code = engine_folder_config(r->texts.config, config, &r->keys, &r->shape, r->e);
     put_name(r);
     free(config);
-    if (code || (code = open_weights(r)) || (code = take_tensors(r)) || (code = check_vocabulary(r)) ||
-        (code = read_json(r, "tokenizer.json", 1, &r->texts.tokenizer)))
+    if (code || (code = open_weights(r)) || (code = take_tensors(r)) || (code = check_vocabulary(r)))
         return code;
+    if (!is_there(r->f, "tokenizer.json"))
+        return no_tokenizer(r);
+    if ((code = read_json(r, "tokenizer.json", 1, &r->texts.tokenizer)))
+        return code;
+    if (r->left_out)
+        engine_keys_u32(&r->keys, "espalier.left_out", (uint32_t)r->left_out);
     return engine_folder_tokens(&r->texts, r->shape.vocabulary, &r->keys, r->e);
 }
 

@@ -42,7 +42,8 @@ int engine_folder_config(const json_t *config, const char *path, struct engine_n
 
 /* --- folder_names.c: what tensors are called ------------------------------------------------------------------------ */
 
-/* GGUF's name for the tensor, malloc'ed; NULL where it has none here. *skip: it is one that the model's text does without. */
+/* GGUF's name for the tensor, malloc'ed, NULL where it has none here; "" for one that follows from the configuration. *skip: it belongs to
+ * what sees, and the text does without. */
 char *engine_folder_name(const char *name, const char *architecture, int *skip);
 
 /* --- folder_nf4.c: weights of bitsandbytes --------------------------------------------------------------------------- */

@@ -61,7 +61,7 @@ char *engine_folder_name(const char *name, const char *architecture, int *skip)
 {
     char *whole = NULL, *found = NULL;
     int layer, end = 0;
-    *skip = ends_with(name, ".rotary_emb.inv_freq"); /* which follow from the configuration */
+    *skip = 0;
     for (size_t i = 0; i < sizeof seeing / sizeof *seeing; i++)
         *skip = *skip || !strncmp(name, seeing[i], strlen(seeing[i]));
     for (size_t i = 0; i < sizeof text_prefixes / sizeof *text_prefixes && !whole; i++)
@@ -70,7 +70,9 @@ char *engine_folder_name(const char *name, const char *architecture, int *skip)
             whole = xasprintf("%s%s", strncmp(rest, "lm_head.", 8) ? "model." : "", rest);
         }
     const char *own = whole ? whole : name;
-    if (sscanf(own, "model.layers.%d.%n", &layer, &end) == 1 && end && layer >= 0)
+    if (ends_with(name, ".rotary_emb.inv_freq"))
+        found = xstrdup("");
+    if (!found && sscanf(own, "model.layers.%d.%n", &layer, &end) == 1 && end && layer >= 0)
         found = in_layer(own + end, layer, architecture);
     for (size_t i = 0; i < sizeof outside / sizeof *outside && !found; i++)
         found = replaced(own, outside[i].theirs, outside[i].ours, "");

@@ -231,6 +231,7 @@ int engine_learner_export(const struct engine_learner *l, const char *path, cons
     engine_keys_u32(&keys, "general.file_type", types[t].file_type);
     engine_keys_u32(&keys, "general.quantization_version", 2);
     engine_keys_drop(&keys, "espalier.rope.neox"); /* rows are in GGUF's order then */
+    engine_keys_drop(&keys, "espalier.left_out");
     int code = engine_writer_create(&w, path, l->file, &keys, plan, count, e);
     for (int i = 0; i < count && !code; i++) {
         const struct parameter *p = find_parameter(l, plan[i].name);

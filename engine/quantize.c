@@ -297,6 +297,7 @@ static int run(struct job *job, const struct target *target)
     engine_keys_u32(&keys, "general.file_type", target->file_type);
     engine_keys_u32(&keys, "general.quantization_version", QUANTIZATION_VERSION);
     engine_keys_drop(&keys, "espalier.rope.neox"); /* rows are in GGUF's order then */
+    engine_keys_drop(&keys, "espalier.left_out");
     if (!code)
         code = engine_writer_create(&job->writer, job->options->out, job->file, &keys, job->plan, job->count, job->e);
     engine_keys_free(&keys);

@@ -56,7 +56,7 @@ static void use(const struct engine_safetensors *f)
         const struct engine_safetensor *t = engine_safetensors_at(f, i);
         struct kernel_nf4 *q = NULL;
         int64_t rows, cols;
-        float *x = t->bytes ? input_alloc(t->count, sizeof *x) : NULL;
+        float *x = t->type < ENGINE_SAFETENSORS_U8 ? input_alloc(t->count, sizeof *x) : NULL;
         if (x)
             engine_safetensors_read(f, t, x, NULL);
         free(x);

@@ -101,7 +101,8 @@ static int read_texts(struct reader *r)
     if (!is_there(r->f, "config.json"))
         return no_model(r);
     r->texts.folder = r->f->path;
-    if ((code = read_json(r, "config.json", 1, &r->texts.config)) || (code = read_json(r, "generation_config.json", 0, &r->texts.generation_config)) ||
+    if ((code = read_json(r, "config.json", 1, &r->texts.config)) ||
+        (code = read_json(r, "generation_config.json", 0, &r->texts.generation_config)) ||
         (code = read_json(r, "tokenizer_config.json", 0, &r->texts.tokenizer_config)))
         return code;
     return read_template(r);

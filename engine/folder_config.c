@@ -103,8 +103,9 @@ static int check_quantization(const struct reader *r)
         return OK;
     if (method && !is_text(method, "bitsandbytes"))
         return engine_json_refuse(r->path, about, "quant_method", advice, r->e);
+    const int in_8 = json_is_true(json_object_get(about, "load_in_8bit"));
     if (!json_is_true(json_object_get(about, "load_in_4bit")))
-        return engine_json_refuse(r->path, about, json_is_true(json_object_get(about, "load_in_8bit")) ? "load_in_8bit" : "load_in_4bit", advice, r->e);
+        return engine_json_refuse(r->path, about, in_8 ? "load_in_8bit" : "load_in_4bit", advice, r->e);
     return is_text(type, "nf4") ? OK : engine_json_refuse(r->path, about, "bnb_4bit_quant_type", advice, r->e);
 }
 
@@ -117,7 +118,8 @@ static int check_layer_types(const struct reader *r, int period)
     {
         const int windowed = period && ((int)i + 1) % period;
         if (!is_text(type, windowed ? "sliding_attention" : "full_attention"))
-            return refuse(r, "layer_types", period ? "windows in all layers but each of sliding_window_pattern" : "\"full_attention\" in every layer");
+            return refuse(r, "layer_types", period ? "windows in all layers but each of sliding_window_pattern"
+                                                   : "\"full_attention\" in every layer");
     }
     return OK;
 }
@@ -205,7 +207,8 @@ static int put_scaling(const struct reader *r, const json_t *rope, double base)
 /* Until transformers 4: rope_theta and rope_scaling; from 5: rope_parameters, Gemma's one for each kind of layer. */
 static int put_rope(const struct reader *r)
 {
-    const json_t *all = get(r, "rope_parameters"), *global = json_object_get(all, "full_attention"), *local = json_object_get(all, "sliding_attention");
+    const json_t *all = get(r, "rope_parameters"), *global = json_object_get(all, "full_attention");
+    const json_t *local = json_object_get(all, "sliding_attention");
     const json_t *rope = global ? global : all ? all : get(r, "rope_scaling");
     double base, local_base = 10000;
     const int gemma = r->kind->window != 0;

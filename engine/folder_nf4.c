@@ -84,8 +84,8 @@ static int read_shape(struct reader *r, int64_t *rows, int64_t *cols)
     int height, width, block;
     if (!json_is_string(type) || strcmp(json_string_value(type), "nf4"))
         return engine_json_refuse(r->state_name, r->state, "quant_type", "\"nf4\"", r->e);
-    if (json_array_size(shape) != 2 || !engine_json_whole(json_array_get(shape, 0), &height) || !engine_json_whole(json_array_get(shape, 1), &width) ||
-        height < 1 || width < 1 || ((uint64_t)height * (uint64_t)width + 1) / 2 != r->t->bytes)
+    if (json_array_size(shape) != 2 || !engine_json_whole(json_array_get(shape, 0), &height) ||
+        !engine_json_whole(json_array_get(shape, 1), &width) || height < 1 || width < 1 || ((uint64_t)height * (uint64_t)width + 1) / 2 != r->t->bytes)
         return engine_json_refuse(r->state_name, r->state, "shape", "[rows, columns] with as many weights as there are codes", r->e);
     if (width % BLOCK)
         return engine_json_refuse(r->state_name, r->state, "shape", "rows of whole blocks, a multiple of 64 weights: others are not supported", r->e);

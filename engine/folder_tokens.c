@@ -53,8 +53,8 @@ static int read_vocab(struct reader *r)
         if (!engine_json_whole(value, &id) || id < 0 || id >= r->count)
             return engine_json_refuse(r->path, r->vocab, name, "an id from 0 to below config.json's vocab_size: get the folder anew", r->e);
         if (r->names[id].bytes)
-            return FAIL(r, "%.300s: model.vocab: %.100s and %.100s have both the id %d; the file is damaged: get it anew", r->path, r->names[id].bytes,
-                        name, id);
+            return FAIL(r, "%.300s: model.vocab: %.100s and %.100s have both the id %d; the file is damaged: get it anew", r->path,
+                        r->names[id].bytes, name, id);
         r->names[id] = (struct engine_text){name, strlen(name)};
         r->types[id] = r->sentencepiece && is_byte(name) ? BYTE : NORMAL;
     }
@@ -96,7 +96,8 @@ static int read_added(struct reader *r)
         if (id >= r->count)
             continue;
         if (r->names[id].bytes && strcmp(r->names[id].bytes, name))
-            return FAIL(r, "%.300s: added_tokens: %.100s has the id %d of %.100s; the file is damaged: get it anew", r->path, name, id, r->names[id].bytes);
+            return FAIL(r, "%.300s: added_tokens: %.100s has the id %d of %.100s; the file is damaged: get it anew", r->path, name, id,
+                        r->names[id].bytes);
         const int special = json_is_true(json_object_get(token, "special"));
         if (!special && r->sentencepiece)
             name = with_blanks(r, name);
@@ -141,7 +142,8 @@ static int halves(const struct reader *r, size_t i, struct string *left, struct 
     if (b) {
         string_append(left, a, (size_t)(b - a));
         string_add(right, b + 1);
-    } else if (json_array_size(merge) == 2 && (a = json_string_value(json_array_get(merge, 0))) && (b = json_string_value(json_array_get(merge, 1)))) {
+    } else if (json_array_size(merge) == 2 && (a = json_string_value(json_array_get(merge, 0))) &&
+               (b = json_string_value(json_array_get(merge, 1)))) {
         string_add(left, a);
         string_add(right, b);
     }
@@ -149,7 +151,8 @@ static int halves(const struct reader *r, size_t i, struct string *left, struct 
 }
 
 /* Calls each(argument, number, left, right, id of the two together) for all merges; of tokens that are not there it is an error. */
-static int each_merge(struct reader *r, void (*each)(void *argument, size_t i, const struct string *left, const struct string *right, int id), void *argument)
+static int each_merge(struct reader *r,
+                      void (*each)(void *argument, size_t i, const struct string *left, const struct string *right, int id), void *argument)
 {
     struct string left = {0}, right = {0}, both = {0};
     const size_t n = json_array_size(r->merges);
@@ -157,7 +160,8 @@ static int each_merge(struct reader *r, void (*each)(void *argument, size_t i, c
     for (size_t i = 0; i < n && !code; i++) {
         int id;
         if (!halves(r, i, &left, &right)) {
-            code = FAIL(r, "%.300s: model.merges: number %zu: expected \"left right\" or [\"left\", \"right\"]; the file is damaged: get it anew", r->path, i);
+            code = FAIL(r, "%.300s: model.merges: number %zu: expected \"left right\" or [\"left\", \"right\"]; the file is damaged: get it anew",
+                        r->path, i);
             continue;
         }
         string_clear(&both);
@@ -165,8 +169,8 @@ static int each_merge(struct reader *r, void (*each)(void *argument, size_t i, c
         string_add(&both, string_text(&right));
         if (!json_object_get(r->vocab, string_text(&left)) || !json_object_get(r->vocab, string_text(&right)) ||
             !engine_json_whole(json_object_get(r->vocab, string_text(&both)), &id))
-            code = FAIL(r, "%.300s: model.merges: number %zu: \"%.60s\" and \"%.60s\" and what they make are not all tokens; the file is damaged: get it anew",
-                        r->path, i, string_text(&left), string_text(&right));
+            code = FAIL(r, "%.300s: model.merges: number %zu: \"%.60s\" and \"%.60s\" and what they make are not all tokens; the file is damaged: "
+                        "get it anew", r->path, i, string_text(&left), string_text(&right));
         else
             each(argument, i, &left, &right, id);
     }
@@ -297,8 +301,8 @@ static int put_pretokenizer(struct reader *r)
     if (code)
         return code;
     if (!name)
-        return engine_json_refuse(r->path, r->texts->tokenizer, "pre_tokenizer", "that of GPT-2, SmolLM, Llama 3 or Qwen 2: no other way of cutting text "
-                                  "into words is known", r->e);
+        return engine_json_refuse(r->path, r->texts->tokenizer, "pre_tokenizer", "that of GPT-2, SmolLM, Llama 3 or Qwen 2: no other way of "
+                                  "cutting text into words is known", r->e);
     engine_keys_text(r->keys, "tokenizer.ggml.pre", name);
     return OK;
 }

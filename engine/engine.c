@@ -12,7 +12,7 @@ enum { BATCH = 32, MAX_BATCH = 1024, MAX_THREADS = 256 };
 static int check_options(const struct engine_options *o, struct error *e)
 {
     if (!o->model)
-        return error_set(e, ERROR_USAGE, "no model given; expected the path of a GGUF file");
+        return error_set(e, ERROR_USAGE, "no model given; expected the path of a GGUF file, or of a model's folder");
     if (o->quant && !engine_quant_of(o->quant))
         return error_set(e, ERROR_USAGE, "--quant %s: expected nf4 or nf4+head, or leave it out for the file's own weights",
                          o->quant);
@@ -85,6 +85,10 @@ static void describe_file(struct engine *engine)
     info->begin_token = engine_vocabulary_begin(v);
     info->end_token = engine_vocabulary_end(v);
     info->file_bytes = engine_file_bytes(engine->file);
+    int64_t left_out = 0;
+    engine_file_integer(engine->file, "espalier.left_out", &left_out);
+    info->left_out = (int)left_out;
+    info->format = engine_file_is_folder(engine->file) ? "folder" : "GGUF";
     info->architecture = "";
     info->rope_scaling = "";
     info->kernels = "";

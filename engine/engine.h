@@ -18,7 +18,7 @@ struct engine;
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
 struct engine_options {     /* {0} is a good start; see the comment at each for what 0 means */
-    const char *model;      /* path of a GGUF file */
+    const char *model;      /* path of a GGUF file, or of a folder as transformers saves a model */
     const char *kernels;    /* "auto" (also NULL), "avx512", "avx2", "neon", "reference" */
     const char *quant;      /* NULL: weights as in the file. "nf4": the linear layers are quantized to NF4 at load; "nf4+head":
                                the head too. What has a width that is not a multiple of 64 stays as it is */
@@ -39,6 +39,8 @@ void engine_close(struct engine *engine);
 
 struct engine_info {
     const char *path, *name;           /* name: general.name of the file, sanitised, or the file's base name */
+    const char *format;                /* "GGUF", or "folder" */
+    int left_out;                      /* tensors in it that are not for text, and not used */
     const char *architecture;          /* "llama" */
     const char *tokenizer;             /* "gpt2 (smollm)" */
     const char *chat_template;         /* family: "chatml" or "none" */
@@ -243,7 +245,7 @@ struct engine_merge_use {
     float weight;
 };
 struct engine_quantize_options {
-    const char *in, *out; /* paths of GGUF files; what was at `out` is replaced when all is on disk */
+    const char *in, *out; /* paths of GGUF files, `in` maybe of a folder; what was at `out` is replaced when all is on disk */
     const char *type;     /* "f16", "q8_0", "q4_0", "iq4_nl" */
     int threads;          /* 0: as many as the machine has */
     const struct engine_merge_use *adapters; /* what these add is added first, to the dequantized weights */

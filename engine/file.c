@@ -6,6 +6,7 @@
  */
 #include "engine/file.h"
 #include "engine/file_memory.h"
+#include "engine/folder.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -67,6 +68,7 @@ struct engine_file {
     struct engine_tensor *tensors; /* in the order of the file */
     int tensor_count;
     int *by_name;
+    struct engine_folder *folder; /* then bytes are keys that it has made, tensors its own; else NULL */
 };
 
 static uint64_t little(const unsigned char *p, unsigned n)
@@ -368,15 +370,13 @@ static int tensor_offset_order(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* No two tensors of one name, none over another's bytes; fills by_name. sorted is scratch for tensor_count pointers. */
+/* No two tensors of one name, none over another's bytes; fills by_name. sorted is scratch: pointers to all tensors. */
 static int compare_tensors(struct reader *r, struct engine_tensor **sorted)
 {
     struct engine_file *f = r->f;
     size_t n = (size_t)f->tensor_count;
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = &f->tensors[i];
     qsort(sorted, n, sizeof *sorted, tensor_offset_order);
-    for (size_t i = 1; i < n; i++)
+    for (size_t i = 1; i < n && !f->folder; i++)
         if (sorted[i]->offset - sorted[i - 1]->offset < sorted[i - 1]->bytes)
             return FAIL(r, "%s: tensor %.*s at byte %zu overlaps tensor %.*s, at byte %zu and of %zu bytes" DAMAGED,
                         r->name, SHOWN(sorted[i]->name), sorted[i]->offset, SHOWN(sorted[i - 1]->name),
@@ -388,6 +388,34 @@ static int compare_tensors(struct reader *r, struct engine_tensor **sorted)
         f->by_name[i] = (int)(sorted[i] - f->tensors);
     }
     return OK;
+}
+
+static int index_tensors(struct reader *r)
+{
+    const size_t n = (size_t)r->f->tensor_count;
+    struct engine_tensor **sorted = input_alloc(n, sizeof *sorted);
+    if (!sorted)
+        return FAIL(r, "%s: not enough memory for its %zu tensors", r->name, n);
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = &r->f->tensors[i];
+    int code = compare_tensors(r, sorted);
+    free(sorted);
+    return code;
+}
+
+/* Those of the folder, which has checked them, in the place of those the keys come without. */
+static int take_tensors(struct reader *r)
+{
+    struct engine_file *f = r->f;
+    const struct engine_tensor *tensors = engine_folder_tensors(f->folder, &f->tensor_count);
+    const size_t n = (size_t)f->tensor_count;
+    free(f->tensors);
+    free(f->by_name);
+    f->tensors = xcalloc(n, sizeof *f->tensors);
+    f->by_name = xcalloc(n, sizeof *f->by_name);
+    if (n)
+        memcpy(f->tensors, tensors, n * sizeof *tensors);
+    return index_tensors(r);
 }
 
 static int read_tensors(struct reader *r, uint64_t count)
@@ -409,12 +437,7 @@ static int read_tensors(struct reader *r, uint64_t count)
     for (size_t i = 0; i < n; i++)
         if (place_tensor(r, &f->tensors[i], data, alignment))
             return ERROR_INPUT;
-    struct engine_tensor **sorted = input_alloc(n, sizeof *sorted);
-    if (!sorted)
-        return FAIL(r, "%s: not enough memory for its %zu tensors", r->name, n);
-    int code = compare_tensors(r, sorted);
-    free(sorted);
-    return code;
+    return index_tensors(r);
 }
 
 /* --- the beginning of the file ----------------------------------------------------------------------------------- */
@@ -441,13 +464,13 @@ static const char *resembles(const unsigned char *p, size_t n)
         if (n >= kinds[i].bytes && !memcmp(p, kinds[i].magic, kinds[i].bytes))
             return kinds[i].what;
     if (n >= 9 && p[8] == '{' && little(p, 8) < (uint64_t)1 << 32)
-        return "it looks like a safetensors file: convert the model to GGUF";
+        return "it looks like a safetensors file: name the folder it lies in";
     while (n && isspace(*p))
         p++, n--;
     if (n && *p == '<')
         return "it looks like a web page: the download went wrong, download it again";
     if (n && *p == '{')
-        return "it looks like JSON: name the model's GGUF file";
+        return "it looks like JSON: name the model's GGUF file, or the folder it lies in";
     return "name a model's GGUF file";
 }
 
@@ -509,19 +532,21 @@ static int read_all(struct engine_file *f, struct error *e)
     if (read_magic(&r) || read_version(&r) || read_count(&r, "tensors", TENSOR_LEAST, INT_MAX, &tensors) ||
         read_count(&r, "keys", KEY_LEAST, SIZE_MAX, &values) || read_values(&r, values))
         return ERROR_INPUT;
-    return read_tensors(&r, tensors);
+    int code = read_tensors(&r, tensors);
+    return code || !f->folder ? code : take_tensors(&r);
 }
 
 /* --- opening and closing ----------------------------------------------------------------------------------------- */
 
 static int open_bytes(struct engine_file **out, const char *path, const void *bytes, size_t n, int mapped,
-                      struct error *e)
+                      struct engine_folder *folder, struct error *e)
 {
     struct engine_file *f = xcalloc(1, sizeof *f);
     f->path = xstrdup(path);
     f->bytes = bytes;
     f->size = n;
     f->mapped = mapped;
+    f->folder = folder;
     int code = read_all(f, e);
     if (code) {
         engine_file_close(f);
@@ -533,12 +558,22 @@ static int open_bytes(struct engine_file **out, const char *path, const void *by
 
 int engine_file_open_memory(struct engine_file **out, const char *name, const void *bytes, size_t n, struct error *e)
 {
-    return open_bytes(out, name, bytes, n, 0, e);
+    return open_bytes(out, name, bytes, n, 0, NULL, e);
+}
+
+static int open_folder(struct engine_file **out, const char *path, struct error *e)
+{
+    struct engine_folder *folder;
+    int code = engine_folder_open(&folder, path, e);
+    if (code)
+        return code;
+    const struct string *keys = engine_folder_keys(folder);
+    return open_bytes(out, path, keys->text, keys->length, 0, folder, e);
 }
 
 static const char *kind_of(mode_t mode)
 {
-    return S_ISDIR(mode) ? "a directory" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
+    return S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
 }
 
 static int open_failed(const char *path, int why, struct error *e)
@@ -553,11 +588,13 @@ int engine_file_open(struct engine_file **out, const char *path, struct error *e
 {
     *out = NULL;
     if (!path || !*path)
-        return error_set(e, ERROR_INPUT, "no model file was named; name a model's GGUF file");
+        return error_set(e, ERROR_INPUT, "no model file was named; name a model's GGUF file or its folder");
+    struct stat status;
+    if (!stat(path, &status) && S_ISDIR(status.st_mode))
+        return open_folder(out, path, e);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* O_NONBLOCK: a pipe without a writer must not hang us */
     if (fd < 0)
         return open_failed(path, errno, e);
-    struct stat status;
     int code = OK;
     void *bytes = NULL;
     if (fstat(fd, &status))
@@ -569,7 +606,7 @@ int engine_file_open(struct engine_file **out, const char *path, struct error *e
         code = error_set(e, ERROR_INPUT, "%.200s: cannot map its %lld bytes: %s", path, (long long)status.st_size,
                          strerror(errno));
     close(fd);
-    return code ? code : open_bytes(out, path, bytes, (size_t)status.st_size, 1, e);
+    return code ? code : open_bytes(out, path, bytes, (size_t)status.st_size, 1, NULL, e);
 }
 
 void engine_file_close(struct engine_file *f)
@@ -578,6 +615,7 @@ void engine_file_close(struct engine_file *f)
         return;
     if (f->mapped && f->size)
         munmap((void *)f->bytes, f->size);
+    engine_folder_close(f->folder);
     free(f->path);
     free(f->values);
     free(f->tensors);
@@ -590,14 +628,20 @@ const char *engine_file_path(const struct engine_file *f)
     return f->path;
 }
 
+int engine_file_is_folder(const struct engine_file *f)
+{
+    return f->folder != NULL;
+}
+
 uint64_t engine_file_sum(const struct engine_file *f)
 {
-    return hash_bytes(f->bytes, f->size);
+    const uint64_t own = hash_bytes(f->bytes, f->size);
+    return f->folder ? random_stream(own, engine_folder_sum(f->folder), 0) : own;
 }
 
 size_t engine_file_bytes(const struct engine_file *f)
 {
-    return f->size;
+    return f->folder ? engine_folder_bytes(f->folder) : f->size;
 }
 
 /* --- looking values up ------------------------------------------------------------------------------------------- */
@@ -757,7 +801,9 @@ void engine_file_release(const struct engine_file *f, const void *data, size_t b
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     uintptr_t first = ((uintptr_t)data + page - 1) / page * page, last = ((uintptr_t)data + bytes) / page * page;
-    if (f->mapped && first < last)
+    const uintptr_t own = (uintptr_t)f->bytes;
+    const int maps = f->folder ? engine_folder_maps(f->folder, data) : f->mapped && (uintptr_t)data >= own && (uintptr_t)data - own < f->size;
+    if (maps && first < last) /* what was made from the file is memory like any other */
         madvise((void *)first, last - first, MADV_DONTNEED); /* a private mapping nobody has written: only a copy goes */
 }
 

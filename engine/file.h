@@ -1,4 +1,5 @@
-/* GGUF files, version 2 and 3, mapped (format: ggml's docs/gguf.md). Read-only; nothing is copied but the index.
+/* GGUF files, version 2 and 3, mapped (format: ggml's docs/gguf.md), and folders as Hugging Face's libraries save models, which look the
+ * same from here: folder.h. Read-only; of a GGUF nothing is copied but the index.
  *
  * Invariant after engine_file_open: every string, array and tensor handed out lies whole inside the mapping, tensors do not
  * overlap, their offsets keep the alignment, and sizes were computed without overflow. Whoever reads values checks their meaning.
@@ -13,7 +14,8 @@ struct engine_file;
 int engine_file_open(struct engine_file **out, const char *path, struct error *e);
 void engine_file_close(struct engine_file *f);
 const char *engine_file_path(const struct engine_file *f);
-size_t engine_file_bytes(const struct engine_file *f);
+int engine_file_is_folder(const struct engine_file *f);
+size_t engine_file_bytes(const struct engine_file *f); /* of all its files */
 uint64_t engine_file_sum(const struct engine_file *f); /* hash_bytes of all of it */
 
 struct engine_text { /* bytes in the mapping, not terminated */
@@ -50,6 +52,7 @@ struct engine_tensor {
     const void *data;
     size_t bytes;
     size_t offset;   /* in the file, for messages */
+    struct kernel_nf4 *nf4; /* of NF4, which no GGUF has, all there is to it; data are its codes; else NULL */
 };
 int engine_tensor_is(const struct engine_tensor *t, const char *name);
 int engine_file_tensor_count(const struct engine_file *f);

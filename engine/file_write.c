@@ -116,9 +116,16 @@ static void add_text(struct string *to, const char *bytes, size_t n)
 static void begin_key(struct engine_new_keys *k, const char *name, int kind)
 {
     ARRAY_RESERVE(k->names, k->count, k->capacity);
-    k->names[k->count++] = name;
+    k->names[k->count++] = xstrdup(name);
     add_text(&k->bytes, name, strlen(name));
     add_number(&k->bytes, (uint64_t)kind, 4);
+}
+
+void engine_keys_drop(struct engine_new_keys *k, const char *name)
+{
+    ARRAY_RESERVE(k->names, k->count, k->capacity);
+    k->names[k->count++] = xstrdup(name);
+    k->dropped++;
 }
 
 void engine_keys_u32(struct engine_new_keys *k, const char *name, uint32_t value)
@@ -127,12 +134,17 @@ void engine_keys_u32(struct engine_new_keys *k, const char *name, uint32_t value
     add_number(&k->bytes, value, 4);
 }
 
-void engine_keys_f32(struct engine_new_keys *k, const char *name, float value)
+static void add_float(struct string *to, float x)
 {
     uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
+    memcpy(&bits, &x, sizeof bits);
+    add_number(to, bits, 4);
+}
+
+void engine_keys_f32(struct engine_new_keys *k, const char *name, float value)
+{
     begin_key(k, name, VALUE_F32);
-    add_number(&k->bytes, bits, 4);
+    add_float(&k->bytes, value);
 }
 
 void engine_keys_boolean(struct engine_new_keys *k, const char *name, int value)
@@ -168,8 +180,26 @@ void engine_keys_integers(struct engine_new_keys *k, const char *name, const int
         add_number(&k->bytes, (uint32_t)values[i], 4);
 }
 
+void engine_keys_floats(struct engine_new_keys *k, const char *name, const float *values, int n)
+{
+    begin_array(k, name, VALUE_F32, n);
+    for (int i = 0; i < n; i++)
+        add_float(&k->bytes, values[i]);
+}
+
+void engine_keys_head(const struct engine_new_keys *k, struct string *out)
+{
+    string_append(out, "GGUF", 4);
+    add_number(out, VERSION, 4);
+    add_number(out, 0, 8);
+    add_number(out, (uint64_t)(k->count - k->dropped), 8);
+    string_append(out, string_text(&k->bytes), k->bytes.length);
+}
+
 void engine_keys_free(struct engine_new_keys *k)
 {
+    for (int i = 0; i < k->count; i++)
+        free(k->names[i]);
     string_free(&k->bytes);
     free(k->names);
     *k = (struct engine_new_keys){0};
@@ -325,7 +355,7 @@ int engine_writer_create(struct engine_writer **out, const char *path, const str
         code = open_draft(w, e);
     if (!code && !(code = put(w, "GGUF", 4, e)) && !(code = put_number(w, VERSION, 4, e)) &&
         !(code = put_number(w, (uint64_t)tensor_count, 8, e)) &&
-        !(code = put_number(w, kept_count + (size_t)keys->count, 8, e)) &&
+        !(code = put_number(w, kept_count + (size_t)(keys->count - keys->dropped), 8, e)) &&
         !(code = put_keys(w, kept, kept_count, keys, e)))
         code = put_tensors(w, tensors, e);
     free(kept);

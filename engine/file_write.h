@@ -11,11 +11,12 @@
 
 struct engine_writer;
 
-/* Keys to be written, in order. {0} has none. Names must last as long as the list. */
+/* Keys to be written, in order. {0} has none. Names are copied. */
 struct engine_new_keys {
     struct string bytes; /* each as it lies in a file */
-    const char **names;
+    char **names;
     int count, capacity;
+    int dropped; /* of the names: those that nothing is written for */
 };
 void engine_keys_u32(struct engine_new_keys *k, const char *name, uint32_t value);
 void engine_keys_f32(struct engine_new_keys *k, const char *name, float value);
@@ -23,6 +24,9 @@ void engine_keys_boolean(struct engine_new_keys *k, const char *name, int value)
 void engine_keys_text(struct engine_new_keys *k, const char *name, const char *text);
 void engine_keys_texts(struct engine_new_keys *k, const char *name, const struct engine_text *texts, int n);
 void engine_keys_integers(struct engine_new_keys *k, const char *name, const int32_t *values, int n);
+void engine_keys_floats(struct engine_new_keys *k, const char *name, const float *values, int n);
+void engine_keys_drop(struct engine_new_keys *k, const char *name); /* one that is not to be copied from another file */
+void engine_keys_head(const struct engine_new_keys *k, struct string *out); /* append them as a whole file without tensors */
 void engine_keys_free(struct engine_new_keys *k);
 
 struct engine_new_tensor {

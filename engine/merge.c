@@ -131,7 +131,7 @@ static int has_part(const struct engine_merge *m, int layer, int target)
 int engine_merged_make(struct engine_merged *out, const struct engine_merge *m, const struct engine_tensor *t, struct kernel_pool *pool, struct error *e)
 {
     *out = (struct engine_merged){.merge = m, .layer = -1, .matrix = {.type = t->type, .rows = (int)(t->size[1] * t->size[2] * t->size[3]),
-                                                                      .cols = (int)t->size[0], .data = t->data}};
+                                                                      .cols = (int)t->size[0], .data = t->nf4 ? NULL : t->data, .nf4 = t->nf4}};
     if (!m)
         return OK;
     int layer, target;
@@ -139,13 +139,13 @@ int engine_merged_make(struct engine_merged *out, const struct engine_merge *m, 
         layer = -1;
     const float *instead = replaced(m, t, layer, target);
     if (instead)
-        out->matrix.type = KERNEL_F32, out->matrix.data = instead;
+        out->matrix.type = KERNEL_F32, out->matrix.data = instead, out->matrix.nf4 = NULL;
     else if (has_part(m, layer, target))
         out->layer = layer, out->target = target;
     out->changed = instead || out->layer >= 0;
     const int linear = layer >= 0 && target < ENGINE_MATRICES && m->quant >= ENGINE_QUANT_NF4;
     const int head = m->quant >= ENGINE_QUANT_NF4_HEAD && engine_tensor_is(t, "output.weight"); /* a tied one's embedding stays as it was */
-    if (instead || !(linear || head) || t->size[0] % kernel_format(KERNEL_NF4)->block)
+    if (instead || !(linear || head) || t->nf4 || t->size[0] % kernel_format(KERNEL_NF4)->block)
         return OK;
     out->changed = 1;
     const int code = kernel_matrix_to_nf4(&out->matrix, pool, e);

@@ -352,7 +352,7 @@ static int read_matrix(struct reader *r, struct engine_model *m, const char *nam
     const struct engine_tensor *t;
     int code = read_tensor(r, m, name, rows, cols, &t);
     if (!code)
-        *out = (struct kernel_matrix){.type = t->type, .rows = rows, .cols = cols, .data = t->data};
+        *out = (struct kernel_matrix){.type = t->type, .rows = rows, .cols = cols, .data = t->nf4 ? NULL : t->data, .nf4 = t->nf4};
     return code;
 }
 
@@ -513,6 +513,8 @@ static int quantize_matrix(struct reader *r, struct engine_model *m, struct kern
     const enum kernel_type was = matrix->type;
     const void *data = matrix->data;
     const size_t data_was = data_bytes(matrix);
+    if (was == KERNEL_NF4) /* as it was published: quantized before, and not again */
+        return OK;
     if (matrix->cols % kernel_format(KERNEL_NF4)->block) {
         m->kept++;
         return OK;
@@ -600,10 +602,10 @@ static int pack(struct reader *r, struct engine_model *m, const struct kernel_se
             at += (bytes + 63) & ~(size_t)63;
         }
         code = set->pack(matrix, pool, r->e);
+        if (matrix->packed)
+            engine_file_release(r->file, matrix->nf4 ? matrix->nf4->codes : matrix->data, data_bytes(matrix));
         if (matrix->packed && matrix->type == KERNEL_NF4)
             kernel_matrix_drop_nf4(matrix);
-        else if (matrix->packed)
-            engine_file_release(r->file, matrix->data, data_bytes(matrix));
     }
     return code;
 }
@@ -668,6 +670,17 @@ void engine_model_close(struct engine_model *m)
     free(m->vectors);
     free(m->rotations);
     free(m);
+}
+
+int engine_model_turned(const struct engine_model *m)
+{
+    return m->architecture && m->neox != m->architecture->neox;
+}
+
+int engine_model_row_of(const struct engine_model *m, int i)
+{
+    const int half = m->head_dim / 2, in_head = i % m->head_dim;
+    return i - in_head + in_head / 2 + in_head % 2 * half;
 }
 
 const char *engine_model_matrix_name(int i)

@@ -94,6 +94,10 @@ int engine_model_describe(struct engine_model **out, const struct engine_file *f
 int engine_model_shape(struct engine_model *m, const struct engine_file *file, int context, struct error *e);
 void engine_model_close(struct engine_model *m);
 
+/* Whether rows of q and k are in another order than GGUF has them in, and which of them is to be row i there. Only the shape is needed. */
+int engine_model_turned(const struct engine_model *m);
+int engine_model_row_of(const struct engine_model *m, int i);
+
 const char *engine_model_matrix_name(int i); /* "attn_q", ... as in a file's blk.N.attn_q.weight */
 const char *engine_model_norm_name(int i);   /* "attn_norm", ... */
 int engine_model_norm_size(const struct engine_model *m, int i); /* numbers; 0: the architecture has none */

@@ -186,25 +186,32 @@ static const struct parameter *find_parameter(const struct engine_learner *l, st
     return NULL;
 }
 
-static int write_parameter(struct engine_writer *w, const struct parameter *p, enum kernel_type type, struct error *e)
+/* turned: the model whose rows these are, in another order than GGUF has them in, or NULL. */
+static int write_parameter(struct engine_writer *w, const struct parameter *p, const struct engine_model *turned, enum kernel_type type, struct error *e)
 {
     const struct kernel_format *format = kernel_format(type);
     const size_t row = (size_t)(p->cols / format->block) * (size_t)format->bytes;
     void *bytes = xmalloc(row);
     int code = OK;
     for (int r = 0; r < p->rows && !code; r++) {
-        format->quantize(p->w + (size_t)r * (size_t)p->cols, bytes, p->cols);
+        format->quantize(p->w + (size_t)(turned ? engine_model_row_of(turned, r) : r) * (size_t)p->cols, bytes, p->cols);
         code = engine_writer_add(w, bytes, row, e);
     }
     free(bytes);
     return code;
 }
 
+static int is_turned(const struct engine_learner *l, const struct parameter *p)
+{
+    const size_t n = strlen(p->name);
+    return engine_model_turned(l->model) && n > 6 && (!strcmp(p->name + n - 6, "attn_q") || !strcmp(p->name + n - 6, "attn_k"));
+}
+
 /* Or what is not learned, as it was: divisors of RoPE's frequencies. */
 static int write_learned(struct engine_writer *w, const struct engine_learner *l, const struct engine_tensor *from, enum kernel_type type, struct error *e)
 {
     const struct parameter *p = find_parameter(l, from->name);
-    return p ? write_parameter(w, p, type, e) : engine_writer_add(w, from->data, from->bytes, e);
+    return p ? write_parameter(w, p, is_turned(l, p) ? l->model : NULL, type, e) : engine_writer_add(w, from->data, from->bytes, e);
 }
 
 int engine_learner_export(const struct engine_learner *l, const char *path, const char *type, struct error *e)
@@ -231,6 +238,8 @@ int engine_learner_export(const struct engine_learner *l, const char *path, cons
     }
     engine_keys_u32(&keys, "general.file_type", types[t].file_type);
     engine_keys_u32(&keys, "general.quantization_version", 2);
+    engine_keys_drop(&keys, "espalier.rope.neox"); /* rows are in GGUF's order then */
+    engine_keys_drop(&keys, "espalier.left_out");
     int code = engine_writer_create(&w, path, l->file, &keys, plan, count, e);
     for (int i = 0; i < count && !code; i++)
         code = write_learned(w, l, engine_file_tensor_at(l->file, i), plan[i].type, e);

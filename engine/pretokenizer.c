@@ -47,6 +47,7 @@ static const struct row {
     {"gpt-2", 0, {GPT2}},
     {"default", 0, {"[" PUNCTUATION "$+<=>^~|]++", GPT2, "[" NUMBER "]++", "[0-9][0-9][0-9]"}},
     {"llama-bpe", 1, {LLAMA3("{1,3}+")}},
+    {"dbrx", 0, {LLAMA3("{1,3}+")}},
     {"qwen2", 0, {LLAMA3("")}},
     {"deepseek-r1-qwen", 0, {LLAMA3("")}},
 };

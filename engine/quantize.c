@@ -53,7 +53,7 @@ static enum kernel_type type_for(const struct engine_tensor *t, const struct tar
         return t->type;
     enum kernel_type type = target->type;
     if (target->few_bits && (engine_tensor_is(t, "token_embd.weight") || engine_tensor_is(t, "output.weight"))) {
-        const int stays = bits_of(t->type) < bits_of(KERNEL_Q8_0) && (!merging || kernel_format(t->type)->quantize);
+        const int stays = bits_of(t->type) < bits_of(KERNEL_Q8_0) && t->type != KERNEL_NF4 && (!merging || kernel_format(t->type)->quantize);
         type = stays ? t->type : KERNEL_Q8_0;
     }
     if (t->size[0] % kernel_format(type)->block == 0)
@@ -77,11 +77,13 @@ struct job {
     unsigned char *slab; /* rows as they will be written */
     double *sums;        /* [rows of a slab][SUMS] */
     struct engine_merge *merge; /* or NULL */
+    struct engine_model shape;  /* {0} where the architecture is not known */
     size_t written;      /* bytes of tensors */
     struct error *e;
 
     /* The tensor under way. */
     struct engine_merged from;
+    int turned; /* its rows are not in the order that GGUF has them in */
     enum kernel_type to;
     size_t row_bytes;
     int first, rows; /* of the slab */
@@ -136,11 +138,12 @@ static void quantize_row(struct job *job, int row)
     unsigned char *to = job->slab + (size_t)row * job->row_bytes;
     double *sums = job->sums + SUMS * row;
     const int cols = job->from.matrix.cols;
+    const int from = job->turned ? engine_model_row_of(&job->shape, job->first + row) : job->first + row;
     memset(sums, 0, SUMS * sizeof *sums);
     for (int k = 0; k < cols; k += CHUNK) {
         int n = cols - k < CHUNK ? cols - k : CHUNK;
         float old[CHUNK], new[CHUNK], base[CHUNK];
-        engine_merged_row(&job->from, job->first + row, k, n, old, base);
+        engine_merged_row(&job->from, from, k, n, old, base);
         format->quantize(old, to, n);
         format->dequantize(to, new, n);
         to += (size_t)(n / format->block) * (size_t)format->bytes;
@@ -212,6 +215,16 @@ static int copy(struct job *job, const struct engine_tensor *t)
     return code;
 }
 
+/* A llama's q and k from a folder. */
+static int is_turned(const struct job *job, const struct engine_tensor *t)
+{
+    int layer, end = 0;
+    char name[64], what;
+    snprintf(name, sizeof name, "%.*s", (int)(t->name.length < 63 ? t->name.length : 63), t->name.bytes);
+    return engine_model_turned(&job->shape) && sscanf(name, "blk.%d.attn_%c.weight%n", &layer, &what, &end) == 2 && end && !name[end] &&
+           (what == 'q' || what == 'k');
+}
+
 /* All tensors in their order, and what is to be said of them. */
 static int write_tensors(struct job *job)
 {
@@ -223,7 +236,8 @@ static int write_tensors(struct job *job)
         double sums[SUMS] = {0};
         if ((code = engine_merged_make(&job->from, job->merge, t, job->pool, job->e)))
             return code;
-        const int converted = to != t->type || job->from.changed, has_adapter = job->from.layer >= 0;
+        job->turned = is_turned(job, t);
+        const int converted = to != t->type || job->from.changed || job->turned, has_adapter = job->from.layer >= 0;
         code = converted ? convert(job, t, sums) : copy(job, t);
         engine_merged_free(&job->from);
         for (int j = 0; j < SUMS; j++) {
@@ -249,6 +263,15 @@ static int write_tensors(struct job *job)
 
 /* --- the whole file ---------------------------------------------------------------------------------------------- */
 
+static int read_shape(struct job *job)
+{
+    struct error ignored;
+    if (!engine_model_shape(&job->shape, job->file, 0, &ignored))
+        return OK;
+    job->shape = (struct engine_model){0}; /* of an architecture that only llama.cpp knows: no folder is */
+    return engine_file_is_folder(job->file) ? error_set(job->e, ERROR_INPUT, "%s", ignored.message) : OK;
+}
+
 static int refuse_parts(const struct job *job)
 {
     int64_t parts;
@@ -262,6 +285,8 @@ static int refuse_parts(const struct job *job)
 static int run(struct job *job, const struct target *target)
 {
     int code = refuse_parts(job);
+    if (!code)
+        code = read_shape(job);
     if (!code && (job->options->adapter_count || job->options->quant))
         code = engine_merge_open(&job->merge, job->file, job->options->adapters, job->options->adapter_count, job->options->quant, job->e);
     if (!code)
@@ -271,6 +296,8 @@ static int run(struct job *job, const struct target *target)
     struct engine_new_keys keys = {0};
     engine_keys_u32(&keys, "general.file_type", target->file_type);
     engine_keys_u32(&keys, "general.quantization_version", QUANTIZATION_VERSION);
+    engine_keys_drop(&keys, "espalier.rope.neox"); /* rows are in GGUF's order then */
+    engine_keys_drop(&keys, "espalier.left_out");
     if (!code)
         code = engine_writer_create(&job->writer, job->options->out, job->file, &keys, job->plan, job->count, job->e);
     engine_keys_free(&keys);

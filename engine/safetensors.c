@@ -25,7 +25,8 @@ struct engine_safetensors {
 static const struct {
     const char *name;
     size_t bytes;
-} types[] = {[ENGINE_SAFETENSORS_F32] = {"F32", 4}, [ENGINE_SAFETENSORS_F16] = {"F16", 2}, [ENGINE_SAFETENSORS_BF16] = {"BF16", 2}};
+} types[] = {[ENGINE_SAFETENSORS_F32] = {"F32", 4}, [ENGINE_SAFETENSORS_F16] = {"F16", 2}, [ENGINE_SAFETENSORS_BF16] = {"BF16", 2},
+             [ENGINE_SAFETENSORS_U8] = {"U8", 1}};
 
 /* --- the description --------------------------------------------------------------------------------------------- */
 
@@ -137,7 +138,7 @@ static int read_head(struct engine_safetensors *f, struct error *e)
     for (int i = LENGTH_BYTES - 1; i >= 0 && f->size >= LENGTH_BYTES; i--)
         length = length << 8 | f->bytes[i];
     if (f->size < LENGTH_BYTES + 2 || length > HEAD_MOST || f->bytes[LENGTH_BYTES] != '{')
-        return error_set(e, ERROR_INPUT, "%.300s: is not a safetensors file (%zu bytes); name an adapter's safetensors file", f->path, f->size);
+        return error_set(e, ERROR_INPUT, "%.300s: is not a safetensors file (%zu bytes); get it anew", f->path, f->size);
     if (length > f->size - LENGTH_BYTES)
         return error_set(e, ERROR_INPUT, "%.300s: its description takes %llu bytes, the file has %zu: it is cut short, get it anew", f->path,
                          (unsigned long long)length, f->size);
@@ -215,6 +216,16 @@ const struct engine_safetensor *engine_safetensors_find(const struct engine_safe
     return f->count ? bsearch(&key, f->tensors, (size_t)f->count, sizeof key, by_name) : NULL;
 }
 
+size_t engine_safetensors_bytes(const struct engine_safetensors *f)
+{
+    return f->size;
+}
+
+int engine_safetensors_maps(const struct engine_safetensors *f, const void *data)
+{
+    return (uintptr_t)data >= (uintptr_t)f->bytes && (uintptr_t)data - (uintptr_t)f->bytes < f->size;
+}
+
 uint64_t engine_safetensors_sum(const struct engine_safetensors *f)
 {
     return hash_bytes(f->bytes, f->size);
@@ -234,7 +245,7 @@ static float number_at(const struct engine_safetensor *t, size_t i)
 
 int engine_safetensors_read(const struct engine_safetensors *f, const struct engine_safetensor *t, float *out, struct error *e)
 {
-    if (t->type == ENGINE_SAFETENSORS_OTHER)
+    if (t->type >= ENGINE_SAFETENSORS_U8)
         return error_set(e, ERROR_INPUT, "%.300s: tensor %.*s: its type is not read here; expected F32, F16 or BF16", f->path, NAME_SHOWN, t->name);
     for (size_t i = 0; i < t->count; i++) {
         out[i] = number_at(t, i);

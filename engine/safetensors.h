@@ -12,7 +12,7 @@
 struct engine_safetensors;
 
 enum { ENGINE_SAFETENSORS_DIMENSIONS = 4 };
-enum engine_safetensors_type { ENGINE_SAFETENSORS_F32, ENGINE_SAFETENSORS_F16, ENGINE_SAFETENSORS_BF16, ENGINE_SAFETENSORS_OTHER };
+enum engine_safetensors_type { ENGINE_SAFETENSORS_F32, ENGINE_SAFETENSORS_F16, ENGINE_SAFETENSORS_BF16, ENGINE_SAFETENSORS_U8, ENGINE_SAFETENSORS_OTHER };
 struct engine_safetensor {
     const char *name; /* owned by the file */
     enum engine_safetensors_type type; /* OTHER: there, of a type that is not read */
@@ -29,6 +29,8 @@ const char *engine_safetensors_path(const struct engine_safetensors *f);
 int engine_safetensors_count(const struct engine_safetensors *f);
 const struct engine_safetensor *engine_safetensors_at(const struct engine_safetensors *f, int i); /* by name, ascending */
 const struct engine_safetensor *engine_safetensors_find(const struct engine_safetensors *f, const char *name); /* NULL when absent */
+size_t engine_safetensors_bytes(const struct engine_safetensors *f); /* of the whole file */
+int engine_safetensors_maps(const struct engine_safetensors *f, const void *data); /* they are in the file's mapping */
 uint64_t engine_safetensors_sum(const struct engine_safetensors *f); /* hash_bytes of the whole file */
 /* out[count] = its numbers. ERROR_INPUT: of a type that is not read, or one is NaN or infinite. */
 int engine_safetensors_read(const struct engine_safetensors *f, const struct engine_safetensor *t, float *out, struct error *e);

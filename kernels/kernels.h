@@ -62,7 +62,7 @@ extern const float kernel_iq4_nl_values[16]; /* whole numbers; a weight is d tim
 /* NF4 with double quantization (QLoRA: Dettmers et al. 2023), to the value what bitsandbytes makes. Block b is weights
  * [64 b, 64 b + 64) of the matrix, row-major; cols is a multiple of 64, so that every row begins one. A weight is
  * kernel_nf4_values[code] * s, s the absmax of its block: map[absmax[b]] * absmax2[b / 256] + offset, each operation
- * rounded. */
+ * rounded; or plain[b] where that is not NULL, which is how it is in checkpoints whose absmax were not quantized. */
 struct kernel_nf4 {
     size_t blocks;
     unsigned char *codes;  /* [blocks][32]: the even weight in the high half of its byte */
@@ -70,7 +70,9 @@ struct kernel_nf4 {
     float *absmax2;        /* [(blocks + 255) / 256] */
     float offset;          /* the mean of the blocks' absmax */
     float map[256];        /* ascending, map[127] = 0; the 8-bit dynamic map */
-    size_t bytes;          /* of codes, absmax and absmax2 */
+    float *plain;          /* [blocks], then there is no absmax and absmax2; or NULL */
+    size_t bytes;          /* of codes and what scales them */
+    int lent;              /* all of it belongs to whoever made it, and outlives the matrix: a file */
 };
 extern const float kernel_nf4_values[16];
 float kernel_nf4_absmax(const struct kernel_nf4 *q, size_t block);

@@ -196,7 +196,7 @@ int kernel_matrix_to_nf4(struct kernel_matrix *m, struct kernel_pool *pool, stru
 
 float kernel_nf4_absmax(const struct kernel_nf4 *q, size_t block)
 {
-    return q->map[q->absmax[block]] * q->absmax2[block / GROUP] + q->offset;
+    return q->plain ? q->plain[block] : q->map[q->absmax[block]] * q->absmax2[block / GROUP] + q->offset;
 }
 
 void kernel_nf4_dequantize(const struct kernel_nf4 *q, size_t first, float *out, int n)
@@ -213,7 +213,7 @@ void kernel_nf4_dequantize(const struct kernel_nf4 *q, size_t first, float *out,
 
 void kernel_nf4_free(struct kernel_nf4 *q)
 {
-    if (!q)
+    if (!q || q->lent)
         return;
     free(q->codes);
     free(q);

@@ -51,6 +51,15 @@ refuses 2 'keep keys and values in F32 only' "$espalier" complete -m $tiny --ker
 refuses 3 'heads of width 16; expected a multiple of 32' "$espalier" complete -m $tiny --kv-type q8 x
 gives '"kv_type":"F' "$espalier" info -m $tiny --kernels auto --json
 
+# --- a folder as transformers saves a model ---
+folders=tests/reference/folders
+gives '"format":"folder"' "$espalier" info --json $folders/bf16-sharded
+gives 'BF16    16 tensors' "$espalier" info $folders/bf16-sharded/
+gives '"architecture":"llama"' "$espalier" info --json --quant nf4 $folders/nf4-nested
+gives '"id":' "$espalier" score -m $folders/nf4 --json 25 + 5
+refuses 3 'there is no config.json' "$espalier" info tests/reference
+refuses 3 'give the model with -m and this with --adapter' "$espalier" info tests/reference/adapters/plain
+
 # --- files that are no model ---
 refuses 3 'no-such.gguf' "$espalier" info -m no-such.gguf
 refuses 3 "$work" "$espalier" info -m "$work"

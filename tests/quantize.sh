@@ -42,6 +42,9 @@ gives '15 converted, with a mean squared error of' "$espalier" quantize -m $from
 gives '14 converted' "$espalier" quantize -m $from --type iq4_nl --out "$work/iq4_nl.gguf" -j 1
 gives '"Q4_0":{"tensors":14,"converted":14,' "$espalier" quantize -m $from --type Q4_0 --out "$work/q4_0.gguf" --json
 gives '15 converted' "$espalier" quantize -m "$work/q8_0.gguf" --type f16 --out "$work/back.gguf"
+gives '15 converted' "$espalier" quantize -m tests/reference/folders/nf4 --type f16 --out "$work/folder.gguf"
+near 'f16 of a folder' "$(perplexity -m "$work/folder.gguf")" "$(perplexity -m tests/reference/folders/nf4)" 1
+rm "$work/folder.gguf"
 gives 'F16     15 tensors' "$espalier" info "$work/back.gguf"
 gives 'IQ4_NL   14 tensors' "$espalier" info "$work/iq4_nl.gguf"
 gives 'Q8_0     1 tensors' "$espalier" info "$work/iq4_nl.gguf"

@@ -301,7 +301,7 @@ static void test_paths_that_cannot_be_read(void **state)
     assert_non_null(mkdtemp(folder));
     refused_path(NULL, "no model file was named");
     refused_path("", "no model file was named");
-    refused_path(folder, "is a directory; expected a GGUF file");
+    refused_path(folder, "there is no config.json in this folder");
     snprintf(path, sizeof path, "%s/absent", folder);
     refused_path(path, "absent: cannot open: No such file or directory");
     snprintf(path, sizeof path, "%s/pipe", folder);

@@ -3,6 +3,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "tests/screen_script.h"
@@ -120,8 +123,52 @@ static void test_sizes(void **state)
     tui_start_free(&s);
 }
 
+static void make(const char *cache, const char *name, const char *bytes)
+{
+    char *path = xasprintf("%s/espalier/models/%s", cache, name);
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        mkdir(path, 0777);
+        *slash = '/';
+    }
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    fputs(bytes, f);
+    fclose(f);
+    free(path);
+}
+
+/* GGUF files, and folders with a configuration and weights; no others. */
+static void test_models(void **state)
+{
+    (void)state;
+    char cache[] = "/tmp/espalier-start-XXXXXX", found[200] = "";
+    assert_non_null(mkdtemp(cache));
+    make(cache, "a.gguf", "GGUF");
+    make(cache, "mine/config.json", "{}");
+    make(cache, "mine/model.safetensors", "x");
+    make(cache, "empty/config.json", "{}");
+    make(cache, "adapter/adapter_config.json", "{}");
+    make(cache, "adapter/adapter_model.safetensors", "x");
+    setenv("XDG_CACHE_HOME", cache, 1);
+    setenv("XDG_DATA_HOME", cache, 1);
+    struct tui_start s;
+    tui_start_open(&s);
+    tui_start_find(&s, &(struct tui_options){0});
+    for (int i = 0; i < s.count; i++)
+        if (s.rows[i].kind == TUI_START_MODEL && strstr(s.rows[i].value ? s.rows[i].value : "", "/espalier/models/")) {
+            strcat(found, s.rows[i].title);
+            strcat(found, " ");
+        }
+    assert_string_equal(found, "a.gguf mine ");
+    tui_start_free(&s);
+    char *remove = xasprintf("rm -r %s", cache);
+    assert_int_equal(system(remove), 0);
+    free(remove);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_choose), cmocka_unit_test(test_click), cmocka_unit_test(test_sizes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_choose), cmocka_unit_test(test_click), cmocka_unit_test(test_sizes), cmocka_unit_test(test_models)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

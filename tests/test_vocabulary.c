@@ -817,7 +817,7 @@ static void test_wrong_vocabularies(void **state)
     struct string s = {0};
     refused_small(&(struct small){.pre = "martian", .begin = -1, .end = -1},
                   "v.gguf: tokenizer.ggml.pre is \"martian\"; this version knows smollm, starcoder, gpt-2, default, "
-                  "llama-bpe, qwen2");
+                  "llama-bpe, dbrx, qwen2");
     refused_small(&(struct small){.pre = "smollm", .more = twins, .begin = -1, .end = -1},
                   "tokens 256 and 258 are both \"twin\"");
     refused_small(&(struct small){.pre = "smollm", .begin = 256, .end = -1},

@@ -13,8 +13,8 @@ static void print_json(const struct engine_info *i)
                                           i->laid_out[t]));
     json_t *quant = *i->quant ? json_pack("{s:s, s:i, s:i}", "name", i->quant, "quantized", i->quantized, "kept", i->kept) : json_null();
     tui_print_json(json_pack(
-        "{s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:s, s:f, s:i, s:i, s:f, s:f, s:b, s:o, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:i, s:o}", "path",
-        tui_json_text(i->path, strlen(i->path)), "name", tui_json_text(i->name, strlen(i->name)), "architecture", i->architecture,
+        "{s:o, s:o, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:s, s:f, s:i, s:i, s:f, s:f, s:b, s:o, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:i, s:o}", "path",
+        tui_json_text(i->path, strlen(i->path)), "name", tui_json_text(i->name, strlen(i->name)), "format", i->format, "left_out", i->left_out, "architecture", i->architecture,
         "tokenizer", i->tokenizer, "chat_template", i->chat_template, "prompts", i->prompts, "kernels", i->kernels, "parameters", (json_int_t)i->parameters,
         "layers", i->layers, "width", i->width, "heads", i->heads, "kv_heads", i->kv_heads, "head_dim", i->head_dim, "ff_width",
         i->ff_width, "vocabulary", i->vocabulary, "context_trained", i->context_trained, "context", i->context, "rope_base",
@@ -29,7 +29,9 @@ static void print_text(const struct engine_info *i)
 {
     struct string path = {0};
     utf8_sanitize(&path, i->path, strlen(i->path), 0);
-    printf("%-14s %s\n%-14s %s\n", "model", i->name, "file", string_text(&path));
+    printf("%-14s %s\n%-14s %s\n", "model", i->name, strcmp(i->format, "folder") ? "file" : "folder", string_text(&path));
+    if (i->left_out)
+        printf("%-14s %d tensors of what sees: this is the text's part\n", "left out", i->left_out);
     string_free(&path);
     printf("%-14s %s, %.1f M parameters\n", "architecture", i->architecture, (double)i->parameters / 1e6);
     printf("%-14s %d layers, width %d, %d heads (%d for keys and values) of %d, feed-forward %d\n", "shape", i->layers, i->width, i->heads,

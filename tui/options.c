@@ -28,7 +28,7 @@ struct option_row {
 
 #define AT(field) offsetof(struct tui_options, field)
 static const struct option_row table[] = {
-    {"model", 'm', TEXT, AT(model), 0, 0, "FILE", "a GGUF file (default: $ESPALIER_MODEL; else the one that comes with the program, for tasks it was trained on, or the one `make model` got)"},
+    {"model", 'm', TEXT, AT(model), 0, 0, "FILE", "a GGUF file, or a folder as transformers saves a model (default: $ESPALIER_MODEL; else the one that comes with the program, for tasks it was trained on, or the one `make model` got)"},
     {"task", 't', TEXT, AT(task), 0, 0, "NAME|FILE", "what the problem is: one of `espalier task list`, or a YAML file (default: ask)"},
     {"strategy", 's', LIST, AT(strategies), 0, 0, "NAME[,key=value...]", "how the tree grows (default: the task's own); several race side by side"},
     {"judge", 'u', TEXT, AT(judge), 0, 0, "NAME[,samples=N]", "who judges thoughts, where the strategy does not say: value, vote, self-evaluation, ..."},

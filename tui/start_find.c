@@ -106,35 +106,63 @@ static int has_model(const struct tui_start *s, const char *path)
     return 0;
 }
 
-static void add_model(struct tui_start *s, const char *path, const char *about)
+/* Of a file, or of the weights in a folder; 0: it is no model. */
+static long long size_of(const char *path)
 {
     struct stat file;
+    glob_t found;
+    long long all = 0;
+    if (stat(path, &file) || !S_ISDIR(file.st_mode))
+        return stat(path, &file) ? 0 : (long long)file.st_size;
+    char *pattern = xasprintf("%s/model*.safetensors", path);
+    if (!glob(pattern, 0, NULL, &found)) {
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            all += stat(found.gl_pathv[i], &file) ? 0 : (long long)file.st_size;
+        globfree(&found);
+    }
+    free(pattern);
+    return all;
+}
+
+static void add_model(struct tui_start *s, const char *path, const char *about)
+{
     char *real = realpath(path, NULL), *size;
-    if (!real || stat(real, &file) || has_model(s, real)) {
+    const long long bytes = real ? size_of(real) : 0;
+    if (!bytes || has_model(s, real)) {
         free(real);
         return;
     }
     const char *slash = strrchr(real, '/');
-    size = xasprintf("%lld MB  %s%.*s", (long long)(file.st_size + 500000) / 1000000, about, *about ? 0 : (int)(slash - real), real);
+    size = xasprintf("%lld MB  %s%.*s", (bytes + 500000) / 1000000, about, *about ? 0 : (int)(slash - real), real);
     tui_start_add(s, TUI_START_MODEL, slash + 1, size, real, NULL);
     free(size);
     free(real);
 }
 
-static void add_models_of(struct tui_start *s, const char *pattern)
+/* GGUF files, and folders that have a config.json and weights. */
+static void add_models_of(struct tui_start *s, const char *folder)
 {
-    glob_t found;
-    if (glob(pattern, 0, NULL, &found))
-        return;
-    for (size_t i = 0; i < found.gl_pathc; i++)
-        add_model(s, found.gl_pathv[i], "");
-    globfree(&found);
+    static const char *const ends[] = {"*.gguf", "*/config.json"};
+    for (int k = 0; k < 2; k++) {
+        glob_t found;
+        char *pattern = xasprintf("%s%s", folder, ends[k]);
+        const size_t cut = k ? strlen("/config.json") : 0;
+        if (!glob(pattern, 0, NULL, &found)) {
+            for (size_t i = 0; i < found.gl_pathc; i++) {
+                char *path = xstrndup(found.gl_pathv[i], strlen(found.gl_pathv[i]) - cut);
+                add_model(s, path, "");
+                free(path);
+            }
+            globfree(&found);
+        }
+        free(pattern);
+    }
 }
 
 static void add_models(struct tui_start *s, const struct tui_options *o)
 {
     const char *given = o->model ? o->model : getenv("ESPALIER_MODEL");
-    char *shipped = search_data_path("examples", "steps.gguf"), *fetched = tui_model_folder(), *pattern = xasprintf("%s/*.gguf", fetched);
+    char *shipped = search_data_path("examples", "steps.gguf"), *fetched = tui_model_folder(), *within = xasprintf("%s/", fetched);
     tui_start_add(s, TUI_START_HEADING, "models", "", NULL, NULL);
     if (given && *given) {
         const int before = s->count;
@@ -143,9 +171,9 @@ static void add_models(struct tui_start *s, const struct tui_options *o)
     }
     if (shipped)
         add_model(s, shipped, "comes with espalier, for the tasks of numbers");
-    add_models_of(s, pattern);
-    add_models_of(s, "*.gguf");
-    free(pattern);
+    add_models_of(s, within);
+    add_models_of(s, "");
+    free(within);
     free(fetched);
     free(shipped);
 }

@@ -40,8 +40,8 @@ void engine_close(struct engine *engine);
 struct engine_info {
     const char *path, *name;           /* name: general.name of the file, sanitised, or the file's base name */
     const char *architecture;          /* "llama" */
-    const char *tokenizer;             /* "gpt2 (smollm)" */
-    const char *chat_template;         /* family: "chatml" or "none" */
+    const char *tokenizer;             /* "gpt2 (smollm)", "llama (SentencePiece)" */
+    const char *chat_template;         /* family: "chatml", "gemma", ...; "none"; "unknown": it has one of no family known */
     const char *kernels;               /* the set in use */
     const char *kv_type;               /* "F16": of cached keys and values */
     const char *quant;                 /* "nf4", "nf4+head"; "" when weights are as in the file */
@@ -91,8 +91,9 @@ struct engine_message {
     const char *role; /* "system", "user", "assistant" */
     const char *text;
 };
-/* Append the ids of a conversation as the model's template writes it, ending where the assistant's answer begins.
- * Text inside messages can never form a control token. A model without a template gets the texts joined by blank lines and nothing else,
+/* Append the ids of a conversation as the model's template writes it, ending where the assistant's answer begins; with what it begins with
+ * where the last message is the assistant's. Text inside messages can never form a control token. A model without a template, or with one of
+ * no family known, gets the texts joined by blank lines and nothing else,
  * after its begin token where its file says that one stands before a text (tokenizer.ggml.add_bos_token). */
 void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, struct engine_tokens *out);
 

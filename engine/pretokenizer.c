@@ -39,16 +39,16 @@ enum { STAGES = 4 };
 
 static const struct row {
     const char *name;
-    int whole_words;
+    int whole_words, begins;
     const char *stages[STAGES]; /* NULL beyond the last */
 } rows[] = {
-    {"smollm", 0, {"[" NUMBER "]", GPT2}},
-    {"starcoder", 0, {"[" NUMBER "]", GPT2}},
-    {"gpt-2", 0, {GPT2}},
-    {"default", 0, {"[" PUNCTUATION "$+<=>^~|]++", GPT2, "[" NUMBER "]++", "[0-9][0-9][0-9]"}},
-    {"llama-bpe", 1, {LLAMA3("{1,3}+")}},
-    {"qwen2", 0, {LLAMA3("")}},
-    {"deepseek-r1-qwen", 0, {LLAMA3("")}},
+    {"smollm", 0, 0, {"[" NUMBER "]", GPT2}},
+    {"starcoder", 0, 0, {"[" NUMBER "]", GPT2}},
+    {"gpt-2", 0, 0, {GPT2}},
+    {"default", 0, 0, {"[" PUNCTUATION "$+<=>^~|]++", GPT2, "[" NUMBER "]++", "[0-9][0-9][0-9]"}},
+    {"llama-bpe", 1, 1, {LLAMA3("{1,3}+")}},
+    {"qwen2", 0, 0, {LLAMA3("")}},
+    {"deepseek-r1-qwen", 0, 0, {LLAMA3("")}},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -120,6 +120,11 @@ const char *engine_pretokenizer_name(const struct engine_pretokenizer *p)
 int engine_pretokenizer_whole_words(const struct engine_pretokenizer *p)
 {
     return p->row->whole_words;
+}
+
+int engine_pretokenizer_begins(const struct engine_pretokenizer *p)
+{
+    return p->row->begins;
 }
 
 /* --- reading text as the reference does -------------------------------------------------------------------------- */

@@ -1,6 +1,5 @@
 /* The tokenizer: hard texts against the ids of llama.cpp, small vocabularies where the right answer can be worked out
  * by hand, properties on random text, and vocabularies that are wrong. */
-#include "engine/bpe.h"
 #include "engine/file_memory.h"
 #include "engine/pretokenizer.h"
 #include "engine/vocabulary.h"
@@ -445,7 +444,7 @@ static void test_templates(void **state)
         const char *template, *family, *text;
     } cases[] = {
         {NULL, "none", "Hi"},
-        {"{{ bos }}[INST] {{ message }} [/INST]", "none", "Hi"},
+        {"{{ bos }}<turn>{{ message }}</turn>", "unknown", "Hi"},
         {"{{'<|im_start|>' + role + '\n'}}", "chatml", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
         /* a message of its own: with a real newline, with an escaped one, between other quotes, outside of any */
         {"{{ '<|im_start|>system\nBe A.<|im_end|>\n' }}", "chatml",
@@ -479,11 +478,11 @@ static void test_texts_without_a_template(void **state)
     (void)state;
     static const struct engine_message messages[] = {{"system", "One."}, {"user", "Two."}, {"assistant", "<x>"}};
     static const char *const more[] = {"3 <x>", NULL};
-    /* chatml without its tokens is no chatml: its marks would be text that a message can write too */
+    /* chatml without its tokens is none known: its marks would be text that a message can write too */
     struct engine_vocabulary *v =
         make(&(struct small){.pre = "smollm", .template = "<|im_start|>", .more = more, .begin = -1, .end = -1});
     struct engine_tokens t = {0};
-    assert_string_equal(engine_vocabulary_template(v), "none");
+    assert_string_equal(engine_vocabulary_template(v), "unknown");
     expect_chat(v, messages, 3, "One.\n\nTwo.\n\n<x>");
     engine_vocabulary_chat(v, messages, 0, &t);
     assert_int_equal(t.count, 0);
@@ -834,11 +833,11 @@ static void test_wrong_vocabularies(void **state)
     refused(&s, "no tokenizer (tokenizer.ggml.model) is in it; this version knows gpt2");
     string_clear(&s);
     put_header(&s, 3, 0, 1);
-    put_key_text(&s, "tokenizer.ggml.model", "llama");
-    refused(&s, "tokenizer.ggml.model is \"llama\"; this version knows gpt2");
+    put_key_text(&s, "tokenizer.ggml.model", "t5");
+    refused(&s, "tokenizer.ggml.model is \"t5\"; this version knows gpt2, llama");
     string_clear(&s);
     put_header(&s, 3, 0, 1);
-    put_key_text(&s, "tokenizer.ggml.model", "gpt2");
+    put_key_text(&s, "tokenizer.ggml.model", "llama");
     refused(&s, "there is no list of texts tokenizer.ggml.tokens in it");
     string_clear(&s);
     put_header(&s, 3, 0, 2);

@@ -40,7 +40,7 @@ struct small {
     const char *const *more, *const *merges; /* NULL at the end */
     int kinds;                               /* how many token types the file has; 0: as many as tokens */
     int64_t begin, end;                      /* -1: not in the file */
-    int begins;                              /* 1, -1: the file says that the begin token stands before a text, that it does not */
+    int begins; /* 1, -1: the file says that the begin token stands before a text, that it does not */
 };
 
 static int length_of(const char *const *list)
@@ -221,24 +221,27 @@ static void test_long_words(void **state)
     enum { LONG = 300000 };
     static const char *const more[] = {"aa", "aaaa", "aaaaaaaa", NULL}, *const merges[] = {"a a", "aa aa", "aaaa aaaa",
                                                                                            NULL};
-    static const char fillers[] = {'a', ' ', '1', '!', '\n', '\xff'};
-    struct engine_vocabulary *v =
-        make(&(struct small){.pre = "smollm", .more = more, .merges = merges, .begin = -1, .end = -1});
+    static const char fillers[] = {'a', ' ', '1', '!', '\n', '\xff', 'A'};
+    static const char *const pres[] = {"smollm", "tekken", "gpt-4o", "deepseek-llm", "deepseek-v3"};
     char *text = xmalloc(LONG);
-    for (size_t i = 0; i < sizeof fillers; i++) {
-        struct engine_tokens t = {0};
-        double start = clock_seconds();
-        memset(text, fillers[i], LONG - 1);
-        text[LONG - 1] = 'x';
-        engine_vocabulary_tokenize(v, text, LONG, 1, &t);
-        assert_int_equal(t.count, fillers[i] == 'a'      ? (LONG - 1) / 8 + 3 + 1
-                                  : fillers[i] == '\xff' ? 3 * (LONG - 1) + 1
-                                                         : LONG);
-        assert_true(clock_seconds() - start < 20);
-        engine_tokens_free(&t);
+    for (size_t k = 0; k < sizeof pres / sizeof *pres; k++) {
+        struct engine_vocabulary *v =
+            make(&(struct small){.pre = pres[k], .more = more, .merges = merges, .begin = -1, .end = -1});
+        for (size_t i = 0; i < sizeof fillers; i++) {
+            struct engine_tokens t = {0};
+            double start = clock_seconds();
+            memset(text, fillers[i], LONG - 1);
+            text[LONG - 1] = 'x';
+            engine_vocabulary_tokenize(v, text, LONG, 1, &t);
+            assert_int_equal(t.count, fillers[i] == 'a'      ? (LONG - 1) / 8 + 3 + 1
+                                      : fillers[i] == '\xff' ? 3 * (LONG - 1) + 1
+                                                             : LONG);
+            assert_true(clock_seconds() - start < 20);
+            engine_tokens_free(&t);
+        }
+        engine_vocabulary_free(v);
     }
     free(text);
-    engine_vocabulary_free(v);
 }
 
 /* --- words ------------------------------------------------------------------------------------------------------- */
@@ -281,6 +284,15 @@ static void test_words(void **state)
         {"qwen2", "a\r\n\r\nb  \n c", "a|\r\n\r\n|b|  \n| c|"},
         {"deepseek-r1-qwen", "12 Apples", "1|2| Apples|"},
         {"starcoder", "12 apples", "1|2| apples|"},
+        {"tekken", "HTTPServer isOK don't 12\n/x", "HTTPServer| is|OK| don|'t| |1|2|\n|/x|"},
+        {"tekken", "\u00c9\u00c9AB caf\u00e9\u00c9s \u00e9A", "\u00c9\u00c9|AB| caf\u00e9\u00c9s| \u00e9|A|"},
+        {"gpt-4o", "It's HTTPServer'LL 1234 ABC'd", "It's| HTTPServer'LL| |123|4| ABC'd|"},
+        {"falcon", "a `12345` $5+<x>", "a| |`|123|45|`| |$|5|+<|x|>|"},
+        {"deepseek-llm", "x = y12 \u4e2d\u6587!\r\n  ", "x| =| y|12| |\u4e2d\u6587|!|\r|\n|  |"},
+        {"deepseek-coder", "x = y12 \u4e2d\u6587!\r\n  ", "x| =| y|1|2| |\u4e2d\u6587|!|\r|\n|  |"},
+        {"deepseek-v3", "f(_x) += 1234 \u4e2d\u3042a\u0301!\n\n b",
+         "f|(_|x|)| +=| |123|4| |\u4e2d\u3042|a\u0301|!\n\n| b|"},
+        {"qwen35", "cafe\u0301s 12", "cafe\u0301s| |1|2|"},
     };
     struct string words = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -509,8 +521,8 @@ static void test_what_stands_before_a_text(void **state)
         {-1, 1, "50 52 258 52 32 49 48 259"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct engine_vocabulary *v =
-            make(&(struct small){.pre = "smollm", .more = more, .begin = cases[i].begin, .end = 257, .begins = cases[i].begins});
+        struct engine_vocabulary *v = make(&(struct small){
+            .pre = "smollm", .more = more, .begin = cases[i].begin, .end = 257, .begins = cases[i].begins});
         struct engine_tokens t = {0};
         engine_vocabulary_chat(v, &question, 1, &t);
         expect_ids(&t, cases[i].ids, question.text);
@@ -713,7 +725,8 @@ static void round_trips(const struct engine_vocabulary *v, int rounds)
 static void test_round_trips(void **state)
 {
     (void)state;
-    static const char *const pres[] = {"smollm", "gpt-2", "default", "llama-bpe", "qwen2", NULL};
+    static const char *const pres[] = {"smollm", "gpt-2",        "default",        "llama-bpe",   "qwen2", "tekken",
+                                       "gpt-4o", "deepseek-llm", "deepseek-coder", "deepseek-v3", NULL};
     static const char *const more[] = {"th", "the", "ing", NULL}, *const merges[] = {"t h", "th e", "i n", "in g",
                                                                                      NULL};
     for (int i = 0; pres[i]; i++) {
@@ -815,8 +828,7 @@ static void test_wrong_vocabularies(void **state)
     static const char *const twins[] = {"twin", "other", "twin", NULL}, *const empties[] = {"", "name", "", NULL};
     struct string s = {0};
     refused_small(&(struct small){.pre = "martian", .begin = -1, .end = -1},
-                  "v.gguf: tokenizer.ggml.pre is \"martian\"; this version knows smollm, starcoder, gpt-2, default, "
-                  "llama-bpe, qwen2");
+                  "v.gguf: tokenizer.ggml.pre is \"martian\"; this version knows smollm, starcoder, refact, ");
     refused_small(&(struct small){.pre = "smollm", .more = twins, .begin = -1, .end = -1},
                   "tokens 256 and 258 are both \"twin\"");
     refused_small(&(struct small){.pre = "smollm", .begin = 256, .end = -1},

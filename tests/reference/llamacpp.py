@@ -82,7 +82,7 @@ class Model:
 
     def tokenize(self, text, parse_special=False, add_special=False):
         """The ids of a text given as bytes."""
-        room = len(text) + 8
+        room = 3 * len(text) + 8  # a byte that is not UTF-8 may become U+FFFD, three bytes and as many tokens
         ids = (c.c_int32 * room)()
         n = self.lib.llama_tokenize(self.vocab, text, len(text), ids, room, add_special, parse_special)
         assert 0 <= n <= room, n

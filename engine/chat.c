@@ -373,3 +373,12 @@ void engine_chat_render(const struct engine_chat *c, const struct engine_message
     if (open)
         put(&p, messages[n - 1].text, strlen(messages[n - 1].text), 0);
 }
+
+void engine_chat_close(const struct engine_chat *c, struct string *text)
+{
+    struct string own = {0};
+    struct page p = {c, text, &own};
+    if (c->family)
+        put_words(&p, c->family->turns[ASSISTANT].close, "assistant");
+    string_free(&own);
+}

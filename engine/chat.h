@@ -30,4 +30,7 @@ const char *engine_chat_name(const struct engine_chat *c); /* "gemma"; "none", "
  * own has a byte for each of text: 1 where it is the template's, 0 where it came with a message. */
 void engine_chat_render(const struct engine_chat *c, const struct engine_message *messages, int n, struct string *text, struct string *own);
 
+/* Append what ends an answer. */
+void engine_chat_close(const struct engine_chat *c, struct string *text);
+
 #endif

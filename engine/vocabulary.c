@@ -49,7 +49,8 @@ struct engine_vocabulary {
     int special_count;
     unsigned char first[256]; /* for each byte, whether a special's name begins with it: FIRST_ bits */
     char *about;
-    int begin, end;
+    int begin, end, turn_end;
+    int begins; /* the begin token stands before a text */
     struct engine_chat chat;
 };
 
@@ -287,18 +288,35 @@ static void name_of(const struct engine_vocabulary *v, int id, struct string *ou
         string_append(out, v->text.text + v->tokens[id].at, v->tokens[id].length);
 }
 
+/* The token that ends an answer: the first with which the family ends one that ends generation too. */
+static int turn_end(const struct engine_vocabulary *v)
+{
+    struct string words = {0};
+    struct engine_tokens ids = {0};
+    int end = v->end;
+    engine_chat_close(&v->chat, &words);
+    engine_vocabulary_tokenize(v, string_text(&words), words.length, ENGINE_SPECIAL, &ids);
+    for (int i = ids.count; i-- > 0;)
+        end = v->tokens[ids.ids[i]].ends ? ids.ids[i] : end;
+    engine_tokens_free(&ids);
+    string_free(&words);
+    return end;
+}
+
 /* Without a template the begin token stands before a text where the file says so, with one where the template does. */
 static void read_chat(struct engine_vocabulary *v, const struct engine_file *f, int begins)
 {
     struct engine_text template;
     int add = begins;
     engine_file_boolean(f, "tokenizer.ggml.add_bos_token", &add);
+    v->begins = add && v->begin >= 0;
+    name_of(v, v->begin, &v->chat.begin);
+    name_of(v, v->end, &v->chat.end);
     if (engine_file_text(f, "tokenizer.chat_template", &template))
         engine_chat_read(&v->chat, template, has_name, v);
     if (!v->chat.family)
-        v->chat.begins = add;
-    name_of(v, v->begin, &v->chat.begin);
-    name_of(v, v->end, &v->chat.end);
+        v->chat.begins = v->begins;
+    v->turn_end = turn_end(v);
 }
 
 /* --- reading it all from the file -------------------------------------------------------------------------------- */
@@ -515,6 +533,16 @@ int engine_vocabulary_end(const struct engine_vocabulary *v)
     return v->end;
 }
 
+int engine_vocabulary_begins(const struct engine_vocabulary *v)
+{
+    return v->begins;
+}
+
+int engine_vocabulary_turn_end(const struct engine_vocabulary *v)
+{
+    return v->turn_end;
+}
+
 static int is_token(const struct engine_vocabulary *v, int id)
 {
     return id >= 0 && id < v->count;
@@ -554,6 +582,7 @@ void engine_vocabulary_detokenize(const struct engine_vocabulary *v, const int *
 
 struct writing {
     const struct engine_vocabulary *v;
+    int continues; /* what is written next goes on from other text */
     struct engine_chain chain;
     struct engine_tokens *out;
 };
@@ -570,7 +599,7 @@ static void write_text(struct writing *w, const char *text, size_t n)
     if (n && w->v->bpe)
         engine_pretokenizer_split(w->v->pretokenizer, text, n, write_word, w);
     else if (n)
-        engine_sentencepiece_write(w->v->sentencepiece, text, n, w->v->blank_before, &w->chain, w->out);
+        engine_sentencepiece_write(w->v->sentencepiece, text, n, w->v->blank_before && !w->continues, &w->chain, w->out);
 }
 
 /* A place in the text where a special token's name stands. */
@@ -646,11 +675,12 @@ static void settle(struct finds *f, size_t n)
     free(taken);
 }
 
-/* own: for each byte whether the name of a control token may stand there; NULL: everywhere where special is set. */
-static void tokenize(const struct engine_vocabulary *v, const char *text, size_t n, int special, const char *own, struct engine_tokens *out)
+/* own: for each byte whether the name of a control token may stand there; NULL: everywhere with ENGINE_SPECIAL, else nowhere. */
+static void tokenize(const struct engine_vocabulary *v, const char *text, size_t n, int how, const char *own, struct engine_tokens *out)
 {
-    struct writing w = {.v = v, .out = out};
+    struct writing w = {.v = v, .out = out, .continues = how & ENGINE_CONTINUES};
     struct finds found = {0};
+    const int special = how & ENGINE_SPECIAL;
     unsigned char looked_for = special || own ? FIRST_CONTROL | FIRST_USER_DEFINED : FIRST_USER_DEFINED;
     size_t from = 0, named = special ? n : 0;
     for (size_t at = 0; at < n; at++) {
@@ -665,6 +695,7 @@ static void tokenize(const struct engine_vocabulary *v, const char *text, size_t
         if (found.items[i].at > from)
             write_text(&w, text + from, found.items[i].at - from);
         engine_tokens_add(out, found.items[i].id);
+        w.continues = 0; /* after a special token a text begins */
         from = found.items[i].at + found.items[i].length;
         size_t until = i + 1 < found.count ? found.items[i + 1].at : n;
         while (v->tokens[found.items[i].id].eats && from < until && isspace((unsigned char)text[from]))
@@ -675,9 +706,9 @@ static void tokenize(const struct engine_vocabulary *v, const char *text, size_t
     engine_chain_free(&w.chain);
 }
 
-void engine_vocabulary_tokenize(const struct engine_vocabulary *v, const char *text, size_t n, int special, struct engine_tokens *out)
+void engine_vocabulary_tokenize(const struct engine_vocabulary *v, const char *text, size_t n, int how, struct engine_tokens *out)
 {
-    tokenize(v, text, n, special, NULL, out);
+    tokenize(v, text, n, how, NULL, out);
 }
 
 /* --- conversations ----------------------------------------------------------------------------------------------- */

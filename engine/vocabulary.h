@@ -19,9 +19,11 @@ const char *engine_vocabulary_about(const struct engine_vocabulary *v);    /* "g
 const char *engine_vocabulary_template(const struct engine_vocabulary *v); /* "chatml"; "none", "unknown" */
 int engine_vocabulary_begin(const struct engine_vocabulary *v);            /* -1: none */
 int engine_vocabulary_end(const struct engine_vocabulary *v);
+int engine_vocabulary_begins(const struct engine_vocabulary *v);   /* the begin token stands before a text */
+int engine_vocabulary_turn_end(const struct engine_vocabulary *v); /* of the assistant's, as the template ends it; else the end */
 
 /* As engine_tokenize and its neighbours in engine.h, which call these. */
-void engine_vocabulary_tokenize(const struct engine_vocabulary *v, const char *text, size_t n, int special, struct engine_tokens *out);
+void engine_vocabulary_tokenize(const struct engine_vocabulary *v, const char *text, size_t n, int how, struct engine_tokens *out);
 void engine_vocabulary_detokenize(const struct engine_vocabulary *v, const int *ids, int n, int special, struct string *out);
 const char *engine_vocabulary_text(const struct engine_vocabulary *v, int id, size_t *bytes);
 int engine_vocabulary_is_control(const struct engine_vocabulary *v, int id);

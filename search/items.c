@@ -77,7 +77,7 @@ static void append_path(const struct search_ground *g, int node, struct engine_t
     int stops;
     const char *const *stop = search_task_stops(g->task, SEARCH_SAMPLE, &stops);
     char *text = xasprintf("%s%s", search_node_text(&g->tree, node), stops ? stop[0] : "");
-    engine_tokenize(g->engine, text, strlen(text), 0, out);
+    engine_tokenize(g->engine, text, strlen(text), ENGINE_CONTINUES, out);
     free(text);
 }
 

@@ -93,7 +93,7 @@ static int add_own(struct search_lesson_reader *r, uint64_t key, const struct se
     if (!code) {
         const int before = ids.count, end = search_lesson_end(r->options->engine);
         char *text = xasprintf("%s%s", search_node_text(&g->tree, node), stops ? stop[0] : "");
-        engine_tokenize(r->options->engine, text, strlen(text), 0, &ids);
+        engine_tokenize(r->options->engine, text, strlen(text), ENGINE_CONTINUES, &ids);
         if (!stops && end >= 0)
             engine_tokens_add(&ids, end);
         unsigned char *learned = xcalloc((size_t)ids.count + 1, 1);

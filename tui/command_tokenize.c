@@ -15,7 +15,7 @@ static int tokenize(const struct tui_options *o)
     if (!code)
         code = tui_read_text(o, &text, &e);
     if (!code) {
-        engine_tokenize(engine, string_text(&text), text.length, 1, &tokens);
+        engine_tokenize(engine, string_text(&text), text.length, ENGINE_SPECIAL, &tokens);
         json_t *list = json_array();
         for (int i = 0; i < tokens.count; i++)
             json_array_append_new(list, json_integer(tokens.ids[i]));

@@ -351,7 +351,7 @@ static int send_job(struct search *s, int i, int k, struct error *e)
         request.prompt = all.ids;
         request.prompt_count = all.count;
     } else {
-        request.stops = search_task_stops(search_item_task(&s->g, item->purpose), item->purpose, &request.stop_count);
+        request.stops = search_item_stops(&s->g, item, &request.stop_count);
     }
     struct error why;
     int code = engine_submit(engine, &request, &w->jobs[k].id, &why);

@@ -595,14 +595,11 @@ static size_t from_hex(char *line)
     return n;
 }
 
-/* Lines of tests/reference/tokens_smollm2.txt: bytes in hex, ids, whether control tokens are parsed. */
-static void test_reference(void **state)
+/* A file of lines: bytes in hex, ids, whether control tokens are parsed. Returns how many. */
+static int check_lines(const struct engine_vocabulary *v, const char *path)
 {
-    (void)state;
-    if (!model)
-        skip();
-    FILE *in = fopen("tests/reference/tokens_smollm2.txt", "r");
-    char *line = NULL, name[32];
+    FILE *in = fopen(path, "r");
+    char *line = NULL, name[300];
     size_t capacity = 0;
     int number = 0, texts = 0;
     assert_non_null(in);
@@ -618,17 +615,110 @@ static void test_reference(void **state)
             engine_tokens_add(&expected, (int)strtol(ids, &next, 10));
             assert_ptr_not_equal(ids, next);
         }
-        snprintf(name, sizeof name, "line %d", number);
-        engine_vocabulary_tokenize(model, line, from_hex(line), atoi(special), &got);
+        snprintf(name, sizeof name, "%s:%d", path, number);
+        engine_vocabulary_tokenize(v, line, from_hex(line), atoi(special) ? ENGINE_SPECIAL : 0, &got);
         expect_list(&got, expected.ids, expected.count, name);
         engine_tokens_free(&got);
         engine_tokens_free(&expected);
         texts++;
     }
-    printf("%d reference texts\n", texts);
-    assert_true(texts > 1000);
     free(line);
     fclose(in);
+    return texts;
+}
+
+static void test_reference(void **state)
+{
+    (void)state;
+    if (!model)
+        skip();
+    int texts = check_lines(model, "tests/reference/tokens_smollm2.txt");
+    printf("%d reference texts\n", texts);
+    assert_true(texts > 1000);
+}
+
+static struct engine_vocabulary *open_vocabulary(const char *path)
+{
+    struct engine_file *f;
+    struct engine_vocabulary *v;
+    struct error e;
+    if (engine_file_open(&f, path, &e) || engine_vocabulary_create(&v, f, &e))
+        fail_msg("%s", e.message);
+    engine_file_close(f);
+    return v;
+}
+
+/* Vocabularies of other families, cut down to what their lines need. */
+static void test_other_vocabularies(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"llama-2", "phi-3", "gemma-3", "llama-3", "qwen-2", "falcon", "tekken", "gpt-4o", "deepseek-llm", "deepseek-coder",
+                                        "deepseek-v3"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *gguf = xasprintf("tests/reference/vocabularies/%s.gguf", names[i]), *text = xasprintf("tests/reference/vocabularies/%s.txt", names[i]);
+        struct engine_vocabulary *v = open_vocabulary(gguf);
+        assert_true(check_lines(v, text) > 150);
+        engine_vocabulary_free(v);
+        free(gguf);
+        free(text);
+    }
+}
+
+/* A SentencePiece vocabulary by hand: a text's beginning, what goes on from other tokens, bytes, scores, and what is never merged. */
+static void test_sentencepiece(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int kind;
+        float score;
+    } tokens[] = {{"<unk>", 2, 0}, {"<s>", 3, 0}, {"</s>", 3, 0}, {"<0x0A>", 6, 0}, {"<0xC3>", 6, 0}, {"<0xA9>", 6, 0}, {"\xe2\x96\x81", 1, -9}, {"a", 1, -8},
+                  {"b", 1, -8}, {"ab", 1, -2}, {"ba", 1, -1}, {"\xe2\x96\x81" "a", 1, -3}, {"<", 1, -9}, {"s", 1, -9}, {">", 1, -9}, {"<s", 1, -1}, {"  ", 4, 0}};
+    enum { COUNT = sizeof tokens / sizeof *tokens };
+    struct string s = {0};
+    struct engine_vocabulary *v;
+    struct engine_tokens t = {0};
+    struct error e;
+    put_header(&s, 3, 0, 4);
+    put_key_text(&s, "tokenizer.ggml.model", "llama");
+    put_key_array(&s, "tokenizer.ggml.tokens", PUT_TEXT, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        put_text(&s, tokens[i].name);
+    put_key_array(&s, "tokenizer.ggml.token_type", PUT_I32, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        put(&s, (uint64_t)tokens[i].kind, 4);
+    put_key_array(&s, "tokenizer.ggml.scores", PUT_F32, COUNT);
+    const size_t scores = s.length;
+    for (int i = 0; i < COUNT; i++) {
+        uint32_t bits;
+        memcpy(&bits, &tokens[i].score, 4);
+        put(&s, bits, 4);
+    }
+    if (make_from(&v, &s, &e))
+        fail_msg("%s", e.message);
+    assert_string_equal(engine_vocabulary_about(v), "llama (SentencePiece)");
+    assert_int_equal(engine_vocabulary_begin(v), 1);
+    assert_int_equal(engine_vocabulary_end(v), 2);
+    expect_text(v, "", 0, "");
+    expect_text(v, "aba", 0, "11 10");            /* \u2581a ba: -1 goes before -2 */
+    expect_text(v, "aba", ENGINE_CONTINUES, "7 10");
+    expect_text(v, "b a", 0, "6 8 11");
+    expect_text(v, "\xc3\xa9\n", 0, "6 4 5 3"); /* bytes */
+    expect_text(v, "z", ENGINE_CONTINUES, "0");   /* there is no token for its byte */
+    expect_text(v, "<s>", 0, "6 15 14");          /* never the control token, whatever merges */
+    expect_text(v, "a<s>a", ENGINE_SPECIAL | ENGINE_CONTINUES, "7 1 11");
+    expect_text(v, "a  b", 0, "11 16 6 8");       /* the user's own token; after it a text begins */
+    struct string back = {0};
+    const int ids[] = {11, 10, 16, 4, 5, 1};
+    engine_vocabulary_detokenize(v, ids, 6, 0, &back);
+    assert_string_equal(string_text(&back), " aba  \u00e9");
+    engine_vocabulary_free(v);
+    memcpy(s.text + scores + 4 * 7, "\x00\x00\xc0\x7f", 4);
+    assert_int_equal(make_from(&v, &s, &e), ERROR_INPUT);
+    assert_string_equal(e.message, "v.gguf: tokenizer.ggml.scores has no number for token 7: the file is damaged");
+    string_free(&back);
+    string_free(&s);
+    engine_tokens_free(&t);
 }
 
 static void test_the_model(void **state)
@@ -890,8 +980,14 @@ static void test_odd_vocabularies(void **state)
     string_free(&s);
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
+    if (count == 3) { /* VOCABULARY.gguf LINES.txt: nothing else */
+        struct engine_vocabulary *v = open_vocabulary(arguments[1]);
+        printf("%s: %d texts\n", arguments[1], check_lines(v, arguments[2]));
+        engine_vocabulary_free(v);
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merges_by_rank),
         cmocka_unit_test(test_whole_words),
@@ -905,6 +1001,8 @@ int main(void)
         cmocka_unit_test(test_what_stands_before_a_text),
         cmocka_unit_test(test_conversations),
         cmocka_unit_test(test_reference),
+        cmocka_unit_test(test_other_vocabularies),
+        cmocka_unit_test(test_sentencepiece),
         cmocka_unit_test(test_the_model),
         cmocka_unit_test(test_round_trips),
         cmocka_unit_test(test_round_trips_of_the_model),

@@ -80,8 +80,8 @@ const char *search_item_own_rest(const struct search_ground *g, int parent, cons
     return strncmp(text, beyond(g, parent), n) ? text : text + n;
 }
 
-/* What the user wrote: it ends as the model would have ended it, or at its next turn. Where the token at which the thought before it ends says more than
- * that thought, this is not said twice. */
+/* What the user wrote: it ends as the model would have ended it, or at its next turn. Where the token at which the thought before it ends
+ * says more than that thought, this is not said twice. */
 static void append_own(const struct search_ground *g, int node, struct engine_tokens *out)
 {
     const char *own = search_node_text(&g->tree, node);

@@ -26,10 +26,44 @@ static unsigned take(struct source *s)
 /* Words that a vocabulary may have, and a template: one by its number, or bytes as they are. */
 static void put_word(struct string *out, struct source *s)
 {
-    static const char *const words[] = {"<s>", "</s>", "<unk>", "<|im_start|>", "<|im_end|>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]",
-                                        "[SYSTEM_PROMPT]", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<｜User｜>", "<｜Assistant｜>", "<think>",
-                                        "</think>", "bos_token", "eos_token", "<|user|>", "<|assistant|>", "<|end|>", "\xe2\x96\x81", " ", "\n", "  ", "<0x41>", "<0xE2>",
-                                        "split('</think>')[-1].lstrip(", "<<SYS>>", "'<|im_start|>system\\nBe.<|im_end|>'", "[INST] ", "<|im_sep|>", "a", "b", "ab", "abc", "\xc4\xa0"};
+    static const char *const words[] = {"<s>",
+                                        "</s>",
+                                        "<unk>",
+                                        "<|im_start|>",
+                                        "<|im_end|>",
+                                        "<start_of_turn>",
+                                        "<end_of_turn>",
+                                        "[INST]",
+                                        "[/INST]",
+                                        "[SYSTEM_PROMPT]",
+                                        "<|start_header_id|>",
+                                        "<|end_header_id|>",
+                                        "<|eot_id|>",
+                                        "<｜User｜>",
+                                        "<｜Assistant｜>",
+                                        "<think>",
+                                        "</think>",
+                                        "bos_token",
+                                        "eos_token",
+                                        "<|user|>",
+                                        "<|assistant|>",
+                                        "<|end|>",
+                                        "\xe2\x96\x81",
+                                        " ",
+                                        "\n",
+                                        "  ",
+                                        "<0x41>",
+                                        "<0xE2>",
+                                        "split('</think>')[-1].lstrip(",
+                                        "<<SYS>>",
+                                        "'<|im_start|>system\\nBe.<|im_end|>'",
+                                        "[INST] ",
+                                        "<|im_sep|>",
+                                        "a",
+                                        "b",
+                                        "ab",
+                                        "abc",
+                                        "\xc4\xa0"};
     unsigned k = take(s);
     if (k < sizeof words / sizeof *words) {
         string_add(out, words[k]);
@@ -58,7 +92,8 @@ static void put_array_of_words(struct string *s, const char *key, struct source 
 
 static void put_file(struct string *s, struct source *from)
 {
-    static const char *const pres[] = {"smollm", "default", "llama-bpe", "qwen2", "tekken", "gpt-4o", "deepseek-llm", "deepseek-coder", "deepseek-v3", "qwen35"};
+    static const char *const pres[] = {"smollm", "default",      "llama-bpe",      "qwen2",       "tekken",
+                                       "gpt-4o", "deepseek-llm", "deepseek-coder", "deepseek-v3", "qwen35"};
     unsigned flags = take(from), pre = take(from);
     int sentencepiece = flags & 1, tokens = (int)(take(from) % 64), fewer = (flags & 2) != 0;
     struct string template = {0};
@@ -94,7 +129,8 @@ static void put_file(struct string *s, struct source *from)
 static void use(const struct engine_vocabulary *v, const char *text, size_t n)
 {
     char *copy = xstrndup(text, n);
-    const struct engine_message messages[] = {{"system", copy}, {"user", copy}, {"assistant", copy}, {"system", "x"}, {"user", copy}, {"assistant", copy}};
+    const struct engine_message messages[] = {{"system", copy}, {"user", copy}, {"assistant", copy},
+                                              {"system", "x"},  {"user", copy}, {"assistant", copy}};
     for (int how = 0; how < 4; how++) {
         struct engine_tokens tokens = {0};
         struct string back = {0};

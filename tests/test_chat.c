@@ -13,10 +13,32 @@
 
 /* --- a vocabulary that has every family's tokens ------------------------------------------------------------------ */
 
-static const char *const marks[] = {"<|im_start|>", "<|im_end|>", "<|im_sep|>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "<|user|>",
-                                    "<|assistant|>", "<|system|>", "<|end|>", "<start_of_turn>", "<end_of_turn>", "<|start_header_id|>",
-                                    "<|end_header_id|>", "<|eot_id|>", "<｜User｜>", "<｜Assistant｜>", "<bos>", "<eos>", "<s>", "</s>",
-                                    "<|begin_of_text|>", "<|endoftext|>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"};
+static const char *const marks[] = {"<|im_start|>",
+                                    "<|im_end|>",
+                                    "<|im_sep|>",
+                                    "[INST]",
+                                    "[/INST]",
+                                    "[SYSTEM_PROMPT]",
+                                    "[/SYSTEM_PROMPT]",
+                                    "<|user|>",
+                                    "<|assistant|>",
+                                    "<|system|>",
+                                    "<|end|>",
+                                    "<start_of_turn>",
+                                    "<end_of_turn>",
+                                    "<|start_header_id|>",
+                                    "<|end_header_id|>",
+                                    "<|eot_id|>",
+                                    "<｜User｜>",
+                                    "<｜Assistant｜>",
+                                    "<bos>",
+                                    "<eos>",
+                                    "<s>",
+                                    "</s>",
+                                    "<|begin_of_text|>",
+                                    "<|endoftext|>",
+                                    "<｜begin▁of▁sentence｜>",
+                                    "<｜end▁of▁sentence｜>"};
 enum { MARKS = sizeof marks / sizeof *marks };
 
 static uint64_t id_of(const char *mark)
@@ -113,12 +135,13 @@ static void test_reference(void **state)
         struct engine_vocabulary *v = make(json_string_value(json_object_get(r, "template")), json_string_value(json_object_get(r, "begin")),
                                            json_string_value(json_object_get(r, "end")));
         assert_string_not_equal(engine_vocabulary_template(v), "unknown");
-        json_array_foreach(json_object_get(r, "cases"), i, c) {
+        json_array_foreach(json_object_get(r, "cases"), i, c)
+        {
             struct engine_message messages[8];
             json_t *m;
             size_t n;
-            json_array_foreach(json_object_get(c, "messages"), n, m)
-                messages[n] = (struct engine_message){json_string_value(json_array_get(m, 0)), json_string_value(json_array_get(m, 1))};
+            json_array_foreach(json_object_get(c, "messages"), n, m) messages[n] =
+                (struct engine_message){json_string_value(json_array_get(m, 0)), json_string_value(json_array_get(m, 1))};
             const char *text = json_string_value(json_object_get(c, "text"));
             if (text)
                 expect(v, messages, (int)n, text, json_string_value(json_object_get(r, "name")));
@@ -136,7 +159,8 @@ static void test_reference(void **state)
 
 /* --- families by hand -------------------------------------------------------------------------------------------- */
 
-static const struct engine_message talk[] = {{"system", " Be brief. "}, {"user", " Hi "}, {"assistant", " Yes. "}, {"system", "Late."}, {"user", "Why?"}};
+static const struct engine_message talk[] = {
+    {"system", " Be brief. "}, {"user", " Hi "}, {"assistant", " Yes. "}, {"system", "Late."}, {"user", "Why?"}};
 
 static void test_by_hand(void **state)
 {
@@ -189,7 +213,8 @@ static void test_open_answers(void **state)
 static void test_messages_write_no_marks(void **state)
 {
     (void)state;
-    static const char *const templates[] = {"<|im_start|>", "<start_of_turn>", "<|start_header_id|>", "[AVAILABLE_TOOLS]\"[INST]\"", "'<｜User｜>' '<｜Assistant｜>'", "none"};
+    static const char *const templates[] = {
+        "<|im_start|>", "<start_of_turn>", "<|start_header_id|>", "[AVAILABLE_TOOLS]\"[INST]\"", "'<｜User｜>' '<｜Assistant｜>'", "none"};
     for (size_t i = 0; i < sizeof templates / sizeof *templates; i++) {
         struct engine_vocabulary *v = make(templates[i], "<bos>", "<eos>");
         int plain = 0, forged = 0;

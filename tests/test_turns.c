@@ -9,8 +9,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#define HEAD                                                                                                                                           \
-    "name: made\nabout: made\nstrategy: greedy\nproblem: {form: any text}\ncontinues: true\nsteps: 6\nsampling: {temperature: 1}\n"                     \
+#define HEAD                                                                                                                                         \
+    "name: made\nabout: made\nstrategy: greedy\nproblem: {form: any text}\ncontinues: true\nsteps: 6\nsampling: {temperature: 1}\n"                  \
     "answer: {pattern: 'is (\\w+)', otherwise: text}\nverifier: {kind: text}\n"
 #define SAMPLE "sample: {messages: '{problem}', max_tokens: 24}\n"
 #define RULE "thoughts:\n  between: [<think>, </think>]\n  cut: [\"\\n\\nWait\", \" But\", \"\\n\\n\"]\n"
@@ -196,10 +196,16 @@ static void advance(struct search *search, int calls)
 static void test_every_strategy(void **state)
 {
     (void)state;
-    static const char *const strategies[] = {
-        "greedy", "sample", "self-consistency,m=4", "best-of-n,n=4,evaluate=likelihood", "beam,n=4,m=2,evaluate=likelihood",
-        "dvts,n=4,m=2,evaluate=likelihood", "tot,b=2,generate=sample,n_generate_sample=3,evaluate=likelihood",
-        "tot-dfs,generate=sample,n_generate_sample=2,evaluate=likelihood,first=0", "mcts,generate=sample,evaluate=likelihood", "ab-mcts,evaluate=likelihood"};
+    static const char *const strategies[] = {"greedy",
+                                             "sample",
+                                             "self-consistency,m=4",
+                                             "best-of-n,n=4,evaluate=likelihood",
+                                             "beam,n=4,m=2,evaluate=likelihood",
+                                             "dvts,n=4,m=2,evaluate=likelihood",
+                                             "tot,b=2,generate=sample,n_generate_sample=3,evaluate=likelihood",
+                                             "tot-dfs,generate=sample,n_generate_sample=2,evaluate=likelihood,first=0",
+                                             "mcts,generate=sample,evaluate=likelihood",
+                                             "ab-mcts,evaluate=likelihood"};
     struct engine *engine = open_engine();
     struct search_task *task = need_task(noise);
     for (size_t i = 0; i < sizeof strategies / sizeof *strategies; i++) {
@@ -216,8 +222,6 @@ static void test_every_strategy(void **state)
     search_task_close(task);
     engine_close(engine);
 }
-
-
 
 /* What the user writes stands after the thought before, not after the turn with which the model's next one would have begun. */
 static void test_own_thoughts(void **state)
@@ -303,11 +307,8 @@ static void test_wrong_rules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_turns),
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_every_strategy),
-        cmocka_unit_test(test_own_thoughts),
-        cmocka_unit_test(test_wrong_rules),
+        cmocka_unit_test(test_turns),        cmocka_unit_test(test_answers),     cmocka_unit_test(test_every_strategy),
+        cmocka_unit_test(test_own_thoughts), cmocka_unit_test(test_wrong_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,66 +60,15 @@ struct merge {
     uint32_t result;
 };
 
-struct symbol { /* its text's place in the pool */
-    size_t at, length;
-};
-
-/* Invariant: index is an open-addressed table of symbol + 1 by the hash of its text (0: an empty place); merges one of
- * merges by their two symbols; both have a power of two of places, at least half of them empty. */
+/* Invariant: merges is an open-addressed table of merges by their two symbols, with a power of two of places, at least half of them empty. */
 struct engine_bpe {
-    struct string pool; /* the symbols' texts */
-    struct symbol *symbols;
-    uint32_t symbol_count, symbol_capacity, token_count;
-    uint32_t *index;
-    size_t index_mask;
+    struct engine_names *symbols;
+    uint32_t token_count;
     struct merge *merges;
     size_t merge_mask;
     uint32_t of_byte[256];  /* the symbol of each byte, where words begin */
     int token_of_byte[256]; /* the token whose name is that one byte, or -1 */
 };
-
-enum { NONE = -1 };
-
-static size_t places_for(size_t entries)
-{
-    size_t places = 64;
-    while (places < 2 * entries)
-        places *= 2;
-    return places;
-}
-
-static struct engine_text symbol_text(const struct engine_bpe *b, uint32_t symbol)
-{
-    return (struct engine_text){b->pool.text + b->symbols[symbol].at, b->symbols[symbol].length};
-}
-
-/* The place of the text in the index: its own, or the empty one where it belongs. */
-static uint32_t *index_place(const struct engine_bpe *b, struct engine_text text)
-{
-    size_t i = (size_t)hash_bytes(text.bytes, text.length) & b->index_mask;
-    for (; b->index[i]; i = (i + 1) & b->index_mask) {
-        struct engine_text there = symbol_text(b, b->index[i] - 1);
-        if (there.length == text.length && !memcmp(there.bytes, text.bytes, text.length))
-            break;
-    }
-    return &b->index[i];
-}
-
-static uint32_t add_symbol(struct engine_bpe *b, struct engine_text text)
-{
-    ARRAY_RESERVE(b->symbols, b->symbol_count, b->symbol_capacity);
-    b->symbols[b->symbol_count] = (struct symbol){b->pool.length, text.length};
-    string_append(&b->pool, text.bytes, text.length);
-    return b->symbol_count++;
-}
-
-static uint32_t symbol_of(struct engine_bpe *b, struct engine_text text)
-{
-    uint32_t *place = index_place(b, text);
-    if (!*place)
-        *place = add_symbol(b, text) + 1;
-    return *place - 1;
-}
 
 static struct merge *merge_place(const struct engine_bpe *b, uint32_t left, uint32_t right)
 {
@@ -141,43 +90,30 @@ static void add_merge(struct engine_bpe *b, struct engine_text text, int rank, s
     string_clear(joined);
     string_append(joined, left.bytes, left.length);
     string_append(joined, right.bytes, right.length);
-    uint32_t l = symbol_of(b, left), r = symbol_of(b, right);
+    uint32_t l = engine_names_put(b->symbols, left), r = engine_names_put(b->symbols, right);
     struct merge *m = merge_place(b, l, r);
     if (m->rank < 0) /* of merges said twice the first counts */
-        *m = (struct merge){l, r, rank, symbol_of(b, (struct engine_text){joined->text, joined->length})};
+        *m = (struct merge){l, r, rank, engine_names_put(b->symbols, (struct engine_text){joined->text, joined->length})};
 }
 
-static int add_tokens(struct engine_bpe *b, const struct engine_text *names, int n, const char *path, struct error *e)
+static int find(const struct engine_bpe *b, struct engine_text name)
 {
-    for (int i = 0; i < n; i++) {
-        uint32_t *place = names[i].length ? index_place(b, names[i]) : NULL;
-        if (place && *place)
-            return error_set(e, ERROR_INPUT, "%.200s: tokens %u and %d are both \"%.*s\": the file is damaged", path,
-                             *place - 1, i, (int)(names[i].length < 80 ? names[i].length : 80), names[i].bytes);
-        uint32_t symbol = add_symbol(b, names[i]);
-        if (place)
-            *place = symbol + 1;
-    }
-    b->token_count = (uint32_t)n;
-    return OK;
+    int64_t symbol = engine_names_find(b->symbols, name);
+    return symbol >= 0 && symbol < b->token_count ? (int)symbol : -1;
 }
 
-int engine_bpe_create(struct engine_bpe **out, const struct engine_text *names, int n, const struct engine_text *merges,
-                      int merge_count, const char *path, struct error *e)
+int engine_bpe_create(struct engine_bpe **out, struct engine_names *names, const struct engine_text *merges, int merge_count, const char *path,
+                      struct error *e)
 {
-    struct engine_bpe *b = xcalloc(1, sizeof *b);
+    size_t places = 64;
+    while (places < 2 * (size_t)merge_count)
+        places *= 2;
+    struct merge *table = input_alloc(places, sizeof *table);
     *out = NULL;
-    b->index_mask = places_for((size_t)n + 3 * (size_t)merge_count + 256) - 1;
-    b->merge_mask = places_for((size_t)merge_count) - 1;
-    b->index = input_alloc(b->index_mask + 1, sizeof *b->index);
-    b->merges = input_alloc(b->merge_mask + 1, sizeof *b->merges);
-    int code = b->index && b->merges
-                   ? add_tokens(b, names, n, path, e)
-                   : error_set(e, ERROR_INPUT, "%.200s: not enough memory for its %d tokens", path, n);
-    if (code) {
-        engine_bpe_free(b);
-        return code;
-    }
+    if (!table)
+        return error_set(e, ERROR_INPUT, "%.200s: not enough memory for its %d merges", path, merge_count);
+    struct engine_bpe *b = xcalloc(1, sizeof *b);
+    *b = (struct engine_bpe){.symbols = names, .token_count = names->count, .merges = table, .merge_mask = places - 1};
     for (size_t i = 0; i <= b->merge_mask; i++)
         b->merges[i].rank = -1;
     struct string joined = {0};
@@ -187,11 +123,11 @@ int engine_bpe_create(struct engine_bpe **out, const struct engine_text *names, 
     for (int byte = 0; byte < 256; byte++) {
         char name[2];
         size_t length = encode_byte(byte, name);
-        b->of_byte[byte] = symbol_of(b, (struct engine_text){name, length});
+        b->of_byte[byte] = engine_names_put(b->symbols, (struct engine_text){name, length});
     }
     for (int byte = 0; byte < 256; byte++) {
         char name = (char)byte;
-        b->token_of_byte[byte] = engine_bpe_find(b, (struct engine_text){&name, 1});
+        b->token_of_byte[byte] = find(b, (struct engine_text){&name, 1});
     }
     *out = b;
     return OK;
@@ -201,84 +137,19 @@ void engine_bpe_free(struct engine_bpe *b)
 {
     if (!b)
         return;
-    string_free(&b->pool);
-    free(b->symbols);
-    free(b->index);
     free(b->merges);
     free(b);
 }
 
-int engine_bpe_find(const struct engine_bpe *b, struct engine_text name)
-{
-    uint32_t place = *index_place(b, name);
-    return place && place <= b->token_count ? (int)place - 1 : -1;
-}
-
 /* --- merging ----------------------------------------------------------------------------------------------------- */
 
-/* A word as a chain. Invariant: the parts that are alive, from part 0 on by next, spell the word. */
-struct engine_bpe_part {
-    uint32_t symbol;
-    int previous, next; /* NONE at the ends */
-    int alive;
-};
-
-/* Two neighbours that can merge, as they were when this was noted. Order: rank, then place. */
-struct engine_bpe_pair {
-    uint64_t order; /* rank << 32 | place of the left one */
-    uint32_t left, right, result;
-};
-
-void engine_bpe_scratch_free(struct engine_bpe_scratch *s)
+static int merges(const void *context, const struct engine_chain_part *left, const struct engine_chain_part *right, uint32_t *rank,
+                  uint32_t *symbol)
 {
-    free(s->parts);
-    free(s->heap);
-    *s = (struct engine_bpe_scratch){0};
-}
-
-static void heap_push(struct engine_bpe_scratch *s, struct engine_bpe_pair pair)
-{
-    ARRAY_RESERVE(s->heap, s->heap_count, s->heap_capacity);
-    int i = s->heap_count++;
-    for (; i && s->heap[(i - 1) / 2].order > pair.order; i = (i - 1) / 2)
-        s->heap[i] = s->heap[(i - 1) / 2];
-    s->heap[i] = pair;
-}
-
-static struct engine_bpe_pair heap_pop(struct engine_bpe_scratch *s)
-{
-    struct engine_bpe_pair top = s->heap[0], last = s->heap[--s->heap_count];
-    int i = 0;
-    for (int child; (child = 2 * i + 1) < s->heap_count; i = child) {
-        child += child + 1 < s->heap_count && s->heap[child + 1].order < s->heap[child].order;
-        if (s->heap[child].order >= last.order)
-            break;
-        s->heap[i] = s->heap[child];
-    }
-    s->heap[i] = last;
-    return top;
-}
-
-static void note_pair(const struct engine_bpe *b, struct engine_bpe_scratch *s, int left, int right)
-{
-    if (left == NONE || right == NONE)
-        return;
-    const struct merge *m = merge_place(b, s->parts[left].symbol, s->parts[right].symbol);
-    if (m->rank >= 0)
-        heap_push(s, (struct engine_bpe_pair){(uint64_t)m->rank << 32 | (uint32_t)left, m->left, m->right, m->result});
-}
-
-static void chain(const struct engine_bpe *b, const char *bytes, int n, struct engine_bpe_scratch *s)
-{
-    if ((size_t)n > s->parts_capacity) {
-        s->parts_capacity = (size_t)n * 2;
-        s->parts = xrealloc(s->parts, s->parts_capacity * sizeof *s->parts);
-    }
-    for (int i = 0; i < n; i++)
-        s->parts[i] = (struct engine_bpe_part){b->of_byte[(unsigned char)bytes[i]], i - 1, i + 1 < n ? i + 1 : NONE, 1};
-    s->heap_count = 0;
-    for (int i = 1; i < n; i++)
-        note_pair(b, s, i - 1, i);
+    const struct merge *m = merge_place(context, left->symbol, right->symbol);
+    *rank = (uint32_t)m->rank;
+    *symbol = m->result;
+    return m->rank >= 0;
 }
 
 static void append_symbol(const struct engine_bpe *b, uint32_t symbol, struct engine_tokens *out)
@@ -288,7 +159,7 @@ static void append_symbol(const struct engine_bpe *b, uint32_t symbol, struct en
         return;
     }
     /* Not a token: those bytes of its name that are, and nothing for the others, as in llama.cpp. */
-    struct engine_text text = symbol_text(b, symbol);
+    struct engine_text text = engine_names_text(b->symbols, symbol);
     for (size_t i = 0; i < text.length; i++) {
         int id = b->token_of_byte[(unsigned char)text.bytes[i]];
         if (id >= 0)
@@ -303,35 +174,22 @@ static int whole_token(const struct engine_bpe *b, const char *bytes, size_t n)
         char encoded[2];
         string_append(&name, encoded, encode_byte((unsigned char)bytes[i], encoded));
     }
-    int id = engine_bpe_find(b, (struct engine_text){string_text(&name), name.length});
+    int id = find(b, (struct engine_text){string_text(&name), name.length});
     string_free(&name);
     return id;
 }
 
-void engine_bpe_word(const struct engine_bpe *b, const char *bytes, size_t n, int whole, struct engine_bpe_scratch *s,
-                     struct engine_tokens *out)
+void engine_bpe_word(const struct engine_bpe *b, const char *bytes, size_t n, int whole, struct engine_chain *c, struct engine_tokens *out)
 {
     int id = whole ? whole_token(b, bytes, n) : -1;
     if (id >= 0) {
         engine_tokens_add(out, id);
         return;
     }
-    chain(b, bytes, (int)n, s);
-    while (s->heap_count) {
-        struct engine_bpe_pair pair = heap_pop(s);
-        struct engine_bpe_part *left = &s->parts[(uint32_t)pair.order];
-        if (!left->alive || left->symbol != pair.left || left->next == NONE ||
-            s->parts[left->next].symbol != pair.right)
-            continue; /* one of the two has merged with another since */
-        struct engine_bpe_part *right = &s->parts[left->next];
-        right->alive = 0;
-        left->symbol = pair.result;
-        left->next = right->next;
-        if (left->next != NONE)
-            s->parts[left->next].previous = (int)(left - s->parts);
-        note_pair(b, s, left->previous, (int)(left - s->parts));
-        note_pair(b, s, (int)(left - s->parts), left->next);
-    }
-    for (int i = n ? 0 : NONE; i != NONE; i = s->parts[i].next)
-        append_symbol(b, s->parts[i].symbol, out);
+    engine_chain_clear(c);
+    for (size_t i = 0; i < n; i++)
+        engine_chain_add(c, b->of_byte[(unsigned char)bytes[i]], 1);
+    engine_chain_merge(c, merges, b);
+    for (int i = engine_chain_first(c); i != ENGINE_CHAIN_END; i = c->parts[i].next)
+        append_symbol(b, c->parts[i].symbol, out);
 }

@@ -5,12 +5,32 @@
 #include "engine/engine.h"
 #include "engine/file.h"
 
-enum engine_chat_family { ENGINE_CHAT_NONE, ENGINE_CHAT_CHATML };
+struct engine_chat_family;
 
-/* The family of a template's text. */
-enum engine_chat_family engine_chat_family_of(struct engine_text template);
-const char *engine_chat_family_name(enum engine_chat_family family);
-/* Append the system message the template says itself when a conversation begins without one; nothing if it has none. */
-void engine_chat_default_system(struct engine_text template, struct string *out);
+/* How a model is spoken to. {0} is a model without a template. */
+struct engine_chat {
+    const struct engine_chat_family *family; /* NULL: messages are joined by blank lines */
+    int unknown;                             /* there is a template, of no family known */
+    struct string begin, end;                /* the names of those tokens; may be empty */
+    int begins;                              /* the begin token stands before everything */
+    int says_system;                         /* a conversation without a system message begins with one, `system` */
+    struct string system;
+    const char *thinks; /* what an answer begins with after the family's own words, "<think>\n"; or "" */
+    int forgets;        /* earlier answers lose what stands before their </think>; 2: and the newlines after it */
+};
+
+/* `has` says whether the vocabulary has a token of that name: a family whose marks are to be tokens is not one without them. begin and end
+ * are what these tokens are called. */
+void engine_chat_read(struct engine_chat *c, struct engine_text template, int (*has)(const void *vocabulary, const char *name),
+                      const void *vocabulary);
+void engine_chat_free(struct engine_chat *c);
+const char *engine_chat_name(const struct engine_chat *c); /* "gemma"; "none", "unknown" */
+
+/* Append the conversation, ending where the assistant's answer begins, or with what it begins with where the last message is the assistant's.
+ * own has a byte for each of text: 1 where it is the template's, 0 where it came with a message. */
+void engine_chat_render(const struct engine_chat *c, const struct engine_message *messages, int n, struct string *text, struct string *own);
+
+/* Append what ends an answer. */
+void engine_chat_close(const struct engine_chat *c, struct string *text);
 
 #endif

@@ -84,6 +84,8 @@ static void describe_file(struct engine *engine)
     info->vocabulary = engine_vocabulary_count(v);
     info->begin_token = engine_vocabulary_begin(v);
     info->end_token = engine_vocabulary_end(v);
+    info->begins = engine_vocabulary_begins(v);
+    info->turn_end_token = engine_vocabulary_turn_end(v);
     info->file_bytes = engine_file_bytes(engine->file);
     int64_t left_out = 0;
     engine_file_integer(engine->file, "espalier.left_out", &left_out);
@@ -280,9 +282,9 @@ void engine_limits(struct engine *engine, struct kernel_limits *out)
 
 /* --- tokens ------------------------------------------------------------------------------------------------------ */
 
-void engine_tokenize(const struct engine *engine, const char *text, size_t n, int special, struct engine_tokens *out)
+void engine_tokenize(const struct engine *engine, const char *text, size_t n, int how, struct engine_tokens *out)
 {
-    engine_vocabulary_tokenize(engine->vocabulary, text, n, special, out);
+    engine_vocabulary_tokenize(engine->vocabulary, text, n, how, out);
 }
 
 void engine_detokenize(const struct engine *engine, const int *ids, int n, int special, struct string *out)

@@ -42,8 +42,8 @@ struct engine_info {
     const char *format;                /* "GGUF", or "folder" */
     int left_out;                      /* tensors in it that are not for text, and not used */
     const char *architecture;          /* "llama" */
-    const char *tokenizer;             /* "gpt2 (smollm)" */
-    const char *chat_template;         /* family: "chatml" or "none" */
+    const char *tokenizer;             /* "gpt2 (smollm)", "llama (SentencePiece)" */
+    const char *chat_template;         /* family: "chatml", "gemma", ...; "none"; "unknown": it has one of no family known */
     const char *kernels;               /* the set in use */
     const char *kv_type;               /* "F16": of cached keys and values */
     const char *quant;                 /* "nf4", "nf4+head"; "" when weights are as in the file */
@@ -65,6 +65,8 @@ struct engine_info {
     int64_t bytes_by_type[KERNEL_TYPES];
     const char *laid_out[KERNEL_TYPES]; /* what in matrices of a type is not as in the file once they are laid out; NULL: nothing */
     int begin_token, end_token;        /* -1 where there is none */
+    int begins;                        /* the begin token stands before a text */
+    int turn_end_token;                /* what ends an answer: of a turn where the template says one, else end_token */
     const char *prompts;               /* what the file says of the prompts it was trained on, espalier.prompts: "trained"; or "" */
 };
 const struct engine_info *engine_info(const struct engine *engine);
@@ -83,9 +85,11 @@ void engine_tokens_add(struct engine_tokens *t, int id);
 void engine_tokens_append(struct engine_tokens *t, const int *ids, int n);
 void engine_tokens_free(struct engine_tokens *t);
 
-/* Append the ids of n bytes of text (any bytes; invalid UTF-8 is tokenized as the reference does). special != 0:
- * the names of control tokens in the text ("<|im_start|>") become those tokens. No begin token is added. */
-void engine_tokenize(const struct engine *engine, const char *text, size_t n, int special, struct engine_tokens *out);
+/* Append the ids of n bytes of text (any bytes; invalid UTF-8 is tokenized as the reference does). No begin token is added. how:
+ * ENGINE_SPECIAL: the names of control tokens in the text ("<|im_start|>") become those tokens; ENGINE_CONTINUES: the text goes on from other
+ * tokens, so that a tokenizer that begins a text with a blank puts none. */
+enum { ENGINE_SPECIAL = 1, ENGINE_CONTINUES = 2 };
+void engine_tokenize(const struct engine *engine, const char *text, size_t n, int how, struct engine_tokens *out);
 /* Append the bytes of the tokens; with special == 0 control tokens give nothing. Bytes, not sanitised, maybe cut inside a character. */
 void engine_detokenize(const struct engine *engine, const int *ids, int n, int special, struct string *out);
 /* The bytes of one token (control tokens give their name); NULL for an id that is not one. Owned by the engine. */
@@ -97,8 +101,9 @@ struct engine_message {
     const char *role; /* "system", "user", "assistant" */
     const char *text;
 };
-/* Append the ids of a conversation as the model's template writes it, ending where the assistant's answer begins.
- * Text inside messages can never form a control token. A model without a template gets the texts joined by blank lines and nothing else,
+/* Append the ids of a conversation as the model's template writes it, ending where the assistant's answer begins; with what it begins with
+ * where the last message is the assistant's. Text inside messages can never form a control token. A model without a template, or with one of
+ * no family known, gets the texts joined by blank lines and nothing else,
  * after its begin token where its file says that one stands before a text (tokenizer.ggml.add_bos_token). */
 void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, struct engine_tokens *out);
 

@@ -684,22 +684,28 @@ int engine_file_integer(const struct engine_file *f, const char *key, int64_t *o
     return 1;
 }
 
-int engine_file_number(const struct engine_file *f, const char *key, double *out)
+/* 1 and the number when the type is a float's. */
+static int number_at(enum value_type type, const unsigned char *p, double *out)
 {
-    const struct value *v = find(f, key);
-    if (v && v->type == F32) {
-        uint32_t bits = (uint32_t)little(v->bytes, 4);
+    if (type == F32) {
+        uint32_t bits = (uint32_t)little(p, 4);
         float x;
         memcpy(&x, &bits, sizeof x);
         *out = (double)x;
         return 1;
     }
-    if (v && v->type == F64) {
-        uint64_t bits = little(v->bytes, 8);
+    if (type == F64) {
+        uint64_t bits = little(p, 8);
         memcpy(out, &bits, sizeof *out);
         return 1;
     }
     return 0;
+}
+
+int engine_file_number(const struct engine_file *f, const char *key, double *out)
+{
+    const struct value *v = find(f, key);
+    return v && number_at(v->type, v->bytes, out);
 }
 
 int engine_file_boolean(const struct engine_file *f, const char *key, int *out)
@@ -761,6 +767,19 @@ void engine_file_integers_get(const struct engine_file *f, const char *key, int6
             out[i] = v->bytes[i];
         else
             integer_at(v->element, v->bytes + i * value_bytes[v->element], &out[i]);
+}
+
+int64_t engine_file_numbers(const struct engine_file *f, const char *key)
+{
+    const struct value *v = find(f, key);
+    return v && v->type == ARRAY && (v->element == F32 || v->element == F64) ? (int64_t)v->count : -1;
+}
+
+void engine_file_numbers_get(const struct engine_file *f, const char *key, double *out)
+{
+    const struct value *v = find(f, key);
+    for (uint64_t i = 0; i < v->count; i++)
+        number_at(v->element, v->bytes + i * value_bytes[v->element], &out[i]);
 }
 
 /* --- looking tensors up ------------------------------------------------------------------------------------------ */

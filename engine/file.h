@@ -29,11 +29,13 @@ int engine_file_integer(const struct engine_file *f, const char *key, int64_t *o
 int engine_file_number(const struct engine_file *f, const char *key, double *out);
 int engine_file_boolean(const struct engine_file *f, const char *key, int *out);
 int engine_file_text(const struct engine_file *f, const char *key, struct engine_text *out);
-/* Arrays: count, or -1 when absent or not an array of strings / of integers or booleans. Elements by index. */
+/* Arrays: count, or -1 when absent or not an array of strings / of integers or booleans / of floats. All elements, out[count]. */
 int64_t engine_file_texts(const struct engine_file *f, const char *key);
-void engine_file_texts_get(const struct engine_file *f, const char *key, struct engine_text *out); /* all of them, out[count] */
+void engine_file_texts_get(const struct engine_file *f, const char *key, struct engine_text *out);
 int64_t engine_file_integers(const struct engine_file *f, const char *key);
 void engine_file_integers_get(const struct engine_file *f, const char *key, int64_t *out);
+int64_t engine_file_numbers(const struct engine_file *f, const char *key);
+void engine_file_numbers_get(const struct engine_file *f, const char *key, double *out);
 
 /* The keys in the file's order, for whoever copies them: out[engine_file_key_count]. */
 struct engine_key {

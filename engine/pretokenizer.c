@@ -24,32 +24,102 @@
     "\\x{1E4D0}-\\x{1E4EB}\\x{2B739}\\x{2EBF0}-\\x{2EE5D}\\x{31350}-\\x{323AF}"
 #define NUMBER "\\p{N}\\x{11F50}-\\x{11F59}\\x{1D2C0}-\\x{1D2D3}\\x{1E4F0}-\\x{1E4F9}"
 #define PUNCTUATION "\\p{P}\\x{11B00}-\\x{11B09}\\x{11F43}-\\x{11F4F}"
+#define MARK                                                                                                           \
+    "\\p{M}\\x{CF3}\\x{ECE}\\x{10EFD}-\\x{10EFF}\\x{11241}\\x{11F00}\\x{11F01}\\x{11F03}\\x{11F34}-\\x{11F3A}"            \
+    "\\x{11F3E}-\\x{11F42}\\x{13440}\\x{13447}-\\x{13455}\\x{1E08F}\\x{1E4EC}-\\x{1E4EF}"
+#define SYMBOL                                                                                                         \
+    "\\p{S}\\x{2FFC}-\\x{2FFF}\\x{31EF}\\x{1F6DC}\\x{1F774}-\\x{1F776}\\x{1F77B}-\\x{1F77F}\\x{1F7D9}\\x{1FA75}-\\x{1FA77}"  \
+    "\\x{1FA87}\\x{1FA88}\\x{1FAAD}-\\x{1FAAF}\\x{1FABB}-\\x{1FABD}\\x{1FABF}\\x{1FACE}\\x{1FACF}\\x{1FADA}\\x{1FADB}"        \
+    "\\x{1FAE8}\\x{1FAF7}\\x{1FAF8}"
 #define SPACE                                                                                                          \
     "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 
 #define SPACES "[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+"
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?[" LETTER "]++| ?[" NUMBER "]++| ?[^" SPACE LETTER NUMBER "]++|" SPACES
-/* Llama 3's, and with another number of digits Qwen 2's. */
+/* Llama 3's; with another number of digits Qwen 2's. Qwen 3.5 has marks among its letters. */
 #define CONTRACTIONS "'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]"
-#define LLAMA3(digits)                                                                                                 \
-    CONTRACTIONS "|[^\\r\\n" LETTER NUMBER "]?[" LETTER "]++|[" NUMBER "]" digits "| ?[^" SPACE LETTER NUMBER          \
+#define LLAMA3_OF(letter, digits)                                                                                      \
+    CONTRACTIONS "|[^\\r\\n" LETTER NUMBER "]?[" letter "]++|[" NUMBER "]" digits "| ?[^" SPACE letter NUMBER          \
                  "]++[\\r\\n]*+|[" SPACE "]*[\\r\\n]++|" SPACES
+#define LLAMA3(digits) LLAMA3_OF(LETTER, digits)
+/* Capitals before small letters: any letter but a-z, then any but A-Z; those outside ASCII are both. The second and third say what is
+ * left of that where there is no small letter: up to the last that is not a capital, or capitals alone. */
+#define CASED                                                                                                          \
+    "[^\\r\\n" LETTER NUMBER "]?(?:(?:(?![a-z])[" LETTER "])*+[a-z](?:(?![A-Z])[" LETTER "])*+"                        \
+    "|(?:[A-Z]*+(?![A-Za-z])[" LETTER "])++|[A-Z]++)"
+#define TEKKEN(suffix, digits)                                                                                         \
+    CASED suffix "|[" NUMBER "]" digits "| ?[^" SPACE LETTER NUMBER "]++[\\r\\n/]*+|[" SPACE "]*[\\r\\n]++|" SPACES
+/* DeepSeek's. The letters are those that have a case, of the Unicode of its day. */
+#define CASED_LETTERS                                                                                                  \
+    "A-Za-z\\x{B5}\\x{C0}-\\x{D6}\\x{D8}-\\x{F6}\\x{F8}-\\x{1BA}\\x{1BC}-\\x{1BF}\\x{1C4}-\\x{293}\\x{295}-\\x{2AF}\\x{370}-\\x{373}" \
+    "\\x{376}\\x{377}\\x{37B}-\\x{37D}\\x{37F}\\x{386}\\x{388}-\\x{38A}\\x{38C}\\x{38E}-\\x{3A1}\\x{3A3}-\\x{3F5}\\x{3F7}-\\x{481}" \
+    "\\x{48A}-\\x{52F}\\x{531}-\\x{556}\\x{10A0}-\\x{10C5}\\x{13A0}-\\x{13F5}\\x{13F8}-\\x{13FD}\\x{1C90}-\\x{1CBA}" \
+    "\\x{1CBD}-\\x{1CBF}\\x{1D00}-\\x{1D2B}\\x{1D6B}-\\x{1D77}\\x{1D79}-\\x{1D9A}\\x{1E00}-\\x{1F15}\\x{1F18}-\\x{1F1D}" \
+    "\\x{1F20}-\\x{1F45}\\x{1F48}-\\x{1F4D}\\x{1F50}-\\x{1F57}\\x{1F59}\\x{1F5B}\\x{1F5D}\\x{1F5F}-\\x{1F7D}\\x{1F80}-\\x{1FB4}" \
+    "\\x{1FB6}-\\x{1FBC}\\x{1FBE}\\x{1FC2}-\\x{1FC4}\\x{1FC6}-\\x{1FCC}\\x{1FD0}-\\x{1FD3}\\x{1FD6}-\\x{1FDB}\\x{1FE0}-\\x{1FEC}" \
+    "\\x{1FF2}-\\x{1FF4}\\x{1FF6}-\\x{1FFC}\\x{2102}\\x{2107}\\x{210A}-\\x{2113}\\x{2115}\\x{2119}-\\x{211D}\\x{2124}\\x{2126}" \
+    "\\x{2128}\\x{212A}-\\x{212D}\\x{212F}-\\x{2134}\\x{2139}\\x{213C}-\\x{213F}\\x{2145}-\\x{2149}\\x{214E}\\x{2183}\\x{2184}" \
+    "\\x{2C00}-\\x{2C7B}\\x{2C7E}-\\x{2CE4}\\x{2CEB}-\\x{2CEE}\\x{2CF2}\\x{2CF3}\\x{A640}-\\x{A66D}\\x{A680}-\\x{A69B}" \
+    "\\x{A722}-\\x{A76F}\\x{A771}-\\x{A787}\\x{A78B}-\\x{A78E}\\x{AB70}-\\x{ABBF}\\x{FB00}-\\x{FB06}\\x{FB13}-\\x{FB17}" \
+    "\\x{FF21}-\\x{FF3A}\\x{FF41}-\\x{FF5A}\\x{10400}-\\x{1044F}\\x{104B0}-\\x{104D3}\\x{104D8}-\\x{104FB}\\x{10C80}-\\x{10CB2}" \
+    "\\x{10CC0}-\\x{10CF2}\\x{118A0}-\\x{118DF}\\x{1E900}-\\x{1E943}"
+#define DEEPSEEK_CJK /* U+0800 to U+9FA5 but for white space, and U+AC00 to U+D7FF */                                  \
+    "\\x{800}-\\x{167F}\\x{1681}-\\x{1FFF}\\x{200B}-\\x{2027}\\x{202A}-\\x{202E}\\x{2030}-\\x{205E}"                  \
+    "\\x{2060}-\\x{2FFF}\\x{3001}-\\x{9FA5}\\x{AC00}-\\x{D7FF}"
+#define DEEPSEEK_PUNCTUATION "!-/:-~\\x{FF01}-\\x{FF0F}\\x{FF1A}-\\x{FF5E}\\x{2018}-\\x{201F}\\x{3001}\\x{3002}"
+#define DEEPSEEK3                                                                                                      \
+    "[!-/:-@\\[-`{-~][A-Za-z]++|[^\\r\\n" LETTER PUNCTUATION SYMBOL "]?[" LETTER MARK "]++| ?[" PUNCTUATION SYMBOL     \
+    "]++[\\r\\n]*+|[" SPACE "]*[\\r\\n]++|" SPACES
+#define LAST_SPACES "(?<![" SPACE "])[" SPACE "]++\\z"
 
-enum { STAGES = 4 };
+enum { STAGES = 6 };
 
+/* What a file may call them, and what llama.cpp does for that name. */
 static const struct row {
     const char *name;
-    int whole_words;
+    int whole_words, begins;
     const char *stages[STAGES]; /* NULL beyond the last */
 } rows[] = {
-    {"smollm", 0, {"[" NUMBER "]", GPT2}},
-    {"starcoder", 0, {"[" NUMBER "]", GPT2}},
-    {"gpt-2", 0, {GPT2}},
-    {"default", 0, {"[" PUNCTUATION "$+<=>^~|]++", GPT2, "[" NUMBER "]++", "[0-9][0-9][0-9]"}},
-    {"llama-bpe", 1, {LLAMA3("{1,3}+")}},
-    {"dbrx", 0, {LLAMA3("{1,3}+")}},
-    {"qwen2", 0, {LLAMA3("")}},
-    {"deepseek-r1-qwen", 0, {LLAMA3("")}},
+    {"smollm", 0, 0, {"[" NUMBER "]", GPT2}},
+    {"starcoder", 0, 0, {"[" NUMBER "]", GPT2}},
+    {"refact", 0, 0, {"[" NUMBER "]", GPT2}},
+    {"command-r", 0, 0, {"[" NUMBER "]", GPT2}},
+    {"exaone", 0, 0, {"[" NUMBER "]", GPT2}},
+    {"gpt-2", 0, 0, {GPT2}},
+    {"phi-2", 0, 0, {GPT2}},
+    {"mpt", 0, 0, {GPT2}},
+    {"olmo", 0, 0, {GPT2}},
+    {"exaone4", 0, 0, {GPT2}},
+    {"default", 0, 0, {"[" PUNCTUATION "$+<=>^~|]++", GPT2, "[" NUMBER "]++", "[0-9][0-9][0-9]"}},
+    {"falcon", 0, 0, {"[" PUNCTUATION "$+<=>^~|`]++", GPT2, "[0-9][0-9][0-9]"}},
+    {"llama-bpe", 1, 1, {LLAMA3("{1,3}+")}},
+    {"llama3", 1, 1, {LLAMA3("{1,3}+")}},
+    {"llama-v3", 1, 1, {LLAMA3("{1,3}+")}},
+    {"falcon3", 1, 1, {LLAMA3("{1,3}+")}},
+    {"pixtral", 1, 1, {LLAMA3("{1,3}+")}},
+    {"lfm2", 1, 1, {LLAMA3("{1,3}+")}},
+    {"dbrx", 0, 0, {LLAMA3("{1,3}+")}},
+    {"smaug-bpe", 0, 0, {LLAMA3("{1,3}+")}},
+    {"chatglm-bpe", 0, 0, {LLAMA3("{1,3}+")}},
+    {"glm4", 1, 0, {LLAMA3("{1,3}+")}},
+    {"qwen2", 0, 0, {LLAMA3("")}},
+    {"qwen35", 0, 0, {LLAMA3_OF(LETTER MARK, "")}},
+    {"deepseek-r1-qwen", 0, 0, {LLAMA3("")}},
+    {"stablelm2", 0, 0, {LLAMA3("")}},
+    {"megrez", 0, 0, {LLAMA3("")}},
+    {"tekken", 1, 1, {TEKKEN("", "")}},
+    {"gpt-4o", 0, 0, {TEKKEN("(?:" CONTRACTIONS ")?+", "{1,3}+")}},
+    {"llama4", 0, 0, {TEKKEN("(?:" CONTRACTIONS ")?+", "{1,3}+")}},
+    {"deepseek-llm",
+     0,
+     0,
+     {"[\\r\\n]", "[" SPACE "]?[" CASED_LETTERS "]++", "[" SPACE "]?[" DEEPSEEK_PUNCTUATION "]++", LAST_SPACES, "[" DEEPSEEK_CJK "]++",
+      "[" NUMBER "]++"}},
+    {"deepseek-coder",
+     0,
+     0,
+     {"[\\r\\n]", "[" SPACE "]?[" LETTER "]++", "[" SPACE "]?[" PUNCTUATION "]++", "[" DEEPSEEK_CJK "]++", "[" NUMBER "]"}},
+    {"deepseek-v3", 0, 0, {"[" NUMBER "]{1,3}+", "[\\x{4E00}-\\x{9FA5}\\x{3040}-\\x{30FF}]++", DEEPSEEK3}},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -121,6 +191,11 @@ const char *engine_pretokenizer_name(const struct engine_pretokenizer *p)
 int engine_pretokenizer_whole_words(const struct engine_pretokenizer *p)
 {
     return p->row->whole_words;
+}
+
+int engine_pretokenizer_begins(const struct engine_pretokenizer *p)
+{
+    return p->row->begins;
 }
 
 /* --- reading text as the reference does -------------------------------------------------------------------------- */

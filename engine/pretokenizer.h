@@ -13,6 +13,8 @@ void engine_pretokenizer_free(struct engine_pretokenizer *p);
 const char *engine_pretokenizer_name(const struct engine_pretokenizer *p);
 /* A word that is a token is that token, whatever the merges would make of it. */
 int engine_pretokenizer_whole_words(const struct engine_pretokenizer *p);
+/* The begin token stands before a text where the file does not say whether it does. */
+int engine_pretokenizer_begins(const struct engine_pretokenizer *p);
 
 /* Calls word(argument, bytes, n) for the words of n bytes of text, in order. Any bytes: where they are not UTF-8, the
  * words are those of the text as llama.cpp reads it, see pretokenizer.c. */

@@ -1,5 +1,6 @@
-/* A model's tokens: which there are, what kind each is, and the ways between text and ids. The merging is bpe.c's, the
- * cutting into words pretokenizer.c's; here are the special tokens, and the order in which everything happens.
+/* A model's tokens: which there are, what kind each is, and the ways between text and ids. The merging is bpe.c's or
+ * sentencepiece.c's, the cutting into words pretokenizer.c's, what is said around a conversation chat.c's; here are the
+ * special tokens, and the order in which everything happens.
  *
  * The reference is llama.cpp: the same file and text give the same ids.
  */
@@ -7,7 +8,9 @@
 #include "engine/bpe.h"
 #include "engine/chat.h"
 #include "engine/pretokenizer.h"
+#include "engine/sentencepiece.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +25,7 @@ struct token {
     size_t at, length; /* in the vocabulary's text */
     enum kind kind;
     int ends;
+    int eats; /* found in a text, it takes the white space after it along */
 };
 
 struct special {
@@ -29,24 +33,25 @@ struct special {
     int id;
 };
 
-/* Invariants: text + at .. + length is what a token says (a control token its name), with a '\0' after it; specials are
- * the tokens that are found in text by name, sorted by name; begin, end, turn_begin and turn_end are ids or -1; chat is
- * chatml only where turn_begin and turn_end are there. */
+/* Invariants: text + at .. + length is what a token says (a control token its name), with a '\0' after it; names has the
+ * tokens' names by their ids, and beyond count what bpe adds; exactly one of bpe and sentencepiece is there, bpe with a
+ * pretokenizer; specials are the tokens that are found in text by name, sorted by name; begin and end are ids or -1. */
 struct engine_vocabulary {
     struct token *tokens;
     int count;
     struct string text;
+    struct engine_names names;
     struct engine_bpe *bpe;
     struct engine_pretokenizer *pretokenizer;
+    struct engine_sentencepiece *sentencepiece;
+    int blank_before; /* with sentencepiece: a text begins as if with a blank */
     struct special *specials;
     int special_count;
     unsigned char first[256]; /* for each byte, whether a special's name begins with it: FIRST_ bits */
     char *about;
-    int begin, end;
-    int begins; /* begin stands before a text */
-    enum engine_chat_family chat;
-    int turn_begin, turn_end;
-    struct string system; /* what the template says when a conversation begins without a system message; may be empty */
+    int begin, end, turn_end;
+    int begins; /* the begin token stands before a text */
+    struct engine_chat chat;
 };
 
 /* --- lists of tokens --------------------------------------------------------------------------------------------- */
@@ -103,19 +108,23 @@ static const char *const ending_names[] = {
     "<reponame>",
     "<|file_sep|>",
     "<｜end▁of▁sentence｜>",
+    "<turn|>",
+    "<|tool_response>",
+    "[e~[",
 };
 /* and those that do not. */
 static const char *const control_names[] = {
     "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>",   "<PRE>",        "<|fim_suffix|>", "<fim-suffix>",
     "<fim_suffix>",   "<SUF>",        "<|fim_middle|>", "<fim-middle>", "<fim_middle>",   "<MID>",
+    "<｜fim▁begin｜>", "▁<PRE>", "<|code_prefix|>", "<|prefix|>", "<｜fim▁hole｜>", "▁<SUF>", "<|code_suffix|>", "<|suffix|>",
+    "<｜fim▁end｜>", "▁<MID>", "<|code_middle|>", "<|middle|>",
 };
 
-/* A key that holds an id: -1 where it is absent, an error where no token has it. */
+/* A key that holds an id: *out stays where it is absent, an error where no token has it. */
 static int read_id(const struct engine_vocabulary *v, const struct engine_file *f, const char *key, int *out,
                    struct error *e)
 {
     int64_t id;
-    *out = -1;
     if (!engine_file_integer(f, key, &id))
         return OK;
     if (id < 0 || id >= v->count)
@@ -149,7 +158,8 @@ static int read_kinds(struct engine_vocabulary *v, const struct engine_file *f, 
 
 static int find_name(const struct engine_vocabulary *v, const char *name)
 {
-    return engine_bpe_find(v->bpe, (struct engine_text){name, strlen(name)});
+    int64_t id = engine_names_find(&v->names, (struct engine_text){name, strlen(name)});
+    return id < v->count ? (int)id : -1;
 }
 
 static void claim_names(struct engine_vocabulary *v, const char *const *names, size_t n, int ends)
@@ -163,20 +173,19 @@ static void claim_names(struct engine_vocabulary *v, const char *const *names, s
     }
 }
 
+/* begin and end are what they are where the file does not say. */
 static int read_ends(struct engine_vocabulary *v, const struct engine_file *f, struct error *e)
 {
     static const char *const keys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
     if (read_id(v, f, "tokenizer.ggml.bos_token_id", &v->begin, e) ||
         read_id(v, f, "tokenizer.ggml.eos_token_id", &v->end, e))
         return ERROR_INPUT;
-    int add = 0;
-    v->begins = engine_file_boolean(f, "tokenizer.ggml.add_bos_token", &add) && add && v->begin >= 0;
     claim_names(v, ending_names, sizeof ending_names / sizeof *ending_names, 1);
     claim_names(v, control_names, sizeof control_names / sizeof *control_names, 0);
     if (v->end >= 0)
         v->tokens[v->end].ends = 1;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        int id;
+        int id = -1;
         if (read_id(v, f, keys[i], &id, e))
             return ERROR_INPUT;
         if (id >= 0)
@@ -205,7 +214,9 @@ static void write_texts(struct engine_vocabulary *v, const struct engine_text *n
         int byte = t->kind == KIND_BYTE ? byte_of_name(names[i]) : -1;
         char c = (char)byte;
         t->at = v->text.length;
-        if (t->kind == KIND_NORMAL)
+        if (t->kind == KIND_NORMAL && v->sentencepiece)
+            engine_sentencepiece_decode(names[i], &v->text);
+        else if (t->kind == KIND_NORMAL)
             engine_bpe_decode(names[i], &v->text);
         else if (byte >= 0)
             string_append(&v->text, &c, 1);
@@ -246,16 +257,66 @@ static void collect_specials(struct engine_vocabulary *v)
         qsort(v->specials, (size_t)v->special_count, sizeof *v->specials, special_order);
 }
 
-static void read_chat(struct engine_vocabulary *v, const struct engine_file *f)
+/* What no file says: Phi 3's special tokens take the white space after them along, all but three. */
+static void mark_eaters(struct engine_vocabulary *v, const struct engine_file *f)
+{
+    static const char *const others[] = {"<unk>", "<s>", "<|endoftext|>"};
+    struct engine_text name = {0};
+    struct string lower = {0};
+    engine_file_text(f, "general.name", &name);
+    for (size_t i = 0; i < name.length; i++)
+        string_append(&lower, &(char){(char)tolower((unsigned char)name.bytes[i])}, 1);
+    int eat = strstr(string_text(&lower), "phi-3") || strstr(string_text(&lower), "phi3");
+    string_free(&lower);
+    for (int i = 0; eat && i < v->count; i++)
+        v->tokens[i].eats = is_special(v, i);
+    for (size_t i = 0; eat && i < sizeof others / sizeof *others; i++) {
+        int id = find_name(v, others[i]);
+        if (id >= 0)
+            v->tokens[id].eats = 0;
+    }
+}
+
+static int has_name(const void *vocabulary, const char *name)
+{
+    return find_name(vocabulary, name) >= 0;
+}
+
+static void name_of(const struct engine_vocabulary *v, int id, struct string *out)
+{
+    if (id >= 0)
+        string_append(out, v->text.text + v->tokens[id].at, v->tokens[id].length);
+}
+
+/* The token that ends an answer: the first with which the family ends one that ends generation too. */
+static int turn_end(const struct engine_vocabulary *v)
+{
+    struct string words = {0};
+    struct engine_tokens ids = {0};
+    int end = v->end;
+    engine_chat_close(&v->chat, &words);
+    engine_vocabulary_tokenize(v, string_text(&words), words.length, ENGINE_SPECIAL, &ids);
+    for (int i = ids.count; i-- > 0;)
+        end = v->tokens[ids.ids[i]].ends ? ids.ids[i] : end;
+    engine_tokens_free(&ids);
+    string_free(&words);
+    return end;
+}
+
+/* Without a template the begin token stands before a text where the file says so, with one where the template does. */
+static void read_chat(struct engine_vocabulary *v, const struct engine_file *f, int begins)
 {
     struct engine_text template;
-    v->turn_begin = find_name(v, "<|im_start|>");
-    v->turn_end = find_name(v, "<|im_end|>");
-    if (!engine_file_text(f, "tokenizer.chat_template", &template) || v->turn_begin < 0 || v->turn_end < 0)
-        return;
-    v->chat = engine_chat_family_of(template);
-    if (v->chat == ENGINE_CHAT_CHATML)
-        engine_chat_default_system(template, &v->system);
+    int add = begins;
+    engine_file_boolean(f, "tokenizer.ggml.add_bos_token", &add);
+    v->begins = add && v->begin >= 0;
+    name_of(v, v->begin, &v->chat.begin);
+    name_of(v, v->end, &v->chat.end);
+    if (engine_file_text(f, "tokenizer.chat_template", &template))
+        engine_chat_read(&v->chat, template, has_name, v);
+    if (!v->chat.family)
+        v->chat.begins = v->begins;
+    v->turn_end = turn_end(v);
 }
 
 /* --- reading it all from the file -------------------------------------------------------------------------------- */
@@ -280,19 +341,28 @@ static int read_texts(const struct engine_file *f, const char *key, struct engin
     return OK;
 }
 
-static int read_tokens(struct engine_vocabulary *v, const struct engine_file *f, const struct engine_text *names,
-                       const struct engine_text *merges, int merge_count, struct error *e)
+/* Names and kinds, which are the same for all; `more` names come to be added. *names is freed by the caller. */
+static int read_names(struct engine_vocabulary *v, const struct engine_file *f, size_t more, struct engine_text **names, struct error *e)
 {
+    int code = read_texts(f, "tokenizer.ggml.tokens", names, &v->count, e);
+    if (code)
+        return code;
     v->tokens = input_alloc((size_t)v->count, sizeof *v->tokens);
     if (!v->tokens)
         return error_set(e, ERROR_INPUT, "%.200s: not enough memory for its %d tokens", engine_file_path(f), v->count);
-    int code = engine_bpe_create(&v->bpe, names, v->count, merges, merge_count, engine_file_path(f), e);
+    code = engine_names_create(&v->names, *names, v->count, more, engine_file_path(f), e);
     if (code || (code = read_kinds(v, f, e)) || (code = read_ends(v, f, e)))
         return code;
+    return OK;
+}
+
+/* And what follows from them. */
+static void settle_names(struct engine_vocabulary *v, const struct engine_file *f, const struct engine_text *names, int begins)
+{
     write_texts(v, names);
     collect_specials(v);
-    read_chat(v, f);
-    return OK;
+    mark_eaters(v, f);
+    read_chat(v, f, begins);
 }
 
 /* tokenizer.ggml.model "gpt2". */
@@ -303,13 +373,74 @@ static int read_bpe(struct engine_vocabulary *v, const struct engine_file *f, st
     engine_file_text(f, "tokenizer.ggml.pre", &pre);
     int code = engine_pretokenizer_create(&v->pretokenizer, pre, engine_file_path(f), e);
     if (!code)
-        code = read_texts(f, "tokenizer.ggml.tokens", &names, &v->count, e);
-    if (!code)
         code = read_texts(f, "tokenizer.ggml.merges", &merges, &merge_count, e);
     if (!code)
-        code = read_tokens(v, f, names, merges, merge_count, e);
+        code = read_names(v, f, 3 * (size_t)merge_count + 256, &names, e);
+    if (!code)
+        code = engine_bpe_create(&v->bpe, &v->names, merges, merge_count, engine_file_path(f), e);
+    if (!code)
+        settle_names(v, f, names, engine_pretokenizer_begins(v->pretokenizer));
     free(names);
     free(merges);
+    v->about = code ? NULL : xasprintf("gpt2 (%s)", engine_pretokenizer_name(v->pretokenizer));
+    return code;
+}
+
+/* As many as there are tokens; all 0 where the file has none. */
+static int read_scores(const struct engine_vocabulary *v, const struct engine_file *f, double **out, struct error *e)
+{
+    static const char key[] = "tokenizer.ggml.scores";
+    int64_t n = engine_file_numbers(f, key);
+    if (n >= 0 && n < v->count)
+        return error_set(e, ERROR_INPUT, "%.200s: %s has %lld entries for %d tokens: the file is damaged", engine_file_path(f), key, (long long)n,
+                         v->count);
+    size_t count = n > v->count ? (size_t)n : (size_t)v->count;
+    *out = input_alloc(count, sizeof **out);
+    if (!*out)
+        return error_set(e, ERROR_INPUT, "%.200s: not enough memory for %s", engine_file_path(f), key);
+    for (size_t i = 0; i < count; i++)
+        (*out)[i] = 0;
+    if (n >= 0)
+        engine_file_numbers_get(f, key, *out);
+    return OK;
+}
+
+static int create_sentencepiece(struct engine_vocabulary *v, const struct engine_file *f, const double *scores, struct error *e)
+{
+    unsigned char *mergeable = input_alloc((size_t)v->count, 1);
+    int unknown = v->count ? 0 : -1;
+    if (!mergeable)
+        return error_set(e, ERROR_INPUT, "%.200s: not enough memory for its %d tokens", engine_file_path(f), v->count);
+    for (int i = 0; i < v->count; i++) {
+        enum kind kind = v->tokens[i].kind;
+        mergeable[i] = kind == KIND_NORMAL || kind == KIND_USER_DEFINED || kind == KIND_UNUSED;
+    }
+    int code = read_id(v, f, "tokenizer.ggml.unknown_token_id", &unknown, e);
+    if (!code)
+        code = engine_sentencepiece_create(&v->sentencepiece, &v->names, scores, mergeable, unknown, engine_file_path(f), e);
+    free(mergeable);
+    return code;
+}
+
+/* tokenizer.ggml.model "llama". */
+static int read_sentencepiece(struct engine_vocabulary *v, const struct engine_file *f, struct error *e)
+{
+    struct engine_text *names = NULL;
+    double *scores = NULL;
+    v->begin = 1; /* where the file does not say: as the first of these files had them */
+    v->end = 2;
+    v->blank_before = 1;
+    engine_file_boolean(f, "tokenizer.ggml.add_space_prefix", &v->blank_before);
+    int code = read_names(v, f, 0, &names, e);
+    if (!code)
+        code = read_scores(v, f, &scores, e);
+    if (!code)
+        code = create_sentencepiece(v, f, scores, e);
+    if (!code)
+        settle_names(v, f, names, 1);
+    free(names);
+    free(scores);
+    v->about = code ? NULL : xasprintf("llama (SentencePiece%s)", v->blank_before ? "" : ", no blank before a text");
     return code;
 }
 
@@ -318,6 +449,7 @@ static const struct tokenizer {
     int (*read)(struct engine_vocabulary *v, const struct engine_file *f, struct error *e);
 } tokenizers[] = {
     {"gpt2", read_bpe},
+    {"llama", read_sentencepiece},
 };
 enum { TOKENIZERS = sizeof tokenizers / sizeof *tokenizers };
 
@@ -348,12 +480,12 @@ int engine_vocabulary_create(struct engine_vocabulary **out, const struct engine
     if (!tokenizer)
         return unknown_tokenizer(f, name, e);
     struct engine_vocabulary *v = xcalloc(1, sizeof *v);
+    v->begin = v->end = -1;
     int code = tokenizer->read(v, f, e);
     if (code) {
         engine_vocabulary_free(v);
         return code;
     }
-    v->about = xasprintf("%s (%s)", tokenizer->name, engine_pretokenizer_name(v->pretokenizer));
     *out = v;
     return OK;
 }
@@ -366,9 +498,11 @@ void engine_vocabulary_free(struct engine_vocabulary *v)
     string_free(&v->text);
     engine_bpe_free(v->bpe);
     engine_pretokenizer_free(v->pretokenizer);
+    engine_sentencepiece_free(v->sentencepiece);
+    engine_names_free(&v->names);
     free(v->specials);
     free(v->about);
-    string_free(&v->system);
+    engine_chat_free(&v->chat);
     free(v);
 }
 
@@ -386,7 +520,7 @@ const char *engine_vocabulary_about(const struct engine_vocabulary *v)
 
 const char *engine_vocabulary_template(const struct engine_vocabulary *v)
 {
-    return engine_chat_family_name(v->chat);
+    return engine_chat_name(&v->chat);
 }
 
 int engine_vocabulary_begin(const struct engine_vocabulary *v)
@@ -397,6 +531,16 @@ int engine_vocabulary_begin(const struct engine_vocabulary *v)
 int engine_vocabulary_end(const struct engine_vocabulary *v)
 {
     return v->end;
+}
+
+int engine_vocabulary_begins(const struct engine_vocabulary *v)
+{
+    return v->begins;
+}
+
+int engine_vocabulary_turn_end(const struct engine_vocabulary *v)
+{
+    return v->turn_end;
 }
 
 static int is_token(const struct engine_vocabulary *v, int id)
@@ -438,20 +582,24 @@ void engine_vocabulary_detokenize(const struct engine_vocabulary *v, const int *
 
 struct writing {
     const struct engine_vocabulary *v;
-    struct engine_bpe_scratch scratch;
+    int continues; /* what is written next goes on from other text */
+    struct engine_chain chain;
     struct engine_tokens *out;
 };
 
 static void write_word(void *argument, const char *bytes, size_t n)
 {
     struct writing *w = argument;
-    engine_bpe_word(w->v->bpe, bytes, n, engine_pretokenizer_whole_words(w->v->pretokenizer), &w->scratch, w->out);
+    engine_bpe_word(w->v->bpe, bytes, n, engine_pretokenizer_whole_words(w->v->pretokenizer), &w->chain, w->out);
 }
 
+/* A text between special tokens, or the ends of all. */
 static void write_text(struct writing *w, const char *text, size_t n)
 {
-    if (n)
+    if (n && w->v->bpe)
         engine_pretokenizer_split(w->v->pretokenizer, text, n, write_word, w);
+    else if (n)
+        engine_sentencepiece_write(w->v->sentencepiece, text, n, w->v->blank_before && !w->continues, &w->chain, w->out);
 }
 
 /* A place in the text where a special token's name stands. */
@@ -465,15 +613,15 @@ struct finds {
     int count, capacity;
 };
 
-/* Notes every special token whose name begins at text[at]: walks down the sorted names as down a trie. */
-static void find_at(const struct engine_vocabulary *v, const char *text, size_t n, size_t at, int special,
-                    struct finds *out)
+/* Notes every special token whose name begins at text[at]: walks down the sorted names as down a trie. Names of control
+ * tokens stand in the first `named` bytes from there at most. */
+static void find_at(const struct engine_vocabulary *v, const char *text, size_t n, size_t at, size_t named, struct finds *out)
 {
     int low = 0, high = v->special_count;
     for (size_t depth = 0; low < high; depth++) {
         const struct special *s = &v->specials[low];
         if (s->name.length == depth) { /* the shortest is the first of those that begin alike */
-            if (special || v->tokens[s->id].kind == KIND_USER_DEFINED) {
+            if (depth <= named || v->tokens[s->id].kind == KIND_USER_DEFINED) {
                 ARRAY_RESERVE(out->items, out->count, out->capacity);
                 out->items[out->count++] = (struct found){at, depth, s->id};
             }
@@ -527,74 +675,49 @@ static void settle(struct finds *f, size_t n)
     free(taken);
 }
 
-void engine_vocabulary_tokenize(const struct engine_vocabulary *v, const char *text, size_t n, int special,
-                                struct engine_tokens *out)
+/* own: for each byte whether the name of a control token may stand there; NULL: everywhere with ENGINE_SPECIAL, else nowhere. */
+static void tokenize(const struct engine_vocabulary *v, const char *text, size_t n, int how, const char *own, struct engine_tokens *out)
 {
-    struct writing w = {.v = v, .out = out};
+    struct writing w = {.v = v, .out = out, .continues = how & ENGINE_CONTINUES};
     struct finds found = {0};
-    unsigned char looked_for = special ? FIRST_CONTROL | FIRST_USER_DEFINED : FIRST_USER_DEFINED;
-    size_t from = 0;
-    for (size_t at = 0; at < n; at++)
+    const int special = how & ENGINE_SPECIAL;
+    unsigned char looked_for = special || own ? FIRST_CONTROL | FIRST_USER_DEFINED : FIRST_USER_DEFINED;
+    size_t from = 0, named = special ? n : 0;
+    for (size_t at = 0; at < n; at++) {
+        if (own && named <= at)
+            for (named = at; named < n && own[named];)
+                named++;
         if (v->first[(unsigned char)text[at]] & looked_for)
-            find_at(v, text, n, at, special, &found);
+            find_at(v, text, n, at, named > at ? named - at : 0, &found);
+    }
     settle(&found, n);
     for (int i = 0; i < found.count; i++) {
-        write_text(&w, text + from, found.items[i].at - from);
+        if (found.items[i].at > from)
+            write_text(&w, text + from, found.items[i].at - from);
         engine_tokens_add(out, found.items[i].id);
+        w.continues = 0; /* after a special token a text begins */
         from = found.items[i].at + found.items[i].length;
+        size_t until = i + 1 < found.count ? found.items[i + 1].at : n;
+        while (v->tokens[found.items[i].id].eats && from < until && isspace((unsigned char)text[from]))
+            from++;
     }
     write_text(&w, text + from, n - from);
     free(found.items);
-    engine_bpe_scratch_free(&w.scratch);
+    engine_chain_free(&w.chain);
+}
+
+void engine_vocabulary_tokenize(const struct engine_vocabulary *v, const char *text, size_t n, int how, struct engine_tokens *out)
+{
+    tokenize(v, text, n, how, NULL, out);
 }
 
 /* --- conversations ----------------------------------------------------------------------------------------------- */
 
-/* <|im_start|>role\ntext, as one text after the token: its beginning may merge with the newline. */
-static void open_turn(const struct engine_vocabulary *v, const char *role, const char *text, struct engine_tokens *out)
+void engine_vocabulary_chat(const struct engine_vocabulary *v, const struct engine_message *messages, int n, struct engine_tokens *out)
 {
-    struct string s = {0};
-    string_addf(&s, "%s\n%s", role, text);
-    engine_tokens_add(out, v->turn_begin);
-    engine_vocabulary_tokenize(v, s.text, s.length, 0, out);
-    string_free(&s);
-}
-
-static void close_turn(const struct engine_vocabulary *v, struct engine_tokens *out)
-{
-    engine_tokens_add(out, v->turn_end);
-    engine_vocabulary_tokenize(v, "\n", 1, 0, out);
-}
-
-/* A conversation whose last message is the assistant's stays open after it, to be continued. */
-static void write_chatml(const struct engine_vocabulary *v, const struct engine_message *messages, int n,
-                         struct engine_tokens *out)
-{
-    if (n && v->system.length && strcmp(messages[0].role, "system")) {
-        open_turn(v, "system", v->system.text, out);
-        close_turn(v, out);
-    }
-    for (int i = 0; i < n; i++) {
-        open_turn(v, messages[i].role, messages[i].text, out);
-        if (i + 1 == n && !strcmp(messages[i].role, "assistant"))
-            return;
-        close_turn(v, out);
-    }
-    open_turn(v, "assistant", "", out);
-}
-
-void engine_vocabulary_chat(const struct engine_vocabulary *v, const struct engine_message *messages, int n,
-                            struct engine_tokens *out)
-{
-    if (v->chat == ENGINE_CHAT_CHATML) {
-        write_chatml(v, messages, n, out);
-        return;
-    }
-    struct string s = {0};
-    if (v->begins)
-        engine_tokens_add(out, v->begin);
-    for (int i = 0; i < n; i++)
-        string_addf(&s, "%s%s", i ? "\n\n" : "", messages[i].text);
-    engine_vocabulary_tokenize(v, string_text(&s), s.length, 0, out);
-    string_free(&s);
+    struct string text = {0}, own = {0};
+    engine_chat_render(&v->chat, messages, n, &text, &own);
+    tokenize(v, string_text(&text), text.length, 0, string_text(&own), out);
+    string_free(&text);
+    string_free(&own);
 }

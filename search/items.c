@@ -62,23 +62,91 @@ static void path_free(struct search_path *path)
 
 /* --- prompts ----------------------------------------------------------------------------------------------------- */
 
-/* The model's own turn so far, token for token: so the cache of the path is shared and no text is tokenized anew. */
-static void append_path(const struct search_ground *g, int node, struct engine_tokens *out)
+/* What was written beyond a node's thought, with which the next one begins: of a reasoning model, "" of others. */
+static const char *beyond(const struct search_ground *g, int node)
+{
+    const struct search_event *completion = node > 0 ? g->tree.nodes[node].completion : NULL;
+    if (!completion || !search_task_opening(g->task))
+        return "";
+    /* The thought is this node's text: what its completion has of it, the rest is beyond. */
+    const char *text = completion->completion.text, *thought = search_node_text(&g->tree, node);
+    size_t before = strlen(beyond(g, g->tree.nodes[node].parent)), all = strlen(thought), own = all > before ? all - before : 0;
+    return text + (own < strlen(text) ? own : strlen(text));
+}
+
+const char *search_item_own_rest(const struct search_ground *g, int parent, const char *text)
+{
+    size_t n = strlen(beyond(g, parent));
+    return strncmp(text, beyond(g, parent), n) ? text : text + n;
+}
+
+/* What the user wrote: it ends as the model would have ended it, or at its next turn. Where the token at which the thought before it ends
+ * says more than that thought, this is not said twice. */
+static void append_own(const struct search_ground *g, int node, struct engine_tokens *out)
+{
+    const char *own = search_node_text(&g->tree, node);
+    int stops, parent = g->tree.nodes[node].parent;
+    const char *const *stop = search_task_stops(g->task, SEARCH_SAMPLE, &stops);
+    const struct search_event *before = parent > 0 ? g->tree.nodes[parent].completion : NULL;
+    if (before && search_task_opening(g->task)) {
+        const struct search_event *thought = g->tree.nodes[parent].thought;
+        int count = thought->thought.first + thought->thought.count;
+        size_t *starts = xcalloc((size_t)count + 1, sizeof *starts), n = strlen(before->completion.text) - strlen(beyond(g, parent));
+        char *said = search_completion_text(g->engine, before->completion.tokens, count, starts);
+        if (strlen(said) > n && !strncmp(own, said + n, strlen(said + n)))
+            own += strlen(said + n);
+        free(said);
+        free(starts);
+    }
+    char *text = xasprintf("%s%s", own, stops ? stop[0] : "");
+    engine_tokenize(g->engine, text, strlen(text), ENGINE_CONTINUES, out);
+    free(text);
+}
+
+/* The model's own turn so far, token for token: so the cache of the path is shared and no text is tokenized anew. all: with what stands beyond
+ * the last thought, which is there for a thought of the model's. */
+static void append_path(const struct search_ground *g, int node, int all, struct engine_tokens *out)
 {
     if (node <= 0)
         return;
-    append_path(g, g->tree.nodes[node].parent, out);
-    const struct search_event *completion = g->tree.nodes[node].completion;
-    for (int i = 0; completion && i < completion->completion.count; i++)
-        engine_tokens_add(out, completion->completion.tokens[i].id);
-    if (completion)
+    const struct search_event *completion = g->tree.nodes[node].completion, *thought = g->tree.nodes[node].thought;
+    append_path(g, g->tree.nodes[node].parent, completion != NULL, out);
+    if (!completion) {
+        append_own(g, node, out);
         return;
-    /* What the user wrote ends as the model would have ended it. */
-    int stops;
-    const char *const *stop = search_task_stops(g->task, SEARCH_SAMPLE, &stops);
-    char *text = xasprintf("%s%s", search_node_text(&g->tree, node), stops ? stop[0] : "");
-    engine_tokenize(g->engine, text, strlen(text), 0, out);
-    free(text);
+    }
+    int n = all || !search_task_opening(g->task) ? completion->completion.count : thought->thought.first + thought->thought.count;
+    for (int i = 0; i < n; i++)
+        engine_tokens_add(out, completion->completion.tokens[i].id);
+}
+
+/* What the thoughts of a reasoning model stand after, where its template has not written that. */
+static void append_opening(const struct search_ground *g, struct engine_tokens *out)
+{
+    const char *opening = search_task_opening(g->task);
+    struct string end = {0};
+    engine_detokenize(g->engine, out->ids + (out->count > 32 ? out->count - 32 : 0), out->count > 32 ? 32 : out->count, 1, &end);
+    while (end.length && strchr(" \n", end.text[end.length - 1]))
+        end.length--;
+    size_t n = strlen(opening);
+    if (end.length < n || memcmp(end.text + end.length - n, opening, n)) {
+        char *text = xasprintf("%s\n", opening);
+        engine_tokenize(g->engine, text, strlen(text), ENGINE_SPECIAL | ENGINE_CONTINUES, out);
+        free(text);
+    }
+    string_free(&end);
+}
+
+const char *const *search_item_stops(const struct search_ground *g, const struct search_item *item, int *count)
+{
+    if (item->purpose != SEARCH_SAMPLE || !search_task_opening(g->task))
+        return search_task_stops(search_item_task(g, item->purpose), item->purpose, count);
+    struct search_path path = path_to(g, item->nodes[0]);
+    int answers = search_task_thought_out(g->task, &path, beyond(g, item->nodes[0])) != SIZE_MAX;
+    const char *const *turns = search_task_turns(g->task, count);
+    path_free(&path);
+    *count = answers ? 0 : *count;
+    return answers ? NULL : turns;
 }
 
 int search_item_prompt(const struct search_ground *g, const struct search_item *item, struct engine_tokens *out,
@@ -93,8 +161,10 @@ int search_item_prompt(const struct search_ground *g, const struct search_item *
     int code = search_task_messages(search_item_task(g, item->purpose), item->purpose, &path, candidates, vote ? item->count : 0, &messages, e);
     if (!code)
         engine_chat(search_item_engine(g, item->purpose), messages.list, messages.count, out);
+    if (!code && item->purpose == SEARCH_SAMPLE && search_task_opening(g->task))
+        append_opening(g, out);
     if (!code && item->purpose == SEARCH_SAMPLE && search_task_continues(g->task))
-        append_path(g, item->nodes[0], out);
+        append_path(g, item->nodes[0], 1, out);
     search_messages_free(&messages);
     for (int i = 0; vote && i < item->count; i++)
         path_free(&candidates[i]);
@@ -177,11 +247,19 @@ static struct search_event *make_thought(const struct search_ground *g, int pare
     struct search_event *event = search_event_make(SEARCH_EVENT_THOUGHT, -1, completion->step);
     event->thought.node = -1;
     event->thought.parent = parent;
-    event->thought.text = xstrndup(completion->completion.text + cut.first, cut.length);
+    event->thought.text = xasprintf("%s%.*s", beyond(g, parent), (int)cut.length, completion->completion.text + cut.first);
     event->thought.completion = completion->number;
     find_tokens(starts, completion->completion.count, cut, &event->thought.first, &event->thought.count);
     judge_thought(g, path, event);
     return event;
+}
+
+/* How much of a completion of a reasoning model is its own thought. What stands beyond the thought before may close the thoughts; then all is. */
+static size_t own_part(const struct search_ground *g, const struct search_path *path, int parent, const char *text)
+{
+    if (search_task_thought_out(g->task, path, beyond(g, parent)) != SIZE_MAX)
+        return strlen(text);
+    return search_task_turn(g->task, path, text);
 }
 
 struct search_event **search_item_thoughts(const struct search_ground *g, const struct search_item *item,
@@ -192,8 +270,14 @@ struct search_event **search_item_thoughts(const struct search_ground *g, const 
     size_t *starts = xcalloc((size_t)tokens + 1, sizeof *starts);
     free(search_completion_text(g->engine, completion->completion.tokens, tokens, starts));
     struct search_cut *cuts = NULL, nothing = {0, 0};
-    int n = search_task_cut(g->task, item->purpose, completion->completion.text, &cuts);
     struct search_path path = path_to(g, item->nodes[0]);
+    int n = 1;
+    if (turn && search_task_opening(g->task)) {
+        cuts = xcalloc(1, sizeof *cuts);
+        cuts->length = own_part(g, &path, item->nodes[0], completion->completion.text);
+    } else {
+        n = search_task_cut(g->task, item->purpose, completion->completion.text, &cuts);
+    }
     int full = completion->completion.prompt_count + tokens >= engine_info(g->engine)->context;
     path.ended = turn && (ending == ENGINE_END_TOKEN || ending == ENGINE_END_CONTEXT || full);
     /* In a turn that goes on, a completion without a word is a thought too: the path goes on, or ends, with it. */

@@ -36,6 +36,11 @@ struct search_event *search_item_ruled(const struct search_ground *g, int i, con
 int search_item_prompt(const struct search_ground *g, const struct search_item *item, struct engine_tokens *out,
                        struct error *e);
 
+/* What ends a completion of an item. */
+const char *const *search_item_stops(const struct search_ground *g, const struct search_item *item, int *count);
+/* What is left to be written of the user's own text below a node: a thought of a reasoning model may end with words that it begins with. */
+const char *search_item_own_rest(const struct search_ground *g, int parent, const char *text);
+
 /* The task's grammar for what an item grows, filled; malloc'ed, or NULL. */
 char *search_item_grammar(const struct search_ground *g, const struct search_item *item);
 

@@ -56,14 +56,7 @@ void search_lesson_list_free(struct search_lesson_list *l)
 
 int search_lesson_end(const struct engine *engine)
 {
-    int end = engine_info(engine)->end_token;
-    if (!strcmp(engine_info(engine)->chat_template, "chatml")) { /* a turn's, which need not be a text's */
-        static const char turn[] = "<|im_end|>";
-        struct engine_tokens t = {0};
-        engine_tokenize(engine, turn, sizeof turn - 1, 1, &t);
-        end = t.count == 1 ? t.ids[0] : end;
-        engine_tokens_free(&t);
-    }
+    int end = engine_info(engine)->turn_end_token; /* a turn's, which need not be a text's */
     return end >= 0 && engine_token_ends(engine, end) ? end : -1;
 }
 
@@ -94,7 +87,7 @@ static void draft_free(struct draft *d)
 static void add_completion(const struct engine *engine, const char *text, struct draft *d)
 {
     const int end = search_lesson_end(engine);
-    engine_tokenize(engine, text, strlen(text), 0, &d->tokens);
+    engine_tokenize(engine, text, strlen(text), ENGINE_CONTINUES, &d->tokens);
     if (end >= 0)
         engine_tokens_add(&d->tokens, end);
     mark(d, 1);
@@ -165,11 +158,9 @@ static int read_text(struct search_lesson_reader *r, const json_t *object, struc
     if (code)
         return code;
     struct draft d = {0};
-    const struct engine_message message = {"user", text};
-    if (!strcmp(engine_info(engine)->chat_template, "none"))
-        engine_chat(engine, &message, 1, &d.tokens); /* with its begin token */
-    else
-        engine_tokenize(engine, text, strlen(text), 0, &d.tokens);
+    if (engine_info(engine)->begins)
+        engine_tokens_add(&d.tokens, engine_info(engine)->begin_token);
+    engine_tokenize(engine, text, strlen(text), 0, &d.tokens);
     if (engine_info(engine)->end_token >= 0)
         engine_tokens_add(&d.tokens, engine_info(engine)->end_token);
     mark(&d, 1);

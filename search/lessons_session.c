@@ -92,9 +92,9 @@ static int add_own(struct search_lesson_reader *r, uint64_t key, const struct se
     int code = search_item_prompt(g, &item, &ids, e);
     if (!code) {
         const int before = ids.count, end = search_lesson_end(r->options->engine);
-        char *text = xasprintf("%s%s", search_node_text(&g->tree, node), stops ? stop[0] : "");
-        engine_tokenize(r->options->engine, text, strlen(text), 0, &ids);
-        if (!stops && end >= 0)
+        char *text = xasprintf("%s%s", search_item_own_rest(g, parent, search_node_text(&g->tree, node)), stops ? stop[0] : "");
+        engine_tokenize(r->options->engine, text, strlen(text), ENGINE_CONTINUES, &ids);
+        if (!stops && end >= 0 && (!search_task_opening(g->task) || g->tree.nodes[node].state == SEARCH_FINAL))
             engine_tokens_add(&ids, end);
         unsigned char *learned = xcalloc((size_t)ids.count + 1, 1);
         memset(learned, r->options->learn_all, (size_t)before);

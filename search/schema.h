@@ -57,6 +57,9 @@ struct search_task {
     int target_given;                    /* each problem names its target: "24: 4 4 10" */
 
     int continues, steps;
+    char *opening, **turns;              /* of a reasoning model: what its thoughts stand after; the words a next one begins with, the first
+                                            of them what closes the thoughts; or NULL */
+    int turn_count;
     struct engine_sampling sampling;
     struct search_section sections[SEARCH_SECTIONS];
     struct search_patterns thought, answer, value, vote;
@@ -99,6 +102,10 @@ void search_knights_verify(const struct search_task *task, const struct search_p
                            struct search_verdict *out);
 int search_chain_parse(const struct search_task *task, const char *text, struct search_problem *out, struct error *e);
 int search_knights_parse(const struct search_task *task, const char *text, struct search_problem *out, struct error *e);
+
+/* --- turns.c: `thoughts`, when all else has been read */
+int search_turns_read(struct search_task *task, const struct search_yaml *root, struct error *e);
+void search_turns_free(struct search_task *task);
 
 /* --- prompt.c */
 /* OK when every {placeholder} of the text is one that is known there; else an error at the brace. */

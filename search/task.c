@@ -12,6 +12,7 @@
  *                             sample and propose also: grammar (GBNF, with placeholders: what --grammar holds thoughts to);
  *                             value also: labels {word: weight}, unreadable (weight), pattern;
  *                             vote also: pattern, candidate (how one is listed)
+ *   thoughts                  between: [what stands before, what closes], cut: words a thought begins with; of one growing answer (turns.c)
  *   thought                   pattern: which lines of a proposal or a sample are thoughts
  *   answer                    pattern: where an answer stands; otherwise: number | text | none, what counts as the answer
  *                             when the last step states none
@@ -468,7 +469,7 @@ static int read_task(struct search_task *task, const struct search_yaml *root, c
 {
     static const char *const known[] = {"name",    "about",    "strategy", "problem", "continues",       "steps",
                                         "sampling", "sample",  "propose",  "value",   "vote",            "self-evaluation",
-                                        "process-reward", "thought", "answer", "verifier", "data", "command", "trained", NULL};
+                                        "process-reward", "thought", "thoughts", "answer", "verifier", "data", "command", "trained", NULL};
     const struct search_yaml *continues = search_yaml_get(root, "continues");
     int status = search_yaml_known(root, known, e);
     if (status || (status = need_text(root, "name", &task->name, e)) || (status = need_text(root, "about", &task->about, e)) ||
@@ -487,7 +488,7 @@ static int read_task(struct search_task *task, const struct search_yaml *root, c
         return search_yaml_error(root, e, "nothing makes thoughts; add a `sample:` or a `propose:` section");
     if ((status = read_thought(task, root, e)) || (status = read_answer(task, root, e)) || (status = read_command(task, root, e)))
         return status;
-    return read_data(task, root, e);
+    return (status = search_turns_read(task, root, e)) ? status : read_data(task, root, e);
 }
 
 /* The task with its other prompts is read as a task of its own, so that all who ask a task for prompts need not know which. */
@@ -623,6 +624,7 @@ void search_task_close(struct search_task *task)
     free(task->labels);
     free(task->weights);
     free_command(task->command);
+    search_turns_free(task);
     search_task_close(task->trained);
     char *texts[] = {task->path,      task->name,           task->about,         task->strategy,     task->form,
                      task->candidate, task->data_file,      task->column_problem, task->column_target, task->column_answer};

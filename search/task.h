@@ -59,6 +59,15 @@ struct search_cut {
 };
 int search_task_cut(const struct search_task *task, enum search_purpose purpose, const char *text, struct search_cut **cuts);
 
+/* A reasoning model's thoughts (`thoughts:` in the file): what they stand after, which a prompt ends with; NULL: the task has no such rule. */
+const char *search_task_opening(const struct search_task *task);
+/* The words that begin a next thought, owned by the task; the first of them closes the thoughts. */
+const char *const *search_task_turns(const struct search_task *task, int *count);
+/* Where in a text that follows the path the thoughts are closed: the byte after the closing word; 0: the path has it; SIZE_MAX: not yet. */
+size_t search_task_thought_out(const struct search_task *task, const struct search_path *path, const char *text);
+/* How much of what was written after the path is its next thought: what follows belongs to the one after. */
+size_t search_task_turn(const struct search_task *task, const struct search_path *path, const char *text);
+
 /* The verdict on a thought that follows `path`. */
 struct search_verdict {
     int illegal;

@@ -506,6 +506,13 @@ static void verify_arithmetic(const struct search_task *task, const struct searc
 
 /* --- any task ---------------------------------------------------------------------------------------------------- */
 
+/* What a reasoning model says to the user; NULL while it thinks: what it then takes for the answer it may still take back. */
+static const char *after_thoughts(const struct search_task *task, const struct search_path *path, const char *thought)
+{
+    size_t out = search_task_thought_out(task, path, thought);
+    return out == SIZE_MAX ? NULL : thought + out;
+}
+
 void search_task_verify(const struct search_task *task, const struct search_path *path, const char *thought,
                         struct search_verdict *out)
 {
@@ -519,7 +526,7 @@ void search_task_verify(const struct search_task *task, const struct search_path
     /* where prompts are made anew each time, the end of a turn is only the end of a step */
     int last = path->count + 1 >= task->steps || (path->ended && task->continues);
     *out = (struct search_verdict){.correct = -1};
-    if (!s.n) {
+    if (!s.n && !(task->opening && !path->ended)) { /* a turn at once is no end */
         out->illegal = 1;
         out->why = xstrdup("nothing was written");
     } else if (steps[task->verifier]) {
@@ -530,9 +537,10 @@ void search_task_verify(const struct search_task *task, const struct search_path
             out->why = xstrdup("the last step, and no answer");
         }
     } else {
-        out->answer = search_answer_stated(task, thought);
+        const char *answer = task->opening ? after_thoughts(task, path, thought) : thought;
+        out->answer = answer ? search_answer_stated(task, answer) : NULL;
         if (!out->answer && last)
-            out->answer = search_answer_otherwise(task, path, thought);
+            out->answer = search_answer_otherwise(task, path, answer ? answer : thought);
         out->final = last || out->answer;
         if (out->final && path->problem->expected && task->verifier != SEARCH_VERIFIER_NONE)
             out->correct = out->answer && !strcmp(out->answer, path->problem->expected);

@@ -127,7 +127,7 @@ static int make_item(struct search *s, int i, struct error *e)
         return OK;
     int code = search_item_prompt(&s->g, item, &w->prompt, e);
     for (int k = 0; k < 2 && words && !code; k++)
-        engine_tokenize(search_item_engine(&s->g, item->purpose), words[k], strlen(words[k]), 0, &w->words[k]);
+        engine_tokenize(search_item_engine(&s->g, item->purpose), words[k], strlen(words[k]), ENGINE_CONTINUES, &w->words[k]);
     append_fork(s, item, w);
     w->hash = hash_bytes(w->prompt.ids, (size_t)w->prompt.count * sizeof *w->prompt.ids);
     char *grammar = !code && s->g.tree.session->session.grammar ? search_item_grammar(&s->g, item) : NULL;
@@ -351,7 +351,7 @@ static int send_job(struct search *s, int i, int k, struct error *e)
         request.prompt = all.ids;
         request.prompt_count = all.count;
     } else {
-        request.stops = search_task_stops(search_item_task(&s->g, item->purpose), item->purpose, &request.stop_count);
+        request.stops = search_item_stops(&s->g, item, &request.stop_count);
     }
     struct error why;
     int code = engine_submit(engine, &request, &w->jobs[k].id, &why);

@@ -235,6 +235,8 @@ refuses 3 'terminal' "$espalier" -m $tiny 'What is 8 * 7?'
 printf 'def f(x):\n\treturn "\303\251\360\237\230\200" \n' >"$work/text"
 "$espalier" tokenize -m $tiny --json <"$work/text" | "$espalier" detokenize -m $tiny >"$work/back"
 if cmp -s "$work/text" "$work/back"; then ok; else bad "tokenize | detokenize"; fi
+"$espalier" tokenize -m $tiny --chat --json 'Hi' | "$espalier" detokenize -m $tiny >"$work/back"
+if grep -q '^Hi<|im_end|>$' "$work/back" && grep -q '<|im_start|>assistant' "$work/back"; then ok; else bad "tokenize --chat"; fi
 gives '"tokens":[{"id":' "$espalier" score -m $tiny --json 'one two three'
 gives '"logprob":null' "$espalier" score -m $tiny --json 'one two three'
 gives '"perplexity":' "$espalier" score -m $tiny --json 'one two three'

@@ -8,13 +8,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
-enum { TASKS = 7 };
+enum { TASKS = 8 };
 static struct search_task *tasks[TASKS];
 
 static void open_tasks(void)
 {
     static const char *const names[TASKS] = {"examples/game24.yaml", "examples/countdown.yaml", "examples/math-word.yaml", "examples/ask.yaml",
-                                             "examples/sorting.yaml", "examples/knights.yaml", "examples/arithmetic-chain.yaml"};
+                                             "examples/sorting.yaml", "examples/knights.yaml", "examples/arithmetic-chain.yaml",
+                                             "examples/reason.yaml"};
     for (int i = 0; i < TASKS; i++) {
         struct error e;
         if (search_task_open(&tasks[i], names[i], &e)) {

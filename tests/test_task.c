@@ -788,7 +788,7 @@ static void test_examples_in_prompts_are_legal(void **unused)
 static void test_shipped_tasks(void **unused)
 {
     (void)unused;
-    static const char *const expected[] = {"arithmetic-chain", "ask", "countdown", "game24", "knights", "math-word", "sorting"};
+    static const char *const expected[] = {"arithmetic-chain", "ask", "countdown", "game24", "knights", "math-word", "reason", "sorting"};
     char **names = search_task_names();
     enum { TASKS = sizeof expected / sizeof *expected };
     for (int i = 0; i < TASKS; i++) {
@@ -797,12 +797,14 @@ static void test_shipped_tasks(void **unused)
         assert_string_equal(search_task_name(task), names[i]);
         assert_true(*search_task_about(task) && *search_task_problem_form(task));
         assert_int_equal(search_strategy_check(search_task_strategy(task), NULL), OK);
-        assert_int_equal(search_task_continues(task), i == 1 || i == 5);
+        const int thinks = search_task_opening(task) != NULL;
+        assert_int_equal(search_task_continues(task), i == 1 || i == 5 || thinks);
+        assert_int_equal(thinks, i == 6);
         assert_true(search_task_has(task, SEARCH_SAMPLE) && search_task_has(task, SEARCH_VALUE));
-        assert_true(search_task_sampling(task).temperature == 0.7f && search_task_sampling(task).top_p == 1.0f);
+        assert_true(search_task_sampling(task).temperature == (thinks ? 0.6f : 0.7f) && search_task_sampling(task).top_p == (thinks ? 0.95f : 1.0f));
         int stops;
         search_task_stops(task, SEARCH_SAMPLE, &stops);
-        assert_int_equal(stops, 1);
+        assert_int_equal(stops, !thinks);
         assert_true(search_task_max_tokens(task, SEARCH_SAMPLE) > 0);
         search_task_close(task);
         free(names[i]);
@@ -812,7 +814,7 @@ static void test_shipped_tasks(void **unused)
     struct search_task *task;
     struct error e;
     assert_int_equal(search_task_open(&task, "chess", &e), ERROR_INPUT);
-    assert_string_equal(e.message, "no task 'chess'; there are: arithmetic-chain, ask, countdown, game24, knights, math-word, sorting; or give the path of a file, as in ./mine.yaml");
+    assert_string_equal(e.message, "no task 'chess'; there are: arithmetic-chain, ask, countdown, game24, knights, math-word, reason, sorting; or give the path of a file, as in ./mine.yaml");
     assert_int_equal(search_task_open(&task, "./chess", &e), ERROR_INPUT);
     assert_string_equal(e.message, "./chess: cannot be read: No such file or directory");
     assert_int_equal(search_task_open(&task, "chess.yaml", &e), ERROR_INPUT);
@@ -831,9 +833,9 @@ static void test_the_users_own_files_come_first(void **unused)
     char *path = search_data_path("examples", "ask.yaml"), **names = search_task_names();
     assert_string_equal(path, own);
     assert_string_equal(names[1], "ask");
-    assert_string_equal(names[7], "zebra");
-    assert_null(names[8]);
-    for (int i = 0; i < 8; i++)
+    assert_string_equal(names[8], "zebra");
+    assert_null(names[9]);
+    for (int i = 0; i < 9; i++)
         free(names[i]);
     free(names);
     free(path);

@@ -1,6 +1,5 @@
 /* The tokenizer: hard texts against the ids of llama.cpp, small vocabularies where the right answer can be worked out
  * by hand, properties on random text, and vocabularies that are wrong. */
-#include "engine/bpe.h"
 #include "engine/file_memory.h"
 #include "engine/pretokenizer.h"
 #include "engine/vocabulary.h"
@@ -41,7 +40,7 @@ struct small {
     const char *const *more, *const *merges; /* NULL at the end */
     int kinds;                               /* how many token types the file has; 0: as many as tokens */
     int64_t begin, end;                      /* -1: not in the file */
-    int begins;                              /* 1, -1: the file says that the begin token stands before a text, that it does not */
+    int begins; /* 1, -1: the file says that the begin token stands before a text, that it does not */
 };
 
 static int length_of(const char *const *list)
@@ -222,24 +221,27 @@ static void test_long_words(void **state)
     enum { LONG = 300000 };
     static const char *const more[] = {"aa", "aaaa", "aaaaaaaa", NULL}, *const merges[] = {"a a", "aa aa", "aaaa aaaa",
                                                                                            NULL};
-    static const char fillers[] = {'a', ' ', '1', '!', '\n', '\xff'};
-    struct engine_vocabulary *v =
-        make(&(struct small){.pre = "smollm", .more = more, .merges = merges, .begin = -1, .end = -1});
+    static const char fillers[] = {'a', ' ', '1', '!', '\n', '\xff', 'A'};
+    static const char *const pres[] = {"smollm", "tekken", "gpt-4o", "deepseek-llm", "deepseek-v3"};
     char *text = xmalloc(LONG);
-    for (size_t i = 0; i < sizeof fillers; i++) {
-        struct engine_tokens t = {0};
-        double start = clock_seconds();
-        memset(text, fillers[i], LONG - 1);
-        text[LONG - 1] = 'x';
-        engine_vocabulary_tokenize(v, text, LONG, 1, &t);
-        assert_int_equal(t.count, fillers[i] == 'a'      ? (LONG - 1) / 8 + 3 + 1
-                                  : fillers[i] == '\xff' ? 3 * (LONG - 1) + 1
-                                                         : LONG);
-        assert_true(clock_seconds() - start < 20);
-        engine_tokens_free(&t);
+    for (size_t k = 0; k < sizeof pres / sizeof *pres; k++) {
+        struct engine_vocabulary *v =
+            make(&(struct small){.pre = pres[k], .more = more, .merges = merges, .begin = -1, .end = -1});
+        for (size_t i = 0; i < sizeof fillers; i++) {
+            struct engine_tokens t = {0};
+            double start = clock_seconds();
+            memset(text, fillers[i], LONG - 1);
+            text[LONG - 1] = 'x';
+            engine_vocabulary_tokenize(v, text, LONG, 1, &t);
+            assert_int_equal(t.count, fillers[i] == 'a'      ? (LONG - 1) / 8 + 3 + 1
+                                      : fillers[i] == '\xff' ? 3 * (LONG - 1) + 1
+                                                             : LONG);
+            assert_true(clock_seconds() - start < 20);
+            engine_tokens_free(&t);
+        }
+        engine_vocabulary_free(v);
     }
     free(text);
-    engine_vocabulary_free(v);
 }
 
 /* --- words ------------------------------------------------------------------------------------------------------- */
@@ -282,6 +284,15 @@ static void test_words(void **state)
         {"qwen2", "a\r\n\r\nb  \n c", "a|\r\n\r\n|b|  \n| c|"},
         {"deepseek-r1-qwen", "12 Apples", "1|2| Apples|"},
         {"starcoder", "12 apples", "1|2| apples|"},
+        {"tekken", "HTTPServer isOK don't 12\n/x", "HTTPServer| is|OK| don|'t| |1|2|\n|/x|"},
+        {"tekken", "\u00c9\u00c9AB caf\u00e9\u00c9s \u00e9A", "\u00c9\u00c9|AB| caf\u00e9\u00c9s| \u00e9|A|"},
+        {"gpt-4o", "It's HTTPServer'LL 1234 ABC'd", "It's| HTTPServer'LL| |123|4| ABC'd|"},
+        {"falcon", "a `12345` $5+<x>", "a| |`|123|45|`| |$|5|+<|x|>|"},
+        {"deepseek-llm", "x = y12 \u4e2d\u6587!\r\n  ", "x| =| y|12| |\u4e2d\u6587|!|\r|\n|  |"},
+        {"deepseek-coder", "x = y12 \u4e2d\u6587!\r\n  ", "x| =| y|1|2| |\u4e2d\u6587|!|\r|\n|  |"},
+        {"deepseek-v3", "f(_x) += 1234 \u4e2d\u3042a\u0301!\n\n b",
+         "f|(_|x|)| +=| |123|4| |\u4e2d\u3042|a\u0301|!\n\n| b|"},
+        {"qwen35", "cafe\u0301s 12", "cafe\u0301s| |1|2|"},
     };
     struct string words = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -445,7 +456,7 @@ static void test_templates(void **state)
         const char *template, *family, *text;
     } cases[] = {
         {NULL, "none", "Hi"},
-        {"{{ bos }}[INST] {{ message }} [/INST]", "none", "Hi"},
+        {"{{ bos }}<turn>{{ message }}</turn>", "unknown", "Hi"},
         {"{{'<|im_start|>' + role + '\n'}}", "chatml", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
         /* a message of its own: with a real newline, with an escaped one, between other quotes, outside of any */
         {"{{ '<|im_start|>system\nBe A.<|im_end|>\n' }}", "chatml",
@@ -479,11 +490,11 @@ static void test_texts_without_a_template(void **state)
     (void)state;
     static const struct engine_message messages[] = {{"system", "One."}, {"user", "Two."}, {"assistant", "<x>"}};
     static const char *const more[] = {"3 <x>", NULL};
-    /* chatml without its tokens is no chatml: its marks would be text that a message can write too */
+    /* chatml without its tokens is none known: its marks would be text that a message can write too */
     struct engine_vocabulary *v =
         make(&(struct small){.pre = "smollm", .template = "<|im_start|>", .more = more, .begin = -1, .end = -1});
     struct engine_tokens t = {0};
-    assert_string_equal(engine_vocabulary_template(v), "none");
+    assert_string_equal(engine_vocabulary_template(v), "unknown");
     expect_chat(v, messages, 3, "One.\n\nTwo.\n\n<x>");
     engine_vocabulary_chat(v, messages, 0, &t);
     assert_int_equal(t.count, 0);
@@ -510,8 +521,8 @@ static void test_what_stands_before_a_text(void **state)
         {-1, 1, "50 52 258 52 32 49 48 259"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct engine_vocabulary *v =
-            make(&(struct small){.pre = "smollm", .more = more, .begin = cases[i].begin, .end = 257, .begins = cases[i].begins});
+        struct engine_vocabulary *v = make(&(struct small){
+            .pre = "smollm", .more = more, .begin = cases[i].begin, .end = 257, .begins = cases[i].begins});
         struct engine_tokens t = {0};
         engine_vocabulary_chat(v, &question, 1, &t);
         expect_ids(&t, cases[i].ids, question.text);
@@ -584,14 +595,11 @@ static size_t from_hex(char *line)
     return n;
 }
 
-/* Lines of tests/reference/tokens_smollm2.txt: bytes in hex, ids, whether control tokens are parsed. */
-static void test_reference(void **state)
+/* A file of lines: bytes in hex, ids, whether control tokens are parsed. Returns how many. */
+static int check_lines(const struct engine_vocabulary *v, const char *path)
 {
-    (void)state;
-    if (!model)
-        skip();
-    FILE *in = fopen("tests/reference/tokens_smollm2.txt", "r");
-    char *line = NULL, name[32];
+    FILE *in = fopen(path, "r");
+    char *line = NULL, name[300];
     size_t capacity = 0;
     int number = 0, texts = 0;
     assert_non_null(in);
@@ -607,17 +615,110 @@ static void test_reference(void **state)
             engine_tokens_add(&expected, (int)strtol(ids, &next, 10));
             assert_ptr_not_equal(ids, next);
         }
-        snprintf(name, sizeof name, "line %d", number);
-        engine_vocabulary_tokenize(model, line, from_hex(line), atoi(special), &got);
+        snprintf(name, sizeof name, "%s:%d", path, number);
+        engine_vocabulary_tokenize(v, line, from_hex(line), atoi(special) ? ENGINE_SPECIAL : 0, &got);
         expect_list(&got, expected.ids, expected.count, name);
         engine_tokens_free(&got);
         engine_tokens_free(&expected);
         texts++;
     }
-    printf("%d reference texts\n", texts);
-    assert_true(texts > 1000);
     free(line);
     fclose(in);
+    return texts;
+}
+
+static void test_reference(void **state)
+{
+    (void)state;
+    if (!model)
+        skip();
+    int texts = check_lines(model, "tests/reference/tokens_smollm2.txt");
+    printf("%d reference texts\n", texts);
+    assert_true(texts > 1000);
+}
+
+static struct engine_vocabulary *open_vocabulary(const char *path)
+{
+    struct engine_file *f;
+    struct engine_vocabulary *v;
+    struct error e;
+    if (engine_file_open(&f, path, &e) || engine_vocabulary_create(&v, f, &e))
+        fail_msg("%s", e.message);
+    engine_file_close(f);
+    return v;
+}
+
+/* Vocabularies of other families, cut down to what their lines need. */
+static void test_other_vocabularies(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"llama-2", "phi-3", "gemma-3", "llama-3", "qwen-2", "falcon", "tekken", "gpt-4o", "deepseek-llm", "deepseek-coder",
+                                        "deepseek-v3"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *gguf = xasprintf("tests/reference/vocabularies/%s.gguf", names[i]), *text = xasprintf("tests/reference/vocabularies/%s.txt", names[i]);
+        struct engine_vocabulary *v = open_vocabulary(gguf);
+        assert_true(check_lines(v, text) > 150);
+        engine_vocabulary_free(v);
+        free(gguf);
+        free(text);
+    }
+}
+
+/* A SentencePiece vocabulary by hand: a text's beginning, what goes on from other tokens, bytes, scores, and what is never merged. */
+static void test_sentencepiece(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int kind;
+        float score;
+    } tokens[] = {{"<unk>", 2, 0}, {"<s>", 3, 0}, {"</s>", 3, 0}, {"<0x0A>", 6, 0}, {"<0xC3>", 6, 0}, {"<0xA9>", 6, 0}, {"\xe2\x96\x81", 1, -9}, {"a", 1, -8},
+                  {"b", 1, -8}, {"ab", 1, -2}, {"ba", 1, -1}, {"\xe2\x96\x81" "a", 1, -3}, {"<", 1, -9}, {"s", 1, -9}, {">", 1, -9}, {"<s", 1, -1}, {"  ", 4, 0}};
+    enum { COUNT = sizeof tokens / sizeof *tokens };
+    struct string s = {0};
+    struct engine_vocabulary *v;
+    struct engine_tokens t = {0};
+    struct error e;
+    put_header(&s, 3, 0, 4);
+    put_key_text(&s, "tokenizer.ggml.model", "llama");
+    put_key_array(&s, "tokenizer.ggml.tokens", PUT_TEXT, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        put_text(&s, tokens[i].name);
+    put_key_array(&s, "tokenizer.ggml.token_type", PUT_I32, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        put(&s, (uint64_t)tokens[i].kind, 4);
+    put_key_array(&s, "tokenizer.ggml.scores", PUT_F32, COUNT);
+    const size_t scores = s.length;
+    for (int i = 0; i < COUNT; i++) {
+        uint32_t bits;
+        memcpy(&bits, &tokens[i].score, 4);
+        put(&s, bits, 4);
+    }
+    if (make_from(&v, &s, &e))
+        fail_msg("%s", e.message);
+    assert_string_equal(engine_vocabulary_about(v), "llama (SentencePiece)");
+    assert_int_equal(engine_vocabulary_begin(v), 1);
+    assert_int_equal(engine_vocabulary_end(v), 2);
+    expect_text(v, "", 0, "");
+    expect_text(v, "aba", 0, "11 10");            /* \u2581a ba: -1 goes before -2 */
+    expect_text(v, "aba", ENGINE_CONTINUES, "7 10");
+    expect_text(v, "b a", 0, "6 8 11");
+    expect_text(v, "\xc3\xa9\n", 0, "6 4 5 3"); /* bytes */
+    expect_text(v, "z", ENGINE_CONTINUES, "0");   /* there is no token for its byte */
+    expect_text(v, "<s>", 0, "6 15 14");          /* never the control token, whatever merges */
+    expect_text(v, "a<s>a", ENGINE_SPECIAL | ENGINE_CONTINUES, "7 1 11");
+    expect_text(v, "a  b", 0, "11 16 6 8");       /* the user's own token; after it a text begins */
+    struct string back = {0};
+    const int ids[] = {11, 10, 16, 4, 5, 1};
+    engine_vocabulary_detokenize(v, ids, 6, 0, &back);
+    assert_string_equal(string_text(&back), " aba  \u00e9");
+    engine_vocabulary_free(v);
+    memcpy(s.text + scores + 4 * 7, "\x00\x00\xc0\x7f", 4);
+    assert_int_equal(make_from(&v, &s, &e), ERROR_INPUT);
+    assert_string_equal(e.message, "v.gguf: tokenizer.ggml.scores has no number for token 7: the file is damaged");
+    string_free(&back);
+    string_free(&s);
+    engine_tokens_free(&t);
 }
 
 static void test_the_model(void **state)
@@ -714,7 +815,8 @@ static void round_trips(const struct engine_vocabulary *v, int rounds)
 static void test_round_trips(void **state)
 {
     (void)state;
-    static const char *const pres[] = {"smollm", "gpt-2", "default", "llama-bpe", "qwen2", NULL};
+    static const char *const pres[] = {"smollm", "gpt-2",        "default",        "llama-bpe",   "qwen2", "tekken",
+                                       "gpt-4o", "deepseek-llm", "deepseek-coder", "deepseek-v3", NULL};
     static const char *const more[] = {"th", "the", "ing", NULL}, *const merges[] = {"t h", "th e", "i n", "in g",
                                                                                      NULL};
     for (int i = 0; pres[i]; i++) {
@@ -816,8 +918,7 @@ static void test_wrong_vocabularies(void **state)
     static const char *const twins[] = {"twin", "other", "twin", NULL}, *const empties[] = {"", "name", "", NULL};
     struct string s = {0};
     refused_small(&(struct small){.pre = "martian", .begin = -1, .end = -1},
-                  "v.gguf: tokenizer.ggml.pre is \"martian\"; this version knows smollm, starcoder, gpt-2, default, "
-                  "llama-bpe, dbrx, qwen2");
+                  "v.gguf: tokenizer.ggml.pre is \"martian\"; this version knows smollm, starcoder, refact, ");
     refused_small(&(struct small){.pre = "smollm", .more = twins, .begin = -1, .end = -1},
                   "tokens 256 and 258 are both \"twin\"");
     refused_small(&(struct small){.pre = "smollm", .begin = 256, .end = -1},
@@ -834,11 +935,11 @@ static void test_wrong_vocabularies(void **state)
     refused(&s, "no tokenizer (tokenizer.ggml.model) is in it; this version knows gpt2");
     string_clear(&s);
     put_header(&s, 3, 0, 1);
-    put_key_text(&s, "tokenizer.ggml.model", "llama");
-    refused(&s, "tokenizer.ggml.model is \"llama\"; this version knows gpt2");
+    put_key_text(&s, "tokenizer.ggml.model", "t5");
+    refused(&s, "tokenizer.ggml.model is \"t5\"; this version knows gpt2, llama");
     string_clear(&s);
     put_header(&s, 3, 0, 1);
-    put_key_text(&s, "tokenizer.ggml.model", "gpt2");
+    put_key_text(&s, "tokenizer.ggml.model", "llama");
     refused(&s, "there is no list of texts tokenizer.ggml.tokens in it");
     string_clear(&s);
     put_header(&s, 3, 0, 2);
@@ -879,8 +980,14 @@ static void test_odd_vocabularies(void **state)
     string_free(&s);
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
+    if (count == 3) { /* VOCABULARY.gguf LINES.txt: nothing else */
+        struct engine_vocabulary *v = open_vocabulary(arguments[1]);
+        printf("%s: %d texts\n", arguments[1], check_lines(v, arguments[2]));
+        engine_vocabulary_free(v);
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merges_by_rank),
         cmocka_unit_test(test_whole_words),
@@ -894,6 +1001,8 @@ int main(void)
         cmocka_unit_test(test_what_stands_before_a_text),
         cmocka_unit_test(test_conversations),
         cmocka_unit_test(test_reference),
+        cmocka_unit_test(test_other_vocabularies),
+        cmocka_unit_test(test_sentencepiece),
         cmocka_unit_test(test_the_model),
         cmocka_unit_test(test_round_trips),
         cmocka_unit_test(test_round_trips_of_the_model),

@@ -267,7 +267,7 @@ static void test_tasks_that_are_wrong(void **state)
         {"name: t", "name: [t]", "1:7: expected text, not a list"},
         {"name: t", "name:", "1:6: nothing is given; expected text"},
         {"about:", "abuot:",
-         "2:1: unknown key `abuot`; known here: name, about, strategy, problem, continues, steps, sampling, sample, propose, value, vote, self-evaluation, process-reward, thought, answer, verifier, data, command, trained"},
+         "2:1: unknown key `abuot`; known here: name, about, strategy, problem, continues, steps, sampling, sample, propose, value, vote, self-evaluation, process-reward, thought, thoughts, answer, verifier, data, command, trained"},
         {"strategy: greedy\n", "", "1:1: `strategy` is missing; add `strategy:` here"},
         {"  form: two numbers\n", "", "5:3: `form` is missing; add `form:` here"},
         {"count: [2, 3]", "count: 2", "6:10: expected two numbers, as in [2, 8]"},

@@ -94,10 +94,10 @@ static int run(const struct tui_options *o)
     if (!code)
         code = tui_read_text(o, &text, &e);
     if (!code) {
-        engine_tokenize(engine, string_text(&text), text.length, 1, &tokens);
         int begin = engine_info(engine)->begin_token;
-        if (!tokens.count && begin >= 0)
+        if (begin >= 0 && (!text.length || engine_info(engine)->begins))
             engine_tokens_add(&tokens, begin);
+        engine_tokenize(engine, string_text(&text), text.length, ENGINE_SPECIAL, &tokens);
         if (!tokens.count)
             code = error_set(&e, ERROR_INPUT, "nothing to continue: give a prompt, or pipe one to standard input");
     }

@@ -37,7 +37,8 @@ static void print_text(const struct engine_info *i)
     printf("%-14s %d layers, width %d, %d heads (%d for keys and values) of %d, feed-forward %d\n", "shape", i->layers, i->width, i->heads,
            i->kv_heads, i->head_dim, i->ff_width);
     printf("%-14s %d tokens, %s, head %s\n", "vocabulary", i->vocabulary, i->tokenizer, i->tied ? "tied to the embedding" : "of its own");
-    printf("%-14s %s\n", "chat template", i->chat_template);
+    printf("%-14s %s%s\n", "chat template", i->chat_template,
+           !strcmp(i->chat_template, "unknown") ? ": of no family that this version knows; prompts are sent as plain text" : "");
     if (*i->prompts)
         printf("%-14s %s\n", "prompts", i->prompts);
     printf("%-14s %d allowed here, %d trained; RoPE base %g", "context", i->context, i->context_trained, (double)i->rope_base);

@@ -49,7 +49,9 @@ static int run(const struct tui_options *o)
     if (!code)
         code = tui_read_text(o, &text, &e);
     if (!code) {
-        engine_tokenize(engine, string_text(&text), text.length, 1, &tokens);
+        if (text.length && engine_info(engine)->begins)
+            engine_tokens_add(&tokens, engine_info(engine)->begin_token);
+        engine_tokenize(engine, string_text(&text), text.length, ENGINE_SPECIAL, &tokens);
         if (!tokens.count)
             code = error_set(&e, ERROR_INPUT, "nothing to score: give a text, or pipe one to standard input");
     }

@@ -15,7 +15,11 @@ static int tokenize(const struct tui_options *o)
     if (!code)
         code = tui_read_text(o, &text, &e);
     if (!code) {
-        engine_tokenize(engine, string_text(&text), text.length, 1, &tokens);
+        const struct engine_message message = {"user", string_text(&text)};
+        if (o->chat)
+            engine_chat(engine, &message, 1, &tokens);
+        else
+            engine_tokenize(engine, string_text(&text), text.length, ENGINE_SPECIAL, &tokens);
         json_t *list = json_array();
         for (int i = 0; i < tokens.count; i++)
             json_array_append_new(list, json_integer(tokens.ids[i]));
@@ -95,7 +99,7 @@ const struct tui_command tui_command_tokenize = {
     .summary = "the token ids of a text (or of standard input)",
     .usage = "tokenize [OPTIONS] [TEXT]",
     .example = "espalier tokenize --json 'What is 8 * 7?'",
-    .options = "model json",
+    .options = "model chat json",
     .run = tokenize,
 };
 

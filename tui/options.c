@@ -112,6 +112,7 @@ static const struct option_row table[] = {
     {"save-every", 0, COUNT, AT(save_every), 1, 1e9, "N", "steps between checkpoints (default 100)"},
     {"skip-bad", 0, FLAG, AT(skip_bad), 0, 0, NULL, "leave out lines of data that are wrong, and count them"},
     {"resume", 0, FLAG, AT(resume), 0, 0, NULL, "go on from the checkpoint in --out, to the same bits as if nothing had been between"},
+    {"chat", 0, FLAG, AT(chat), 0, 0, NULL, "the text is what a user says: with all that the model's template writes around it"},
     {"json", 'J', FLAG, AT(json), 0, 0, NULL, "machine-readable output on stdout"},
 };
 enum { ROWS = sizeof table / sizeof *table };

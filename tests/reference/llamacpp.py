@@ -69,9 +69,12 @@ class Library:
 
 
 class Model:
-    def __init__(self, library, path):
+    def __init__(self, library, path, vocab_only=False):
         self.lib = library.lib
-        self.model = self.lib.llama_model_load_from_file(path.encode(), self.lib.llama_model_default_params())
+        params = self.lib.llama_model_default_params()
+        if vocab_only:  # the first of the booleans, which follow nine pointers' room
+            c.cast(c.byref(params), c.POINTER(c.c_uint8))[72] = 1
+        self.model = self.lib.llama_model_load_from_file(path.encode(), params)
         if not self.model:
             raise SystemExit(f"llama.cpp does not load {path}")
         self.vocab = self.lib.llama_model_get_vocab(self.model)
@@ -79,7 +82,7 @@ class Model:
 
     def tokenize(self, text, parse_special=False, add_special=False):
         """The ids of a text given as bytes."""
-        room = len(text) + 8
+        room = 3 * len(text) + 8  # a byte that is not UTF-8 may become U+FFFD, three bytes and as many tokens
         ids = (c.c_int32 * room)()
         n = self.lib.llama_tokenize(self.vocab, text, len(text), ids, room, add_special, parse_special)
         assert 0 <= n <= room, n

@@ -204,7 +204,7 @@ def main():
     p.add_argument("model"), p.add_argument("out"), p.add_argument("--lib")
     a = p.parse_args()
     library = llamacpp.Library(a.lib)
-    model = llamacpp.Model(library, a.model)
+    model = llamacpp.Model(library, a.model, vocab_only=True)
     rnd = random.Random(20240607)
     sections = [(f.__name__, list(f(rnd))) for f in (prose_lines, digit_lines, space_lines, contraction_lines, script_lines, codepoint_lines, long_lines, control_lines, invalid_lines, fuzz_lines)]
     sections.insert(0, ("code_lines", CODE + [x for x in ["\n".join(rnd.sample(CODE, 3)) for _ in range(12)]]))

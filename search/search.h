@@ -421,6 +421,24 @@ int search_adapt(struct search *search, const char *words, struct error *e);
 int search_do(struct search *search, const char *words, struct error *e);
 const struct search_tree *search_tree(const struct search *search);
 
+/* Where a search is to stop by itself, for whoever advances it: rules that its events are held against. They are no part of the log. A rule is
+ * "wrong" (a step that a verifier refuses, a wrong answer), "right", "answer", "value<X", "value>X" (of a judge, as it is shown; not
+ * votes), "depth=N" (the first thought there of each plan). */
+enum search_break {
+    SEARCH_BREAK_WRONG, SEARCH_BREAK_RIGHT, SEARCH_BREAK_ANSWER, SEARCH_BREAK_BELOW, SEARCH_BREAK_ABOVE, SEARCH_BREAK_DEPTH,
+};
+enum { SEARCH_BREAKPOINTS = 16 };
+struct search_breakpoints {
+    struct search_breakpoint { enum search_break kind; double than; int step; } list[SEARCH_BREAKPOINTS]; /* step: the latest plan it stopped */
+    int count;
+};
+int search_breakpoint_add(struct search_breakpoints *list, const char *rule, struct error *e);
+int search_breakpoint_remove(struct search_breakpoints *list, const char *rule, struct error *e); /* "all": every one */
+void search_breakpoints_text(const struct search_breakpoints *list, struct string *out); /* "wrong, value<0.3" */
+int search_breakpoints_read(struct search_breakpoints *list, const char *text, struct error *e); /* that text again */
+/* Is it to stop at this event of a tree that has folded it? Which rule and why, malloc'ed, and the node; or NULL. */
+char *search_breakpoints_hit(struct search_breakpoints *list, const struct search_tree *tree, const struct search_event *event, int *node);
+
 /* A race: several searches on the same engines, each with its own log, in one batch. None of them comes to anything else than alone. */
 struct search_group;
 struct search_group *search_group_open(void);
@@ -484,6 +502,7 @@ const char *search_journal_path(const struct search_journal *journal);
  * where there is none of that key. */
 int search_journal_set(struct search_journal *journal, const char *key, const char *value, struct error *e);
 char *search_journal_get(struct search_journal *journal, const char *key);
+int search_journal_commit(struct search_journal *journal, struct error *e); /* search/journal.h says what that means */
 
 /* Append and commit events of a tree that has none yet: the past of another session. */
 int search_journal_copy(struct search_journal *journal, int tree, struct search_event *const *events, int64_t count, struct error *e);

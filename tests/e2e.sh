@@ -336,6 +336,38 @@ sees "all done" '■ done'
 keys q
 ended "a race" 0
 
+# --- breakpoints: where it stops by itself, kept with the session ---
+start --session stops -s greedy $problem
+sees "all done" '■ done'
+keys '!'
+sees "there is none" 'stops nowhere by itself'
+keys -l 'answer'; keys Enter
+sees "it is set" 'it stops at: answer'
+keys ':break nonsense' Enter
+sees "no such rule" 'expected wrong, right, answer'
+keys g
+sees "it is on the status line" ' ! answer '
+keys q
+ended "breakpoints" 0
+start --session stops
+sees "kept" ' ! answer '
+keys ':unbreak answer' Enter
+sees "taken away" 'it stops nowhere by itself'
+keys q
+ended "breakpoints kept" 0
+start --paused -s self-consistency,m=3 -s greedy $problem
+sees "paused" '❚❚ paused'
+keys ':break depth=1' Enter
+sees "set for all of a race" 'it stops at: depth=1'
+keys Space
+sees "stopped" 'broke +depth=1: thought 1 is the first'
+sees "stopped" '❚❚ paused'
+keys ':unbreak all' Enter
+keys Space
+sees "and on to the end" '■ done'
+keys q
+ended "breakpoints of a race" 0
+
 # --- ways to die ---
 for way in TERM:143 HUP:129 QUIT:131 SEGV:139 BUS:135 FPE:136 ABRT:134; do
     start --paused $problem

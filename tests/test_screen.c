@@ -330,6 +330,41 @@ static void test_past(void **state)
 }
 
 /* Nodes go and come back: the selection is at the nearest that is there. */
+/* Stopped by a breakpoint: it is told where and why, once; and the user is where it happened. */
+static void test_broke(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24_done(&s);
+    press(&s, "g");
+    for (int hits = 1; hits < 3; hits++) {
+        struct tui_snapshot now = script_snapshot(TUI_PAUSED, 13);
+        now.breakpoints = xstrdup("wrong, depth=2");
+        now.broke = xstrdup("wrong: thought 4 is illegal: \033[31m");
+        now.broke_at = 4;
+        now.hits = hits;
+        tui_screen_snapshot(&s, &now);
+        assert_int_equal(s.selected, hits == 1 ? 4 : 0);
+        if (hits == 1) /* in the past a line tells */
+            assert_true(shows(&s, "broke   wrong: thought 4 is illegal: ") && shows(&s, "! wrong, depth=2"));
+        else
+            assert_true(shows(&s, "the past") && shows(&s, "wrong: thought 4 is illegal"));
+        press(&s, "g");
+        now = script_snapshot(TUI_PAUSED, 14); /* the same, told again: it is not taken there again */
+        now.broke = xstrdup("wrong: thought 4 is illegal");
+        now.broke_at = 4;
+        now.hits = hits;
+        tui_screen_snapshot(&s, &now);
+        assert_int_equal(s.selected, 0);
+        press(&s, "[");
+    }
+    struct tui_snapshot gone = script_snapshot(TUI_RUNNING, 15);
+    press(&s, "}");
+    tui_screen_snapshot(&s, &gone);
+    assert_false(shows(&s, "broke") || shows(&s, "! wrong"));
+    tui_screen_free(&s);
+}
+
 static void test_gone(void **state)
 {
     (void)state;
@@ -519,7 +554,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line),
-        cmocka_unit_test(test_past), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
+        cmocka_unit_test(test_past), cmocka_unit_test(test_broke), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
     };
     if (argc > 1 && !strcmp(argv[1], "hostile")) {

@@ -49,7 +49,7 @@ static void complete(struct tui_screen *s)
     const size_t common = tui_candidates_common(&c), n = strlen(c.prefix);
     if (c.count && (c.count == 1 || common > n)) {
         const char last = common ? c.list[0][common - 1] : ' ';
-        char *more = xasprintf("%.*s%.*s%s", (int)(c.prefix - text), text, (int)common, c.list[0], c.count == 1 && last != '/' && last != '=' ? " " : "");
+        char *more = xasprintf("%.*s%.*s%s", (int)(c.prefix - text), text, (int)common, c.list[0], c.count == 1 && !strchr("/=<>", last) ? " " : "");
         tui_line_set(&a->line, more);
         free(more);
     } else {
@@ -93,6 +93,24 @@ static void help(struct tui_screen *s, const char *rest)
     s->overlay_top = TUI_HELP_WORDS;
 }
 
+void tui_breakpoints_tell(struct tui_screen *s)
+{
+    char text[sizeof s->notice];
+    snprintf(text, sizeof text, s->now.breakpoints ? "it stops at: %s" : "it stops nowhere by itself: tab shows where it could",
+             s->now.breakpoints ? s->now.breakpoints : "");
+    tui_screen_notice(s, text);
+}
+
+static void breakpoint(struct tui_screen *s, const struct tui_word *word, const char *rest, struct tui_action *action)
+{
+    if (!*rest) {
+        tui_breakpoints_tell(s);
+        return;
+    }
+    *action = tui_act(s, "%s %s", word->verb, rest);
+    action->act = TUI_ACT_BREAK;
+}
+
 /* Commands that ask nothing of the search's tree; 0: it is none. */
 static int do_own(struct tui_screen *s, const struct tui_word *word, const char *rest, struct tui_action *action)
 {
@@ -103,6 +121,8 @@ static int do_own(struct tui_screen *s, const struct tui_word *word, const char 
         go_at(s, rest);
     else if (!strcmp(verb, "now"))
         tui_past_go(s, tui_past_count(s));
+    else if (!strcmp(verb, "break") || !strcmp(verb, "unbreak"))
+        breakpoint(s, word, rest, action);
     else if (!strcmp(verb, "pause"))
         action->act = TUI_ACT_PAUSE;
     else if (!strcmp(verb, "follow"))

@@ -202,6 +202,8 @@ static void take_news(struct explorer *x)
     }
     free(news);
     for (int i = 0; i < x->race.count && fresh; i++) {
+        if (x->snapshots[i].broke && x->snapshots[i].hits > x->race.screens[i].now.hits)
+            tui_race_show(&x->race, i);
         x->race.screens[i].token_owner = x->snapshots[i].engine;
         tui_screen_snapshot(&x->race.screens[i], &x->snapshots[i]);
     }
@@ -302,7 +304,7 @@ static void take_training(struct explorer *x)
 
 static void do_action(struct explorer *x, struct tui_action action)
 {
-    if (x->replay && (action.act == TUI_ACT_EDITOR || action.act == TUI_ACT_TRAIN))
+    if (x->replay && (action.act == TUI_ACT_EDITOR || action.act == TUI_ACT_TRAIN || action.act == TUI_ACT_BREAK))
         action.act = TUI_ACT_DO; /* as all that cannot be done there */
     switch (action.act) {
     case TUI_ACT_NONE:

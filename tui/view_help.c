@@ -13,6 +13,7 @@ static const struct line {
     {"b", "take the latest step back, and pause"},
     {"u  U", "undo the latest act of yours, do it again"},
     {":", "the same in words, and more: tab completes, ↑ ↓ the ones before (:set seed=7, :theme nord, :help)"},
+    {"!", "stop by itself: where a step is wrong, a value is low, at a depth, at an answer (:unbreak takes it away)"},
     {"^C", "stop the generation; when stopped, quit"},
     {"q  ^Z", "quit, suspend"},
     {"c  C", "next, previous search of a race (several -s)"},

@@ -1,5 +1,6 @@
 #include "tui/words.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const struct tui_word tui_words[] = {
@@ -19,6 +20,8 @@ const struct tui_word tui_words[] = {
     {"undo", "", "take back your latest act", "u", TUI_TAKES_NOTHING},
     {"redo", "", "do it again", "U", TUI_TAKES_NOTHING},
     {"back", "[EVENT]", "to before the latest step, or an event", "b", TUI_TAKES_NOTHING},
+    {"break", "[RULE]", "stop by itself at wrong, right, answer, value<X, value>X (of a judge) or depth=N", "!", TUI_TAKES_RULE},
+    {"unbreak", "RULE|all", "no longer", "!", TUI_TAKES_RULE_SET},
     {"at", "EVENT", "look at the moment after an event", "[ ]", TUI_TAKES_NOTHING},
     {"now", "", "come back from the past", "}", TUI_TAKES_NOTHING},
     {"follow", "", "select what happens, as it happens", ".", TUI_TAKES_NOTHING},
@@ -56,6 +59,18 @@ static void complete_strategies(struct tui_candidates *out)
     }
 }
 
+/* Those that are set. */
+static void complete_rules(const struct tui_screen *s, struct tui_candidates *out)
+{
+    for (const char *p = s->now.breakpoints ? s->now.breakpoints : ""; *p; p += strspn(p, ", ")) {
+        const size_t n = strcspn(p, ",");
+        char *rule = xstrndup(p, n);
+        tui_candidate(out, rule);
+        free(rule);
+        p += n;
+    }
+}
+
 static void complete_argument(const struct tui_screen *s, const struct tui_word *word, int first, struct tui_candidates *out)
 {
     char node[16];
@@ -90,6 +105,13 @@ static void complete_argument(const struct tui_screen *s, const struct tui_word 
     case TUI_TAKES_VIEW:
         for (int i = 0; tui_view_at(i); i++)
             tui_candidate(out, tui_view_at(i)->name);
+        break;
+    case TUI_TAKES_RULE:
+        tui_candidates_words(out, "wrong right answer value< value> depth=");
+        break;
+    case TUI_TAKES_RULE_SET:
+        complete_rules(s, out);
+        tui_candidate(out, "all");
         break;
     case TUI_TAKES_SWITCH:
         tui_candidates_words(out, "on off");

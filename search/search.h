@@ -309,6 +309,9 @@ int search_strategy_check(const char *spec, struct error *e);
 /* The specification with a judge for its `evaluate` where it names none and takes one: "tot,b=5" and "self-evaluation" give
  * "tot,b=5,evaluate=self-evaluation"; "value,samples=2" also sets n_evaluate_sample. malloc'ed in *out. *judges: it takes one. */
 int search_strategy_judged(const char *spec, const char *judge, char **out, int *judges, struct error *e);
+/* The specification with another value for one of its parameters, by any of its names; "judge" is that which says who judges thoughts. The
+ * value is checked where the specification is used. malloc'ed in *out. ERROR_USAGE: the strategy has no such parameter. */
+int search_strategy_with(const char *spec, const char *name, const char *value, char **out, struct error *e);
 /* Any strategy takes `adapter=FILE[:WEIGHT]`, several times, and `adapter=none`; "\," is a comma of the path. Append to the specification
  * what of these it does not say: the adapters of a command line, as they were typed. */
 int search_strategy_adapted(const char *spec, const char *const *adapters, int count, char **out, struct error *e);
@@ -417,7 +420,7 @@ int search_adapters(struct search *search, const struct search_adapter *list, in
 /* In words: "FILE" or "FILE:WEIGHT", one more or another weight of one that is there, 0: without it; "none": without any. */
 int search_adapt(struct search *search, const char *words, struct error *e);
 /* Any of these by its words: "prune 12", "undo", "redo", "back", "back 40", "keep 7", "unkeep 7", "add 3 TEXT", "edit 4 TEXT", "again 4",
- * "fork 4 2 11", "exclude 9", "include 9", "weight normalised", "adapter FILE:0.5", "set strategy=... seed=..." Unknown ones: ERROR_USAGE with those there are. */
+ * "fork 4 2 11", "exclude 9", "include 9", "weight normalised", "adapter FILE:0.5", "set strategy=... judge=... b=3 seed=..." Unknown ones: ERROR_USAGE with those there are. */
 int search_do(struct search *search, const char *words, struct error *e);
 const struct search_tree *search_tree(const struct search *search);
 

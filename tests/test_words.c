@@ -62,6 +62,11 @@ static void test_complete(void **state)
     completes(&s, "weight p", "weight plurality ", NULL);
     completes(&s, "set te", "set temperature=", NULL);
     completes(&s, "set seed=3 strategy=self", "set seed=3 strategy=self-consistency ", NULL);
+    completes(&s, "set evaluate=vo", "set evaluate=vote ", NULL); /* of the strategy there is */
+    completes(&s, "set judge=or", "set judge=oracle ", NULL);
+    completes(&s, "set n_g", "set n_generate_sample=", NULL);
+    completes(&s, "set generate=", "set generate=", "generate=propose  generate=sample");
+    completes(&s, "set m", "set min_p=", NULL); /* m is of others */
     completes(&s, "theme nor", "theme nord ", NULL);
     completes(&s, "theme ", "theme ", "colour-blind  dark  gruvbox");
     completes(&s, "theme themes/nor", "theme themes/nord.yaml ", NULL);

@@ -137,6 +137,9 @@ static int do_own(struct tui_screen *s, const struct tui_word *word, const char 
     } else if (!strcmp(verb, "train")) {
         *action = tui_act(s, "%s", rest);
         action->act = TUI_ACT_TRAIN;
+    } else if (!strcmp(verb, "copy")) {
+        *action = tui_act(s, "%s", rest);
+        action->act = TUI_ACT_COPY;
     } else if (!strcmp(verb, "theme"))
         tui_screen_notice(s, "theme NAME: tab shows those there are; or the path of a YAML file");
     else

@@ -528,6 +528,9 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
     case ':':
         tui_ask_open(s, TUI_ASKS_COMMAND, 0, "");
         break;
+    case 'y':
+    case 'Y':
+        return (struct tui_action){.act = TUI_ACT_COPY, .words = key == 'y' ? "thought" : "path"};
     case '!':
         tui_ask_open(s, TUI_ASKS_COMMAND, 0, "break ");
         tui_breakpoints_tell(s);

@@ -36,6 +36,7 @@ enum tui_act {
     TUI_ACT_BREAK,  /* "break RULE", "unbreak RULE" */
     TUI_ACT_TRAIN,  /* learn from what is kept: options of train, or "stop" */
     TUI_ACT_THEME,  /* another theme: its name or file */
+    TUI_ACT_COPY,   /* to the terminal's clipboard: what of the selected thought */
     TUI_ACT_EDITOR, /* the text of a node in the user's own editor */
     TUI_ACT_QUIT, TUI_ACT_SUSPEND, TUI_ACT_REPAINT,
 };

@@ -528,6 +528,15 @@ void tui_terminal_repaint(void)
     terminal.repaint = 1;
 }
 
+/* What has 256 colours skips sequences that it does not know. */
+int tui_terminal_tell(const char *bytes, size_t n)
+{
+    if (!terminal.open || tigetnum("colors") < 256)
+        return 0;
+    write_all(STDOUT_FILENO, bytes, n);
+    return 1;
+}
+
 /* --- keys and signals -------------------------------------------------------------------------------------------- */
 
 int tui_terminal_wait(const int *others, int count, double seconds)

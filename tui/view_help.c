@@ -24,6 +24,7 @@ static const struct line {
     {"r", "sample once more from it"},
     {"f", "fork: another token in the place of one (h l j k, enter)"},
     {"K", "keep the path to it, to learn from; or no longer"},
+    {"y  Y", "copy it, the path to it, to the terminal's clipboard (:copy prompt)"},
     {"x", "take the vote of its answer away, or give it back"},
     {"w", "weigh the votes: plurality, or normalised by probability"},
     {"time", NULL},

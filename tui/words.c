@@ -22,6 +22,7 @@ const struct tui_word tui_words[] = {
     {"back", "[EVENT]", "to before the latest step, or an event", "b", TUI_TAKES_NOTHING},
     {"break", "[RULE]", "stop by itself at wrong, right, answer, value<X, value>X (of a judge) or depth=N", "!", TUI_TAKES_RULE},
     {"unbreak", "RULE|all", "no longer", "!", TUI_TAKES_RULE_SET},
+    {"copy", "thought|path|prompt", "to the clipboard of your terminal, also over ssh (--no-copy: never)", "y Y", TUI_TAKES_PART},
     {"at", "EVENT", "look at the moment after an event", "[ ]", TUI_TAKES_NOTHING},
     {"now", "", "come back from the past", "}", TUI_TAKES_NOTHING},
     {"follow", "", "select what happens, as it happens", ".", TUI_TAKES_NOTHING},
@@ -133,6 +134,9 @@ static void complete_argument(const struct tui_screen *s, const struct tui_word 
     case TUI_TAKES_VIEW:
         for (int i = 0; tui_view_at(i); i++)
             tui_candidate(out, tui_view_at(i)->name);
+        break;
+    case TUI_TAKES_PART:
+        tui_candidates_words(out, "thought path prompt");
         break;
     case TUI_TAKES_RULE:
         tui_candidates_words(out, "wrong right answer value< value> depth=");

@@ -204,7 +204,8 @@ keys '}'
 gone "now" 'the past'
 
 # --- panes and the mouse ---
-mouse() { keys -l "$(printf '\033[M%b' "$(printf '\\%03o\\%03o\\%03o' $(($1 + 32)) $(($2 + 33)) $(($3 + 33)))")"; }
+move() { printf '\033[M%b' "$(printf '\\%03o\\%03o\\%03o' $(($1 + 32)) $(($2 + 33)) $(($3 + 33)))"; }
+mouse() { keys -l "$(move "$@")"; }
 is "the mouse is taken" "$(t display -p -t s '#{mouse_any_flag}')" 1
 keys Escape V
 sees "the views" 'what should stand in this pane'
@@ -223,7 +224,7 @@ keys z
 sees "one alone" '^┌ [a-z]+ [^┬]*┐'
 keys Escape
 sees "all again" '^┌ tree.*┬'
-mouse 0 115 3; mouse 32 60 4; mouse 3 60 4
+keys -l "$(move 0 115 3)$(move 32 60 4)$(move 3 60 4)" # they may come together: a press, where it went, a release
 sees "the line is dragged" '^┌ tree .{53}┬'
 keys : ; keys -l 'mouse off'; keys Enter
 for _ in $(seq 40); do [ "$(t display -p -t s '#{mouse_any_flag}')" = 0 ] && break; sleep 0.05; done

@@ -21,6 +21,7 @@
 #undef columns /* term.h gives capabilities such names */
 #undef lines
 
+enum { MOVES = 8 }; /* as many as curses keeps */
 enum { KEY_PASTE_BEGINS = KEY_MAX + 100, KEY_PASTE_ENDS };
 
 static const int asking[] = {SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP, SIGCONT};   /* noted, and acted on by the loop */
@@ -41,7 +42,8 @@ static struct {
     int synchronized;
     const char *paste_on, *paste_off; /* or NULL */
     int mouse, mouse_wanted;      /* mouse: it is ours now */
-    struct tui_mouse moved;       /* what it did last */
+    struct tui_mouse moved, moves[MOVES]; /* what it did last, and what came with that and is to be told next */
+    int move_count;
     struct tui_canvas shown;
     struct string unsettled;      /* a byte for each row of a frame: it has cells to be placed after curses has sent its own */
     int repaint;
@@ -668,20 +670,37 @@ static int32_t key_of_code(wint_t code)
     return code >= (wint_t)KEY_F(1) && code <= (wint_t)KEY_F(12) ? (int32_t)(TUI_KEY_F1 + (code - (wint_t)KEY_F(1))) : TUI_KEY_OTHER;
 }
 
-static int32_t take_mouse(void)
+static int kind_of(mmask_t state)
 {
-    MEVENT event;
-    if (getmouse(&event) != OK)
-        return TUI_KEY_OTHER;
-    terminal.moved = (struct tui_mouse){TUI_MOUSE_NOTHING, event.x, event.y};
     static const struct { mmask_t mask; int what; } kinds[] = {
         {BUTTON4_PRESSED, TUI_MOUSE_WHEEL_UP}, {BUTTON5_PRESSED, TUI_MOUSE_WHEEL_DOWN}, {BUTTON1_PRESSED, TUI_MOUSE_PRESS},
         {BUTTON1_RELEASED, TUI_MOUSE_RELEASE}, {REPORT_MOUSE_POSITION, TUI_MOUSE_DRAG},
     };
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !terminal.moved.what; i++)
-        if (event.bstate & kinds[i].mask)
-            terminal.moved.what = kinds[i].what;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (state & kinds[i].mask)
+            return kinds[i].what;
+    return TUI_MOUSE_NOTHING;
+}
+
+static int32_t next_move(void)
+{
+    if (!terminal.move_count)
+        return TUI_KEY_OTHER;
+    terminal.moved = terminal.moves[0];
+    memmove(terminal.moves, terminal.moves + 1, (size_t)--terminal.move_count * sizeof *terminal.moves);
     return TUI_KEY_MOUSE;
+}
+
+/* One key may stand for several moves that came together, of which curses gives the latest first. */
+static int32_t take_mouse(void)
+{
+    MEVENT event;
+    terminal.move_count = 0;
+    while (terminal.move_count < MOVES && getmouse(&event) == OK) {
+        memmove(terminal.moves + 1, terminal.moves, (size_t)terminal.move_count++ * sizeof *terminal.moves);
+        terminal.moves[0] = (struct tui_mouse){kind_of(event.bstate), event.x, event.y};
+    }
+    return next_move();
 }
 
 struct tui_mouse tui_terminal_mouse(void)
@@ -692,6 +711,8 @@ struct tui_mouse tui_terminal_mouse(void)
 int32_t tui_terminal_key(void)
 {
     wint_t c;
+    if (terminal.move_count)
+        return next_move();
     int kind = wget_wch(terminal.input, &c);
     if (kind == ERR)
         return TUI_KEY_NONE;

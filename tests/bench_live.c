@@ -14,10 +14,12 @@
 #include <math.h>
 #include <poll.h>
 #include <pty.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +47,9 @@ static void begin(struct explorer *x, const char *word)
     x->child = word ? fork() : forkpty(&x->master, NULL, NULL, &size);
     if (x->child)
         return;
+    /* As a user's program is scheduled, whatever we were given: threads of a real-time policy do not make room for each other. */
+    sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0});
+    setpriority(PRIO_PROCESS, 0, -10); /* where one may */
     if (word) {
         const int nowhere = open("/dev/null", O_WRONLY);
         dup2(nowhere, STDOUT_FILENO);
@@ -119,8 +124,10 @@ static void bench_keys(void)
     struct explorer x;
     int count = 0;
     begin(&x, NULL);
-    if (!reads(&x, "running", 30))
+    if (!reads(&x, "running", 30)) {
+        fprintf(stderr, "the search does not run: %.300s\n", string_text(&x.got));
         return;
+    }
     const double until = clock_seconds() + 40;
     while (clock_seconds() < until && count < MOST && !(x.got.length && memmem(x.got.text, x.got.length, done, strlen(done)))) {
         forget(&x);

@@ -258,7 +258,8 @@ void tui_ask_draw(struct tui_screen *s)
     int x = r.x + 1, end = r.x + r.w - 1;
     x += tui_canvas_text(&s->canvas, x, r.y, end - x, tui_style(TUI_KEY), label);
     if (s->notice[0]) {
-        int w = tui_width(s->notice, strlen(s->notice)), most = (end - x) * 3 / 4;
+        const int text = tui_width(string_text(&s->ask.line.text), s->ask.line.text.length) + 5, least = (end - x) / 4;
+        int w = tui_width(s->notice, strlen(s->notice)), most = end - x - (text < end - x - least ? text : end - x - least);
         w = w > most ? most : w;
         tui_canvas_cut(&s->canvas, end - w, r.y, w, tui_style(TUI_KEPT), s->notice);
         end -= w + 2;

@@ -365,6 +365,27 @@ static void test_broke(void **state)
     tui_screen_free(&s);
 }
 
+/* Where the title has room for the row and how many there are, it has room for all of that. */
+static void test_many_rows(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    int told = 0;
+    script_begin(&s, "game24", "4 5 6 10", "tot,b=3");
+    for (int i = 0; i < 1233; i++) {
+        char *text = xasprintf("%d - 4 = 6", i);
+        script_thought(&s, 0, -1, 0, 0, text, "5 6 10 12 14 16", NULL, -1, NULL);
+        free(text);
+    }
+    for (int columns = 40; columns < 130; columns++) {
+        const int some = shows_at(&s, " tree 1", columns, 24);
+        assert_true(!some || shows_at(&s, "1,234 of 1,234 ", columns, 24));
+        told += some;
+    }
+    assert_true(told > 30);
+    tui_screen_free(&s);
+}
+
 /* Does the key do anything there? */
 static int does_something(struct tui_screen *s, int32_t key)
 {
@@ -654,7 +675,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line),
-        cmocka_unit_test(test_past), cmocka_unit_test(test_broke), cmocka_unit_test(test_help), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
+        cmocka_unit_test(test_past), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
     };
     if (argc > 1 && !strcmp(argv[1], "hostile")) {

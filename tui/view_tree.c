@@ -440,9 +440,12 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
     int n = 0;
     if (s->tree.count) {
         int open = s->outline.nodes[s->selected].open && tui_screen_node(s, s->selected)->first_child >= 0;
+        if (!s->layout.panes[1].w) /* nothing else says that there is more than the tree */
+            out[n++] = (struct tui_hint){"enter", "thought"};
         out[n++] = (struct tui_hint){"j k", "move"};
         out[n++] = (struct tui_hint){"h l", open ? "fold" : "open"};
-        out[n++] = (struct tui_hint){"enter", "thought"};
+        if (s->layout.panes[1].w)
+            out[n++] = (struct tui_hint){"enter", "thought"};
         if (tui_outline_copies(&s->outline, s->selected))
             out[n++] = (struct tui_hint){"*", "copies"};
     }

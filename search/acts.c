@@ -555,25 +555,21 @@ int search_do(struct search *s, const char *words, struct error *e)
 
 /* --- what is being written --------------------------------------------------------------------------------------- */
 
-int search_live(const struct search *s, int i, struct search_live *out)
+int search_live(const struct search *s, struct search_live *live)
 {
-    for (int w = 0; w < s->work_count; w++) {
+    for (int w = live->item, after = live->sample; w < s->work_count; w++, after = -1) {
         if (!search_item_open(&s->g.tree, w))
             continue;
-        for (int k = s->g.tree.done[w]; k < s->work[w].admitted; k++) {
+        for (int k = after + 1 > s->g.tree.done[w] ? after + 1 : s->g.tree.done[w]; k < s->work[w].admitted; k++) {
             const struct search_job *job = &s->work[w].jobs[k];
-            *out = (struct search_live){.node = search_work_item(s, w)->nodes[0],
-                                        .purpose = search_work_item(s, w)->purpose,
-                                        .item = w,
-                                        .sample = k};
+            const struct search_item *item = search_work_item(s, w);
+            *live = (struct search_live){.node = item->nodes[0], .purpose = item->purpose, .item = w, .sample = k};
             if (job->state == SEARCH_JOB_ENDED) {
-                out->tokens = job->result.tokens;
-                out->count = job->result.count;
-            } else if (job->state != SEARCH_JOB_SENT ||
-                       !engine_so_far(s->g.engine, job->id, &out->tokens, &out->count)) {
-                continue;
+                live->tokens = job->result.tokens;
+                live->count = job->result.count;
+                return 1;
             }
-            if (i-- == 0)
+            if (job->state == SEARCH_JOB_SENT && engine_so_far(s->g.engine, job->id, &live->tokens, &live->count))
                 return 1;
         }
     }

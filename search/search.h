@@ -453,7 +453,8 @@ void search_group_hold(struct search_group *group, struct search *search, int he
  * told once. *moved NULL and SEARCH_DONE: all that are not held are done. */
 int search_group_advance(struct search_group *group, struct search **moved, enum search_status *status, struct error *e);
 
-/* What is being written right now; not events, nothing depends on it. i from 0 until it returns 0. Valid until the next call. */
+/* What is being written right now; not events, nothing depends on it. Begin with SEARCH_LIVE_NONE and call it until it returns 0: each call goes on
+ * from the one that is in *live. Its tokens are valid until the search is advanced. */
 struct search_live {
     int node;               /* the node being grown or judged (the first candidate of a vote) */
     enum search_purpose purpose;
@@ -461,7 +462,8 @@ struct search_live {
     const struct engine_token *tokens;
     int count;
 };
-int search_live(const struct search *search, int i, struct search_live *out);
+#define SEARCH_LIVE_NONE ((struct search_live){.sample = -1})
+int search_live(const struct search *search, struct search_live *live);
 
 /* --- sessions, oracle, audit --------------------------------------------------------------------------------------- */
 

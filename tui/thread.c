@@ -103,7 +103,7 @@ static int64_t memory_now(void)
 static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struct runner *r, double now, int64_t memory)
 {
     struct tui_snapshot s = {.state = state_of(t, r), .engine = t->engine, .memory = memory, .time = now};
-    struct search_live live;
+    struct search_live live = SEARCH_LIVE_NONE;
     int capacity = 0;
     struct string breakpoints = {0};
     search_breakpoints_text(&t->breakpoints, &breakpoints);
@@ -113,7 +113,7 @@ static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struc
     s.hits = t->hits;
     if (t->engine)
         engine_statistics(t->engine, &s.statistics);
-    for (int i = 0; r->search && search_live(r->search, i, &live); i++) {
+    while (r->search && search_live(r->search, &live)) {
         ARRAY_RESERVE(s.live, s.live_count, capacity);
         size_t bytes = (size_t)live.count * sizeof *live.tokens;
         struct tui_live *copy = &s.live[s.live_count++];

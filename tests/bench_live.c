@@ -25,7 +25,7 @@
 
 static const char frame_ends[] = "\033[?2026l", done[] = "\xe2\x96\xa0 done";
 static char *standard[] = {"-t", "game24", "--temperature", "1.2", "-s", "tot,b=60,generate=sample,n_generate_sample=100,evaluate=self-evaluation", "4 5 6 10", NULL};
-static char *shorter[] = {"-t", "game24", "--temperature", "1.2", "-s", "tot,b=12,generate=sample,n_generate_sample=100,evaluate=self-evaluation", "4 5 6 10", NULL};
+static char *shorter[] = {"-t", "game24", "--temperature", "1.2", "-s", "tot,b=20,generate=sample,n_generate_sample=100,evaluate=self-evaluation", "4 5 6 10", NULL};
 static char **search = standard;
 
 struct explorer {
@@ -39,10 +39,13 @@ struct explorer {
 static void begin(struct explorer *x, const char *word)
 {
     struct winsize size = {.ws_row = 50, .ws_col = 200};
-    char *argv[64] = {"./espalier", (char *)word};
-    int n = word ? 2 : 1;
+    static int runs;
+    char session[32], *argv[64] = {"./espalier", (char *)word, "--session", session};
+    int n = word ? 4 : 1; /* the explorer keeps what it does, so the other does as well */
+    snprintf(session, sizeof session, "run-%d", ++runs);
     for (char **a = search; *a && n < 63; a++)
         argv[n++] = *a;
+    argv[n] = NULL;
     *x = (struct explorer){.master = -1};
     x->child = word ? fork() : forkpty(&x->master, NULL, NULL, &size);
     if (x->child)

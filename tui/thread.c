@@ -2,6 +2,7 @@
 #include "tui/terminal.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -48,7 +49,7 @@ struct tui_thread {
     int counting;           /* votes are counted again: what would cost tokens is not begun */
     struct search_breakpoints breakpoints;
     int broke, hits;        /* one was hit just now; how many were */
-    double told;            /* when the last snapshots were made */
+    double told, rest;      /* when the last snapshots were made, and how long none are after */
     struct tui_news *made;  /* since then */
     int made_count, made_capacity;
     char guard[TUI_GUARD_STACK];
@@ -124,7 +125,33 @@ static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struc
     return s;
 }
 
-/* Events and the state they led to go over together, so that no thought is both written and being written. */
+static void wake(const struct tui_thread *t)
+{
+    uint64_t one = 1;
+    ssize_t written = write(t->wake, &one, sizeof one);
+    (void)written; /* a full counter wakes as well */
+}
+
+/* Under the lock. */
+static void hand_over_events(struct tui_thread *t)
+{
+    for (int i = 0; i < t->made_count; i++) {
+        ARRAY_RESERVE(t->news, t->news_count, t->news_capacity);
+        t->news[t->news_count++] = t->made[i];
+    }
+    t->made_count = 0;
+}
+
+/* What has been recorded is known at once. That it is written no more the screen knows by itself. */
+static void tell_events(struct tui_thread *t)
+{
+    pthread_mutex_lock(&t->lock);
+    hand_over_events(t);
+    pthread_mutex_unlock(&t->lock);
+    wake(t);
+}
+
+/* No snapshot is older than the events that came with it. They take a thirtieth of the time at most: with thousands of samples asked for one is dear. */
 static void tell(struct tui_thread *t, const struct error *failure)
 {
     double now = clock_seconds();
@@ -135,23 +162,18 @@ static void tell(struct tui_thread *t, const struct error *failure)
         if (failure)
             fresh[i].failure = *failure;
     }
-    t->told = now;
     pthread_mutex_lock(&t->lock);
-    for (int i = 0; i < t->made_count; i++) {
-        ARRAY_RESERVE(t->news, t->news_count, t->news_capacity);
-        t->news[t->news_count++] = t->made[i];
-    }
+    hand_over_events(t);
     struct tui_snapshot *old = t->snapshots;
     t->snapshots = fresh;
     t->fresh = 1;
     pthread_mutex_unlock(&t->lock);
-    t->made_count = 0;
     for (int i = 0; i < t->count; i++)
         tui_snapshot_free(&old[i]);
     free(old);
-    uint64_t one = 1;
-    ssize_t written = write(t->wake, &one, sizeof one);
-    (void)written; /* a full counter wakes as well */
+    t->told = clock_seconds();
+    t->rest = fmax(snapshot_interval, 30 * (t->told - now));
+    wake(t);
 }
 
 static void tell_notice(struct tui_thread *t, const char *text)
@@ -392,8 +414,10 @@ static void grow(struct tui_thread *t)
     if (t->broke)
         t->state = TUI_PAUSED;
     t->broke = 0;
-    if (t->made_count || ended || t->state != before || clock_seconds() - t->told >= snapshot_interval)
+    if (ended || t->state != before || clock_seconds() - t->told >= t->rest)
         tell(t, NULL);
+    else if (t->made_count)
+        tell_events(t);
 }
 
 /* The one place where searches are opened. */

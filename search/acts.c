@@ -3,6 +3,7 @@
 #include "search/run.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -380,36 +381,104 @@ static int next_number(const char **words, int64_t *out)
     return 1;
 }
 
+/* "2k", "1.5M", "3e12"; NAN: it is none. */
+static double amount(const char *text)
+{
+    static const char units[] = "kMG";
+    char *end;
+    double x = strtod(text, &end);
+    const char *unit = end != text && *end ? strchr(units, *end) : NULL;
+    for (int i = 0; unit && i <= unit - units; i++)
+        x *= 1000;
+    return end == text || (unit ? end[1] : *end) || !(x >= 0 && x < 9e15 * (1 + 1e6 * !unit)) ? NAN : x;
+}
+
+static int set_sampling(struct engine_sampling *sampling, const char *key, double x)
+{
+    const struct {
+        const char *key;
+        float *at;
+        double most;
+    } reals[] = {{"temperature", &sampling->temperature, 100}, {"top_p", &sampling->top_p, 1}, {"min_p", &sampling->min_p, 1}};
+    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
+        if (!strcmp(key, reals[i].key) && x <= reals[i].most) {
+            *reals[i].at = (float)x;
+            return 1;
+        }
+    if (strcmp(key, "top_k") || !(x <= 1e9))
+        return 0;
+    sampling->top_k = (int)x;
+    return 1;
+}
+
+/* A budget of 0 is none. */
+static int set_budget(struct search_options *o, const char *key, double x)
+{
+    if (!strcmp(key, "tokens") && x < 9e15)
+        o->budget_tokens = x >= 1 ? (int64_t)x : -1;
+    else if (!strcmp(key, "nodes") && x < 2e9)
+        o->budget_nodes = x >= 1 ? (int)x : -1;
+    else if (!strcmp(key, "flops"))
+        o->budget_flops = x > 0 ? x : -1;
+    else if (!strcmp(key, "time"))
+        o->budget_time = x > 0 ? x : -1;
+    else
+        return 0;
+    return 1;
+}
+
+/* One KEY=VALUE. What is no word of ours is a parameter of the strategy. */
+static int set_one(struct search *s, const char *key, const char *value, struct search_options *o, char **strategy, int *with_seed, struct error *e)
+{
+    static const char *const ours[] = {"seed", "temperature", "top_k", "top_p", "min_p", "tokens", "nodes", "flops", "time"};
+    const double x = amount(value);
+    char *end;
+    if (!strcmp(key, "strategy")) {
+        free(*strategy);
+        *strategy = xstrdup(value);
+        return OK;
+    }
+    if (!strcmp(key, "seed")) {
+        errno = 0;
+        o->seed = strtoull(value, &end, 10);
+        *with_seed = 1;
+        if (*value >= '0' && *value <= '9' && !*end && !errno)
+            return OK;
+    }
+    if (x >= 0 && (set_sampling(&o->sampling, key, x) || set_budget(o, key, x)))
+        return OK;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (!strcmp(key, ours[i]))
+            return error_set(e, ERROR_USAGE, "set %s=%s: expected a number, as in seed=7, temperature=0.8, tokens=20k (0: no budget)", key, value);
+    char *other = NULL;
+    int code = search_strategy_with(*strategy ? *strategy : s->g.tree.session->session.strategy, key, value, &other, e);
+    if (!code) {
+        free(*strategy);
+        *strategy = other;
+    }
+    return code;
+}
+
 static int set_in_words(struct search *s, const char *words, struct error *e)
 {
     struct search_options o = {.sampling = {-1, -1, -1, -1, -1}};
     char *strategy = NULL;
     int with_seed = 0, code = OK;
     if (!*words)
-        code = error_set(e, ERROR_USAGE, "set: expected strategy=..., seed=..., temperature=..., tokens=..., nodes=...");
+        code = error_set(e, ERROR_USAGE, "set: expected strategy=..., judge=..., seed=..., temperature=..., tokens=..., or a parameter of the strategy");
     while (*words && !code) {
         size_t n = strcspn(words, " "), name = strcspn(words, "= ");
-        char *value = words[name] == '=' ? xstrndup(words + name + 1, n - name - 1) : xstrdup(""), *end = value;
-        double x = strtod(value, &end);
-        int number = end != value && !*end;
-        if (name == 8 && !strncmp(words, "strategy", 8)) {
-            free(strategy);
-            o.strategy = strategy = xstrdup(value);
-        } else if (name == 4 && !strncmp(words, "seed", 4) && number) {
-            o.seed = strtoull(value, NULL, 10);
-            with_seed = 1;
-        } else if (name == 11 && !strncmp(words, "temperature", 11) && number && x >= 0 && x <= 100) {
-            o.sampling.temperature = (float)x;
-        } else if (name == 6 && !strncmp(words, "tokens", 6) && number && x < 9e15) {
-            o.budget_tokens = x > 0 ? (int64_t)x : -1;
-        } else if (name == 5 && !strncmp(words, "nodes", 5) && number && x < 2e9) {
-            o.budget_nodes = x > 0 ? (int)x : -1;
-        } else {
-            code = error_set(e, ERROR_USAGE, "set %.*s: expected strategy=..., seed=N, temperature=X, tokens=N or nodes=N", (int)n, words);
+        if (words[name] != '=') {
+            code = error_set(e, ERROR_USAGE, "set %.*s: expected KEY=VALUE, as in judge=vote or tokens=20k", (int)n, words);
+            break;
         }
+        char *key = xstrndup(words, name), *value = xstrndup(words + name + 1, n - name - 1);
+        code = set_one(s, key, value, &o, &strategy, &with_seed, e);
+        free(key);
         free(value);
         words += n + strspn(words + n, " ");
     }
+    o.strategy = strategy;
     if (!code)
         code = search_set(s, &o, with_seed, e);
     free(strategy);
@@ -436,9 +505,14 @@ int search_do(struct search *s, const char *words, struct error *e)
     int64_t x[3] = {0}, event;
     while (verb < VERBS && (strlen(verbs[verb].verb) != n || strncmp(verbs[verb].verb, words, n)))
         verb++;
-    if (verb == VERBS)
-        return error_set(e, ERROR_USAGE, "'%.*s' is no act; there are: prune, undo, redo, back, keep, unkeep, add, edit, again, fork, "
-                         "exclude, include, weight, set, adapter", (int)n, words);
+    if (verb == VERBS) {
+        struct string all = {0};
+        for (int i = 0; i < VERBS; i++)
+            string_addf(&all, "%s%s", i ? ", " : "", verbs[i].verb);
+        int code = error_set(e, ERROR_USAGE, "'%.*s' is no act; there are: %s", n > 40 ? 40 : (int)n, words, all.text);
+        string_free(&all);
+        return code;
+    }
     const char *rest = words + n + strspn(words + n, " ");
     while (read < verbs[verb].numbers && next_number(&rest, &x[read]) && x[read] >= 0 && x[read] <= INT32_MAX)
         read++;
@@ -481,25 +555,21 @@ int search_do(struct search *s, const char *words, struct error *e)
 
 /* --- what is being written --------------------------------------------------------------------------------------- */
 
-int search_live(const struct search *s, int i, struct search_live *out)
+int search_live(const struct search *s, struct search_live *live)
 {
-    for (int w = 0; w < s->work_count; w++) {
+    for (int w = live->item, after = live->sample; w < s->work_count; w++, after = -1) {
         if (!search_item_open(&s->g.tree, w))
             continue;
-        for (int k = s->g.tree.done[w]; k < s->work[w].admitted; k++) {
+        for (int k = after + 1 > s->g.tree.done[w] ? after + 1 : s->g.tree.done[w]; k < s->work[w].admitted; k++) {
             const struct search_job *job = &s->work[w].jobs[k];
-            *out = (struct search_live){.node = search_work_item(s, w)->nodes[0],
-                                        .purpose = search_work_item(s, w)->purpose,
-                                        .item = w,
-                                        .sample = k};
+            const struct search_item *item = search_work_item(s, w);
+            *live = (struct search_live){.node = item->nodes[0], .purpose = item->purpose, .item = w, .sample = k};
             if (job->state == SEARCH_JOB_ENDED) {
-                out->tokens = job->result.tokens;
-                out->count = job->result.count;
-            } else if (job->state != SEARCH_JOB_SENT ||
-                       !engine_so_far(s->g.engine, job->id, &out->tokens, &out->count)) {
-                continue;
+                live->tokens = job->result.tokens;
+                live->count = job->result.count;
+                return 1;
             }
-            if (i-- == 0)
+            if (job->state == SEARCH_JOB_SENT && engine_so_far(s->g.engine, job->id, &live->tokens, &live->count))
                 return 1;
         }
     }

@@ -14,12 +14,11 @@
 
 #include "search/search.h"
 
-/* Append the tree's next event. It is in the file once committed; with nothing to commit, commit is OK. When either fails (a full disk),
+/* Append the tree's next event. It is in the file once committed (search_journal_commit in search.h); with nothing to commit, that is OK. When either fails (a full disk),
  * everything since the last commit is taken back, and that which was committed is safe: once there is room one may go on with event
  * search_journal_next(). Trees are numbered from 0, below SEARCH_JOURNAL_TREES. */
 enum { SEARCH_JOURNAL_TREES = 1024 };
 int search_journal_append(struct search_journal *journal, int tree, const struct search_event *event, struct error *e);
-int search_journal_commit(struct search_journal *journal, struct error *e);
 /* The number of the event that comes next in that tree. Of a session that was opened, known once it has been read or appended to. */
 int64_t search_journal_next(const struct search_journal *journal, int tree);
 

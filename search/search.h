@@ -309,6 +309,9 @@ int search_strategy_check(const char *spec, struct error *e);
 /* The specification with a judge for its `evaluate` where it names none and takes one: "tot,b=5" and "self-evaluation" give
  * "tot,b=5,evaluate=self-evaluation"; "value,samples=2" also sets n_evaluate_sample. malloc'ed in *out. *judges: it takes one. */
 int search_strategy_judged(const char *spec, const char *judge, char **out, int *judges, struct error *e);
+/* The specification with another value for one of its parameters, by any of its names; "judge" is that which says who judges thoughts. The
+ * value is checked where the specification is used. malloc'ed in *out. ERROR_USAGE: the strategy has no such parameter. */
+int search_strategy_with(const char *spec, const char *name, const char *value, char **out, struct error *e);
 /* Any strategy takes `adapter=FILE[:WEIGHT]`, several times, and `adapter=none`; "\," is a comma of the path. Append to the specification
  * what of these it does not say: the adapters of a command line, as they were typed. */
 int search_strategy_adapted(const char *spec, const char *const *adapters, int count, char **out, struct error *e);
@@ -417,9 +420,27 @@ int search_adapters(struct search *search, const struct search_adapter *list, in
 /* In words: "FILE" or "FILE:WEIGHT", one more or another weight of one that is there, 0: without it; "none": without any. */
 int search_adapt(struct search *search, const char *words, struct error *e);
 /* Any of these by its words: "prune 12", "undo", "redo", "back", "back 40", "keep 7", "unkeep 7", "add 3 TEXT", "edit 4 TEXT", "again 4",
- * "fork 4 2 11", "exclude 9", "include 9", "weight normalised", "adapter FILE:0.5", "set strategy=... seed=..." Unknown ones: ERROR_USAGE with those there are. */
+ * "fork 4 2 11", "exclude 9", "include 9", "weight normalised", "adapter FILE:0.5", "set strategy=... judge=... b=3 seed=..." Unknown ones: ERROR_USAGE with those there are. */
 int search_do(struct search *search, const char *words, struct error *e);
 const struct search_tree *search_tree(const struct search *search);
+
+/* Where a search is to stop by itself, for whoever advances it: rules that its events are held against. They are no part of the log. A rule is
+ * "wrong" (a step that a verifier refuses, a wrong answer), "right", "answer", "value<X", "value>X" (of a judge, as it is shown; not
+ * votes), "depth=N" (the first thought there of each plan). */
+enum search_break {
+    SEARCH_BREAK_WRONG, SEARCH_BREAK_RIGHT, SEARCH_BREAK_ANSWER, SEARCH_BREAK_BELOW, SEARCH_BREAK_ABOVE, SEARCH_BREAK_DEPTH,
+};
+enum { SEARCH_BREAKPOINTS = 16 };
+struct search_breakpoints {
+    struct search_breakpoint { enum search_break kind; double than; int step; } list[SEARCH_BREAKPOINTS]; /* step: the latest plan it stopped */
+    int count;
+};
+int search_breakpoint_add(struct search_breakpoints *list, const char *rule, struct error *e);
+int search_breakpoint_remove(struct search_breakpoints *list, const char *rule, struct error *e); /* "all": every one */
+void search_breakpoints_text(const struct search_breakpoints *list, struct string *out); /* "wrong, value<0.3" */
+int search_breakpoints_read(struct search_breakpoints *list, const char *text, struct error *e); /* that text again */
+/* Is it to stop at this event of a tree that has folded it? Which rule and why, malloc'ed, and the node; or NULL. */
+char *search_breakpoints_hit(struct search_breakpoints *list, const struct search_tree *tree, const struct search_event *event, int *node);
 
 /* A race: several searches on the same engines, each with its own log, in one batch. None of them comes to anything else than alone. */
 struct search_group;
@@ -432,7 +453,8 @@ void search_group_hold(struct search_group *group, struct search *search, int he
  * told once. *moved NULL and SEARCH_DONE: all that are not held are done. */
 int search_group_advance(struct search_group *group, struct search **moved, enum search_status *status, struct error *e);
 
-/* What is being written right now; not events, nothing depends on it. i from 0 until it returns 0. Valid until the next call. */
+/* What is being written right now; not events, nothing depends on it. Begin with SEARCH_LIVE_NONE and call it until it returns 0: each call goes on
+ * from the one that is in *live. Its tokens are valid until the search is advanced. */
 struct search_live {
     int node;               /* the node being grown or judged (the first candidate of a vote) */
     enum search_purpose purpose;
@@ -440,7 +462,8 @@ struct search_live {
     const struct engine_token *tokens;
     int count;
 };
-int search_live(const struct search *search, int i, struct search_live *out);
+#define SEARCH_LIVE_NONE ((struct search_live){.sample = -1})
+int search_live(const struct search *search, struct search_live *live);
 
 /* --- sessions, oracle, audit --------------------------------------------------------------------------------------- */
 
@@ -484,6 +507,7 @@ const char *search_journal_path(const struct search_journal *journal);
  * where there is none of that key. */
 int search_journal_set(struct search_journal *journal, const char *key, const char *value, struct error *e);
 char *search_journal_get(struct search_journal *journal, const char *key);
+int search_journal_commit(struct search_journal *journal, struct error *e); /* search/journal.h says what that means */
 
 /* Append and commit events of a tree that has none yet: the past of another session. */
 int search_journal_copy(struct search_journal *journal, int tree, struct search_event *const *events, int64_t count, struct error *e);

@@ -298,6 +298,31 @@ int search_strategy_judged(const char *spec, const char *judge, char **out, int 
     return search_parameters_parse(&p, text.text, NULL, e);
 }
 
+int search_strategy_with(const char *spec, const char *name, const char *value, char **out, struct error *e)
+{
+    struct search_parameters p;
+    struct string text = {0};
+    int code = search_parameters_parse(&p, spec, NULL, e);
+    if (code)
+        return code;
+    const struct search_parameter *parameter = find_parameter(p.strategy, name);
+    if (!strcmp(name, "judge") && (!parameter || word_index(SEARCH_JUDGES, '|', value, strlen(value)) >= 0)) /* best-of-n has one of its own */
+        parameter = find_parameter(p.strategy, "evaluate");
+    if (!parameter)
+        return error_set(e, ERROR_USAGE, "%s: unknown parameter '%s'; there are: %s", p.strategy->name, name, strategy_parameters(p.strategy));
+    size_t n = strcspn(spec, ",");
+    string_append(&text, spec, n);
+    for (spec += n; *spec == ','; spec += n) { /* all but what gave it until now */
+        n = search_spec_piece(++spec);
+        const size_t key = strcspn(spec, "=,");
+        if (word_index(parameter->name, ' ', spec, key) < 0 && word_index(parameter->aliases, ' ', spec, key) < 0)
+            string_addf(&text, ",%.*s", (int)n, spec);
+    }
+    string_addf(&text, ",%s=%s", parameter->name, value);
+    *out = text.text;
+    return OK;
+}
+
 int search_strategy_adapted(const char *spec, const char *const *adapters, int count, char **out, struct error *e)
 {
     struct search_adapter *list;

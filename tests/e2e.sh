@@ -204,7 +204,8 @@ keys '}'
 gone "now" 'the past'
 
 # --- panes and the mouse ---
-mouse() { keys -l "$(printf '\033[M%b' "$(printf '\\%03o\\%03o\\%03o' $(($1 + 32)) $(($2 + 33)) $(($3 + 33)))")"; }
+move() { printf '\033[M%b' "$(printf '\\%03o\\%03o\\%03o' $(($1 + 32)) $(($2 + 33)) $(($3 + 33)))"; }
+mouse() { keys -l "$(move "$@")"; }
 is "the mouse is taken" "$(t display -p -t s '#{mouse_any_flag}')" 1
 keys Escape V
 sees "the views" 'what should stand in this pane'
@@ -223,7 +224,7 @@ keys z
 sees "one alone" '^┌ [a-z]+ [^┬]*┐'
 keys Escape
 sees "all again" '^┌ tree.*┬'
-mouse 0 115 3; mouse 32 60 4; mouse 3 60 4
+keys -l "$(move 0 115 3)$(move 32 60 4)$(move 3 60 4)" # they may come together: a press, where it went, a release
 sees "the line is dragged" '^┌ tree .{53}┬'
 keys : ; keys -l 'mouse off'; keys Enter
 for _ in $(seq 40); do [ "$(t display -p -t s '#{mouse_any_flag}')" = 0 ] && break; sleep 0.05; done
@@ -335,6 +336,38 @@ sees "and back" '1 of 2: greedy'
 sees "all done" '■ done'
 keys q
 ended "a race" 0
+
+# --- breakpoints: where it stops by itself, kept with the session ---
+start --session stops -s greedy $problem
+sees "all done" '■ done'
+keys '!'
+sees "there is none" 'stops nowhere by itself'
+keys -l 'answer'; keys Enter
+sees "it is set" 'it stops at: answer'
+keys ':break nonsense' Enter
+sees "no such rule" 'expected wrong, right, answer'
+keys g
+sees "it is on the status line" ' ! answer '
+keys q
+ended "breakpoints" 0
+start --session stops
+sees "kept" ' ! answer '
+keys ':unbreak answer' Enter
+sees "taken away" 'it stops nowhere by itself'
+keys q
+ended "breakpoints kept" 0
+start --paused -s self-consistency,m=3 -s greedy $problem
+sees "paused" '❚❚ paused'
+keys ':break depth=1' Enter
+sees "set for all of a race" 'it stops at: depth=1'
+keys Space
+sees "stopped" 'broke +depth=1: thought 1 is the first'
+sees "stopped" '❚❚ paused'
+keys ':unbreak all' Enter
+keys Space
+sees "and on to the end" '■ done'
+keys q
+ended "breakpoints of a race" 0
 
 # --- ways to die ---
 for way in TERM:143 HUP:129 QUIT:131 SEGV:139 BUS:135 FPE:136 ABRT:134; do

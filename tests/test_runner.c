@@ -1025,18 +1025,18 @@ static void test_live(void **state)
     struct search_options options = {
         .task = task, .problem = "p", .strategy = "self-consistency,m=4", .sampling = {-1, -1, -1, -1, -1}};
     struct search *search;
-    struct search_live live;
+    struct search_live live = SEARCH_LIVE_NONE;
     struct error e;
     enum search_status status;
     assert_int_equal(search_open(&search, &engine, &options, &e), OK);
-    assert_int_equal(search_live(search, 0, &live), 0);
+    assert_int_equal(search_live(search, &live), 0);
     assert_int_equal(search_advance(search, &status, &e), OK); /* the plan */
     assert_int_equal(search_advance(search, &status, &e), OK); /* the last of the four ends first, and is shown whole */
-    assert_int_equal(search_live(search, 2, &live), 1);
-    assert_true(live.node == 0 && live.sample == 2 && live.count == 1 && live.purpose == SEARCH_SAMPLE);
-    assert_int_equal(search_live(search, 4, &live), 0);
-    assert_int_equal(search_live(search, 3, &live), 1);
-    assert_int_equal(live.count, 2);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(search_live(search, &live), 1);
+        assert_true(live.node == 0 && live.item == 0 && live.sample == i && live.count == (i < 3 ? 1 : 2) && live.purpose == SEARCH_SAMPLE);
+    }
+    assert_int_equal(search_live(search, &live), 0);
     search_close(search); /* cancels what is in flight */
     assert_int_equal(engine.cancels, 3);
     search_task_close(task);

@@ -330,6 +330,162 @@ static void test_past(void **state)
 }
 
 /* Nodes go and come back: the selection is at the nearest that is there. */
+/* Stopped by a breakpoint: it is told where and why, once; and the user is where it happened. */
+static void test_broke(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24_done(&s);
+    press(&s, "g");
+    for (int hits = 1; hits < 3; hits++) {
+        struct tui_snapshot now = script_snapshot(TUI_PAUSED, 13);
+        now.breakpoints = xstrdup("wrong, depth=2");
+        now.broke = xstrdup("wrong: thought 4 is illegal: \033[31m");
+        now.broke_at = 4;
+        now.hits = hits;
+        tui_screen_snapshot(&s, &now);
+        assert_int_equal(s.selected, hits == 1 ? 4 : 0);
+        if (hits == 1) /* in the past a line tells */
+            assert_true(shows(&s, "broke   wrong: thought 4 is illegal: ") && shows(&s, "! wrong, depth=2"));
+        else
+            assert_true(shows(&s, "the past") && shows(&s, "wrong: thought 4 is illegal"));
+        press(&s, "g");
+        now = script_snapshot(TUI_PAUSED, 14); /* the same, told again: it is not taken there again */
+        now.broke = xstrdup("wrong: thought 4 is illegal");
+        now.broke_at = 4;
+        now.hits = hits;
+        tui_screen_snapshot(&s, &now);
+        assert_int_equal(s.selected, 0);
+        press(&s, "[");
+    }
+    struct tui_snapshot gone = script_snapshot(TUI_RUNNING, 15);
+    press(&s, "}");
+    tui_screen_snapshot(&s, &gone);
+    assert_false(shows(&s, "broke") || shows(&s, "! wrong"));
+    tui_screen_free(&s);
+}
+
+/* Where the title has room for the row and how many there are, it has room for all of that. */
+static void test_many_rows(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    int told = 0;
+    script_begin(&s, "game24", "4 5 6 10", "tot,b=3");
+    for (int i = 0; i < 1233; i++) {
+        char *text = xasprintf("%d - 4 = 6", i);
+        script_thought(&s, 0, -1, 0, 0, text, "5 6 10 12 14 16", NULL, -1, NULL);
+        free(text);
+    }
+    for (int columns = 40; columns < 130; columns++) {
+        const int some = shows_at(&s, " tree 1", columns, 24);
+        assert_true(!some || shows_at(&s, "1,234 of 1,234 ", columns, 24));
+        told += some;
+    }
+    assert_true(told > 30);
+    tui_screen_free(&s);
+}
+
+/* Does the key do anything there? */
+static int does_something(struct tui_screen *s, int32_t key)
+{
+    struct string before = {0}, after = {0};
+    do
+        tui_screen_draw(s, 100, 30);
+    while (s->busy);
+    tui_screen_key(s, TUI_KEY_OTHER); /* what was told is told no more */
+    tui_screen_draw(s, 100, 30);
+    tui_canvas_dump(&s->canvas, &before);
+    tui_canvas_dump_roles(&s->canvas, &before);
+    const int acts = tui_screen_key(s, key).act != TUI_ACT_NONE;
+    tui_screen_draw(s, 100, 30);
+    tui_canvas_dump(&s->canvas, &after);
+    tui_canvas_dump_roles(&s->canvas, &after);
+    const int changed = strcmp(before.text, after.text) != 0;
+    string_free(&before);
+    string_free(&after);
+    return acts || changed;
+}
+
+/* Of a view that has the keys, after those of before. */
+static int does_in_view(int script, const struct tui_view *view, const char *before, int32_t key)
+{
+    struct tui_screen s;
+    if (script == 0)
+        script_game24(&s);
+    else if (script == 1)
+        script_votes(&s);
+    else
+        script_mcts(&s, "mcts,iterations=10,depth=5,select=uct,w=1,q=max,generate=propose,evaluate=value,answer=best");
+    tui_screen_draw(&s, 100, 30);
+    tui_screen_focus(&s, view);
+    press(&s, before);
+    const int does = does_something(&s, key);
+    tui_screen_free(&s);
+    return does;
+}
+
+static int does_anywhere(int32_t key, size_t most)
+{
+    static const char *const befores[] = {"", "2G", "2G[", "[[", "/left\r", "S", "maj", "gl", "zGk", "\r", "oo"};
+    for (int script = 0; script < 3; script++)
+        for (int v = 0; tui_view_at(v); v++)
+            for (size_t i = 0; i < sizeof befores / sizeof *befores && i < most; i++)
+                if (does_in_view(script, tui_view_at(v), befores[i], key))
+                    return 1;
+    return 0;
+}
+
+/* Each key that the help names does something somewhere; each that does something is named there. c and C are a race's, and M a large tree's. */
+static void test_help(void **state)
+{
+    (void)state;
+    static const struct { const char *name; int32_t key; } names[] = {
+        {"space", ' '}, {"tab", TUI_KEY_TAB}, {"enter", TUI_KEY_ENTER}, {"esc", TUI_KEY_ESCAPE}, {"pgup", TUI_KEY_PAGE_UP}, {"pgdn", TUI_KEY_PAGE_DOWN},
+        {"^C", 'C' - TUI_KEY_CONTROL}, {"^Z", 'Z' - TUI_KEY_CONTROL}, {"↓", TUI_KEY_DOWN}, {"↑", TUI_KEY_UP}, {"←", TUI_KEY_LEFT}, {"→", TUI_KEY_RIGHT},
+    };
+    struct tui_screen s;
+    struct string text = {0};
+    char known[128] = {0};
+    int checked = 0;
+    script_game24(&s);
+    press(&s, "?");
+    tui_screen_draw(&s, 200, 200);
+    tui_canvas_dump(&s.canvas, &text);
+    tui_screen_free(&s);
+    char *end = strstr(text.text, "\n signs");
+    assert_non_null(end);
+    *end = '\0';
+    for (char *line = strstr(text.text, " space"), *next; line; line = next) {
+        next = strchr(line, '\n');
+        next += next != NULL;
+        const char *blanks = line[1] == ' ' ? NULL : strstr(line + 1, "  ");
+        while (blanks && blanks[2] != ' ' && blanks - line < 8) /* between two keys */
+            blanks = strstr(blanks + 2, "  ");
+        if (!blanks || blanks - line > 16 || (next && blanks >= next)) /* it goes on, or is a heading */
+            continue;
+        char *keys = xstrndup(line + 1, (size_t)(blanks - line - 1)), *rest = NULL;
+        for (char *word = strtok_r(keys, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+            int32_t key = word[1] ? 0 : word[0];
+            for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+                key = strcmp(names[i].name, word) ? key : names[i].key;
+            if (!key && !strcmp(word, "mouse"))
+                break;
+            if (!key || (key != 'c' && key != 'C' && key != 'M' && !does_anywhere(key, SIZE_MAX)))
+                fail_msg("the help names '%s', which does nothing: %.60s", word, line);
+            checked++;
+            if (key < 128)
+                known[key] = 1;
+        }
+        free(keys);
+    }
+    assert_true(checked > 60);
+    for (int32_t key = ' '; key < 127; key++)
+        if (!known[key] && !(key >= '0' && key <= '9') && key != '?' && key != '=' && does_anywhere(key, 2)) /* =: + without shift */
+            fail_msg("'%c' does something, and the help does not name it", key);
+    string_free(&text);
+}
+
 static void test_gone(void **state)
 {
     (void)state;
@@ -519,7 +675,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line),
-        cmocka_unit_test(test_past), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
+        cmocka_unit_test(test_past), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
     };
     if (argc > 1 && !strcmp(argv[1], "hostile")) {

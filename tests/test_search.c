@@ -66,8 +66,8 @@ static void take_event(void *context, struct search_event *event)
 
 static void look(const struct search *search)
 {
-    struct search_live live;
-    for (int i = 0; search_live(search, i, &live); i++)
+    struct search_live live = SEARCH_LIVE_NONE;
+    while (search_live(search, &live))
         assert_true(live.node >= 0 && live.node < search_tree(search)->count && (live.count == 0 || live.tokens));
 }
 

@@ -245,6 +245,42 @@ static void test_slow(void **state)
     free(session);
 }
 
+/* --- the clipboard ----------------------------------------------------------------------------------------------- */
+
+static void test_copy(void **state)
+{
+    (void)state;
+    static const char sent[] = "\033]52;c;V2hhdCBpcyBpdD8=\a"; /* What is it? */
+    struct other_end t;
+    struct string cast = {0};
+    int resizes;
+    char *path = xasprintf("%s/copy.cast", folder);
+    char *argv[] = {"espalier", "-m", "tests/reference/tiny/tiny-q8_0.gguf", "--kernels", "reference", "--paused", "-t", "ask", "-s", "greedy", "--record", path,
+                    "What is it?", NULL};
+    begin(&t, "explore", argv);
+    assert_true(reads(&t, "paused"));
+    type(&t, "y");
+    assert_true(reads(&t, "copied 11 bytes"));
+    assert_non_null(memmem(t.got.text, t.got.length, sent, sizeof sent - 1));
+    assert_null(memmem(t.got.text, t.got.length, "tmux;", 5));
+    type(&t, "q");
+    end(&t, 0);
+    read_cast(path, NULL, &cast, &resizes);
+    assert_null(memmem(cast.text, cast.length, "]52;", 4)); /* who plays it keeps their own */
+    string_free(&cast);
+    string_free(&t.got);
+    char *off[] = {"espalier", "-m", "tests/reference/tiny/tiny-q8_0.gguf", "--kernels", "reference", "--paused", "--no-copy", "-t", "ask", "What is it?", NULL};
+    begin(&t, "explore", off);
+    assert_true(reads(&t, "paused"));
+    type(&t, "y");
+    assert_true(reads(&t, "copying is off"));
+    type(&t, "q");
+    end(&t, 0);
+    assert_null(memmem(t.got.text, t.got.length, "]52;", 4));
+    string_free(&t.got);
+    free(path);
+}
+
 /* --- replays ----------------------------------------------------------------------------------------------------- */
 
 static void test_replay_command(void **state)
@@ -313,13 +349,14 @@ static void test_replay(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_record), cmocka_unit_test(test_record_cuts), cmocka_unit_test(test_slow), cmocka_unit_test(test_replay_command),
+        cmocka_unit_test(test_record), cmocka_unit_test(test_record_cuts), cmocka_unit_test(test_slow), cmocka_unit_test(test_copy), cmocka_unit_test(test_replay_command),
         cmocka_unit_test(test_replay),
     };
     setenv("TERM", "xterm-256color", 1);
     setenv("LC_ALL", "C.UTF-8", 1);
     setlocale(LC_CTYPE, "");
     unsetenv("NO_COLOR");
+    unsetenv("TMUX");
     if (!mkdtemp(folder))
         return 1;
     setenv("XDG_CONFIG_HOME", folder, 1);

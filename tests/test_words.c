@@ -62,6 +62,11 @@ static void test_complete(void **state)
     completes(&s, "weight p", "weight plurality ", NULL);
     completes(&s, "set te", "set temperature=", NULL);
     completes(&s, "set seed=3 strategy=self", "set seed=3 strategy=self-consistency ", NULL);
+    completes(&s, "set evaluate=vo", "set evaluate=vote ", NULL); /* of the strategy there is */
+    completes(&s, "set judge=or", "set judge=oracle ", NULL);
+    completes(&s, "set n_g", "set n_generate_sample=", NULL);
+    completes(&s, "set generate=", "set generate=", "generate=propose  generate=sample");
+    completes(&s, "set m", "set min_p=", NULL); /* m is of others */
     completes(&s, "theme nor", "theme nord ", NULL);
     completes(&s, "theme ", "theme ", "colour-blind  dark  gruvbox");
     completes(&s, "theme themes/nor", "theme themes/nord.yaml ", NULL);
@@ -70,6 +75,12 @@ static void test_complete(void **state)
     completes(&s, "adapter [tu", "adapter [tu", "FILE"); /* no pattern */
     completes(&s, "help fo", "help fo", "fork  follow");
     completes(&s, "step ", "step ", "step [N]");
+    completes(&s, "unbreak ", "unbreak all ", NULL); /* there is nothing else */
+    s.now.breakpoints = xstrdup("wrong, value<0.3");
+    completes(&s, "unbreak v", "unbreak value<0.3 ", NULL);
+    completes(&s, "unbreak ", "unbreak ", "wrong  value<0.3  all");
+    completes(&s, "break value", "break value", "value<  value>");
+    completes(&s, "break d", "break depth=", NULL);
     tui_screen_free(&s);
 }
 
@@ -94,6 +105,15 @@ static void test_commands(void **state)
     assert_string_equal(a.words, "add 2 some words ");
     assert_int_equal(tui_command(&s, "").act, TUI_ACT_NONE);
     assert_int_equal(tui_command(&s, "nonsense").act, TUI_ACT_DO); /* the search says what there is */
+    a = tui_command(&s, "break depth=2");
+    assert_int_equal(a.act, TUI_ACT_BREAK);
+    assert_string_equal(a.words, "break depth=2");
+    assert_int_equal(tui_command(&s, "unbreak all").act, TUI_ACT_BREAK);
+    assert_int_equal(tui_command(&s, "break").act, TUI_ACT_NONE);
+    assert_true(shows(&s, "it stops nowhere by itself"));
+    type(&s, "!");
+    assert_string_equal(s.ask.line.text.text, "break ");
+    type(&s, "\033");
     tui_command(&s, "at 0");
     assert_true(s.past.on);
     assert_int_equal(tui_command(&s, "run").act, TUI_ACT_NONE); /* not in the past */

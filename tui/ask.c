@@ -49,7 +49,7 @@ static void complete(struct tui_screen *s)
     const size_t common = tui_candidates_common(&c), n = strlen(c.prefix);
     if (c.count && (c.count == 1 || common > n)) {
         const char last = common ? c.list[0][common - 1] : ' ';
-        char *more = xasprintf("%.*s%.*s%s", (int)(c.prefix - text), text, (int)common, c.list[0], c.count == 1 && last != '/' && last != '=' ? " " : "");
+        char *more = xasprintf("%.*s%.*s%s", (int)(c.prefix - text), text, (int)common, c.list[0], c.count == 1 && !strchr("/=<>", last) ? " " : "");
         tui_line_set(&a->line, more);
         free(more);
     } else {
@@ -93,6 +93,24 @@ static void help(struct tui_screen *s, const char *rest)
     s->overlay_top = TUI_HELP_WORDS;
 }
 
+void tui_breakpoints_tell(struct tui_screen *s)
+{
+    char text[sizeof s->notice];
+    snprintf(text, sizeof text, s->now.breakpoints ? "it stops at: %s" : "it stops nowhere by itself: tab shows where it could",
+             s->now.breakpoints ? s->now.breakpoints : "");
+    tui_screen_notice(s, text);
+}
+
+static void breakpoint(struct tui_screen *s, const struct tui_word *word, const char *rest, struct tui_action *action)
+{
+    if (!*rest) {
+        tui_breakpoints_tell(s);
+        return;
+    }
+    *action = tui_act(s, "%s %s", word->verb, rest);
+    action->act = TUI_ACT_BREAK;
+}
+
 /* Commands that ask nothing of the search's tree; 0: it is none. */
 static int do_own(struct tui_screen *s, const struct tui_word *word, const char *rest, struct tui_action *action)
 {
@@ -103,6 +121,8 @@ static int do_own(struct tui_screen *s, const struct tui_word *word, const char 
         go_at(s, rest);
     else if (!strcmp(verb, "now"))
         tui_past_go(s, tui_past_count(s));
+    else if (!strcmp(verb, "break") || !strcmp(verb, "unbreak"))
+        breakpoint(s, word, rest, action);
     else if (!strcmp(verb, "pause"))
         action->act = TUI_ACT_PAUSE;
     else if (!strcmp(verb, "follow"))
@@ -117,6 +137,9 @@ static int do_own(struct tui_screen *s, const struct tui_word *word, const char 
     } else if (!strcmp(verb, "train")) {
         *action = tui_act(s, "%s", rest);
         action->act = TUI_ACT_TRAIN;
+    } else if (!strcmp(verb, "copy")) {
+        *action = tui_act(s, "%s", rest);
+        action->act = TUI_ACT_COPY;
     } else if (!strcmp(verb, "theme"))
         tui_screen_notice(s, "theme NAME: tab shows those there are; or the path of a YAML file");
     else
@@ -235,7 +258,8 @@ void tui_ask_draw(struct tui_screen *s)
     int x = r.x + 1, end = r.x + r.w - 1;
     x += tui_canvas_text(&s->canvas, x, r.y, end - x, tui_style(TUI_KEY), label);
     if (s->notice[0]) {
-        int w = tui_width(s->notice, strlen(s->notice)), most = (end - x) * 3 / 4;
+        const int text = tui_width(string_text(&s->ask.line.text), s->ask.line.text.length) + 5, least = (end - x) / 4;
+        int w = tui_width(s->notice, strlen(s->notice)), most = end - x - (text < end - x - least ? text : end - x - least);
         w = w > most ? most : w;
         tui_canvas_cut(&s->canvas, end - w, r.y, w, tui_style(TUI_KEPT), s->notice);
         end -= w + 2;

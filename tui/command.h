@@ -15,7 +15,7 @@ extern const struct tui_command *const tui_commands[]; /* all but the explorer; 
 /* What the explorer takes, and so what may stand in config.yaml. */
 #define TUI_EXPLORER_OPTIONS \
     "model adapter task strategy judge judge-model allow-commands grammar prompts data seed temperature top-k top-p min-p repetition-penalty " \
-    "budget-tokens budget-flops budget-nodes budget-time session at threads batch context kv-memory kv-type kernels quant theme ascii " \
+    "budget-tokens budget-flops budget-nodes budget-time session at threads batch context kv-memory kv-type kernels quant theme ascii no-copy " \
     "paused record dump"
 
 /* The words of the command line joined by blanks, or, where there are none, all of standard input. */

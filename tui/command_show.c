@@ -336,6 +336,6 @@ const struct tui_command tui_command_show = {
     .summary = "sessions that are kept; what is in one, or in a file: outline, --audit, exports",
     .usage = "show [SESSION|FILE [NUMBER]] [--at N] [--audit] [--json | --dot | --md | --replay [--speed X]]",
     .example = "espalier run -t game24 --json '4 5 6 10' >run.jsonl; espalier show run.jsonl --audit",
-    .options = "at audit json dot md replay speed theme ascii paused record",
+    .options = "at audit json dot md replay speed theme ascii no-copy paused record",
     .run = run,
 };

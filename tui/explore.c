@@ -1,5 +1,6 @@
 /* The explorer: the loop between the terminal, the screen and the engine thread; and the same screen dumped without any of them. */
 #include "tui/config.h"
+#include "tui/copy.h"
 #include "tui/editor.h"
 #include "tui/race.h"
 #include "tui/replay.h"
@@ -202,6 +203,8 @@ static void take_news(struct explorer *x)
     }
     free(news);
     for (int i = 0; i < x->race.count && fresh; i++) {
+        if (x->snapshots[i].broke && x->snapshots[i].hits > x->race.screens[i].now.hits)
+            tui_race_show(&x->race, i);
         x->race.screens[i].token_owner = x->snapshots[i].engine;
         tui_screen_snapshot(&x->race.screens[i], &x->snapshots[i]);
     }
@@ -240,6 +243,24 @@ static void edit(struct explorer *x, struct tui_action action)
         tell_thread(x, words);
     }
     string_free(&after);
+}
+
+static void copy(struct explorer *x, struct tui_action action)
+{
+    struct tui_screen *s = &x->race.screens[action.search];
+    struct string text = {0}, bytes = {0};
+    char notice[120], whole[32], part[32];
+    const char *tmux = getenv("TMUX");
+    if (x->setting->options.no_copy) {
+        tui_screen_notice(s, "copying is off: --no-copy, or no-copy in config.yaml");
+    } else if (tui_copy_text(s, action.words, &text)) {
+        const size_t n = tui_copy_sequence(&text, tmux && *tmux, &bytes);
+        snprintf(notice, sizeof notice, n < text.length ? "copied the first %s of %s bytes" : "copied %s bytes, where the terminal lets programs do that",
+                 tui_number((int64_t)n, part), tui_number((int64_t)text.length, whole));
+        tui_screen_notice(s, tui_terminal_tell(bytes.text, bytes.length) ? notice : "this terminal has no clipboard that programs can write to");
+    }
+    string_free(&text);
+    string_free(&bytes);
 }
 
 /* After `:theme`, or when its file was saved: where it is wrong the old one stays, and the line tells. */
@@ -302,7 +323,7 @@ static void take_training(struct explorer *x)
 
 static void do_action(struct explorer *x, struct tui_action action)
 {
-    if (x->replay && (action.act == TUI_ACT_EDITOR || action.act == TUI_ACT_TRAIN))
+    if (x->replay && (action.act == TUI_ACT_EDITOR || action.act == TUI_ACT_TRAIN || action.act == TUI_ACT_BREAK))
         action.act = TUI_ACT_DO; /* as all that cannot be done there */
     switch (action.act) {
     case TUI_ACT_NONE:
@@ -318,6 +339,9 @@ static void do_action(struct explorer *x, struct tui_action action)
         break;
     case TUI_ACT_EDITOR:
         edit(x, action);
+        break;
+    case TUI_ACT_COPY:
+        copy(x, action);
         break;
     case TUI_ACT_THEME:
         change_theme(x, action.words);

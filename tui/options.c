@@ -66,6 +66,7 @@ static const struct option_row table[] = {
     {"runs", 'i', COUNT, AT(runs), 1, 1000, "N", "measure each N times, after a warm-up (default 5)"},
     {"theme", 'C', TEXT, AT(theme), 0, 0, "NAME|FILE", "colours: one of themes/ (dark, light, nord, ...) or a YAML file (default: dark)"},
     {"ascii", 'A', FLAG, AT(ascii), 0, 0, NULL, "draw with ASCII only"},
+    {"no-copy", 0, FLAG, AT(no_copy), 0, 0, NULL, "never write to the terminal's clipboard (y, Y, :copy)"},
     {"paused", 'w', FLAG, AT(paused), 0, 0, NULL, "open without starting: s steps, space runs"},
     {"dump", 'd', TEXT, AT(dump), 0, 0, "COLSxROWS", "search to the end without a terminal, then print the screen as text"},
     {"record", 0, TEXT, AT(record), 0, 0, "FILE.cast", "keep what is shown as an asciicast, which asciinema plays"},

@@ -41,6 +41,12 @@ static void turn(struct tui_race *r, int by)
     from->thought.forking = from->count = 0;
 }
 
+void tui_race_show(struct tui_race *r, int which)
+{
+    if (which != r->shown)
+        turn(r, which - r->shown);
+}
+
 struct tui_action tui_race_key(struct tui_race *r, int32_t key)
 {
     struct tui_screen *s = tui_race_shown(r);

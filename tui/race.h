@@ -14,6 +14,7 @@ void tui_race_free(struct tui_race *r);
 struct tui_screen *tui_race_shown(const struct tui_race *r);
 struct tui_action tui_race_key(struct tui_race *r, int32_t key); /* the action is for the search shown */
 struct tui_action tui_race_mouse(struct tui_race *r, struct tui_mouse mouse);
+void tui_race_show(struct tui_race *r, int which); /* and where the user is goes with it */
 void tui_race_notice(struct tui_race *r, const char *text);
 
 #endif

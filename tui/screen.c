@@ -16,6 +16,8 @@ void tui_snapshot_free(struct tui_snapshot *s)
     for (int i = 0; i < s->live_count; i++)
         free(s->live[i].tokens);
     free(s->live);
+    free(s->breakpoints);
+    free(s->broke);
     *s = (struct tui_snapshot){0};
 }
 
@@ -401,7 +403,7 @@ static void drop_unknown(struct tui_screen *s)
 
 void tui_screen_snapshot(struct tui_screen *s, struct tui_snapshot *snapshot)
 {
-    int line = line_of_selection(s);
+    int line = line_of_selection(s), hit = snapshot->broke && snapshot->hits > s->now.hits;
     set_live_rows(s, -1);
     if (snapshot->state != s->now.state)
         s->rate_count = 0;
@@ -421,6 +423,10 @@ void tui_screen_snapshot(struct tui_screen *s, struct tui_snapshot *snapshot)
     set_live_rows(s, 1);
     note_rate(s);
     keep_line(s, line);
+    if (hit && s->past.on)
+        tui_screen_notice(s, s->now.broke);
+    else if (hit && s->now.broke_at < s->tree.count && !tui_screen_node(s, s->now.broke_at)->gone)
+        select_node(s, tui_outline_first(&s->outline, s->now.broke_at));
 }
 
 /* --- another tree ------------------------------------------------------------------------------------------------ */
@@ -521,6 +527,13 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
         return tui_past_go_on(s);
     case ':':
         tui_ask_open(s, TUI_ASKS_COMMAND, 0, "");
+        break;
+    case 'y':
+    case 'Y':
+        return (struct tui_action){.act = TUI_ACT_COPY, .words = key == 'y' ? "thought" : "path"};
+    case '!':
+        tui_ask_open(s, TUI_ASKS_COMMAND, 0, "break ");
+        tui_breakpoints_tell(s);
         break;
     case '.':
         s->follow = 1;

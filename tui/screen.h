@@ -233,6 +233,7 @@ void tui_ask_open(struct tui_screen *s, enum tui_asking what, int node, const ch
 int tui_ask_key(struct tui_screen *s, int32_t key, struct tui_action *action);
 void tui_ask_draw(struct tui_screen *s);
 void tui_ask_free(struct tui_ask *a);
+void tui_breakpoints_tell(struct tui_screen *s);               /* a notice of where it is to stop */
 struct tui_action tui_command(struct tui_screen *s, const char *text); /* as typed after ':' */
 enum { TUI_HELP_WORDS = 1 << 20 }; /* as overlay_top: where the help tells of them */
 

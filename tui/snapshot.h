@@ -23,6 +23,9 @@ struct tui_snapshot {
     int64_t memory;              /* bytes of the program's that are in memory; 0: not known */
     double time;                 /* when it was taken, seconds */
     struct error failure;        /* state TUI_FAILED */
+    char *breakpoints;           /* owned: where it is to stop, "wrong, depth=2"; NULL: nowhere */
+    char *broke;                 /* owned: why it has stopped by itself, and since then nothing was begun; or NULL */
+    int broke_at, hits;          /* at which node; how often it has stopped so, of all searches */
 };
 void tui_snapshot_free(struct tui_snapshot *s);
 
@@ -30,15 +33,17 @@ void tui_snapshot_free(struct tui_snapshot *s);
 enum tui_act {
     TUI_ACT_NONE, TUI_ACT_RUN, TUI_ACT_PAUSE, TUI_ACT_STEP,
     TUI_ACT_DO,     /* an act on the search, in the words of search_do */
+    TUI_ACT_BREAK,  /* "break RULE", "unbreak RULE" */
     TUI_ACT_TRAIN,  /* learn from what is kept: options of train, or "stop" */
     TUI_ACT_THEME,  /* another theme: its name or file */
+    TUI_ACT_COPY,   /* to the terminal's clipboard: what of the selected thought */
     TUI_ACT_EDITOR, /* the text of a node in the user's own editor */
     TUI_ACT_QUIT, TUI_ACT_SUSPEND, TUI_ACT_REPAINT,
 };
 struct tui_action {
     enum tui_act act;
     int number;        /* step: how many; editor: the node */
-    const char *words; /* do, theme: valid until the next key */
+    const char *words; /* do, break, theme: valid until the next key */
     int search;        /* which one of a race it is for */
 };
 

@@ -143,6 +143,8 @@ void tui_draw_now(struct tui_screen *s)
     } else if (s->now.state == TUI_DONE && t->result) {
         text = result_text(t->result);
         draw_line(s, y++, "answer", t->result->result.correct == 0 ? TUI_WRONG : t->result->result.answer ? TUI_BEST : TUI_TEXT, text);
+    } else if (s->now.broke) {
+        draw_line(s, y++, "broke", TUI_KEPT, s->now.broke);
     } else if (t->step_open) {
         text = plan_text(s);
         draw_line(s, y++, s->now.state == TUI_PAUSED ? "stopped" : "doing", TUI_TEXT, text);
@@ -156,7 +158,7 @@ void tui_draw_now(struct tui_screen *s)
 
 /* --- status ------------------------------------------------------------------------------------------------------ */
 
-enum { MOST_PARTS = 9 };
+enum { MOST_PARTS = 10 };
 struct part {
     char text[64];
     enum tui_role role;
@@ -178,6 +180,10 @@ static int status_parts(const struct tui_screen *s, struct part out[MOST_PARTS])
     if (*s->training) {
         snprintf(out[n].text, sizeof out[n].text, "%s", s->training);
         out[n++].role = TUI_EXPANDING;
+    }
+    if (s->now.breakpoints) {
+        snprintf(out[n].text, sizeof out[n].text, "! %.60s", s->now.breakpoints);
+        out[n++].role = TUI_KEPT;
     }
     if (!t->session)
         return n;

@@ -4,6 +4,7 @@
 #include <curses.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -20,6 +21,7 @@
 #undef columns /* term.h gives capabilities such names */
 #undef lines
 
+enum { MOVES = 8 }; /* as many as curses keeps */
 enum { KEY_PASTE_BEGINS = KEY_MAX + 100, KEY_PASTE_ENDS };
 
 static const int asking[] = {SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP, SIGCONT};   /* noted, and acted on by the loop */
@@ -40,8 +42,10 @@ static struct {
     int synchronized;
     const char *paste_on, *paste_off; /* or NULL */
     int mouse, mouse_wanted;      /* mouse: it is ours now */
-    struct tui_mouse moved;       /* what it did last */
+    struct tui_mouse moved, moves[MOVES]; /* what it did last, and what came with that and is to be told next */
+    int move_count;
     struct tui_canvas shown;
+    struct string unsettled;      /* a byte for each row of a frame: it has cells to be placed after curses has sent its own */
     int repaint;
     struct tui_record *record;    /* or NULL */
     int capture;                  /* where curses writes while it is captured for the record */
@@ -385,6 +389,7 @@ void tui_terminal_close(void)
     delwin(terminal.input);
     delscreen(terminal.screen);
     tui_canvas_free(&terminal.shown);
+    string_free(&terminal.unsettled);
     close(terminal.tty);
     close(terminal.null);
     close(terminal.signalled);
@@ -438,27 +443,104 @@ static void find_look(struct tui_style style, attr_t *attributes, int *pair)
     *pair = look->pair;
 }
 
+/* Terminals agree on how wide these are: letters of the alphabets without marks, and the signs that we draw with. Of all else (marks, what is two
+ * cells wide, what is newer than the terminal) they may think otherwise, and what follows would stand elsewhere. */
+static int is_settled(const struct tui_cell *cell)
+{
+    const int32_t c = (int32_t)cell->scalars[0];
+    return cell->width != 2 && !cell->scalars[1] &&
+           (c < 0x300 || (c >= 0x370 && c < 0x530) || (c >= 0x2010 && c < 0x2060) || (c >= 0x2190 && c < 0x2300) || (c >= 0x2500 && c < 0x2900));
+}
+
+static int scalars_of(const struct tui_cell *cell)
+{
+    int n = 0;
+    while (n < TUI_CLUSTER && cell->scalars[n])
+        n++;
+    return n;
+}
+
+/* Blanks stand in for what is not settled: curses must not count on where that leaves the cursor. place_unsettled puts it there. */
 static void put_cell(int y, int x, const struct tui_cell *cell)
 {
     wchar_t text[TUI_CLUSTER + 1] = {(wchar_t)cell->scalars[0]};
     attr_t attributes;
-    int pair, n = 1;
+    int pair;
     cchar_t out;
     find_look(cell->style, &attributes, &pair);
-    for (int i = 1; i < TUI_CLUSTER && cell->scalars[i]; i++)
-        if (wcwidth((wchar_t)cell->scalars[i]) == 0)
-            text[n++] = (wchar_t)cell->scalars[i];
-    /* Curses counts with the C library's widths. Where those are other than ours, what it knows better stands in. */
-    int agreed = wcwidth(text[0]) == cell->width;
-    if (!agreed)
-        text[0] = L'?', text[1] = 0;
+    if (!is_settled(cell))
+        text[0] = L' ';
+    else if (wcwidth(text[0]) != 1) /* curses counts with the C library's widths */
+        text[0] = L'?';
     setcchar(&out, text, attributes, 0, &pair);
-    mvwadd_wch(stdscr, y, x, &out);
-    if (!agreed && cell->width == 2)
-        mvwadd_wch(stdscr, y, x + 1, &out);
+    for (int i = 0; i < cell->width; i++)
+        mvwadd_wch(stdscr, y, x + i, &out);
 }
 
-/* Cells of a row that changed: from the first to the last. A wide character is never entered in its middle. */
+/* --- what terminals may find wider, or narrower, than we do ------------------------------------------------------- */
+
+static struct string placed; /* tputs takes a function of a byte alone */
+
+static int add_placed(int c)
+{
+    string_append(&placed, &(char){(char)c}, 1);
+    return c;
+}
+
+static void place_cell(int y, int x, const struct tui_cell *cell)
+{
+    attr_t attributes;
+    int pair;
+    char bytes[MB_LEN_MAX];
+    find_look(cell->style, &attributes, &pair);
+    tputs(tparm(cursor_address, y, x, 0, 0, 0, 0, 0, 0, 0), 1, add_placed);
+    vid_puts(attributes, (short)pair, &pair, add_placed);
+    for (int i = 0; i < scalars_of(cell); i++) {
+        mbstate_t none = {0};
+        const size_t n = wcrtomb(bytes, (wchar_t)cell->scalars[i], &none);
+        if (n != (size_t)-1)
+            string_append(&placed, bytes, n);
+    }
+}
+
+/* Each by an absolute move, and again what stands right of it as far as it may have reached. At the margin it would wrap: the blank stays. */
+static void place_unsettled(int y, const struct tui_cell *row, int w)
+{
+    for (int x = 0, covered = 0; x < w; x++) {
+        const struct tui_cell *cell = &row[x];
+        const int unsettled = cell->width && !is_settled(cell), most = x + 2 * scalars_of(cell);
+        if (unsettled ? most <= w : cell->width && x < covered)
+            place_cell(y, x, cell);
+        if (unsettled && most > covered)
+            covered = most;
+    }
+}
+
+static int has_unsettled(const struct tui_cell *row, int w)
+{
+    for (int x = 0; x < w; x++)
+        if (row[x].width && !is_settled(&row[x]))
+            return 1;
+    return 0;
+}
+
+/* After curses, whose colours it goes on from. The cursor ends where curses counts on it. */
+static void send_placed(const struct tui_canvas *canvas, int columns)
+{
+    int y, x;
+    for (size_t row = 0; row < terminal.unsettled.length; row++)
+        if (terminal.unsettled.text[row])
+            place_unsettled((int)row, canvas->cells + row * (size_t)canvas->w, columns);
+    if (!placed.length)
+        return;
+    getyx(curscr, y, x);
+    tputs(tparm(cursor_address, y, x, 0, 0, 0, 0, 0, 0, 0), 1, add_placed);
+    send(placed.text);
+    string_free(&placed);
+}
+
+/* Cells of a row that changed: from the first to the last. A wide character is never entered in its middle. Where one of them is not settled all of the
+ * row is sent: nobody knows what it left behind. */
 static int draw_row(int y, const struct tui_cell *row, const struct tui_cell *shown, int w)
 {
     int first = 0, end = w;
@@ -473,6 +555,10 @@ static int draw_row(int y, const struct tui_cell *row, const struct tui_cell *sh
     for (int x = first; x < end; x++)
         if (row[x].width)
             put_cell(y, x, &row[x]);
+    const int unsettled = end > first && (has_unsettled(row, w) || has_unsettled(shown, w));
+    if (unsettled)
+        wredrawln(stdscr, y, 1);
+    string_append(&terminal.unsettled, &(char){(char)unsettled}, 1);
     return end > first;
 }
 
@@ -481,6 +567,8 @@ void tui_terminal_draw(const struct tui_canvas *canvas)
     int rows, columns, changed = terminal.repaint;
     struct tui_canvas *shown = &terminal.shown;
     tui_terminal_size(&columns, &rows);
+    columns = canvas->w < columns ? canvas->w : columns;
+    string_clear(&terminal.unsettled);
     if (terminal.repaint || shown->w != canvas->w || shown->h != canvas->h) {
         tui_canvas_size(shown, canvas->w, canvas->h);
         memset(shown->cells, 0, (size_t)shown->w * (size_t)shown->h * sizeof *shown->cells);
@@ -497,19 +585,20 @@ void tui_terminal_draw(const struct tui_canvas *canvas)
     }
     for (int y = 0; y < canvas->h && y < rows; y++) {
         size_t at = (size_t)y * (size_t)canvas->w;
-        changed |= draw_row(y, canvas->cells + at, shown->cells + at, canvas->w < columns ? canvas->w : columns);
+        changed |= draw_row(y, canvas->cells + at, shown->cells + at, columns);
     }
     if (!changed)
         return;
     memcpy(shown->cells, canvas->cells, (size_t)canvas->w * (size_t)canvas->h * sizeof *canvas->cells);
     wnoutrefresh(stdscr);
     if (terminal.record)
-        tui_record_size(terminal.record, columns, rows);
+        tui_record_size(terminal.record, COLS, LINES);
     if (terminal.synchronized)
         send("\033[?2026h"); /* the terminal shows nothing until it has the whole frame */
     begin_capture();
     doupdate();
     end_capture();
+    send_placed(canvas, columns);
     if (terminal.synchronized)
         send("\033[?2026l");
 }
@@ -526,6 +615,15 @@ void tui_terminal_theme(const struct tui_theme *theme)
 void tui_terminal_repaint(void)
 {
     terminal.repaint = 1;
+}
+
+/* What has 256 colours skips sequences that it does not know. */
+int tui_terminal_tell(const char *bytes, size_t n)
+{
+    if (!terminal.open || tigetnum("colors") < 256)
+        return 0;
+    write_all(STDOUT_FILENO, bytes, n);
+    return 1;
 }
 
 /* --- keys and signals -------------------------------------------------------------------------------------------- */
@@ -572,20 +670,37 @@ static int32_t key_of_code(wint_t code)
     return code >= (wint_t)KEY_F(1) && code <= (wint_t)KEY_F(12) ? (int32_t)(TUI_KEY_F1 + (code - (wint_t)KEY_F(1))) : TUI_KEY_OTHER;
 }
 
-static int32_t take_mouse(void)
+static int kind_of(mmask_t state)
 {
-    MEVENT event;
-    if (getmouse(&event) != OK)
-        return TUI_KEY_OTHER;
-    terminal.moved = (struct tui_mouse){TUI_MOUSE_NOTHING, event.x, event.y};
     static const struct { mmask_t mask; int what; } kinds[] = {
         {BUTTON4_PRESSED, TUI_MOUSE_WHEEL_UP}, {BUTTON5_PRESSED, TUI_MOUSE_WHEEL_DOWN}, {BUTTON1_PRESSED, TUI_MOUSE_PRESS},
         {BUTTON1_RELEASED, TUI_MOUSE_RELEASE}, {REPORT_MOUSE_POSITION, TUI_MOUSE_DRAG},
     };
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !terminal.moved.what; i++)
-        if (event.bstate & kinds[i].mask)
-            terminal.moved.what = kinds[i].what;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (state & kinds[i].mask)
+            return kinds[i].what;
+    return TUI_MOUSE_NOTHING;
+}
+
+static int32_t next_move(void)
+{
+    if (!terminal.move_count)
+        return TUI_KEY_OTHER;
+    terminal.moved = terminal.moves[0];
+    memmove(terminal.moves, terminal.moves + 1, (size_t)--terminal.move_count * sizeof *terminal.moves);
     return TUI_KEY_MOUSE;
+}
+
+/* One key may stand for several moves that came together, of which curses gives the latest first. */
+static int32_t take_mouse(void)
+{
+    MEVENT event;
+    terminal.move_count = 0;
+    while (terminal.move_count < MOVES && getmouse(&event) == OK) {
+        memmove(terminal.moves + 1, terminal.moves, (size_t)terminal.move_count++ * sizeof *terminal.moves);
+        terminal.moves[0] = (struct tui_mouse){kind_of(event.bstate), event.x, event.y};
+    }
+    return next_move();
 }
 
 struct tui_mouse tui_terminal_mouse(void)
@@ -596,6 +711,8 @@ struct tui_mouse tui_terminal_mouse(void)
 int32_t tui_terminal_key(void)
 {
     wint_t c;
+    if (terminal.move_count)
+        return next_move();
     int kind = wget_wch(terminal.input, &c);
     if (kind == ERR)
         return TUI_KEY_NONE;

@@ -18,6 +18,8 @@ void tui_terminal_theme(const struct tui_theme *theme); /* another one from here
 void tui_terminal_size(int *columns, int *rows);
 /* Send what differs from what is shown; nothing when nothing does. */
 void tui_terminal_draw(const struct tui_canvas *canvas);
+/* Send these bytes as they are, which show nothing; not into the record. 0: this terminal may show what it does not know. */
+int tui_terminal_tell(const char *bytes, size_t n);
 void tui_terminal_repaint(void); /* the next draw sends everything */
 
 /* Sleep until a key, one of TUI_WAIT_FDS descriptors at most that is readable (-1: none), a signal or the time (seconds; below 0: for ever). */

@@ -2,6 +2,7 @@
 #include "tui/terminal.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@ struct runner {
     int number;
     struct search *search;
     int done;
+    char *broke;            /* why a breakpoint stopped it, the first since it was let go; or NULL */
+    int broke_at;
 };
 
 /* Above the line: shared, under the lock. Below: the engine thread's own once it runs. */
@@ -44,7 +47,9 @@ struct tui_thread {
     enum tui_state state;   /* of all; of those that are done it is told that they are */
     int stepped, steps;     /* in state TUI_STEPPING: which search, and how many steps to go */
     int counting;           /* votes are counted again: what would cost tokens is not begun */
-    double told;            /* when the last snapshots were made */
+    struct search_breakpoints breakpoints;
+    int broke, hits;        /* one was hit just now; how many were */
+    double told, rest;      /* when the last snapshots were made, and how long none are after */
     struct tui_news *made;  /* since then */
     int made_count, made_capacity;
     char guard[TUI_GUARD_STACK];
@@ -52,11 +57,27 @@ struct tui_thread {
 
 /* --- the engine thread: what it tells ------------------------------------------------------------------------------ */
 
+/* What was before the search was opened stops nothing. */
+static void hold_against_breakpoints(struct tui_thread *t, struct runner *r, const struct search_event *event)
+{
+    int node;
+    char *why = r->search ? search_breakpoints_hit(&t->breakpoints, search_tree(r->search), event, &node) : NULL;
+    if (why && !r->broke) {
+        r->broke = why;
+        r->broke_at = node;
+        t->broke = 1;
+        t->hits++;
+    } else {
+        free(why);
+    }
+}
+
 /* Every event of every search comes by here, in order. */
 static void take_event(void *context, struct search_event *event)
 {
-    const struct runner *r = context;
+    struct runner *r = context;
     struct tui_thread *t = r->thread;
+    hold_against_breakpoints(t, r, event);
     ARRAY_RESERVE(t->made, t->made_count, t->made_capacity);
     t->made[t->made_count++] = (struct tui_news){r->number, search_event_keep(event)};
 }
@@ -83,11 +104,17 @@ static int64_t memory_now(void)
 static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struct runner *r, double now, int64_t memory)
 {
     struct tui_snapshot s = {.state = state_of(t, r), .engine = t->engine, .memory = memory, .time = now};
-    struct search_live live;
+    struct search_live live = SEARCH_LIVE_NONE;
     int capacity = 0;
+    struct string breakpoints = {0};
+    search_breakpoints_text(&t->breakpoints, &breakpoints);
+    s.breakpoints = breakpoints.text;
+    s.broke = xstrdup(r->broke);
+    s.broke_at = r->broke_at;
+    s.hits = t->hits;
     if (t->engine)
         engine_statistics(t->engine, &s.statistics);
-    for (int i = 0; r->search && search_live(r->search, i, &live); i++) {
+    while (r->search && search_live(r->search, &live)) {
         ARRAY_RESERVE(s.live, s.live_count, capacity);
         size_t bytes = (size_t)live.count * sizeof *live.tokens;
         struct tui_live *copy = &s.live[s.live_count++];
@@ -98,7 +125,33 @@ static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struc
     return s;
 }
 
-/* Events and the state they led to go over together, so that no thought is both written and being written. */
+static void wake(const struct tui_thread *t)
+{
+    uint64_t one = 1;
+    ssize_t written = write(t->wake, &one, sizeof one);
+    (void)written; /* a full counter wakes as well */
+}
+
+/* Under the lock. */
+static void hand_over_events(struct tui_thread *t)
+{
+    for (int i = 0; i < t->made_count; i++) {
+        ARRAY_RESERVE(t->news, t->news_count, t->news_capacity);
+        t->news[t->news_count++] = t->made[i];
+    }
+    t->made_count = 0;
+}
+
+/* What has been recorded is known at once. That it is written no more the screen knows by itself. */
+static void tell_events(struct tui_thread *t)
+{
+    pthread_mutex_lock(&t->lock);
+    hand_over_events(t);
+    pthread_mutex_unlock(&t->lock);
+    wake(t);
+}
+
+/* No snapshot is older than the events that came with it. They take a thirtieth of the time at most: with thousands of samples asked for one is dear. */
 static void tell(struct tui_thread *t, const struct error *failure)
 {
     double now = clock_seconds();
@@ -109,23 +162,18 @@ static void tell(struct tui_thread *t, const struct error *failure)
         if (failure)
             fresh[i].failure = *failure;
     }
-    t->told = now;
     pthread_mutex_lock(&t->lock);
-    for (int i = 0; i < t->made_count; i++) {
-        ARRAY_RESERVE(t->news, t->news_count, t->news_capacity);
-        t->news[t->news_count++] = t->made[i];
-    }
+    hand_over_events(t);
     struct tui_snapshot *old = t->snapshots;
     t->snapshots = fresh;
     t->fresh = 1;
     pthread_mutex_unlock(&t->lock);
-    t->made_count = 0;
     for (int i = 0; i < t->count; i++)
         tui_snapshot_free(&old[i]);
     free(old);
-    uint64_t one = 1;
-    ssize_t written = write(t->wake, &one, sizeof one);
-    (void)written; /* a full counter wakes as well */
+    t->told = clock_seconds();
+    t->rest = fmax(snapshot_interval, 30 * (t->told - now));
+    wake(t);
 }
 
 static void tell_notice(struct tui_thread *t, const char *text)
@@ -213,6 +261,62 @@ static void do_words(struct tui_thread *t, struct runner *r, const char *words)
     }
 }
 
+static struct search_journal *journal_of(const struct tui_thread *t)
+{
+    return t->searches->journal ? t->searches->journal : t->searches->loaded.journal;
+}
+
+static int keep_breakpoints(struct tui_thread *t, struct error *e)
+{
+    struct search_journal *journal = journal_of(t);
+    struct string text = {0};
+    search_breakpoints_text(&t->breakpoints, &text);
+    int code = journal ? search_journal_set(journal, "breakpoints", string_text(&text), e) : OK;
+    if (!code && journal)
+        code = search_journal_commit(journal, e);
+    string_free(&text);
+    return code;
+}
+
+/* Those of the session that is gone on with, or forked. One that this program does not know is not worth refusing it. */
+static void read_breakpoints(struct tui_thread *t)
+{
+    struct search_journal *from = t->searches->loaded.journal ? t->searches->loaded.journal : t->searches->journal;
+    char *text = from ? search_journal_get(from, "breakpoints") : NULL;
+    struct error e;
+    if (text && search_breakpoints_read(&t->breakpoints, text, &e))
+        tell_notice(t, e.message);
+    if (text && t->searches->forked && keep_breakpoints(t, &e))
+        tell_notice(t, e.message);
+    free(text);
+}
+
+/* "break RULE", "unbreak RULE". */
+static void set_breakpoint(struct tui_thread *t, const char *words)
+{
+    struct error e;
+    struct string text = {0};
+    const char *rule = words + strcspn(words, " ");
+    rule += strspn(rule, " ");
+    int code = (is_verb(words, "break") ? search_breakpoint_add : search_breakpoint_remove)(&t->breakpoints, rule, &e);
+    if (!code)
+        code = keep_breakpoints(t, &e);
+    search_breakpoints_text(&t->breakpoints, &text);
+    char *notice = code ? xstrdup(e.message) : xasprintf(text.length ? "it stops at: %s" : "it stops nowhere by itself", string_text(&text));
+    tell_notice(t, notice);
+    free(notice);
+    string_free(&text);
+}
+
+static void forget_hits(struct tui_thread *t)
+{
+    for (int i = 0; i < t->count; i++) {
+        free(t->runners[i].broke);
+        t->runners[i].broke = NULL;
+    }
+    t->broke = 0;
+}
+
 static void do_command(struct tui_thread *t, struct tui_action action)
 {
     struct runner *r = &t->runners[action.search];
@@ -224,6 +328,12 @@ static void do_command(struct tui_thread *t, struct tui_action action)
         tell_notice(t, "the search is done; prune a thought and it looks elsewhere");
         return;
     }
+    if (action.act == TUI_ACT_BREAK) {
+        set_breakpoint(t, action.words);
+        return;
+    }
+    if (action.act != TUI_ACT_PAUSE)
+        forget_hits(t);
     switch (action.act) {
     case TUI_ACT_RUN:
         t->state = TUI_RUNNING;
@@ -301,8 +411,13 @@ static void grow(struct tui_thread *t)
         t->state = TUI_PAUSED;
     else if (r && t->state == TUI_STEPPING && t->counting && search_tree(r->search)->step_open)
         t->state = TUI_PAUSED;
-    if (t->made_count || ended || t->state != before || clock_seconds() - t->told >= snapshot_interval)
+    if (t->broke)
+        t->state = TUI_PAUSED;
+    t->broke = 0;
+    if (ended || t->state != before || clock_seconds() - t->told >= t->rest)
         tell(t, NULL);
+    else if (t->made_count)
+        tell_events(t);
 }
 
 /* The one place where searches are opened. */
@@ -345,6 +460,7 @@ static void *run(void *context)
     } else {
         t->state = t->options->paused ? TUI_PAUSED : TUI_RUNNING;
         tell_notice(t, t->searches->notice);
+        read_breakpoints(t);
         tell(t, NULL);
     }
     while (attend(t))
@@ -384,6 +500,7 @@ static void free_thread(struct tui_thread *t)
         free((char *)t->commands[i].words);
     for (int i = 0; i < t->count; i++)
         tui_snapshot_free(&t->snapshots[i]);
+    forget_hits(t);
     pthread_cond_destroy(&t->changed);
     pthread_mutex_destroy(&t->lock);
     if (t->wake >= 0)

@@ -31,7 +31,7 @@ struct tui_options {
     float speed;                                                  /* show: -1 */
     const char *record;                                           /* explorer, show: NULL */
     int audit, dot, md;                                           /* show: 0 */
-    int json, ascii, paused;                                      /* 0; paused: the explorer does not start the search by itself */
+    int json, ascii, no_copy, paused;                             /* 0; paused: the explorer does not start the search by itself */
     const char *split;                                            /* task make: NULL; "test" or "train" */
     int traces;                                                   /* task make: 0 */
     int prefix, branches, runs;                                   /* speed: 0 */

@@ -156,7 +156,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
     int first, count;
     if (s->race_count < 2) {
         tui_sheet_title(s, &tui_view_compare, r, "compare", NULL);
-        tui_sheet_says(s, r, "There is one search. Several race side by side, in one batch, when -s is given more than once: -s greedy -s tot,b=5.");
+        tui_sheet_says(s, r, "There is one search. Several race side by side, in one batch, when -s is given more than once: -s greedy -s tot,b=5. V and t: the tree in its place.");
         s->compare.lines = 0;
         return;
     }

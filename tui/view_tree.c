@@ -57,7 +57,10 @@ static void draw_title(struct tui_screen *s, struct tui_rect r, const struct col
     if (rows > r.h) {
         char place[80], a[32], b[32];
         snprintf(place, sizeof place, "%s of %s ", tui_number(tui_outline_row(&s->outline, s->selected) + 1, a), tui_number(rows, b));
-        tui_canvas_text(&s->canvas, r.x + used, y, c->text.x + c->text.w - r.x - used, tui_style(TUI_DIM), place);
+        const char *over = s->has_states ? " left " : " answer "; /* the states: it stands at their right end */
+        const int end = c->state.w ? c->state.x + c->state.w + 1 - (int)strlen(over) : c->text.x + c->text.w;
+        if (r.x + used + (int)strlen(place) <= end) /* a number that is cut is another */
+            tui_canvas_text(&s->canvas, r.x + used, y, end - r.x - used, tui_style(TUI_DIM), place);
     }
     if (!s->tree.count)
         return;
@@ -437,9 +440,12 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
     int n = 0;
     if (s->tree.count) {
         int open = s->outline.nodes[s->selected].open && tui_screen_node(s, s->selected)->first_child >= 0;
+        if (!s->layout.panes[1].w) /* nothing else says that there is more than the tree */
+            out[n++] = (struct tui_hint){"enter", "thought"};
         out[n++] = (struct tui_hint){"j k", "move"};
         out[n++] = (struct tui_hint){"h l", open ? "fold" : "open"};
-        out[n++] = (struct tui_hint){"enter", "thought"};
+        if (s->layout.panes[1].w)
+            out[n++] = (struct tui_hint){"enter", "thought"};
         if (tui_outline_copies(&s->outline, s->selected))
             out[n++] = (struct tui_hint){"*", "copies"};
     }

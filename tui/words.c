@@ -1,5 +1,6 @@
 #include "tui/words.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const struct tui_word tui_words[] = {
@@ -19,6 +20,9 @@ const struct tui_word tui_words[] = {
     {"undo", "", "take back your latest act", "u", TUI_TAKES_NOTHING},
     {"redo", "", "do it again", "U", TUI_TAKES_NOTHING},
     {"back", "[EVENT]", "to before the latest step, or an event", "b", TUI_TAKES_NOTHING},
+    {"break", "[RULE]", "stop by itself at wrong, right, answer, value<X, value>X (of a judge) or depth=N", "!", TUI_TAKES_RULE},
+    {"unbreak", "RULE|all", "no longer", "!", TUI_TAKES_RULE_SET},
+    {"copy", "thought|path|prompt", "to the clipboard of your terminal, also over ssh (--no-copy: never)", "y Y", TUI_TAKES_PART},
     {"at", "EVENT", "look at the moment after an event", "[ ]", TUI_TAKES_NOTHING},
     {"now", "", "come back from the past", "}", TUI_TAKES_NOTHING},
     {"follow", "", "select what happens, as it happens", ".", TUI_TAKES_NOTHING},
@@ -28,7 +32,7 @@ const struct tui_word tui_words[] = {
     {"close", "", "close this pane", "X", TUI_TAKES_NOTHING},
     {"zoom", "", "this pane alone, or all again", "z", TUI_TAKES_NOTHING},
     {"mouse", "on|off", "take the mouse, or leave it to the terminal", "", TUI_TAKES_SWITCH},
-    {"set", "KEY=VALUE ...", "strategy, seed, temperature; tokens, nodes: budgets", "", TUI_TAKES_SETTING},
+    {"set", "KEY=VALUE ...", "from here on: strategy=, judge=, a parameter of the strategy, seed=, temperature=, top_p=; budgets (0: none): tokens=, nodes=, flops=, time=", "", TUI_TAKES_SETTING},
     {"adapter", "FILE[:WEIGHT]|none", "a LoRA adapter from here on", "", TUI_TAKES_FILE},
     {"train", "[OPTION ...]|stop", "learn from what is kept, and put the adapter on", "", TUI_TAKES_OPTIONS},
     {"theme", "NAME|FILE", "other colours; a file is read again as it is saved", "", TUI_TAKES_THEME},
@@ -45,14 +49,57 @@ const struct tui_word *tui_word_find(const char *text, size_t n)
     return NULL;
 }
 
-static void complete_strategies(struct tui_candidates *out)
+static void complete_setting(struct tui_candidates *out, const char *key, size_t length, const char *value, size_t n)
 {
+    char *text = xasprintf("%.*s=%.*s", (int)length, key, (int)n, value);
+    tui_candidate(out, text);
+    free(text);
+}
+
+/* "name=a|b|c" of a strategy's parameters, n bytes: the name, or what it may be where that is a list. */
+static void complete_parameter(struct tui_candidates *out, const char *text, size_t n, int values)
+{
+    const size_t key = strcspn(text, "="), judge = !strncmp(text, "evaluate=", 9);
+    if (!values)
+        complete_setting(out, text, key, "", 0);
+    for (const char *p = text + key + 1, *end = text + n; values && p < end && memchr(text, '|', n);) {
+        const size_t one = strcspn(p, "| ");
+        complete_setting(out, text, key, p, one);
+        if (judge)
+            complete_setting(out, "judge", 5, p, one);
+        p += one + 1;
+    }
+}
+
+/* Strategies by name; the parameters of the one there is. */
+static void complete_settings(const struct tui_screen *s, struct tui_candidates *out)
+{
+    const int values = strchr(out->prefix, '=') != NULL;
     int count;
     const struct search_strategy_about *about = search_strategies(&count);
+    if (!values)
+        tui_candidates_words(out, "strategy= judge= seed= temperature= top_k= top_p= min_p= tokens= nodes= flops= time=");
     for (int i = 0; i < count; i++) {
-        char spec[80];
-        snprintf(spec, sizeof spec, "strategy=%s", about[i].name);
-        tui_candidate(out, spec);
+        if (values)
+            complete_setting(out, "strategy", 8, about[i].name, strlen(about[i].name));
+        if (!tui_screen_strategy_is(s, about[i].name))
+            continue;
+        for (const char *p = about[i].parameters; *p; p += strspn(p, " ")) {
+            complete_parameter(out, p, strcspn(p, " "), values);
+            p += strcspn(p, " ");
+        }
+    }
+}
+
+/* Those that are set. */
+static void complete_rules(const struct tui_screen *s, struct tui_candidates *out)
+{
+    for (const char *p = s->now.breakpoints ? s->now.breakpoints : ""; *p; p += strspn(p, ", ")) {
+        const size_t n = strcspn(p, ",");
+        char *rule = xstrndup(p, n);
+        tui_candidate(out, rule);
+        free(rule);
+        p += n;
     }
 }
 
@@ -69,10 +116,7 @@ static void complete_argument(const struct tui_screen *s, const struct tui_word 
         tui_candidates_words(out, "plurality normalised");
         break;
     case TUI_TAKES_SETTING:
-        if (strchr(out->prefix, '='))
-            complete_strategies(out);
-        else
-            tui_candidates_words(out, "strategy= seed= temperature= tokens= nodes=");
+        complete_settings(s, out);
         break;
     case TUI_TAKES_FILE:
         tui_candidate(out, "none");
@@ -90,6 +134,16 @@ static void complete_argument(const struct tui_screen *s, const struct tui_word 
     case TUI_TAKES_VIEW:
         for (int i = 0; tui_view_at(i); i++)
             tui_candidate(out, tui_view_at(i)->name);
+        break;
+    case TUI_TAKES_PART:
+        tui_candidates_words(out, "thought path prompt");
+        break;
+    case TUI_TAKES_RULE:
+        tui_candidates_words(out, "wrong right answer value< value> depth=");
+        break;
+    case TUI_TAKES_RULE_SET:
+        complete_rules(s, out);
+        tui_candidate(out, "all");
         break;
     case TUI_TAKES_SWITCH:
         tui_candidates_words(out, "on off");

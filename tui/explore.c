@@ -14,12 +14,17 @@
 
 #include <langinfo.h>
 #include <limits.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-static const double frame_interval = 1.0 / 30;
+static const double frame_interval = 1.0 / 30, slowest_interval = 0.4;
+/* The part of its time that the screen takes for news where it costs more than frames so often: the model's threads wait for each other, so
+ * what one of them loses to the screen all of them lose. */
+static const double share = 1.0 / 60;
 
 /* What a command line amounts to before anything is opened. */
 struct setting {
@@ -398,6 +403,14 @@ static void take_signals(struct explorer *x)
         x->signal = number;
 }
 
+/* Processor time of this thread. */
+static double spent(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static void draw(struct explorer *x)
 {
     int columns, rows;
@@ -408,16 +421,19 @@ static void draw(struct explorer *x)
     x->dirty = 0;
 }
 
-/* Keys are answered at once; news is drawn thirty times a second at most; where there is none of either, the thread sleeps. */
+/* Keys are answered at once; news is drawn thirty times a second at most, and less often where that would take too much; where there is
+ * none of either, the thread sleeps. */
 static void live(struct explorer *x)
 {
-    double drawn = 0;
+    double drawn = 0, rest = frame_interval, before = spent();
     draw(x);
     while (!x->quit && !x->signal && !(tui_race_shown(&x->race)->now.state == TUI_FAILED && !tui_race_shown(&x->race)->tree.count)) {
         struct tui_screen *s = tui_race_shown(&x->race);
-        double now = clock_seconds(), wait = x->dirty ? drawn + frame_interval - now : x->replay ? tui_replay_wait(x->replay, now) : -1;
+        double now = clock_seconds(), wait = x->dirty ? drawn + rest - now : x->replay ? tui_replay_wait(x->replay, now) : -1;
         if (x->dirty && wait <= 0) {
             draw(x);
+            rest = fmin(fmax(frame_interval, (spent() - before) / share), slowest_interval);
+            before = spent();
             drawn = clock_seconds();
             continue;
         }
@@ -445,6 +461,7 @@ static void live(struct explorer *x)
         do_action(x, tui_tour_wants(&x->race.screens[0])); /* of all news there is: nothing else may come to ask again */
         if (keys) {
             draw(x);
+            before = spent();
             drawn = clock_seconds();
         }
     }

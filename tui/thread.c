@@ -151,7 +151,7 @@ static void tell_events(struct tui_thread *t)
     wake(t);
 }
 
-/* No snapshot is older than the events that came with it. They take a thirtieth of the time at most: with thousands of samples asked for one is dear. */
+/* No snapshot is older than the events that came with it. They take a hundredth of the time at most: with thousands of samples asked for one is dear. */
 static void tell(struct tui_thread *t, const struct error *failure)
 {
     double now = clock_seconds();
@@ -172,7 +172,7 @@ static void tell(struct tui_thread *t, const struct error *failure)
         tui_snapshot_free(&old[i]);
     free(old);
     t->told = clock_seconds();
-    t->rest = fmax(snapshot_interval, 30 * (t->told - now));
+    t->rest = fmax(snapshot_interval, 100 * (t->told - now));
     wake(t);
 }
 

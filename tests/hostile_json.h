@@ -72,9 +72,9 @@ static inline void hostile_json_values(struct hostile_json *j)
     hostile_json_deep(j, 100, '[', ']');
     hostile_json_deep(j, 1500, '[', ']');
     hostile_json_deep(j, 1500, '{', '}');
-    hostile_json_deep(j, 100000, '[', ']');
+    hostile_json_deep(j, 3000, '[', ']');
     string_add(&s, "\"");
-    for (int i = 0; i < 5000; i++)
+    for (int i = 0; i < 1000; i++)
         string_add(&s, "long ");
     string_add(&s, "\"");
     hostile_json_hand(j, s.text, s.length, "long");

@@ -73,7 +73,15 @@ $(BUILD)/kernels/reference%o $(BUILD)/kernels/learning%o $(BUILD)/kernels/optimi
 $(BUILD)/tests/%: tests/%.c $(ARCHIVE)
 	@mkdir -p $(@D)
 	@echo "compile $<"
-	$(Q)$(CC) $(FLAGS) $(CFLAGS) -o $@ $< $(ARCHIVE) $(LIBS) -lcmocka
+	$(Q)$(CC) $(FLAGS) $(CFLAGS) -o $@ $< $(filter %.o,$^) $(ARCHIVE) $(LIBS) -lcmocka
+
+# The fuzzers' entries, each under its own name, in the test that replays hostile files through them.
+HOSTILE := $(patsubst %,$(BUILD)/tests/hostile_%.o,file safetensors config tokenizer vocabulary)
+$(BUILD)/tests/test_hostile: $(HOSTILE)
+$(BUILD)/tests/hostile_%.o: tests/fuzz_%.c
+	@mkdir -p $(@D)
+	@echo "compile $< for test_hostile"
+	$(Q)$(CC) $(FLAGS) $(CFLAGS) -DLLVMFuzzerTestOneInput=fuzz_$*_one -DLLVMFuzzerCustomMutator=fuzz_$*_mutate -c -o $@ $<
 
 # --- what a user does ------------------------------------------------------------------------------------------------
 
@@ -155,10 +163,11 @@ tsan:
 
 FUZZ_SECONDS ?= 600
 FUZZERS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz_*.c))
-# Files are read, nothing is computed: without the sets of instruction sets.
-fuzz:
+# Files are read, little is computed: without the sets of instruction sets. They begin with hostile files that test_hostile writes.
+fuzz: test-packages
 	@$(MAKE) --no-print-directory $(JOBS) BUILD=build-fuzz CC=clang FLOORS='kernels engine search' OTHERS='kernels/avx% kernels/neon%' \
-	    CFLAGS='-O1 -g -DKERNELS_REFERENCE_ONLY' SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' fuzzers
+	    CFLAGS='-O1 -g -DKERNELS_REFERENCE_ONLY' SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' fuzzers build-fuzz/tests/test_hostile
+	@build-fuzz/tests/test_hostile build-fuzz 7
 	@for f in $(notdir $(FUZZERS)); do mkdir -p build-fuzz/corpus-$$f; \
 	    build-fuzz/tests/$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 build-fuzz/corpus-$$f || exit 1; done
 

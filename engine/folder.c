@@ -1,8 +1,10 @@
 #include "engine/folder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Invariants: tensors point into shards, or to what is owned; names and owned are freed with the folder. */
@@ -66,15 +68,17 @@ static int read_template(struct reader *r)
     if (!is_there(r->f, "chat_template.jinja"))
         return OK;
     char *path = in_folder(r->f, "chat_template.jinja"), *text = input_alloc(MOST + 1, 1);
-    FILE *file = fopen(path, "rb");
-    const size_t n = file && text ? fread(text, 1, MOST + 1, file) : 0;
+    struct stat status;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* O_NONBLOCK: a pipe without a writer must not hang us */
+    const int plain = fd >= 0 && !fstat(fd, &status) && S_ISREG(status.st_mode);
+    const ssize_t n = plain && text ? read(fd, text, MOST + 1) : -1;
     int code = OK;
-    if (!file || !text || n > MOST || memchr(text, 0, n))
+    if (n < 0 || n > MOST || memchr(text, 0, (size_t)n))
         code = error_set(r->e, ERROR_INPUT, "%.300s: cannot be read; expected a text of at most %d bytes", path, MOST);
     else
-        r->texts.template = xstrdup(text);
-    if (file)
-        fclose(file);
+        r->texts.template = xstrndup(text, (size_t)n);
+    if (fd >= 0)
+        close(fd);
     free(text);
     free(path);
     return code;

@@ -360,9 +360,14 @@ static int read_vector(struct reader *r, struct engine_model *m, const char *nam
 {
     const struct engine_tensor *t;
     int code = read_tensor(r, m, name, 0, size, &t);
-    if (!code)
-        memcpy(out, t->data, (size_t)size * sizeof *out);
-    return code;
+    if (code)
+        return code;
+    memcpy(out, t->data, (size_t)size * sizeof *out);
+    for (int i = 0; i < size; i++)
+        if (!isfinite(out[i]))
+            return error_set(r->e, ERROR_INPUT, "%s: tensor %s: number %d is NaN or infinite: the file is damaged, or its training failed",
+                             r->path, name, i);
+    return OK;
 }
 
 /* Its norms and biases, one after the other. */
@@ -384,7 +389,7 @@ static int read_layer_vectors(struct reader *r, struct engine_model *m, int i)
     return code;
 }
 
-static int read_layer(struct reader *r, struct engine_model *m, int i)
+static int read_layer_matrices(struct reader *r, struct engine_model *m, int i)
 {
     struct engine_layer *layer = &m->layers[i];
     char name[64];
@@ -396,7 +401,7 @@ static int read_layer(struct reader *r, struct engine_model *m, int i)
         engine_layer_matrix(layer, (enum engine_target)j)->fine = layer_matrices[j].fine;
     }
     layer->window = m->windowed[i] ? m->window : 0;
-    return code ? code : read_layer_vectors(r, m, i);
+    return code;
 }
 
 static int read_divisors(struct reader *r, struct engine_model *m, float *divisors)
@@ -410,6 +415,11 @@ static int read_divisors(struct reader *r, struct engine_model *m, float *diviso
     return code;
 }
 
+static int no_memory(struct reader *r, const struct engine_model *m)
+{
+    return error_set(r->e, ERROR_ENGINE, "%s: not enough memory for %d layers of width %d", r->path, m->layers_count, m->width);
+}
+
 static int read_tensors(struct reader *r, struct engine_model *m, int tokens)
 {
     const struct engine_tensor *embedding = engine_file_tensor(r->file, "token_embd.weight");
@@ -419,13 +429,19 @@ static int read_tensors(struct reader *r, struct engine_model *m, int tokens)
                          r->path, (long long)embedding->size[1], tokens);
     m->vocabulary = tokens;
     m->layers = input_alloc((size_t)m->layers_count, sizeof *m->layers);
-    m->vectors = input_alloc((size_t)m->layers_count * vector_sizes(m) + (size_t)m->width + (size_t)m->head_dim / 2, sizeof *m->vectors);
-    if (!m->layers || !m->vectors)
-        return error_set(r->e, ERROR_ENGINE, "%s: not enough memory for %d layers of width %d", r->path,
-                         m->layers_count, m->width);
+    if (!m->layers)
+        return no_memory(r, m);
     int code = read_matrix(r, m, "token_embd.weight", tokens, m->width, &m->embedding);
     for (int i = 0; i < m->layers_count && !code; i++)
-        code = read_layer(r, m, i);
+        code = read_layer_matrices(r, m, i);
+    if (code)
+        return code;
+    /* Only now, when matrices of these sizes are there: what the metadata say alone could be any number. */
+    m->vectors = input_alloc((size_t)m->layers_count * vector_sizes(m) + (size_t)m->width + (size_t)m->head_dim / 2, sizeof *m->vectors);
+    if (!m->vectors)
+        return no_memory(r, m);
+    for (int i = 0; i < m->layers_count && !code; i++)
+        code = read_layer_vectors(r, m, i);
     float *output_norm = m->vectors + (size_t)m->layers_count * vector_sizes(m), *divisors = output_norm + m->width;
     m->output_norm = output_norm;
     if (!code)

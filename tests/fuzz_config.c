@@ -3,6 +3,7 @@
 #include "engine/file_memory.h"
 #include "engine/folder.h"
 #include "engine/model.h"
+#include "opened.h"
 
 #include <string.h>
 
@@ -16,11 +17,14 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t most, unsigned s
     static const char *const ropes[] = {"default", "linear", "llama3", "yarn"};
     if (n < 24) {
         struct string s = {0};
-        string_addf(&s, "{\"model_type\":\"%s\",\"num_hidden_layers\":2,\"hidden_size\":32,\"intermediate_size\":64,\"num_attention_heads\":2,\"vocab_size\":9,"
-                        "\"max_position_embeddings\":64,\"rms_norm_eps\":1e-5,\"head_dim\":16,\"sliding_window\":8,\"rope_theta\":1e4,\"tie_word_embeddings\":true,"
-                        "\"layer_types\":[\"full_attention\"],\"rope_scaling\":{\"rope_type\":\"%s\",\"factor\":2,\"low_freq_factor\":1,\"high_freq_factor\":4,"
-                        "\"original_max_position_embeddings\":32},\"quantization_config\":{\"quant_method\":\"bitsandbytes\",\"load_in_4bit\":true,"
-                        "\"bnb_4bit_quant_type\":\"nf4\"}}", types[seed % 5], ropes[seed / 5 % 4]);
+        string_addf(&s,
+                    "{\"model_type\":\"%s\",\"num_hidden_layers\":2,\"hidden_size\":32,\"intermediate_size\":64,\"num_attention_heads\":2,"
+                    "\"num_key_value_heads\":1,\"vocab_size\":9,\"max_position_embeddings\":64,\"rms_norm_eps\":1e-5,\"head_dim\":16,"
+                    "\"sliding_window\":8,\"rope_theta\":1e4,\"tie_word_embeddings\":true,\"layer_types\":[\"full_attention\"],"
+                    "\"rope_scaling\":{\"rope_type\":\"%s\",\"factor\":2,\"low_freq_factor\":1,\"high_freq_factor\":4,"
+                    "\"original_max_position_embeddings\":32},\"quantization_config\":{\"quant_method\":\"bitsandbytes\",\"load_in_4bit\":true,"
+                    "\"bnb_4bit_quant_type\":\"nf4\"}}",
+                    types[seed % 5], ropes[seed / 5 % 4]);
         n = s.length < most ? s.length : most;
         memcpy(bytes, s.text, n);
         string_free(&s);
@@ -35,14 +39,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     struct string head = {0};
     struct engine_file *f;
     struct engine_model m;
+    struct error e = {0};
     json_t *json;
-    if (engine_json_parse(&json, "config.json", bytes, n, NULL))
+    if (!opened(engine_json_parse(&json, "config.json", bytes, n, &e), &e, "config.json"))
         return 0;
-    if (!engine_folder_config(json, "config.json", &keys, &shape, NULL)) {
+    if (opened(engine_folder_config(json, "config.json", &keys, &shape, &e), &e, "config.json")) {
         engine_keys_head(&keys, &head);
         if (engine_file_open_memory(&f, "keys", head.text, head.length, NULL))
             __builtin_trap();
-        engine_model_shape(&m, f, 0, NULL);
+        opened_used += opened(engine_model_shape(&m, f, 0, &e), &e, "keys");
         engine_file_close(f);
     }
     engine_keys_free(&keys);

@@ -1,8 +1,10 @@
-/* libFuzzer: any bytes as a model file, and where one opens, all of it read and its vocabulary used on the same bytes.
+/* libFuzzer: any bytes as a model file, and where one opens, all of it read, its vocabulary used on the same bytes, and a token computed.
  */
 #include "engine/file_memory.h"
 #include "engine/vocabulary.h"
+#include "fuzz_folder.h"
 #include "gguf_writer.h"
+#include "opened.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,32 +13,38 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t most, unsigned seed);
 size_t LLVMFuzzerMutate(uint8_t *bytes, size_t n, size_t most);
 
-/* A whole small file: what random bytes would take forever to become. */
-static void put_file(struct string *s, unsigned seed)
+enum { LETTERS = 26, TOKENS = LETTERS + 5, TOKENIZER_KEYS = 7 };
+
+static void put_tokenizer(struct string *s, unsigned seed)
 {
     static const char *const pres[] = {"smollm", "default", "llama-bpe", "qwen2"};
     static const char *const specials[] = {"<|im_start|>", "<|im_end|>", "user", "ab", "abc"};
-    static const uint64_t sizes[] = {256, 2};
-    static const uint32_t types[] = {0, 1, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 20, 23, 30};
-    enum { LETTERS = 26 };
-    put_header(s, 3, 2, 8);
     put_key_text(s, "tokenizer.ggml.model", "gpt2");
     put_key_text(s, "tokenizer.ggml.pre", pres[seed % 4]);
-    put_number(s, "general.alignment", PUT_U32, 16, 4);
     put_number(s, "tokenizer.ggml.eos_token_id", PUT_U32, 27, 4);
     put_key_text(s, "tokenizer.chat_template", "{{ '<|im_start|>system\\nBe.<|im_end|>' }}");
-    put_key_array(s, "tokenizer.ggml.tokens", PUT_TEXT, LETTERS + 5);
+    put_key_array(s, "tokenizer.ggml.tokens", PUT_TEXT, TOKENS);
     for (int i = 0; i < LETTERS; i++)
         put_bytes(s, &"abcdefghijklmnopqrstuvwxyz"[i], 1);
     for (int i = 0; i < 5; i++)
         put_text(s, specials[i]);
-    put_key_array(s, "tokenizer.ggml.token_type", PUT_I32, LETTERS + 5);
-    for (int i = 0; i < LETTERS + 5; i++)
+    put_key_array(s, "tokenizer.ggml.token_type", PUT_I32, TOKENS);
+    for (int i = 0; i < TOKENS; i++)
         put(s, i < LETTERS ? 1 : i < LETTERS + 2 ? 3 : i == LETTERS + 2 ? 4 : 1, 4);
     put_key_array(s, "tokenizer.ggml.merges", PUT_TEXT, 3);
     put_text(s, "a b");
     put_text(s, "ab c");
     put_text(s, "e d");
+}
+
+/* Whole small files: what random bytes would take forever to become. This one has weights of every type, but is no model's. */
+static void put_file(struct string *s, unsigned seed)
+{
+    static const uint64_t sizes[] = {256, 2};
+    static const uint32_t types[] = {0, 1, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 20, 23, 30};
+    put_header(s, 3, 2, TOKENIZER_KEYS + 1);
+    put_number(s, "general.alignment", PUT_U32, 16, 4);
+    put_tokenizer(s, seed);
     put_tensor(s, "a", 2, sizes, types[seed / 4 % (sizeof types / sizeof *types)], 0);
     put_tensor(s, "b", 1, sizes, 0, 2048);
     put_padding(s, 16);
@@ -44,11 +52,50 @@ static void put_file(struct string *s, unsigned seed)
         put(s, (uint64_t)i, 1);
 }
 
+/* A model of one layer that computes tokens, its matrices in F32 and narrow, or in Q4_0. */
+static void put_model(struct string *s, unsigned seed)
+{
+    static const struct {
+        const char *name;
+        int rows; /* 0: a vector, 1: a square, else as many */
+    } tensors[] = {{"token_embd", TOKENS}, {"output_norm", 0},  {"blk.0.attn_norm", 0}, {"blk.0.ffn_norm", 0},
+                   {"blk.0.attn_q", 1},    {"blk.0.attn_k", 1}, {"blk.0.attn_v", 1},    {"blk.0.attn_output", 1},
+                   {"blk.0.ffn_gate", 1},  {"blk.0.ffn_up", 1}, {"blk.0.ffn_down", 1}};
+    enum { TENSORS = sizeof tensors / sizeof *tensors, ALIGNMENT = 32 };
+    const int quantized = seed & 1;
+    const uint64_t width = quantized ? 32 : 8;
+    uint64_t offset = 0;
+    put_header(s, 3, TENSORS, TOKENIZER_KEYS + 10);
+    put_key_text(s, "general.architecture", "llama");
+    put_number(s, "general.alignment", PUT_U32, ALIGNMENT, 4);
+    put_number(s, "llama.block_count", PUT_U32, 1, 4);
+    put_number(s, "llama.embedding_length", PUT_U32, width, 4);
+    put_number(s, "llama.feed_forward_length", PUT_U32, width, 4);
+    put_number(s, "llama.context_length", PUT_U32, 64, 4);
+    put_number(s, "llama.attention.head_count", PUT_U32, 1, 4);
+    put_number(s, "llama.attention.layer_norm_rms_epsilon", PUT_F32, 0x3727c5ac, 4);
+    put_key_text(s, "llama.rope.scaling.type", "yarn");
+    put_number(s, "llama.rope.scaling.factor", PUT_F32, 0x40000000, 4);
+    put_tokenizer(s, seed / 2);
+    for (int i = 0; i < TENSORS; i++) {
+        const uint64_t sizes[] = {width, tensors[i].rows == 1 ? width : (uint64_t)tensors[i].rows};
+        const int matrix = tensors[i].rows > 0, q4_0 = matrix && quantized;
+        char name[64];
+        snprintf(name, sizeof name, "%s.weight", tensors[i].name);
+        put_tensor(s, name, matrix ? 2 : 1, sizes, q4_0 ? 2 : 0, offset);
+        offset += (matrix ? sizes[1] : 1) * (q4_0 ? width / 32 * 18 : width * 4);
+        offset += (ALIGNMENT - offset % ALIGNMENT) % ALIGNMENT;
+    }
+    put_padding(s, ALIGNMENT);
+    for (uint64_t i = 0; i < offset; i++)
+        put(s, 0x3c, 1); /* a number near 1 in F16, a small one in F32 */
+}
+
 size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t most, unsigned seed)
 {
     if (n < 24) {
         struct string s = {0};
-        put_file(&s, seed);
+        (seed % 3 ? put_model : put_file)(&s, seed / 3);
         n = s.length < most ? s.length : most;
         memcpy(bytes, s.text, n);
         string_free(&s);
@@ -90,18 +137,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     char *copy = xmalloc(n); /* aligned as a mapping is, and with an end that AddressSanitizer watches */
     struct engine_file *f;
     struct engine_vocabulary *v;
+    struct error e = {0};
     if (n)
         memcpy(copy, bytes, n);
-    if (!engine_file_open_memory(&f, "fuzz.gguf", copy, n, NULL)) {
+    if (opened(engine_file_open_memory(&f, "fuzz.gguf", copy, n, &e), &e, "fuzz.gguf")) {
         uint64_t sum = 0;
         for (int i = 0; i < engine_file_tensor_count(f); i++)
             sum += hash_weights(engine_file_tensor_at(f, i));
-        if (sum != 1 && !engine_vocabulary_create(&v, f, NULL)) {
+        if (sum != 1 && opened(engine_vocabulary_create(&v, f, &e), &e, "fuzz.gguf")) {
             use(v, copy, n < 4096 ? n : 4096);
             engine_vocabulary_free(v);
         }
         engine_file_close(f);
     }
+    use_model(fuzz_file(bytes, n));
     free(copy);
     return 0;
 }

@@ -2,6 +2,7 @@
  */
 #include "engine/folder.h"
 #include "fuzz_folder.h"
+#include "opened.h"
 
 #include <unistd.h>
 
@@ -14,6 +15,7 @@ static void put_file(struct string *s, unsigned seed)
 {
     static const char state[] = "{\"quant_type\": \"nf4\", \"blocksize\": 64, \"shape\": [2, 64], \"nested_blocksize\": 256, \"nested_offset\": 0.5}";
     static const char *const types[] = {"F32", "F16", "BF16", "U8", "I64"};
+    static const size_t widths[] = {4, 2, 2, 1, 8};
     const size_t sizes[] = {8, 64, 64, 2, 1024, 4, sizeof state - 1};
     static const char *const names[] = {"b", "w.weight", "w.weight.quant_map", "w.weight.absmax", "w.weight.nested_quant_map", "w.weight.nested_absmax",
                                         "w.weight.quant_state.bitsandbytes__nf4"};
@@ -22,7 +24,7 @@ static void put_file(struct string *s, unsigned seed)
     for (int i = 0; i < 7; i++) {
         const int wide = i == 2 || i == 4 || i == 5;
         string_addf(&head, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[%zu],\"data_offsets\":[%zu,%zu]}", i ? "," : "{", names[i],
-                    i ? wide ? "F32" : "U8" : types[seed % 5], i ? sizes[i] / (wide ? 4 : 1) : seed % 5 ? 4 : 2, at, at + sizes[i]);
+                    i ? wide ? "F32" : "U8" : types[seed % 5], i ? sizes[i] / (wide ? 4 : 1) : 8 / widths[seed % 5], at, at + sizes[i]);
         at += sizes[i];
     }
     string_add(&head, "}");
@@ -50,18 +52,19 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t most, unsigned s
     return LLVMFuzzerMutate(bytes, n, most);
 }
 
-static void use(const struct engine_safetensors *f)
+static void use(const struct engine_safetensors *f, const char *path)
 {
+    struct error e = {0};
     for (int i = 0; i < engine_safetensors_count(f); i++) {
         const struct engine_safetensor *t = engine_safetensors_at(f, i);
         struct kernel_nf4 *q = NULL;
         int64_t rows, cols;
         float *x = t->type < ENGINE_SAFETENSORS_U8 ? input_alloc(t->count, sizeof *x) : NULL;
         if (x)
-            engine_safetensors_read(f, t, x, NULL);
+            opened(engine_safetensors_read(f, t, x, &e), &e, path);
         free(x);
         engine_folder_is_nf4_part(f, t);
-        if (!engine_folder_is_nf4(f, t) || engine_folder_nf4(&q, f, t, &rows, &cols, NULL))
+        if (!engine_folder_is_nf4(f, t) || !opened(engine_folder_nf4(&q, f, t, &rows, &cols, &e), &e, path))
             continue;
         struct kernel_matrix m = {.type = KERNEL_NF4, .rows = (int)rows, .cols = (int)cols, .nf4 = q};
         float out[64];
@@ -76,9 +79,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     const char *path = fuzz_file(bytes, n);
     struct engine_safetensors *f;
-    if (!engine_safetensors_open(&f, path, NULL)) {
-        use(f);
+    struct error e = {0};
+    if (opened(engine_safetensors_open(&f, path, &e), &e, path)) {
+        use(f, path);
         engine_safetensors_close(f);
+        opened_used++;
     }
     return 0;
 }

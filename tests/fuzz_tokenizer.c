@@ -5,6 +5,7 @@
 #include "engine/folder.h"
 #include "engine/vocabulary.h"
 #include "fuzz_folder.h"
+#include "opened.h"
 
 enum { VOCABULARY = 40 };
 
@@ -45,13 +46,15 @@ static void use(const struct engine_file *f, const uint8_t *bytes, size_t n)
     struct engine_vocabulary *v;
     struct engine_tokens tokens = {0};
     struct string back = {0};
-    if (engine_vocabulary_create(&v, f, NULL))
+    struct error e = {0};
+    if (!opened(engine_vocabulary_create(&v, f, &e), &e, "keys"))
         return;
     engine_vocabulary_tokenize(v, (const char *)bytes, n < 2048 ? n : 2048, 1, &tokens);
     engine_vocabulary_detokenize(v, tokens.ids, tokens.count, 1, &back);
     engine_tokens_free(&tokens);
     string_free(&back);
     engine_vocabulary_free(v);
+    opened_used++;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
@@ -62,12 +65,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     struct engine_new_keys keys = {0};
     struct string head = {0};
     struct engine_file *f;
-    int count = fuzz_pieces(bytes, n, pieces, 3), code = OK;
+    struct error e = {0};
+    int count = fuzz_pieces(bytes, n, pieces, 3), read = count > 0;
     for (int i = 0; i < count; i++) {
-        code = code ? code : engine_json_parse(into[i], "tokenizer.json", pieces[i], strlen(pieces[i]), NULL);
+        read = read && opened(engine_json_parse(into[i], "tokenizer.json", pieces[i], strlen(pieces[i]), &e), &e, "tokenizer.json");
         free(pieces[i]);
     }
-    if (!code && texts.tokenizer && !engine_folder_tokens(&texts, VOCABULARY, &keys, NULL)) {
+    if (read && opened(engine_folder_tokens(&texts, VOCABULARY, &keys, &e), &e, "folder/")) {
         engine_keys_head(&keys, &head);
         if (engine_file_open_memory(&f, "keys", head.text, head.length, NULL))
             __builtin_trap();

@@ -4,6 +4,7 @@
 #include "engine/file_memory.h"
 #include "engine/vocabulary.h"
 #include "gguf_writer.h"
+#include "opened.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -155,14 +156,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     struct string file = {0};
     struct engine_file *f;
     struct engine_vocabulary *v;
+    struct error e = {0};
     put_file(&file, &from);
     char *copy = xmalloc(file.length); /* with an end that AddressSanitizer watches */
     memcpy(copy, file.text, file.length);
     if (engine_file_open_memory(&f, "fuzz.gguf", copy, file.length, NULL))
         abort(); /* it is well formed */
-    if (!engine_vocabulary_create(&v, f, NULL)) {
+    if (opened(engine_vocabulary_create(&v, f, &e), &e, "fuzz.gguf")) {
         use(v, (const char *)from.bytes, from.left < 512 ? from.left : 512);
         engine_vocabulary_free(v);
+        opened_used++;
     }
     engine_file_close(f);
     free(copy);

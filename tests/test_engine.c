@@ -912,15 +912,21 @@ static void test_bad_models(void **state)
     }
 }
 
-/* Weights that are not numbers end the requests that meet them, with an error, and nothing else. */
+/* Norms that are not numbers are refused; weights that are not end the requests that meet them, with an error, and nothing else. */
 static void test_nan(void **state)
 {
     (void)state;
+    enum { OUTPUT_NORM = 32 * sizeof(float) }; /* the last tensor */
     struct bytes b = read_bytes(TINY "tiny-f32.gguf");
-    const float nan = NAN;
-    memcpy(b.data + b.size - 8, &nan, sizeof nan); /* the end of the last tensor */
+    const float nan = NAN, one = 1;
     struct engine *engine;
+    memcpy(b.data + b.size - 8, &nan, sizeof nan);
     struct error e = open_bytes(&b, &engine);
+    assert_int_equal(e.code, ERROR_INPUT);
+    assert_non_null(strstr(e.message, "tensor output_norm.weight: number 30 is NaN"));
+    memcpy(b.data + b.size - 8, &one, sizeof one);
+    memcpy(b.data + b.size - OUTPUT_NORM - 8, &nan, sizeof nan); /* the end of a matrix */
+    e = open_bytes(&b, &engine);
     assert_int_equal(e.code, OK);
     struct engine_request q = request(prompt, 40, 5);
     for (int i = 0; i < 3; i++) {

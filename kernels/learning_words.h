@@ -19,6 +19,11 @@ static float words_per_step(float step)
     return step > 0 ? 1 / step : 0;
 }
 
+static int whole_pairs(int n)
+{
+    return (n + PAIR - 1) / PAIR;
+}
+
 /* One row of n numbers beside each other; zeros to whole pairs. */
 static float round_row(const float *x, int n, int16_t *to)
 {
@@ -36,7 +41,7 @@ static float round_row(const float *x, int n, int16_t *to)
         words_store(to + i, vec_mul(vec_load(x + i), by));
     if (i < n) {
         words_store(last, vec_mul(vec_load_first(x + i, n - i), by));
-        memcpy(to + i, last, (size_t)((n - i + PAIR - 1) / PAIR * PAIR) * sizeof *last);
+        memcpy(to + i, last, (size_t)(whole_pairs(n - i) * PAIR) * sizeof *last);
     }
     return step;
 }
@@ -63,11 +68,6 @@ static void round_columns(const float *x, ptrdiff_t row, int columns, int n, int
     }
 }
 
-static int whole_pairs(int n)
-{
-    return (n + PAIR - 1) / PAIR;
-}
-
 /* Rows lie as a does: beside their own numbers, or beside each other. */
 static void round_rows(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, int rows, int depth, const struct kernel_words *to)
 {
@@ -89,10 +89,10 @@ static void round_rows(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, int rows,
     }
 }
 
-/* Where a panel's steps are: after its numbers, which take half of what they took. */
-static const float *panel_steps(const float *panel, int depth)
+/* Where in a panel its steps are: after its numbers, which take half of what they took. */
+static ptrdiff_t panel_steps(int depth)
 {
-    return panel + (ptrdiff_t)whole_pairs(depth) * PAIR / 2 * PANEL;
+    return (ptrdiff_t)whole_pairs(depth) * PAIR / 2 * PANEL;
 }
 
 /* In place: what is written lies before what is still to be read, but for the steps, which are kept until then. */
@@ -106,7 +106,7 @@ static void round_panel(float *panel, int depth)
             round_columns(panel + (ptrdiff_t)k * PANEL + j, PANEL, LANES, n, some + j * PAIR, PANEL * PAIR, steps[k / KERNEL_ROUND] + j);
         memcpy((int16_t *)(void *)panel + (ptrdiff_t)k * PANEL, some, (size_t)whole_pairs(n) * PAIR * PANEL * sizeof *some);
     }
-    memcpy(panel + (panel_steps(panel, depth) - panel), steps, (size_t)((depth + KERNEL_ROUND - 1) / KERNEL_ROUND) * sizeof *steps);
+    memcpy(panel + panel_steps(depth), steps, (size_t)((depth + KERNEL_ROUND - 1) / KERNEL_ROUND) * sizeof *steps);
 }
 
 /* Rows, and what is added to c of them, for KERNEL_ROUND numbers or fewer of each. */
@@ -212,7 +212,7 @@ static void product_words(const struct kernel_block *b)
             for (int j = 0; j < b->columns; j += PANEL) {
                 const float *panel = b->b + j / PANEL * b->b_panel;
                 words_tiles(&block, first, (const int16_t *)(const void *)panel + (ptrdiff_t)k * PANEL,
-                            panel_steps(panel, b->depth) + k / KERNEL_ROUND * PANEL, b->c + first * b->c_row + j,
+                            panel + panel_steps(b->depth) + k / KERNEL_ROUND * PANEL, b->c + first * b->c_row + j,
                             b->columns - j < PANEL ? b->columns - j : PANEL, R);
             }
         }

@@ -295,12 +295,12 @@ static int take_named(struct reader *r, const struct engine_safetensors *shard, 
     return take_tensor(r, shard, t, new_tensor(r->f, name));
 }
 
-static int has_tensor(const struct engine_folder *f, const char *name)
+static const struct engine_tensor *find_tensor(const struct engine_folder *f, const char *name)
 {
     int i = f->count - 1;
     while (i >= 0 && !engine_tensor_is(&f->tensors[i], name))
         i--;
-    return i >= 0;
+    return i >= 0 ? &f->tensors[i] : NULL;
 }
 
 static int take_tensors(struct reader *r)
@@ -310,7 +310,7 @@ static int take_tensors(struct reader *r)
     for (int i = 0; i < f->shard_count && !code; i++)
         for (int j = 0; j < engine_safetensors_count(f->shards[i]) && !code; j++)
             code = take_named(r, f->shards[i], engine_safetensors_at(f->shards[i], j));
-    if (!code && !r->shape.tied && !has_tensor(f, "output.weight"))
+    if (!code && !r->shape.tied && !find_tensor(f, "output.weight"))
         return error_set(r->e, ERROR_INPUT, "%.300s: there is no tensor lm_head.weight, and config.json does not tie it to the embedding", f->path);
     if (!code && r->shape.rope_factors) {
         struct engine_tensor *t = new_tensor(f, xstrdup("rope_freqs.weight"));
@@ -327,14 +327,13 @@ static int take_tensors(struct reader *r)
 /* As many tokens as rows: what more there were said to be would only be made up. */
 static int check_vocabulary(struct reader *r)
 {
-    for (int i = 0; i < r->f->count; i++) {
-        const struct engine_tensor *t = &r->f->tensors[i];
-        if (engine_tensor_is(t, "token_embd.weight") && t->size[1] != r->shape.vocabulary)
-            return error_set(r->e, ERROR_INPUT, "%.300s/config.json: vocab_size: %d; the embedding has %lld rows: get the folder anew", r->f->path,
-                             r->shape.vocabulary, (long long)t->size[1]);
-    }
-    return has_tensor(r->f, "token_embd.weight") ? OK
-               : error_set(r->e, ERROR_INPUT, "%.300s: there is no tensor model.embed_tokens.weight; get the folder anew", r->f->path);
+    const struct engine_tensor *embedding = find_tensor(r->f, "token_embd.weight");
+    if (!embedding)
+        return error_set(r->e, ERROR_INPUT, "%.300s: there is no tensor model.embed_tokens.weight; get the folder anew", r->f->path);
+    if (embedding->size[1] != r->shape.vocabulary)
+        return error_set(r->e, ERROR_INPUT, "%.300s/config.json: vocab_size: %d; the embedding has %lld rows: get the folder anew", r->f->path,
+                         r->shape.vocabulary, (long long)embedding->size[1]);
+    return OK;
 }
 
 /* --- all of it ----------------------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include "engine/file_memory.h"
 #include "engine/folder.h"
 #include "engine/model.h"
+#include "fuzz_folder.h"
 #include "opened.h"
 
 #include <string.h>
@@ -25,9 +26,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t most, unsigned s
                     "\"original_max_position_embeddings\":32},\"quantization_config\":{\"quant_method\":\"bitsandbytes\",\"load_in_4bit\":true,"
                     "\"bnb_4bit_quant_type\":\"nf4\"}}",
                     types[seed % 5], ropes[seed / 5 % 4]);
-        n = s.length < most ? s.length : most;
-        memcpy(bytes, s.text, n);
-        string_free(&s);
+        n = fuzz_begin(bytes, most, &s);
     }
     return LLVMFuzzerMutate(bytes, n, most);
 }

@@ -96,9 +96,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t most, unsigned s
     if (n < 24) {
         struct string s = {0};
         (seed % 3 ? put_model : put_file)(&s, seed / 3);
-        n = s.length < most ? s.length : most;
-        memcpy(bytes, s.text, n);
-        string_free(&s);
+        n = fuzz_begin(bytes, most, &s);
     }
     return LLVMFuzzerMutate(bytes, n, most);
 }

@@ -1,4 +1,4 @@
-/* What the fuzzers of folders share. */
+/* What the fuzzers of files share. */
 #ifndef ESPALIER_TESTS_FUZZ_FOLDER_H
 #define ESPALIER_TESTS_FUZZ_FOLDER_H
 
@@ -35,6 +35,15 @@ static inline int fuzz_pieces(const uint8_t *bytes, size_t n, char **out, int mo
             i += i < n ? 3 : 0;
         }
     return count;
+}
+
+/* `whole`, which is freed, in the place of an input too short to become anything: bytes[most]. Returns how long it is. */
+static inline size_t fuzz_begin(uint8_t *bytes, size_t most, struct string *whole)
+{
+    const size_t n = whole->length < most ? whole->length : most;
+    memcpy(bytes, whole->text, n);
+    string_free(whole);
+    return n;
 }
 
 #endif

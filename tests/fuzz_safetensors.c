@@ -45,9 +45,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t most, unsigned s
     if (n < 24) {
         struct string s = {0};
         put_file(&s, seed);
-        n = s.length < most ? s.length : most;
-        memcpy(bytes, s.text, n);
-        string_free(&s);
+        n = fuzz_begin(bytes, most, &s);
     }
     return LLVMFuzzerMutate(bytes, n, most);
 }

@@ -56,90 +56,70 @@ static int blocks_of(const struct piece *x)
     return (x->p.depth + x->depth - 1) / x->depth;
 }
 
-/* to[k][j] = W[row + k][column + j], j < n, in panels of l->panel columns. */
-static void weights_as_they_are(const struct kernel_learning *l, const struct kernel_matrix *m, int row, int depth, int column, int n, float *to)
-{
-    float numbers[PANEL];
-    const int until = column + PANEL < m->cols ? PANEL : m->cols - column;
-    for (int k = 0; k < depth; k++) {
-        float *whole = l->panel == PANEL && n == PANEL ? to + (size_t)k * PANEL : numbers;
-        l->unpack(m, row + k, column, whole, until);
-        for (int j = 0; j < n && whole == numbers; j += l->panel) {
-            const int some = n - j < l->panel ? n - j : l->panel;
-            float *at = to + (size_t)j * (size_t)depth + (size_t)k * (size_t)l->panel;
-            memcpy(at, numbers + j, (size_t)some * sizeof *at);
-            memset(at + some, 0, (size_t)(l->panel - some) * sizeof *at);
-        }
-    }
-}
-
-/* to[k][j] = W[column + j][from + k]. */
-static void weights_transposed(const struct kernel_learning *l, const struct kernel_matrix *m, int from, int depth, int column, int n, float *to)
-{
-    float numbers[PANEL * SLICE];
-    for (int k = 0; k < depth; k += SLICE) {
-        const int some = depth - k < SLICE ? depth - k : SLICE;
-        for (int j = 0; j < n; j++)
-            l->unpack(m, column + j, from + k, numbers + (size_t)j * SLICE, some);
-        for (int j = 0; j < n; j += l->panel)
-            l->transpose(numbers + (size_t)j * SLICE, SLICE, n - j < l->panel ? n - j : l->panel, some,
-                         to + (size_t)j * (size_t)depth + (size_t)k * (size_t)l->panel);
-    }
-}
-
-static void numbers_as_they_are(const struct kernel_learning *l, const float *b, ptrdiff_t row, int depth, int n, float *to)
-{
-    for (int k = 0; k < depth; k++)
-        for (int j = 0; j < n; j += l->panel) {
-            const int some = n - j < l->panel ? n - j : l->panel;
-            float *at = to + (size_t)j * (size_t)depth + (size_t)k * (size_t)l->panel;
-            memcpy(at, b + k * row + j, (size_t)some * sizeof *at);
-            memset(at + some, 0, (size_t)(l->panel - some) * sizeof *at);
-        }
-}
-
-/* to[k][j] += scale sum over r of B[.][r] A[r][.], where to is panels of weights as they are, B's row being from + k, or
- * transposed, B's row being column + j. */
-static void add_low_rank(const struct kernel_learning *l, const struct kernel_product *p, int from, int depth, int column, int n, float *to)
+/* to[r * stride + c] += scale sum over i of B[row + r][i] A[i][col + c], r < rows, c < n: columns of one panel. */
+static void add_low_rank(const struct kernel_learning *l, const struct kernel_product *p, int row, int rows, int col, int n, float *to,
+                         ptrdiff_t stride)
 {
     const struct kernel_low_rank *plus = p->plus;
-    const int rank = plus->rank, cols = p->weights->cols;
+    const int cols = p->weights->cols;
     float panel[PANEL * KERNEL_RANK] __attribute__((aligned(64)));
-    for (int j = 0; j < n; j += l->panel) {
-        const int some = n - j < l->panel ? n - j : l->panel;
-        for (int r = 0; r < rank; r++)
-            for (int i = 0; i < l->panel; i++) {
-                const float x = i >= some ? 0 : p->transposed ? plus->b[(size_t)(column + j + i) * (size_t)rank + (size_t)r]
-                                                              : plus->a[(size_t)r * (size_t)cols + (size_t)(column + j + i)];
-                panel[r * l->panel + i] = plus->scale * x;
+    for (int r = 0; r < plus->rank; r++)
+        for (int i = 0; i < l->panel; i++)
+            panel[r * l->panel + i] = i < n ? plus->scale * plus->a[(size_t)r * (size_t)cols + (size_t)(col + i)] : 0;
+    l->product(&(struct kernel_block){.rows = rows, .columns = n, .depth = plus->rank, .accumulate = 1, .a = plus->b + (ptrdiff_t)row * plus->rank,
+                                      .a_row = plus->rank, .a_k = 1, .b = panel, .b_k = l->panel, .c = to, .c_row = stride});
+}
+
+/* to[r * stride + c] = W[row + r][col + c], with what is added to it. */
+static void weights_block(const struct kernel_learning *l, const struct kernel_product *p, int row, int rows, int col, int n, float *to,
+                          ptrdiff_t stride)
+{
+    for (int r = 0; r < rows; r++)
+        l->unpack(p->weights, row + r, col, to + r * stride, n);
+    for (int c = 0; c < n && p->plus; c += l->panel)
+        add_low_rank(l, p, row, rows, col + c, n - c < l->panel ? n - c : l->panel, to + c, stride);
+}
+
+/* Numbers [k, k + some) of panels of n columns, `depth` deep: those of column j, i further down, are at from[i * from_k + j * from_column]. */
+static void lay(const struct kernel_learning *l, int rounded, const float *from, ptrdiff_t from_k, ptrdiff_t from_column, int n, int k, int some,
+                int depth, float *to)
+{
+    for (int j = 0; j < n; j += l->panel, from += l->panel * from_column) {
+        const int columns = n - j < l->panel ? n - j : l->panel;
+        float *panel = to + (size_t)j * (size_t)depth, *at = panel + (size_t)k * (size_t)l->panel;
+        if (rounded) {
+            l->round_panel(from, from_k, from_column, columns, k, some, depth, panel);
+        } else if (from_k == 1) {
+            l->transpose(from, from_column, columns, some, at);
+        } else {
+            for (int i = 0; i < some; i++, at += l->panel) {
+                memcpy(at, from + i * from_k, (size_t)columns * sizeof *at);
+                memset(at + columns, 0, (size_t)(l->panel - columns) * sizeof *at);
             }
-        struct kernel_block block = {.rows = depth, .columns = l->panel, .depth = rank, .accumulate = 1, .a = plus->b + (ptrdiff_t)from * rank,
-                                     .a_row = rank, .a_k = 1, .b = panel, .b_k = l->panel, .c = to + (size_t)j * (size_t)depth, .c_row = l->panel};
-        if (p->transposed)
-            block.a = plus->a + from, block.a_row = 1, block.a_k = cols;
-        l->product(&block);
+        }
     }
 }
 
-/* The panels of columns [j, j + n) of the piece, from k on. */
-static void fill_panels(const struct kernel_learning *l, const struct piece *x, int k, int depth, int j, int n, float *to)
+/* The panels of columns [j, j + n) of the piece, from `first` on. */
+static void fill_panels(const struct kernel_learning *l, const struct piece *x, int first, int depth, int j, int n, float *to)
 {
     const struct kernel_product *p = &x->p;
-    const int from = x->from + k, column = x->column + j;
-    if (p->weights && p->transposed)
-        weights_transposed(l, p->weights, from, depth, column, n, to);
-    else if (p->weights)
-        weights_as_they_are(l, p->weights, from, depth, column, n, to);
-    else if (p->b_column == 1)
-        numbers_as_they_are(l, p->b + from * p->b_k + column, p->b_k, depth, n, to);
-    else
-        for (int i = 0; i < n; i += l->panel)
-            l->transpose(p->b + (column + i) * p->b_column + from, p->b_column, n - i < l->panel ? n - i : l->panel, depth,
-                         to + (size_t)i * (size_t)depth);
-    if (p->weights && p->plus)
-        add_low_rank(l, p, from, depth, column, n, to);
-    for (int i = 0; i < n && p->rounded; i += l->panel)
-        l->round_panel(to + (size_t)i * (size_t)depth, depth);
+    const int from = x->from + first, column = x->column + j, slice = p->rounded ? KERNEL_ROUND : SLICE;
+    float numbers[PANEL * KERNEL_ROUND];
+    for (int k = 0; k < depth; k += slice) {
+        const int some = depth - k < slice ? depth - k : slice;
+        if (!p->weights) {
+            lay(l, p->rounded, p->b + (from + k) * p->b_k + column * p->b_column, p->b_k, p->b_column, n, k, some, depth, to);
+        } else if (p->transposed) {
+            weights_block(l, p, column, n, from + k, some, numbers, slice);
+            lay(l, p->rounded, numbers, 1, slice, n, k, some, depth, to);
+        } else if (!p->rounded && l->panel == PANEL && n == PANEL) {
+            weights_block(l, p, from + k, some, column, n, to + (size_t)k * PANEL, PANEL);
+        } else {
+            weights_block(l, p, from + k, some, column, n, numbers, PANEL);
+            lay(l, p->rounded, numbers, PANEL, 1, n, k, some, depth, to);
+        }
+    }
 }
 
 static float *panels_at(const struct piece *x, int block, int unit, int depth)
@@ -266,7 +246,8 @@ static void product_task(void *argument, int task)
 static int cut_rows(struct work *w, int first, int last, int tasks)
 {
     const int rows = w->pieces[first].p.rows, units = units_of(w, first, last);
-    const int depth = w->pieces[first].p.depth, fit = ROW_NUMBERS / (depth < DEEP ? depth : DEEP);
+    const int depth = w->pieces[first].p.depth, a_float = w->pieces[first].p.rounded ? 2 : 1;
+    const int fit = a_float * ROW_NUMBERS / (depth < DEEP ? depth : DEEP);
     const int by_cache = (rows + fit) / (fit + 1), by_tasks = (tasks + units - 1) / units;
     const int blocks = by_cache > by_tasks ? by_cache : by_tasks;
     const int each = ((rows + blocks - 1) / blocks + WHOLE_TILES - 1) / WHOLE_TILES * WHOLE_TILES;

@@ -88,11 +88,12 @@ struct kernel_block {
 struct kernel_learning {
     int panel, lanes; /* columns of a panel, which KERNEL_PANEL is a multiple of; floats of a vector */
     void (*product)(const struct kernel_block *b);
-    /* Rounded products; NULL where there is nothing to gain by them. Rows of a, one of whose strides is 1, to where `to` says; a panel of
-     * `depth` k's in place; and the product of such rows by such panels. pair: numbers that lie together. */
+    /* Rounded products; NULL where there is nothing to gain by them. Rows of a, one of whose strides is 1, to where `to` says; numbers
+     * [k, k + n), up to KERNEL_ROUND, of a panel that has `depth` of them a column, those of column j at from[i * from_k + j * from_column], one of which
+     * is 1; and the product of such rows by such panels. pair: numbers that lie together. */
     int pair;
     void (*round_rows)(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, int rows, int depth, const struct kernel_words *to);
-    void (*round_panel)(float *panel, int depth);
+    void (*round_panel)(const float *from, ptrdiff_t from_k, ptrdiff_t from_column, int columns, int k, int n, int depth, float *panel);
     void (*product_words)(const struct kernel_block *b);
     /* to[k * panel + j] = from[j * stride + k], j < columns (zeros up to panel), k < depth. */
     void (*transpose)(const float *from, ptrdiff_t stride, int columns, int depth, float *to);

@@ -105,16 +105,20 @@ static void product_tiles(const struct kernel_block *b, const float *a, const fl
     }
 }
 
-/* Columns [first, first + columns) of all rows, in tiles of up to `most` rows, as even as these are. */
+/* Of so many rows that are left: tiles of `most`, the last two as even as these are. */
+static int tile_rows(int left, int most)
+{
+    const int even = left >= 2 * most ? most : left > most ? (left + 1) / 2 : left, R = even > 6 ? (even + 1) & ~1 : even;
+    return R < left ? R : left > 6 && left % 2 ? left - 1 : left;
+}
+
+/* Columns [first, first + columns) of all rows. */
 static void product_rows(const struct kernel_block *b, int first, int columns, int most)
 {
     const float *a = b->a;
     float *c = b->c + first;
     for (int left = b->rows, R; left > 0; left -= R, a += R * b->a_row, c += R * b->c_row) {
-        const int tiles = (left + most - 1) / most;
-        R = (left + tiles - 1) / tiles;
-        R = R > 6 ? (R + 1) & ~1 : R;
-        R = R < left ? R : left > 6 && left % 2 ? left - 1 : left;
+        R = tile_rows(left, most);
         for (int j = 0; j < columns; j += PANEL)
             product_tiles(b, a, b->b + (first + j) / PANEL * b->b_panel, c + j, columns - j < PANEL ? columns - j : PANEL, R);
     }
@@ -127,13 +131,6 @@ static void product(const struct kernel_block *b)
     product_rows(b, full, rest, rest <= NARROW * LANES ? 2 * PRODUCT_ROWS : PRODUCT_ROWS);
 }
 
-#ifdef PRODUCT_WORDS
-#include "learning_words.h"
-#define WORDS .round_rows = round_rows, .round_panel = round_panel, .product_words = product_words, .pair = PAIR,
-#else
-#define WORDS
-#endif
-
 static void transpose(const float *from, ptrdiff_t stride, int columns, int depth, float *to)
 {
     for (int k = 0; k < depth; k += LANES)
@@ -142,10 +139,18 @@ static void transpose(const float *from, ptrdiff_t stride, int columns, int dept
             UNROLL for (int i = 0; i < LANES; i++)
                 square[i] = j + i < columns ? vec_load_first(from + (j + i) * stride + k, depth - k) : vec_all(0);
             vec_turn(square);
-            for (int i = 0; i < LANES && k + i < depth; i++)
-                vec_store(to + (size_t)(k + i) * PANEL + j, square[i]);
+            UNROLL for (int i = 0; i < LANES; i++)
+                if (k + i < depth)
+                    vec_store(to + (size_t)(k + i) * PANEL + j, square[i]);
         }
 }
+
+#ifdef PRODUCT_WORDS
+#include "learning_words.h"
+#define WORDS .round_rows = round_rows, .round_panel = round_panel, .product_words = product_words, .pair = PAIR,
+#else
+#define WORDS
+#endif
 
 static void unpack(const struct kernel_matrix *m, int row, int col, float *out, int n)
 {

@@ -92,7 +92,7 @@ static void add_low(struct together *t, enum engine_target target, const struct 
     const int rank = linear->plus.rank, cols = linear->matrix->cols;
     if (rank)
         add(t, (struct kernel_product){.rows = t->l->n, .columns = rank, .depth = cols, .a = x, .a_row = cols, .a_k = 1, .b = linear->plus.a,
-                                       .b_k = 1, .b_column = cols, .c = t->l->low[target], .c_row = rank});
+                                       .b_k = 1, .b_column = cols, .c = t->l->low[target], .c_row = rank, .rounded = t->l->options.rounded});
 }
 
 static void add_d_low(struct together *t, enum engine_target target, const struct linear *linear, const float *dy)
@@ -100,7 +100,7 @@ static void add_d_low(struct together *t, enum engine_target target, const struc
     const int rank = linear->plus.rank, rows = linear->matrix->rows;
     if (rank)
         add(t, (struct kernel_product){.rows = t->l->n, .columns = rank, .depth = rows, .a = dy, .a_row = rows, .a_k = 1, .b = linear->plus.b,
-                                       .b_k = rank, .b_column = 1, .c = t->l->d_low[target], .c_row = rank});
+                                       .b_k = rank, .b_column = 1, .c = t->l->d_low[target], .c_row = rank, .rounded = t->l->options.rounded});
 }
 
 /* After low and d_low; or of the matrix itself. */

@@ -33,21 +33,10 @@ static uint16_t *steps_at(const struct kernel_cache *c, const unsigned char *p, 
     return (uint16_t *)(uintptr_t)(p + numbers) + head_at(c, h) / GROUP;
 }
 
-/* The greatest magnitude of n numbers, a multiple of LANES; NaN where one is infinite or NaN. */
-static float greatest(const float *x, int n)
-{
-    vec most = vec_all(0), bad = vec_all(0);
-    for (int i = 0; i < n; i += LANES) {
-        most = vec_max(most, vec_max(vec_load(x + i), vec_sub(vec_all(0), vec_load(x + i))));
-        bad = vec_fma(vec_load(x + i), vec_all(0), bad);
-    }
-    return vec_most(most) + vec_sum(bad);
-}
-
 /* GROUP numbers to bytes; returns the step as a half, NaN where one is infinite or NaN. */
 static uint16_t round_group(const float *x, int8_t *q)
 {
-    const uint16_t step = kernel_float_to_half(greatest(x, GROUP) / 127);
+    const uint16_t step = kernel_float_to_half(vec_greatest(x, GROUP) / 127);
     const float by = kernel_half_to_float(step);
     const vec per_step = vec_all(by > 0 ? 1 / by : 0);
     int16_t rounded[GROUP];
@@ -150,13 +139,7 @@ static void part_steps(struct bytes *b, int groups, int begin, int count)
             memcpy(some + begin, steps + begin, (size_t)(count - begin) * sizeof *some);
             steps = some;
         }
-        vec most = vec_all(0), bad = vec_all(0);
-        for (int j = 0; j < count; j += LANES) {
-            const vec step = vec_load_first(steps + j, count - j);
-            most = vec_max(most, step);
-            bad = vec_fma(step, vec_all(0), bad);
-        }
-        const float greatest_step = vec_most(most) + vec_sum(bad);
+        const float greatest_step = vec_greatest(steps, count);
         const vec by = vec_all(greatest_step > 0 ? MOST / greatest_step : 0);
         b->units[g] = greatest_step / MOST;
         for (int j = 0; j < KERNEL_CHUNK; j += LANES) /* 0 before begin and past count */
@@ -363,7 +346,7 @@ static void attend_bytes(struct workspace *w, const struct kernel_attention *a, 
 static void begin_bytes(struct workspace *w, int n, const float *q, int dim, float scale)
 {
     /* Below 1e-30 its products would leave the normal numbers: taken for zero, and then any step is right. */
-    const float most = greatest(q, dim);
+    const float most = vec_greatest(q, dim);
     const vec by = vec_all(most < 1e-30f ? 0 : MOST / most);
     for (int g = 0; g < dim / GROUP; g++)
         for (int i = 0; i < GROUP; i += LANES)

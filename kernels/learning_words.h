@@ -9,11 +9,6 @@ enum {
     WORDS_ROWS = 192, /* whose sums lie in the second cache beside a panel */
 };
 
-static vec magnitude(vec x)
-{
-    return vec_max(x, vec_sub(vec_all(0), x));
-}
-
 /* 1 / step, or 0 where all is 0 or not a number. */
 static float words_per_step(float step)
 {
@@ -28,14 +23,8 @@ static int whole_pairs(int n)
 /* One row of n numbers beside each other; zeros to whole pairs. */
 static float round_row(const float *x, int n, int16_t *to)
 {
-    vec most = vec_all(0), bad = vec_all(0);
     int16_t last[LANES];
-    for (int i = 0; i < n; i += LANES) {
-        const vec v = vec_load_first(x + i, n - i);
-        most = vec_max(magnitude(v), most);
-        bad = vec_fma(v, vec_all(0), bad);
-    }
-    const float step = vec_most(most) / MOST_WORD + vec_sum(bad);
+    const float step = vec_greatest(x, n) / MOST_WORD;
     const vec by = vec_all(words_per_step(step));
     int i = 0;
     for (; i + LANES <= n; i += LANES)
@@ -50,13 +39,10 @@ static float round_row(const float *x, int n, int16_t *to)
 /* The first LANES, or `columns`, of numbers beside each other, n deep: pairs along the depth, `to` and steps of LANES a column. */
 static void round_columns(const float *x, ptrdiff_t row, int columns, int n, int16_t *to, ptrdiff_t to_row, float *steps)
 {
-    vec most = vec_all(0), bad = vec_all(0);
-    for (int k = 0; k < n; k++) {
-        const vec v = vec_load_first(x + k * row, columns);
-        most = vec_max(magnitude(v), most);
-        bad = vec_fma(v, vec_all(0), bad);
-    }
-    const vec step = vec_add(vec_mul(most, vec_all(1.0f / MOST_WORD)), bad);
+    vec most = vec_all(0);
+    for (int k = 0; k < n; k++)
+        most = vec_max_bits(most, vec_load_first(x + k * row, columns));
+    const vec step = vec_fma(most, vec_all(0), vec_mul(most, vec_all(1.0f / MOST_WORD))); /* NaN of an infinity */
     float by[LANES];
     vec_store(steps, step);
     for (int i = 0; i < LANES; i++)

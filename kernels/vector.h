@@ -15,6 +15,8 @@
  *   vec_times_power(a, n)             a * 2^n for whole n from -126 to 127
  *   vec_zero_below(a, x, least)       a, but 0 in lanes where x < least
  *   vec_sum(v), vec_most(v)           across the lanes, in one fixed order
+ *   vec_max_bits(most, v)             the greater of most and |v| by their bits, among which an infinity is above all numbers and a NaN above it
+ *   vec_most_bits(most)               across the lanes
  *   vec_rotate_pairs(v, cos_sin)      each pair (a, b) to (a c - b s, a s + b c)
  *   vec_turn(r)                       r[i] of LANES vectors becomes lane i of each: a square turned over
  *   vec_look_up(codes, values, by, to)    64 codes of four bits, the even in the high half of its byte: to[i] = values[code i] * by
@@ -41,6 +43,16 @@
 /* INLINE, with counts that are constants where it is called, so that loops over them unroll and sums stay in registers. */
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 32") /* gcc by itself stops at 200 instructions, which is less than a tile */
+
+/* The greatest magnitude of n numbers; NaN where one is infinite or NaN. */
+static inline float vec_greatest(const float *x, int n)
+{
+    vec most = vec_all(0);
+    for (int i = 0; i < n; i += LANES)
+        most = vec_max_bits(most, vec_load_first(x + i, n - i));
+    const float greatest = vec_most_bits(most);
+    return greatest + 0 * greatest;
+}
 
 /* e^x within 3e-7 of it; 0 below -87.3, a large number above 88, NaN for NaN. x = n ln 2 + r (Cody & Waite); e^r on
  * |r| <= ln 2 / 2 by the polynomial of degree 5 beginning 1 + r whose relative error is least there, 1.05e-7. */

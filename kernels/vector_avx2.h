@@ -120,6 +120,18 @@ static inline float vec_most(vec v)
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));
     return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
+static inline vec vec_max_bits(vec most, vec v)
+{
+    const __m256i magnitude = _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0x7fffffff));
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(most), magnitude));
+}
+static inline float vec_most_bits(vec most)
+{
+    const __m256i bits = _mm256_castps_si256(most);
+    __m128i m = _mm_max_epi32(_mm256_castsi256_si128(bits), _mm256_extracti128_si256(bits, 1));
+    m = _mm_max_epi32(m, _mm_unpackhi_epi64(m, m));
+    return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(m, _mm_shuffle_epi32(m, 1))));
+}
 static inline vec vec_rotate_pairs(vec v, vec cos_sin)
 {
     vec c = _mm256_moveldup_ps(cos_sin), s = _mm256_movehdup_ps(cos_sin);

@@ -107,6 +107,14 @@ static inline float vec_most(vec v)
 {
     return _mm512_reduce_max_ps(v);
 }
+static inline vec vec_max_bits(vec most, vec v)
+{
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(most), _mm512_castps_si512(_mm512_abs_ps(v))));
+}
+static inline float vec_most_bits(vec most)
+{
+    return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(_mm512_castps_si512(most)))));
+}
 static inline vec vec_rotate_pairs(vec v, vec cos_sin)
 {
     vec c = _mm512_moveldup_ps(cos_sin), s = _mm512_movehdup_ps(cos_sin);

@@ -121,6 +121,17 @@ static inline float vec_most(vec v)
 {
     return vmaxvq_f32(v);
 }
+static inline vec vec_max_bits(vec most, vec v)
+{
+    return vreinterpretq_f32_u32(vmaxq_u32(vreinterpretq_u32_f32(most), vreinterpretq_u32_f32(vabsq_f32(v))));
+}
+static inline float vec_most_bits(vec most)
+{
+    const uint32_t bits = vmaxvq_u32(vreinterpretq_u32_f32(most));
+    float greatest;
+    memcpy(&greatest, &bits, sizeof greatest);
+    return greatest;
+}
 static inline vec vec_rotate_pairs(vec v, vec cos_sin)
 {
     static const uint32_t signs[4] = {0x80000000, 0, 0x80000000, 0};

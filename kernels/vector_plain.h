@@ -76,6 +76,14 @@ static inline float vec_most(vec v)
 {
     return v;
 }
+static inline vec vec_max_bits(vec most, vec v)
+{
+    return isnan(most) || fabsf(v) <= most ? most : fabsf(v);
+}
+static inline float vec_most_bits(vec most)
+{
+    return most;
+}
 static inline void vec_turn(vec r[LANES])
 {
     (void)r;

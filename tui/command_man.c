@@ -1,4 +1,4 @@
-/* The manual pages, from the tables that --help has: espalier __man [COMMAND]. `make install` puts them in their place. */
+/* The manual pages, from the tables that --help and the explorer's own have: espalier __man [COMMAND]. `make install` puts them in their place. */
 #include "tui/command.h"
 #include "tui/words.h"
 
@@ -14,6 +14,8 @@ static void put(const char *text)
             fputs("\\e", stdout);
         else if (*text == '-')
             fputs("\\-", stdout);
+        else if (*text == '^')
+            fputs("\\(ha", stdout);
         else if (*text == '|')
             fputs("|\\:", stdout); /* long lists of words may be broken here */
         else
@@ -96,6 +98,18 @@ static void page_of(const struct tui_command *c)
     puts(".BR espalier (1)");
 }
 
+static void keys(void)
+{
+    heading("KEYS IN THE EXPLORER");
+    for (const struct tui_help_line *line = tui_help_lines; line->keys; line++)
+        if (line->does)
+            item(line->keys, NULL, line->does);
+        else if (!strcmp(line->keys, "signs"))
+            heading("SIGNS IN THE EXPLORER");
+        else
+            printf(".SS %s\n", line->keys);
+}
+
 static void environment(void)
 {
     heading("ENVIRONMENT");
@@ -134,6 +148,7 @@ static void main_page(void)
             putchar('\n');
         }
     }
+    keys();
     heading("COMMANDS IN THE EXPLORER");
     puts("After \\fB:\\fR; tab completes.");
     for (const struct tui_word *w = tui_words; w->verb; w++)

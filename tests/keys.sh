@@ -218,6 +218,14 @@ go 1 0 G
 turns "again" selected 10
 press "$h" a '^ below 10 *$'
 go esc
+go 1 8 G
+turns "an illegal one" selected 18
+go a
+sees "refused, but the line is there" '^ below 18 .*the path has ended here'
+say 'q pruned by no one'
+sees "said again" '^ the path has ended here'
+if shows '│.* pruned '; then bad "what was written was taken for commands"; else ok; fi
+go 1 0 G
 press "$h" f 'enter fork here'
 go esc esc space
 sees "done again" '■ done'

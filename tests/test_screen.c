@@ -297,6 +297,49 @@ static void test_line(void **state)
     tui_screen_free(&s);
 }
 
+/* A line opens where nothing can come of it, too: what one types after e or a is never taken for commands. */
+static void write_in_vain(struct tui_screen *s, const char *key, const char *why)
+{
+    press(s, key);
+    for (const char *k = "pqbX! 9\t"; *k; k++)
+        does(s, *k, NULL);
+    assert_true(s->ask.what);
+    assert_true(shows(s, why)); /* as long as one writes */
+    does(s, '\r', NULL);
+    assert_false(s->ask.what);
+    assert_true(shows(s, why)); /* and then */
+    press(s, key);
+    does(s, '\033', NULL);
+    assert_false(s->ask.what);
+    assert_false(shows(s, why));
+}
+
+static void test_in_vain(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    tui_screen_open(&s);
+    write_in_vain(&s, "a", "has not begun");
+    write_in_vain(&s, "e", "has not begun");
+    tui_screen_free(&s);
+    script_game24(&s);
+    press(&s, "4G");
+    write_in_vain(&s, "a", "the path has ended here");
+    press(&s, "g");
+    write_in_vain(&s, "e", "the problem itself");
+    press(&s, "2G");
+    struct search_event *e = script_make(SEARCH_EVENT_PRUNE);
+    e->prune.node = 2;
+    script_emit(&s, e);
+    write_in_vain(&s, "a", "it is pruned");
+    press(&s, "1G[");
+    write_in_vain(&s, "e", "this is the past");
+    press(&s, "}1Ga");
+    press(&s, "x");
+    does(&s, '\r', "add 1 x"); /* and where it can: */
+    tui_screen_free(&s);
+}
+
 static void test_past(void **state)
 {
     (void)state;
@@ -655,7 +698,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
-        cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line),
+        cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_in_vain),
         cmocka_unit_test(test_past), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
     };

@@ -484,7 +484,7 @@ static int is_running(const struct tui_screen *s)
 static int refused_in_past(struct tui_screen *s)
 {
     if (s->past.on)
-        tui_screen_notice(s, "this is the past: } to now, or B to go on from here");
+        tui_screen_notice(s, tui_past_refusal);
     return s->past.on;
 }
 

@@ -213,6 +213,7 @@ void tui_marks_jump(struct tui_screen *s, int node);           /* select it, and
 
 /* --- where in time (past.c) -------------------------------------------------------------------------------------- */
 
+extern const char tui_past_refusal[];                      /* a notice: what changes the search is not done there */
 void tui_past_go(struct tui_screen *s, int64_t count);     /* show the tree of so many events; all of them, or more: now */
 void tui_past_move(struct tui_screen *s, int steps);       /* plans and decisions, backward where below 0 */
 struct tui_action tui_past_go_on(struct tui_screen *s);    /* ask the search to be there, and show it */
@@ -227,6 +228,8 @@ int tui_past_is_place(const struct search_tree *tree, int64_t count);  /* one st
 
 /* 1: the key is that of an act, done or refused. */
 int tui_act_key(struct tui_screen *s, int32_t key, struct tui_action *action);
+/* Why that thought cannot be edited, or nothing can be added below it: a line for the user; NULL: it can. */
+const char *tui_act_why_not(const struct tui_screen *s, enum tui_asking what, int node);
 struct tui_action tui_act(struct tui_screen *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int tui_fork_key(struct tui_screen *s, int32_t key, struct tui_action *action); /* while s->thought.forking */
 void tui_ask_open(struct tui_screen *s, enum tui_asking what, int node, const char *text);

@@ -59,13 +59,13 @@ struct tui_past {
     int live_count;
 };
 
-/* What is searched for. Invariant: 0 <= counted <= tree.count, of the outline's tree; `at` is in it while running. */
+/* What is searched for. Invariant: 0 <= from <= to <= tree.count, of the outline's tree; `at` is in it while running. */
 struct tui_find {
     char *text;                       /* NULL: nothing */
     int fold;                         /* capitals do not matter */
     int filter;                       /* only thoughts that have it, and those above them, stand in the tree */
     int running, at, left, times;     /* 1: forward, -1: backward, from which node, through how many, to the how-manieth */
-    int counted, count;               /* of so many nodes, so many have it */
+    int from, to, count;              /* of the nodes [from, to), which grow both ways, so many have it */
     int64_t renewed;                  /* the outline's, when that began */
 };
 

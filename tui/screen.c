@@ -133,6 +133,14 @@ void tui_screen_select(struct tui_screen *s, int node)
     s->follow = 0;
 }
 
+int tui_screen_go(struct tui_screen *s, int node)
+{
+    if (node <= 0 || node >= s->tree.count || tui_screen_node(s, node)->gone)
+        return 0;
+    tui_screen_select(s, node);
+    return 1;
+}
+
 /* Copies come and go behind the one that stands for them. */
 static void follow(struct tui_screen *s, int node)
 {

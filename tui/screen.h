@@ -246,6 +246,7 @@ struct tui_style tui_style(enum tui_role role);
 int64_t tui_tokens_spent(const struct search_tree *tree); /* what counts against a budget */
 const struct search_node *tui_screen_node(const struct tui_screen *s, int node);
 void tui_screen_select(struct tui_screen *s, int node);        /* by the user: opens what hides it, ends following */
+int tui_screen_go(struct tui_screen *s, int node);             /* select the thought of that number, as 12G does; 0: there is none */
 void tui_screen_copies(struct tui_screen *s);                  /* a row for each that reads as a sibling does, or for all of them one */
 int tui_screen_copies_text(const struct tui_screen *s, int node, char out[40]); /* "×9", "" where it stands for itself alone: its width */
 void tui_screen_before(struct tui_screen *s);                  /* another tree is about to stand in s->tree; */

@@ -9,7 +9,7 @@ declare -A tried
 
 # --- the list: "heading/key" a line ---
 named() {
-    "$espalier" __man | awk '
+    "$espalier" __man | sed 's/\\\[u2190\]/←/g; s/\\\[u2191\]/↑/g; s/\\\[u2192\]/→/g; s/\\\[u2193\]/↓/g' | awk '
         /^\.SH/ {on = /KEYS/}
         on && /^\.SS/ {section = substr($0, 5)}
         on && item {gsub(/\\fB|\\fR|\\&/, ""); gsub(/\\\(ha/, "^"); gsub(/\\-/, "-"); gsub(/\\e/, "\\")
@@ -413,7 +413,7 @@ if within is_nord; then ok; else bad "F12 changes no colours"; fi
 go K
 sees "kept" '◆'
 keys : ; say 'train --steps 9 --rank 2'
-sees "it learns from it" 'train [0-9]/9 '
+sees "it learns from it" ' train (begins|[0-9]/9 )'
 keys : ; say 'train stop'
 sees "and is stopped" 'learning was stopped'
 keys q

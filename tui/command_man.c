@@ -4,22 +4,26 @@
 
 #include <string.h>
 
-/* Text as roff has it. */
+/* Text as roff has it: in ASCII, since not every roff is told of other encodings. */
 static void put(const char *text)
 {
-    for (int first = 1; *text; text++, first = text[-1] == '\n') {
-        if (first && (*text == '.' || *text == '\''))
+    const char *end = text + strlen(text);
+    for (int32_t c, before = '\n'; text < end; before = c) {
+        c = utf8_next(&text, end);
+        if (before == '\n' && (c == '.' || c == '\''))
             fputs("\\&", stdout);
-        if (*text == '\\')
+        if (c == '\\')
             fputs("\\e", stdout);
-        else if (*text == '-')
+        else if (c == '-')
             fputs("\\-", stdout);
-        else if (*text == '^')
+        else if (c == '^')
             fputs("\\(ha", stdout);
-        else if (*text == '|')
+        else if (c == '|')
             fputs("|\\:", stdout); /* long lists of words may be broken here */
+        else if (c >= 0x80)
+            printf("\\[u%04X]", (unsigned)c);
         else
-            putchar(*text);
+            putchar(c);
     }
 }
 

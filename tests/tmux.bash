@@ -1,5 +1,6 @@
 # What the tests that live in a terminal share: a shell under tmux, keys sent to it, what it shows. Sourced with the path of espalier as $1.
 espalier=$(realpath "${1:-./espalier}")
+[ -x "$espalier" ] || { echo "no program $espalier"; exit 1; }
 command -v tmux >/dev/null || { echo "no tmux: the explorer was not tried"; exit 77; }
 unset NO_COLOR TMUX
 export LC_ALL=C.UTF-8
@@ -13,7 +14,12 @@ trap 'tmux -S "$socket" kill-server 2>/dev/null; rm -rf "$work"' EXIT
 printf 'set -g status off\nset -g default-terminal tmux-256color\nset -g exit-empty off\nset -g set-clipboard on\n' >"$work/conf"
 
 ok() { passed=$((passed + 1)); }
-bad() { failed=$((failed + 1)); echo "FAILED: $*"; }
+# Each may have waited for ten seconds: after a dozen the rest would take long to say the same.
+bad() {
+    failed=$((failed + 1))
+    echo "FAILED: $*"
+    [ $failed -lt 12 ] || { echo "$passed passed, $failed failed, and the rest was not tried"; exit 1; }
+}
 t() { tmux -S "$socket" "$@"; }
 screen() { t capture-pane -p -t s; }
 keys() { t send-keys -t s "$@"; }

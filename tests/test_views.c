@@ -590,8 +590,8 @@ static int rows_with(const struct tui_screen *s, const char *text)
     return rows;
 }
 
-/* A filter over more thoughts than a slice takes: no key waits for it, the selected thought stays where it is on the screen, and what one does meanwhile
- * (another filter, none, a thought that comes) ends as it would without slices. */
+/* A filter over more thoughts than a slice takes: no key waits for it, the selected thought stays where it is on the screen, and what one
+ * does meanwhile (another filter, none, a thought that comes) ends as it would without slices. */
 static void test_filter_slices(void **state)
 {
     (void)state;

@@ -243,7 +243,8 @@ int tui_act_key(struct tui_screen *s, int32_t key, struct tui_action *action)
         char key;
         struct tui_action (*act)(struct tui_screen *s);
     } acts[] = {
-        {'p', prune}, {'K', keep}, {'E', edit_outside}, {'r', again}, {'f', begin_fork}, {'x', exclude}, {'w', weigh}, {'u', undo}, {'U', redo}, {'b', back},
+        {'p', prune}, {'K', keep}, {'E', edit_outside}, {'r', again}, {'f', begin_fork}, {'x', exclude}, {'w', weigh},
+        {'u', undo}, {'U', redo}, {'b', back},
     };
     if (opens_line(s, key))
         return 1;

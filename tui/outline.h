@@ -69,9 +69,9 @@ void tui_outline_take(struct tui_outline *o, const struct search_event *event);
 void tui_outline_renew(struct tui_outline *o);
 void tui_outline_set_open(struct tui_outline *o, int node, int open);
 void tui_outline_set_live(struct tui_outline *o, int node, int live);
-/* While a filter is on, nodes that come are hidden; those there are become so one by one, those below a node first. When it is off, what was hidden is
- * revealed, so many steps at a time (1: there is more). A step is a node whose rows are counted anew: tui_outline_hide and _let_through say how many they
- * took. The root is never hidden, nor is the selected node, nor what stands above one that is not. */
+/* While a filter is on, nodes that come are hidden; those there are become so one by one, those below a node first. When it is off, what was
+ * hidden is revealed, so many steps at a time (1: there is more). A step is a node whose rows are counted anew: tui_outline_hide and
+ * _let_through say how many they took. The root is never hidden, nor is the selected node, nor what stands above one that is not. */
 void tui_outline_filter(struct tui_outline *o, int on);
 int tui_outline_hide(struct tui_outline *o, int node);
 int tui_outline_let_through(struct tui_outline *o, int node);

@@ -56,7 +56,8 @@ static void draw_title(struct tui_screen *s, struct tui_rect r, const struct col
     }
     if (rows > r.h) {
         char place[80], a[32], b[32];
-        snprintf(place, sizeof place, "%s%s of %s ", s->find.text ? "· " : "", tui_number(tui_outline_row(&s->outline, s->selected) + 1, a), tui_number(rows, b));
+        const int row = tui_outline_row(&s->outline, s->selected);
+        snprintf(place, sizeof place, "%s%s of %s ", s->find.text ? "· " : "", tui_number(row + 1, a), tui_number(rows, b));
         const char *over = s->has_states ? " left " : " answer "; /* the states: it stands at their right end */
         const int end = c->state.w ? c->state.x + c->state.w + 1 - (int)strlen(over) : c->text.x + c->text.w;
         if (r.x + used + tui_width(place, strlen(place)) <= end) /* a number that is cut is another */

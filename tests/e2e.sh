@@ -1,74 +1,10 @@
 #!/bin/bash
 # The explorer as a user lives in it: a terminal (tmux), keys, new sizes, signals, crashes, and what is left of the terminal after.
 #   tests/e2e.sh PATH-OF-ESPALIER
-espalier=$(realpath "${1:-./espalier}")
+source "$(dirname "$0")/tmux.bash"
 model=$(realpath tests/reference/tiny/tiny-q8_0.gguf) tasks=$(realpath tests)
-command -v tmux >/dev/null || { echo "no tmux: the explorer was not tried"; exit 77; }
 [ -f "$model" ] || { echo "no tiny model: the explorer was not tried"; exit 77; }
-unset NO_COLOR TMUX
-export LC_ALL=C.UTF-8 ESPALIER_MODEL=$model
-export NCURSES_GPM_TERMS=none # on TERM=linux curses looks for the console's mouse daemon, whose library keeps ten bytes that a sanitizer counts
-export ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigfpe=0 # a sanitizer's report is not what is tried here
-work=$(mktemp -d)
-export XDG_STATE_HOME=$work/state
-socket=$work/tmux
-export XDG_STATE_HOME=$work/state XDG_CONFIG_HOME=$work/config XDG_DATA_HOME=$work/data # not the user's own
-passed=0 failed=0
-trap 'tmux -S "$socket" kill-server 2>/dev/null; rm -rf "$work"' EXIT
-
-ok() { passed=$((passed + 1)); }
-bad() { failed=$((failed + 1)); echo "FAILED: $*"; }
-t() { tmux -S "$socket" "$@"; }
-screen() { t capture-pane -p -t s; }
-keys() { t send-keys -t s "$@"; }
-size() { t resize-window -t s -x "$1" -y "$2"; }
-
-# sees WHAT PATTERN: within ten seconds the screen shows a line that matches; gone: none that does.
-sees() {
-    for _ in $(seq 200); do
-        if screen | grep -qE -- "$2"; then ok; return; fi
-        sleep 0.05
-    done
-    bad "$1: no '$2' on the screen:"; screen | sed 's/^/    /'
-}
-gone() {
-    for _ in $(seq 200); do
-        if ! screen | grep -qE -- "$2"; then ok; return; fi
-        sleep 0.05
-    done
-    bad "$1: '$2' is still on the screen:"; screen | sed 's/^/    /'
-}
-is() { if [ "$2" = "$3" ]; then ok; else bad "$1: '$2' instead of '$3'"; fi; }
-
-# A shell in a terminal of that size, and in it the explorer; its process id in $pid.
-shell() {
-    t kill-server 2>/dev/null
-    rm -f "$socket"
-    t -f "$work/conf" new-session -d -s s -x "$1" -y "$2" "cd $work; exec bash --norc --noprofile" || { bad "tmux does not start"; exit 1; }
-    keys "export PS1='ready> '; stty -a >before; clear" Enter
-    sees "a shell" '^ready>'
-}
-start() {
-    rm -f "$work/pid" "$work/code"
-    keys "sh -c 'echo \$\$ >pid; exec $espalier $*'; echo code \$? | tee code" Enter
-    for _ in $(seq 200); do [ -s "$work/pid" ] && break; sleep 0.05; done
-    pid=$(cat "$work/pid")
-}
-# ended CODE: the explorer is gone with that exit code, and the terminal is as it was.
-ended() {
-    for _ in $(seq 200); do [ -s "$work/code" ] && break; sleep 0.05; done
-    is "$1: exit code" "$(cat "$work/code" 2>/dev/null)" "code $2"
-    is "$1: the other screen is left" "$(t display -p -t s '#{alternate_on}')" 0
-    is "$1: the cursor is back" "$(t display -p -t s '#{cursor_flag}')" 1
-    is "$1: the mouse is let go" "$(t display -p -t s '#{mouse_any_flag}')" 0
-    keys "stty -a >after; clear" Enter
-    for _ in $(seq 100); do [ -s "$work/after" ] && break; sleep 0.05; done
-    sed 's/rows [0-9]*; columns [0-9]*//' "$work/before" >"$work/b"
-    sed 's/rows [0-9]*; columns [0-9]*//' "$work/after" >"$work/a"
-    if cmp -s "$work/b" "$work/a"; then ok; else bad "$1: stty differs: $(diff "$work/b" "$work/a")"; fi
-    rm -f "$work/after"
-}
-printf 'set -g status off\nset -g default-terminal tmux-256color\nset -g exit-empty off\n' >"$work/conf"
+export ESPALIER_MODEL=$model
 problem="--kernels reference -t ask -s self-consistency,m=6 What is it?"
 
 # --- where there is no screen ---
@@ -204,8 +140,6 @@ keys '}'
 gone "now" 'the past'
 
 # --- panes and the mouse ---
-move() { printf '\033[M%b' "$(printf '\\%03o\\%03o\\%03o' $(($1 + 32)) $(($2 + 33)) $(($3 + 33)))"; }
-mouse() { keys -l "$(move "$@")"; }
 is "the mouse is taken" "$(t display -p -t s '#{mouse_any_flag}')" 1
 keys Escape V
 sees "the views" 'what should stand in this pane'

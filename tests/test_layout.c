@@ -277,8 +277,22 @@ static void check_outline(const struct tui_outline *o)
         assert_int_equal(tui_outline_shown(o, node), shown);
         assert_int_equal(tui_outline_row(o, node), tui_outline_row(o, shown));
     }
+    for (int node = 1; node < o->count; node++) {
+        const struct search_node *n = &o->tree->nodes[node];
+        assert_true(n->gone || !o->nodes[n->parent].hidden || o->nodes[node].hidden);
+        assert_true(!o->nodes[node].hidden || node != o->selected);
+    }
     check_copies(o);
     free(rows);
+}
+
+/* As a filter does, some of it: those below a node before it; or when it is off. */
+static void take_away_or_give_back(struct tui_outline *o, int node)
+{
+    for (int n = o->count - 1; n >= node && o->filtered; n--)
+        if (n % 3)
+            tui_outline_hide(o, n);
+    tui_outline_reveal(o, node);
 }
 
 /* Trees of three shapes, folded, unfolded, filtered, acted and written on at random while they grow; of each node there may be copies. */
@@ -309,8 +323,10 @@ static void test_outline(void **state)
                 tui_outline_set_open(&o, any, !o.nodes[any].open);
             else if (r < 0.74)
                 tui_outline_filter(&o, !o.filtered);
-            else if (r < 0.8)
+            else if (r < 0.78)
                 tui_outline_let_through(&o, any);
+            else if (r < 0.8)
+                take_away_or_give_back(&o, any / 2);
             else if (r < 0.81)
                 tui_outline_unfold(&o, !o.unfolded);
             else if (r < 0.85)

@@ -469,6 +469,7 @@ static void test_copies(void **state)
     work(&s);
     assert_int_equal(tui_outline_rows(&s.outline), 8);
     press(&s, "\\");
+    work(&s);
     assert_int_equal(tui_outline_rows(&s.outline), 17);
     assert_false(shows(&s, "×6"));
     press(&s, ":copies\r");
@@ -569,7 +570,68 @@ static void test_find(void **state)
     work(&s);
     assert_true(s.outline.filtered && tui_outline_rows(&s.outline) < s.tree.count);
     press(&s, "}\\");
+    work(&s);
     assert_int_equal(tui_outline_rows(&s.outline), s.tree.count);
+    tui_screen_free(&s);
+}
+
+/* Rows of a tree of which only what has the text stands, and what is above it or selected: asked of each node's whole subtree. */
+static int rows_with(const struct tui_screen *s, const char *text)
+{
+    char *stands = xcalloc((size_t)s->tree.count, 1);
+    int rows = 0;
+    for (int node = s->tree.count - 1; node >= 0; node--) {
+        stands[node] |= !node || node == s->selected || strstr(search_node_text(&s->tree, node), text) != NULL;
+        rows += stands[node];
+        if (node && stands[node])
+            stands[s->tree.nodes[node].parent] = 1;
+    }
+    free(stands);
+    return rows;
+}
+
+/* A filter over more thoughts than a slice takes: no key waits for it, the selected thought stays where it is on the screen, and what one
+ * does meanwhile (another filter, none, a thought that comes) ends as it would without slices. */
+static void test_filter_slices(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    char text[32];
+    script_begin(&s, "game24", "4 5 6 10", "mcts");
+    for (int i = 1; i < 20000; i++) {
+        snprintf(text, sizeof text, "%d is a number", i % 1000);
+        script_thought(&s, i < 4000 ? 0 : (i * 7) % (i / 2), -1, 0, 0, text, NULL, NULL, -1, NULL);
+    }
+    press(&s, "*2000G");
+    tui_screen_draw(&s, 80, 24);
+    const int line = tui_outline_row(&s.outline, s.selected) - s.top;
+    press(&s, "\\77 is\r");
+    assert_int_equal(tui_outline_rows(&s.outline), 20000); /* the key has done none of it */
+    int slices = 0;
+    for (tui_screen_work(&s); s.busy; slices++, tui_screen_work(&s)) {
+        tui_screen_draw(&s, 80, 24);
+        assert_int_equal(tui_outline_row(&s.outline, s.selected) - s.top, line);
+    }
+    assert_true(slices > 3);
+    assert_int_equal(s.find.count, 200);
+    const int rows = tui_outline_rows(&s.outline);
+    assert_int_equal(rows, rows_with(&s, "77 is"));
+    press(&s, "\\");
+    assert_int_equal(tui_outline_rows(&s.outline), rows);
+    tui_screen_work(&s);
+    assert_true(s.busy && tui_outline_rows(&s.outline) > rows);
+    script_thought(&s, 19999, -1, 0, 0, "one more 123 is", NULL, NULL, -1, NULL); /* below what may be hidden still */
+    press(&s, "\\\02512");
+    press(&s, "3 is\r");
+    tui_screen_work(&s);
+    script_thought(&s, 500, -1, 0, 0, "and one 123 is", NULL, NULL, -1, NULL);
+    script_thought(&s, 0, -1, 0, 0, "nothing", NULL, NULL, -1, NULL);
+    work(&s);
+    assert_int_equal(s.find.count, 22);
+    assert_int_equal(tui_outline_rows(&s.outline), rows_with(&s, "123 is"));
+    press(&s, "\\");
+    work(&s);
+    assert_int_equal(tui_outline_rows(&s.outline), 20003);
     tui_screen_free(&s);
 }
 
@@ -598,7 +660,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_panes), cmocka_unit_test(test_list), cmocka_unit_test(test_mouse), cmocka_unit_test(test_remembered), cmocka_unit_test(test_anything),
-        cmocka_unit_test(test_siblings), cmocka_unit_test(test_judge), cmocka_unit_test(test_votes), cmocka_unit_test(test_drawn), cmocka_unit_test(test_others), cmocka_unit_test(test_compare), cmocka_unit_test(test_copies), cmocka_unit_test(test_copies_drawn), cmocka_unit_test(test_find), cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_siblings), cmocka_unit_test(test_judge), cmocka_unit_test(test_votes), cmocka_unit_test(test_drawn), cmocka_unit_test(test_others), cmocka_unit_test(test_compare), cmocka_unit_test(test_copies), cmocka_unit_test(test_copies_drawn), cmocka_unit_test(test_find), cmocka_unit_test(test_filter_slices), cmocka_unit_test(test_marks),
     };
     golden_updating = argc > 1 && !strcmp(argv[1], "update");
     return cmocka_run_group_tests(tests, NULL, close_script);

@@ -27,6 +27,8 @@ static struct tui_action refuse(struct tui_screen *s, const char *why)
     return (struct tui_action){0};
 }
 
+static const char not_begun[] = "the search has not begun yet";
+
 /* --- on the selected thought ------------------------------------------------------------------------------------- */
 
 static struct tui_action prune(struct tui_screen *s)
@@ -45,51 +47,41 @@ static struct tui_action keep(struct tui_screen *s)
     return tui_act(s, tui_screen_node(s, s->selected)->training ? "unkeep %d" : "keep %d", s->selected);
 }
 
-static int can_edit(struct tui_screen *s)
+/* It holds while one writes, so that the line can say it; a search has not begun, or a moment is past, only meanwhile. */
+const char *tui_act_why_not(const struct tui_screen *s, enum tui_asking what, int node)
 {
-    if (s->selected == 0)
-        tui_screen_notice(s, "the problem itself cannot be edited; select a thought below it, or add one with a");
-    else if (search_tree_is_pruned(&s->tree, s->selected))
-        tui_screen_notice(s, "it is pruned; u takes back the latest act");
-    else
-        return 1;
-    return 0;
+    if (!s->tree.count)
+        return not_begun;
+    if (s->past.on)
+        return tui_past_refusal;
+    if (what == TUI_ASKS_EDIT && node == 0)
+        return "the problem itself cannot be edited; select a thought below it, or add one with a";
+    if (node >= s->tree.count || tui_screen_node(s, node)->gone)
+        return "that thought is not in the tree now";
+    if (search_tree_is_pruned(&s->tree, node))
+        return "it is pruned; u takes back the latest act";
+    const enum search_state state = tui_screen_node(s, node)->state;
+    if (what == TUI_ASKS_ADD && (state == SEARCH_FINAL || state == SEARCH_ILLEGAL))
+        return "the path has ended here: nothing can follow";
+    return NULL;
 }
 
-static struct tui_action edit(struct tui_screen *s)
+static int can(struct tui_screen *s, enum tui_asking what)
 {
-    if (can_edit(s))
-        tui_ask_open(s, TUI_ASKS_EDIT, s->selected, search_node_text(&s->tree, s->selected));
-    return (struct tui_action){0};
+    const char *why = tui_act_why_not(s, what, s->selected);
+    if (why)
+        tui_screen_notice(s, why);
+    return !why;
 }
 
 static struct tui_action edit_outside(struct tui_screen *s)
 {
-    return can_edit(s) ? (struct tui_action){.act = TUI_ACT_EDITOR, .number = s->selected} : (struct tui_action){0};
-}
-
-static int can_grow(struct tui_screen *s)
-{
-    const struct search_node *n = tui_screen_node(s, s->selected);
-    if (search_tree_is_pruned(&s->tree, s->selected))
-        tui_screen_notice(s, "it is pruned; u takes back the latest act");
-    else if (n->state == SEARCH_FINAL || n->state == SEARCH_ILLEGAL)
-        tui_screen_notice(s, "nothing can follow here: the path has ended; h goes to the thought above");
-    else
-        return 1;
-    return 0;
-}
-
-static struct tui_action add(struct tui_screen *s)
-{
-    if (can_grow(s))
-        tui_ask_open(s, TUI_ASKS_ADD, s->selected, "");
-    return (struct tui_action){0};
+    return can(s, TUI_ASKS_EDIT) ? (struct tui_action){.act = TUI_ACT_EDITOR, .number = s->selected} : (struct tui_action){0};
 }
 
 static struct tui_action again(struct tui_screen *s)
 {
-    return can_grow(s) ? tui_act(s, "again %d", s->selected) : (struct tui_action){0};
+    return can(s, TUI_ASKS_ADD) ? tui_act(s, "again %d", s->selected) : (struct tui_action){0};
 }
 
 /* --- votes ------------------------------------------------------------------------------------------------------- */
@@ -235,21 +227,31 @@ static struct tui_action back(struct tui_screen *s)
     return tui_act(s, "back");
 }
 
+/* Whoever presses one of these goes on writing: a line takes it, and says where it would be of no use. */
+static int opens_line(struct tui_screen *s, int32_t key)
+{
+    if (key != 'e' && key != 'a')
+        return 0;
+    const int known = key == 'e' && s->tree.count;
+    tui_ask_open(s, key == 'e' ? TUI_ASKS_EDIT : TUI_ASKS_ADD, s->selected, known ? search_node_text(&s->tree, s->selected) : "");
+    return 1;
+}
+
 int tui_act_key(struct tui_screen *s, int32_t key, struct tui_action *action)
 {
     static const struct {
         char key;
         struct tui_action (*act)(struct tui_screen *s);
     } acts[] = {
-        {'p', prune}, {'K', keep}, {'e', edit}, {'E', edit_outside}, {'a', add}, {'r', again}, {'f', begin_fork},
-        {'x', exclude}, {'w', weigh}, {'u', undo}, {'U', redo}, {'b', back},
+        {'p', prune}, {'K', keep}, {'E', edit_outside}, {'r', again}, {'f', begin_fork}, {'x', exclude}, {'w', weigh},
+        {'u', undo}, {'U', redo}, {'b', back},
     };
+    if (opens_line(s, key))
+        return 1;
     for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
         if (acts[i].key == key) {
-            if (!s->tree.count)
-                tui_screen_notice(s, "the search has not begun yet");
-            else if (s->past.on)
-                tui_screen_notice(s, "this is the past: } to now, or B to go on from here");
+            if (!s->tree.count || s->past.on)
+                tui_screen_notice(s, s->past.on ? tui_past_refusal : not_begun);
             else
                 *action = acts[i].act(s);
             return 1;

@@ -169,7 +169,7 @@ struct tui_action tui_command(struct tui_screen *s, const char *text)
         rest[--end] = '\0';
     if (n && !(word && do_own(s, word, rest, &action))) {
         if (s->past.on)
-            tui_screen_notice(s, "this is the past: } to now, or B to go on from here");
+            tui_screen_notice(s, tui_past_refusal);
         else if (word && !strcmp(word->verb, "run"))
             action.act = TUI_ACT_RUN;
         else if (word && !strcmp(word->verb, "step"))
@@ -198,6 +198,11 @@ static struct tui_action accept(struct tui_screen *s)
     if (what == TUI_ASKS_COMMAND) {
         tui_history_add(&a->history, text);
         return tui_command(s, text);
+    }
+    const char *why = tui_act_why_not(s, what, a->node);
+    if (why) {
+        tui_screen_notice(s, why);
+        return (struct tui_action){0};
     }
     if (!text[strspn(text, " \n")]) {
         tui_screen_notice(s, "nothing was written, nothing is changed");
@@ -246,10 +251,12 @@ int tui_ask_key(struct tui_screen *s, int32_t key, struct tui_action *action)
     return 1;
 }
 
-/* A word about what has to be known while writing stands in its place at the right, until the next key. */
+/* A word about what has to be known while writing stands in its place at the right, until the next key; why it is in vain, as long as it is. */
 void tui_ask_draw(struct tui_screen *s)
 {
     struct tui_rect r = s->layout.keys;
+    const int thought = s->ask.what == TUI_ASKS_EDIT || s->ask.what == TUI_ASKS_ADD;
+    const char *why = thought ? tui_act_why_not(s, s->ask.what, s->ask.node) : NULL, *aside = why ? why : s->notice;
     char label[40] = ":";
     if (s->ask.what == TUI_ASKS_FIND || s->ask.what == TUI_ASKS_FILTER)
         snprintf(label, sizeof label, s->ask.what == TUI_ASKS_FIND ? "/" : "only thoughts with ");
@@ -257,11 +264,11 @@ void tui_ask_draw(struct tui_screen *s)
         snprintf(label, sizeof label, s->ask.what == TUI_ASKS_EDIT ? "edit %d " : "below %d ", s->ask.node);
     int x = r.x + 1, end = r.x + r.w - 1;
     x += tui_canvas_text(&s->canvas, x, r.y, end - x, tui_style(TUI_KEY), label);
-    if (s->notice[0]) {
+    if (*aside) {
         const int text = tui_width(string_text(&s->ask.line.text), s->ask.line.text.length) + 5, least = (end - x) / 4;
-        int w = tui_width(s->notice, strlen(s->notice)), most = end - x - (text < end - x - least ? text : end - x - least);
+        int w = tui_width(aside, strlen(aside)), most = end - x - (text < end - x - least ? text : end - x - least);
         w = w > most ? most : w;
-        tui_canvas_cut(&s->canvas, end - w, r.y, w, tui_style(TUI_KEPT), s->notice);
+        tui_canvas_cut(&s->canvas, end - w, r.y, w, tui_style(TUI_KEPT), aside);
         end -= w + 2;
     }
     tui_line_draw(&s->ask.line, &s->canvas, x, r.y, end - x);

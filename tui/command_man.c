@@ -1,23 +1,29 @@
-/* The manual pages, from the tables that --help has: espalier __man [COMMAND]. `make install` puts them in their place. */
+/* The manual pages, from the tables that --help and the explorer's own have: espalier __man [COMMAND]. `make install` puts them in their place. */
 #include "tui/command.h"
 #include "tui/words.h"
 
 #include <string.h>
 
-/* Text as roff has it. */
+/* Text as roff has it: in ASCII, since not every roff is told of other encodings. */
 static void put(const char *text)
 {
-    for (int first = 1; *text; text++, first = text[-1] == '\n') {
-        if (first && (*text == '.' || *text == '\''))
+    const char *end = text + strlen(text);
+    for (int32_t c, before = '\n'; text < end; before = c) {
+        c = utf8_next(&text, end);
+        if (before == '\n' && (c == '.' || c == '\''))
             fputs("\\&", stdout);
-        if (*text == '\\')
+        if (c == '\\')
             fputs("\\e", stdout);
-        else if (*text == '-')
+        else if (c == '-')
             fputs("\\-", stdout);
-        else if (*text == '|')
+        else if (c == '^')
+            fputs("\\(ha", stdout);
+        else if (c == '|')
             fputs("|\\:", stdout); /* long lists of words may be broken here */
+        else if (c >= 0x80)
+            printf("\\[u%04X]", (unsigned)c);
         else
-            putchar(*text);
+            putchar(c);
     }
 }
 
@@ -96,6 +102,18 @@ static void page_of(const struct tui_command *c)
     puts(".BR espalier (1)");
 }
 
+static void keys(void)
+{
+    heading("KEYS IN THE EXPLORER");
+    for (const struct tui_help_line *line = tui_help_lines; line->keys; line++)
+        if (line->does)
+            item(line->keys, NULL, line->does);
+        else if (!strcmp(line->keys, "signs"))
+            heading("SIGNS IN THE EXPLORER");
+        else
+            printf(".SS %s\n", line->keys);
+}
+
 static void environment(void)
 {
     heading("ENVIRONMENT");
@@ -134,6 +152,7 @@ static void main_page(void)
             putchar('\n');
         }
     }
+    keys();
     heading("COMMANDS IN THE EXPLORER");
     puts("After \\fB:\\fR; tab completes.");
     for (const struct tui_word *w = tui_words; w->verb; w++)

@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 static const double frame_interval = 1.0 / 30, slowest_interval = 0.4;
 /* The part of its time that the screen takes for news where it costs more than frames so often: the model's threads wait for each other, so
@@ -84,22 +83,19 @@ static int set_theme(struct setting *s, const char *name, struct error *e)
     return OK;
 }
 
-static int session_is_there(const struct tui_options *o)
-{
-    struct error e;
-    char *path = NULL;
-    const int there = o->session && !tui_session_path(o->session, &path, &e) && !access(path, F_OK);
-    free(path);
-    return there;
-}
-
 static int read_setting(const struct tui_options *o, struct setting *s, struct error *e)
 {
     *s = (struct setting){.given = o, .theme_file = {.fd = -1}};
+    char *session;
+    int there;
     tui_options_copy(&s->options, o);
     int code = tui_config_open(&s->config, e);
     if (!code)
-        code = tui_config_apply(&s->config, &s->options, session_is_there(o), e);
+        code = tui_session_find(o, &session, &there, e);
+    if (!code) {
+        code = tui_config_apply(&s->config, &s->options, there, e);
+        free(session);
+    }
     s->ascii = s->options.ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
     if (!code)
         code = set_theme(s, s->options.theme, e);

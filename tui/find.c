@@ -83,6 +83,15 @@ static int before(const struct tui_screen *s, int node)
 
 /* --- searching --------------------------------------------------------------------------------------------------- */
 
+/* From the last node to the first: what is below one is known before it is. */
+static void begin_count(struct tui_screen *s)
+{
+    struct tui_find *f = &s->find;
+    f->from = f->to = s->tree.count;
+    f->count = f->running = 0;
+    f->renewed = s->outline.renewed;
+}
+
 static void set_text(struct tui_screen *s, const char *text)
 {
     struct tui_find *f = &s->find;
@@ -91,10 +100,7 @@ static void set_text(struct tui_screen *s, const char *text)
     f->fold = 1;
     for (const char *c = text; *c; c++)
         f->fold = f->fold && !(*c >= 'A' && *c <= 'Z');
-    f->counted = f->count = f->running = 0;
-    f->renewed = s->outline.renewed;
-    if (f->filter)
-        tui_outline_filter(&s->outline, 1);
+    begin_count(s);
 }
 
 static void go(struct tui_screen *s, int by)
@@ -138,31 +144,41 @@ static void search(struct tui_screen *s)
     }
 }
 
+/* Count the node, and let the filter have it. Returns what that took, in thoughts looked at. */
+static int look(struct tui_screen *s, int node)
+{
+    struct tui_find *f = &s->find;
+    const int has = holds(s, node);
+    f->count += has;
+    return 1 + (!f->filter ? 0 : has ? tui_outline_let_through(&s->outline, node) : tui_outline_hide(&s->outline, node));
+}
+
 static void count(struct tui_screen *s)
 {
     struct tui_find *f = &s->find;
-    for (int i = 0; i < SLICE && f->counted < s->tree.count; i++, f->counted++)
-        if (holds(s, f->counted)) {
-            f->count++;
-            if (f->filter)
-                tui_outline_let_through(&s->outline, f->counted);
-        }
-    if (f->counted == s->tree.count && f->filter) /* one is always somewhere */
-        tui_outline_let_through(&s->outline, s->selected);
+    int left = SLICE;
+    while (left > 0 && f->to < s->tree.count)
+        left -= look(s, f->to++);
+    while (left > 0 && f->from > 0)
+        left -= look(s, --f->from);
+}
+
+static int is_counted(const struct tui_screen *s)
+{
+    return s->find.from == 0 && s->find.to == s->tree.count;
 }
 
 int tui_find_work(struct tui_screen *s)
 {
     struct tui_find *f = &s->find;
+    const int hidden = tui_outline_reveal(&s->outline, SLICE);
     if (!f->text || !s->tree.count)
-        return 0;
-    if (f->counted > s->tree.count || f->renewed != s->outline.renewed) { /* another moment: all over again */
-        f->counted = f->count = f->running = 0;
-        f->renewed = s->outline.renewed;
-    }
+        return hidden;
+    if (f->to > s->tree.count || f->renewed != s->outline.renewed) /* another moment: all over again */
+        begin_count(s);
     search(s);
     count(s);
-    return f->running || f->counted < s->tree.count;
+    return hidden || f->running || !is_counted(s);
 }
 
 /* --- what the user says ------------------------------------------------------------------------------------------- */
@@ -181,10 +197,9 @@ void tui_find_filter(struct tui_screen *s, const char *text)
 {
     struct tui_find *f = &s->find;
     f->filter = *text != '\0';
+    tui_outline_filter(&s->outline, f->filter);
     if (f->filter)
         set_text(s, text);
-    else
-        tui_outline_filter(&s->outline, 0);
 }
 
 void tui_find_end(struct tui_screen *s)
@@ -201,7 +216,7 @@ void tui_find_text(const struct tui_screen *s, char out[96])
     char number[32];
     out[0] = '\0';
     if (f->text)
-        snprintf(out, 96, "%s%.40s · %s%s ", f->filter ? "\\" : "/", f->text, tui_number(f->count, number), f->counted < s->tree.count ? "…" : "");
+        snprintf(out, 96, "%s%.40s · %s%s ", f->filter ? "\\" : "/", f->text, tui_number(f->count, number), is_counted(s) ? "" : "…");
 }
 
 /* --- marks ------------------------------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 #include "tui/outline.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,20 +67,19 @@ static int new_family(struct tui_outline *o, int parent)
 
 /* --- counts ------------------------------------------------------------------------------------------------------ */
 
-/* The node's rows changed by so many: so do those of every ancestor up to the first closed one. */
-static void add_rows(struct tui_outline *o, int node, int rows)
+/* The node's rows changed by so many: so do those of every ancestor up to the first closed one. Returns of how many nodes that were. */
+static int add_rows(struct tui_outline *o, int node, int rows)
 {
-    while (rows) {
+    int steps = 0;
+    for (int open = rows != 0; open; steps++) {
         o->nodes[node].rows += rows;
         int parent = tree_node(o, node)->parent;
-        if (parent < 0)
-            return;
-        if (o->nodes[parent].family >= 0)
+        if (parent >= 0 && o->nodes[parent].family >= 0)
             family_add(&o->families[o->nodes[parent].family], o->nodes[node].place, rows);
-        if (!o->nodes[parent].open)
-            return;
+        open = parent >= 0 && o->nodes[parent].open;
         node = parent;
     }
+    return steps;
 }
 
 static int rows_when_shown(const struct tui_outline *o, int node)
@@ -303,7 +303,7 @@ int tui_outline_next_copy(const struct tui_outline *o, int copy)
 
 void tui_outline_open(struct tui_outline *o, const struct search_tree *tree)
 {
-    *o = (struct tui_outline){.tree = tree, .selected = -1};
+    *o = (struct tui_outline){.tree = tree, .selected = -1, .revealed = INT_MAX};
     tui_outline_grow(o);
 }
 
@@ -321,6 +321,7 @@ void tui_outline_renew(struct tui_outline *o)
     free_families(o);
     o->count = o->alike_count = 0;
     o->selected = -1;
+    o->revealed = INT_MAX;
     for (int i = 0; i < o->texts_capacity; i++)
         o->texts[i] = -1;
     o->renewed++;
@@ -345,7 +346,7 @@ void tui_outline_grow(struct tui_outline *o)
         ARRAY_RESERVE(o->nodes, o->count, o->capacity);
         int node = o->count, parent = tree_node(o, node)->parent;
         struct tui_outline_node *n = &o->nodes[node];
-        int hidden = o->filtered && node > 0;
+        int hidden = node > 0 && (o->filtered || (parent >= 0 && o->nodes[parent].hidden));
         *n = (struct tui_outline_node){.family = -1, .open = node >= o->known || n->open, .hidden = hidden, .alike = -1, .next_alike = -1};
         if (node >= o->known)
             o->known = node + 1;
@@ -359,6 +360,7 @@ void tui_outline_grow(struct tui_outline *o)
         if (o->nodes[parent].copy) /* it is none from here on: before there is a child to be counted */
             fold_copy(o, parent);
         struct tui_outline_node *p = &o->nodes[parent];
+        p->shown += !hidden;
         int first = tree_node(o, parent)->first_child;
         /* Children come in order of their ids: the one before has the greatest place so far. */
         if (p->family >= 0) {
@@ -400,27 +402,51 @@ void tui_outline_set_live(struct tui_outline *o, int node, int live)
 void tui_outline_filter(struct tui_outline *o, int on)
 {
     o->filtered = on;
-    o->folded++;
-    for (int i = 1; i < o->count; i++)
-        o->nodes[i].hidden = on;
-    count_all(o);
+    o->revealed = on ? INT_MAX : 1;
 }
 
-void tui_outline_let_through(struct tui_outline *o, int node)
+int tui_outline_hide(struct tui_outline *o, int node)
 {
-    int *path = NULL, count = 0, capacity = 0;
+    struct tui_outline_node *n = &o->nodes[node];
+    const int parent = tree_node(o, node)->parent;
+    if (parent < 0 || tree_node(o, node)->gone || n->hidden || n->shown || node == o->selected)
+        return 0;
+    o->folded++;
+    o->nodes[parent].shown--;
+    n->hidden = 1;
+    return add_rows(o, node, -n->rows);
+}
+
+/* What it stands below is not hidden. */
+static int show(struct tui_outline *o, int node)
+{
+    o->folded++;
+    o->nodes[node].hidden = 0;
+    o->nodes[tree_node(o, node)->parent].shown++;
+    return has_row(o, node) ? add_rows(o, node, rows_when_shown(o, node)) : 0;
+}
+
+int tui_outline_let_through(struct tui_outline *o, int node)
+{
+    int *path = NULL, count = 0, capacity = 0, steps = 0;
     for (int n = node; n >= 0 && o->nodes[n].hidden; n = tree_node(o, n)->parent) {
         ARRAY_RESERVE(path, count, capacity);
         path[count++] = n;
     }
-    while (count) { /* the topmost first: a shown node stands below shown ones */
-        int top = path[--count];
-        o->nodes[top].hidden = 0;
-        o->folded++;
-        if (has_row(o, top))
-            add_rows(o, top, rows_when_shown(o, top));
-    }
+    while (count) /* the topmost first */
+        steps += show(o, path[--count]);
     free(path);
+    return steps;
+}
+
+int tui_outline_reveal(struct tui_outline *o, int steps)
+{
+    for (; o->revealed < o->count && steps > 0; o->revealed++, steps--)
+        if (o->nodes[o->revealed].hidden && !tree_node(o, o->revealed)->gone)
+            steps -= show(o, o->revealed);
+    if (o->revealed >= o->count)
+        o->revealed = INT_MAX;
+    return o->revealed < o->count;
 }
 
 void tui_outline_select(struct tui_outline *o, int node)

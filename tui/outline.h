@@ -16,7 +16,8 @@ struct tui_outline_node {
     int place;      /* which child of its parent it is, from 0 */
     int family;     /* index of its family, -1: few children */
     int open;
-    int hidden;     /* a filter is on, and neither the node nor one below it is of those it lets through: rows = 0 */
+    int hidden;     /* by a filter, and so is all below it: rows = 0 */
+    int shown;      /* children that are not hidden */
     int copy;       /* an earlier sibling reads the same and stands for it: rows = 0 */
     int alike, next_alike; /* index of those it reads the same as, -1: none; the next of them, -1 */
 };
@@ -45,7 +46,7 @@ struct tui_outline {
     struct tui_outline_alike *alikes;
     int alike_count, alike_capacity;
     int *texts, texts_capacity; /* hash table: of each parent and text the first node, -1: empty; a power of two, at most half full */
-    int filtered;
+    int filtered, revealed; /* nodes that come are hidden; else: none before this one is, INT_MAX: none */
     int unfolded;   /* copies have their rows, too */
     int most_copies; /* that one stood for so far */
     int selected;   /* has a row even as a copy, -1: none */
@@ -68,9 +69,13 @@ void tui_outline_take(struct tui_outline *o, const struct search_event *event);
 void tui_outline_renew(struct tui_outline *o);
 void tui_outline_set_open(struct tui_outline *o, int node, int open);
 void tui_outline_set_live(struct tui_outline *o, int node, int live);
-/* Only what is let through has a row, and what stands above it; nothing is, at first, but the root. Nodes that come are hidden. */
+/* While a filter is on, nodes that come are hidden; those there are become so one by one, those below a node first. When it is off, what was
+ * hidden is revealed, so many steps at a time (1: there is more). A step is a node whose rows are counted anew: tui_outline_hide and
+ * _let_through say how many they took. The root is never hidden, nor is the selected node, nor what stands above one that is not. */
 void tui_outline_filter(struct tui_outline *o, int on);
-void tui_outline_let_through(struct tui_outline *o, int node);
+int tui_outline_hide(struct tui_outline *o, int node);
+int tui_outline_let_through(struct tui_outline *o, int node);
+int tui_outline_reveal(struct tui_outline *o, int steps);
 /* Copies have rows, or (at first) none. */
 void tui_outline_unfold(struct tui_outline *o, int on);
 /* It has a row as long as no other is selected: what stands above it is opened, a filter lets it through, and it is no copy. */

@@ -4,6 +4,8 @@
 #include <limits.h>
 #include <stdlib.h>
 
+const char tui_past_refusal[] = "this is the past: } to now, or B to go on from here";
+
 const struct search_tree *tui_past_latest(const struct tui_screen *s)
 {
     return s->past.on ? &s->past.latest : &s->tree;

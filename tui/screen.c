@@ -133,6 +133,14 @@ void tui_screen_select(struct tui_screen *s, int node)
     s->follow = 0;
 }
 
+int tui_screen_go(struct tui_screen *s, int node)
+{
+    if (node <= 0 || node >= s->tree.count || tui_screen_node(s, node)->gone)
+        return 0;
+    tui_screen_select(s, node);
+    return 1;
+}
+
 /* Copies come and go behind the one that stands for them. */
 static void follow(struct tui_screen *s, int node)
 {
@@ -484,7 +492,7 @@ static int is_running(const struct tui_screen *s)
 static int refused_in_past(struct tui_screen *s)
 {
     if (s->past.on)
-        tui_screen_notice(s, "this is the past: } to now, or B to go on from here");
+        tui_screen_notice(s, tui_past_refusal);
     return s->past.on;
 }
 
@@ -806,17 +814,26 @@ static void draw_frame(struct tui_screen *s)
     draw_stack(s);
 }
 
+/* A filter takes rows away and gives them back, while the user goes on. */
+static void find_on(struct tui_screen *s)
+{
+    const int line = line_of_selection(s), selected = s->selected;
+    s->busy = tui_find_work(s);
+    if (s->selected == selected)
+        keep_line(s, line);
+}
+
 void tui_screen_work(struct tui_screen *s)
 {
-    s->busy = tui_find_work(s);
-    if (tui_screen_shows(s, &tui_view_drawn))
-        s->busy |= tui_drawn_work(s);
+    find_on(s);
+    if (!s->busy && tui_screen_shows(s, &tui_view_drawn)) /* what is hidden or shown meanwhile would have it begin again */
+        s->busy = tui_drawn_work(s);
 }
 
 void tui_screen_draw(struct tui_screen *s, int columns, int rows)
 {
     const int below = s->tour ? tui_tour_rows(s, columns, rows) : 0, both = rows - below >= TUI_LEAST_ROWS;
-    s->busy = tui_find_work(s);
+    find_on(s);
     tui_canvas_size(&s->canvas, columns, rows);
     tui_places_arrange(s, columns, both ? rows - below : rows);
     s->layout = tui_layout(columns, both ? rows - below : rows, &s->places.arrangement, s->race_count);

@@ -59,13 +59,13 @@ struct tui_past {
     int live_count;
 };
 
-/* What is searched for. Invariant: 0 <= counted <= tree.count, of the outline's tree; `at` is in it while running. */
+/* What is searched for. Invariant: 0 <= from <= to <= tree.count, of the outline's tree; `at` is in it while running. */
 struct tui_find {
     char *text;                       /* NULL: nothing */
     int fold;                         /* capitals do not matter */
     int filter;                       /* only thoughts that have it, and those above them, stand in the tree */
     int running, at, left, times;     /* 1: forward, -1: backward, from which node, through how many, to the how-manieth */
-    int counted, count;               /* of so many nodes, so many have it */
+    int from, to, count;              /* of the nodes [from, to), which grow both ways, so many have it */
     int64_t renewed;                  /* the outline's, when that began */
 };
 
@@ -213,6 +213,7 @@ void tui_marks_jump(struct tui_screen *s, int node);           /* select it, and
 
 /* --- where in time (past.c) -------------------------------------------------------------------------------------- */
 
+extern const char tui_past_refusal[];                      /* a notice: what changes the search is not done there */
 void tui_past_go(struct tui_screen *s, int64_t count);     /* show the tree of so many events; all of them, or more: now */
 void tui_past_move(struct tui_screen *s, int steps);       /* plans and decisions, backward where below 0 */
 struct tui_action tui_past_go_on(struct tui_screen *s);    /* ask the search to be there, and show it */
@@ -227,6 +228,8 @@ int tui_past_is_place(const struct search_tree *tree, int64_t count);  /* one st
 
 /* 1: the key is that of an act, done or refused. */
 int tui_act_key(struct tui_screen *s, int32_t key, struct tui_action *action);
+/* Why that thought cannot be edited, or nothing can be added below it: a line for the user; NULL: it can. */
+const char *tui_act_why_not(const struct tui_screen *s, enum tui_asking what, int node);
 struct tui_action tui_act(struct tui_screen *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int tui_fork_key(struct tui_screen *s, int32_t key, struct tui_action *action); /* while s->thought.forking */
 void tui_ask_open(struct tui_screen *s, enum tui_asking what, int node, const char *text);
@@ -243,6 +246,7 @@ struct tui_style tui_style(enum tui_role role);
 int64_t tui_tokens_spent(const struct search_tree *tree); /* what counts against a budget */
 const struct search_node *tui_screen_node(const struct tui_screen *s, int node);
 void tui_screen_select(struct tui_screen *s, int node);        /* by the user: opens what hides it, ends following */
+int tui_screen_go(struct tui_screen *s, int node);             /* select the thought of that number, as 12G does; 0: there is none */
 void tui_screen_copies(struct tui_screen *s);                  /* a row for each that reads as a sibling does, or for all of them one */
 int tui_screen_copies_text(const struct tui_screen *s, int node, char out[40]); /* "×9", "" where it stands for itself alone: its width */
 void tui_screen_before(struct tui_screen *s);                  /* another tree is about to stand in s->tree; */

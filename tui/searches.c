@@ -32,6 +32,14 @@ int tui_session_path(const char *name, char **path, struct error *e)
     return OK;
 }
 
+int tui_session_find(const struct tui_options *o, char **path, int *there, struct error *e)
+{
+    *path = NULL;
+    const int code = o->session ? tui_session_path(o->session, path, e) : OK;
+    *there = *path && access(*path, F_OK) == 0;
+    return code;
+}
+
 /* --- strategies -------------------------------------------------------------------------------------------------- */
 
 int tui_strategies_choose(const struct tui_options *o, const struct search_task *task, char ***out, int *count, struct error *e)
@@ -234,11 +242,11 @@ static int load(struct tui_searches *s, const struct tui_options *o, const char 
 
 static int open_session(struct tui_searches *s, const struct tui_options *o, struct error *e)
 {
-    char *path = NULL;
-    int code = o->session ? tui_session_path(o->session, &path, e) : OK;
+    char *path;
+    int there, code = tui_session_find(o, &path, &there, e);
     if (!code && !path && o->at >= 0)
         code = error_set(e, ERROR_USAGE, "--at is of a session; name it with --session");
-    int there = s->resumed = !code && path && access(path, F_OK) == 0;
+    s->resumed = there;
     if (!code && there)
         code = load(s, o, path, e);
     else if (!code)

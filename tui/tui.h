@@ -103,6 +103,8 @@ int tui_searches_start(struct tui_searches *s, int i, struct engine *engine, str
 void tui_searches_close(struct tui_searches *s); /* after the searches */
 /* The file of a session: a path as it is, a name where sessions are kept. malloc'ed. */
 int tui_session_path(const char *name, char **path, struct error *e);
+/* That of the options' session, NULL: they name none; and whether it is there to be gone on with. */
+int tui_session_find(const struct tui_options *o, char **path, int *there, struct error *e);
 /* The strategies of a command line, or the task's (with the prompts that the model is asked with); each with the judge where it takes one and names none. Each malloc'ed, and the list,
  * whatever this returns. */
 int tui_strategies_choose(const struct tui_options *o, const struct search_task *task, char ***out, int *count, struct error *e);

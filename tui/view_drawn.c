@@ -347,9 +347,7 @@ static int move_key(struct tui_screen *s, int32_t k, int count, int node)
         return 1;
     case 'G':
     case TUI_KEY_END:
-        if (count && count < s->tree.count && !tui_screen_node(s, count)->gone)
-            tui_screen_select(s, count);
-        else
+        if (!tui_screen_go(s, count))
             move(s, node, INT32_MAX);
         return 1;
     default:

@@ -4,9 +4,7 @@
 
 #include <string.h>
 
-static const struct line {
-    const char *key, *does; /* does NULL: a heading */
-} lines[] = {
+const struct tui_help_line tui_help_lines[] = {
     {"the search", NULL},
     {"space", "run, or pause"},
     {"s", "one step: one plan or one decision (5s: five)"},
@@ -15,7 +13,8 @@ static const struct line {
     {":", "the same in words, and more: tab completes, ↑ ↓ the ones before (:set seed=7, :theme nord, :help)"},
     {"!", "stop by itself: where a step is wrong, a value is low, at a depth, at an answer (:unbreak takes it away)"},
     {"^C", "stop the generation; when stopped, quit"},
-    {"q  ^Z", "quit, suspend"},
+    {"q  ^Z  ^L", "quit, suspend, paint the screen anew"},
+    {"?", "all of this"},
     {"c  C", "next, previous search of a race (several -s)"},
     {"the selected thought", NULL},
     {"p", "prune it and all below it"},
@@ -39,6 +38,12 @@ static const struct line {
     {"< >", "move the line between left and right (10>: twenty columns)"},
     {"- +", "this pane lower, higher"},
     {"mouse", "click: select; wheel: scroll; drag a line between panes. :mouse off leaves it to the terminal"},
+    {"a line at the bottom", NULL},
+    {"enter esc", "do what it says, leave it"},
+    {"tab", "complete a command, or show what may stand there"},
+    {"↑ ↓", "the command before, after"},
+    {"^A ^E", "to the beginning, to the end"},
+    {"^U ^K ^W", "delete what is before the cursor, after it; the word before it"},
     {"the tree", NULL},
     {"j k ↓ ↑", "next, previous row (10j: ten)"},
     {"h ←", "fold; when folded, to the parent"},
@@ -83,6 +88,7 @@ static const struct line {
     {"tokens", "prompts (cached ones left out) and completions so far, + those being written"},
     {"tok/s", "rows computed in the last second, prompts included"},
     {"KV", "memory of the branches' keys and values, and its limit"},
+    {0},
 };
 
 /* The table of commands. Returns the line where it begins. */
@@ -116,15 +122,15 @@ static void draw(struct tui_screen *s, struct tui_rect r)
 {
     struct tui_paper p;
     tui_paper_open(&p, &s->overlay_text, r.w - 2, s->canvas.ascii);
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+    for (const struct tui_help_line *line = tui_help_lines; line->keys; line++) {
         p.indent = 0;
         if (p.x)
             tui_paper_newline(&p);
-        tui_paper_put(&p, tui_style(lines[i].does ? TUI_KEY : TUI_TITLE), lines[i].key);
-        if (!lines[i].does)
+        tui_paper_put(&p, tui_style(line->does ? TUI_KEY : TUI_TITLE), line->keys);
+        if (!line->does)
             continue;
         p.x = p.indent = 11;
-        tui_paper_wrap(&p, tui_style(TUI_TEXT), lines[i].does);
+        tui_paper_wrap(&p, tui_style(TUI_TEXT), line->does);
     }
     int words = write_words(&p);
     p.indent = 0;

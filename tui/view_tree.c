@@ -56,10 +56,11 @@ static void draw_title(struct tui_screen *s, struct tui_rect r, const struct col
     }
     if (rows > r.h) {
         char place[80], a[32], b[32];
-        snprintf(place, sizeof place, "%s of %s ", tui_number(tui_outline_row(&s->outline, s->selected) + 1, a), tui_number(rows, b));
+        const int row = tui_outline_row(&s->outline, s->selected);
+        snprintf(place, sizeof place, "%s%s of %s ", s->find.text ? "· " : "", tui_number(row + 1, a), tui_number(rows, b));
         const char *over = s->has_states ? " left " : " answer "; /* the states: it stands at their right end */
         const int end = c->state.w ? c->state.x + c->state.w + 1 - (int)strlen(over) : c->text.x + c->text.w;
-        if (r.x + used + (int)strlen(place) <= end) /* a number that is cut is another */
+        if (r.x + used + tui_width(place, strlen(place)) <= end) /* a number that is cut is another */
             tui_canvas_text(&s->canvas, r.x + used, y, end - r.x - used, tui_style(TUI_DIM), place);
     }
     if (!s->tree.count)
@@ -398,9 +399,7 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
         return 1;
     case 'G':
     case TUI_KEY_END:
-        if (count && count < s->tree.count && !tui_screen_node(s, count)->gone)
-            tui_screen_select(s, count);
-        else
+        if (!tui_screen_go(s, count))
             move_to_row(s, tui_outline_rows(&s->outline) - 1, -1);
         return 1;
     default:

@@ -1,4 +1,5 @@
-/* What may be said after ':' in the explorer: each command, what it takes, and how it is completed. The help shows this table. */
+/* What may be said after ':' in the explorer: each command, what it takes, and how it is completed; and what each key does. The help and the
+ * manual page show both tables. */
 #ifndef ESPALIER_TUI_WORDS_H
 #define ESPALIER_TUI_WORDS_H
 
@@ -11,6 +12,11 @@ struct tui_word {
 };
 extern const struct tui_word tui_words[]; /* verb NULL at the end */
 const struct tui_word *tui_word_find(const char *text, size_t n);
+/* Keys that do the same or belong together, between blanks; does NULL: a heading. Those after "signs" are no keys. */
+struct tui_help_line {
+    const char *keys, *does;
+};
+extern const struct tui_help_line tui_help_lines[]; /* of view_help.c; keys NULL at the end */
 /* What may stand where the last word of `text` does; its prefix is in `text`. To be freed. */
 void tui_words_complete(const struct tui_screen *s, const char *text, struct tui_candidates *out);
 

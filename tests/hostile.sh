@@ -24,7 +24,7 @@ says() {
 "$maker" "$work" 397 || exit 1
 for file in "$work"/corpus-fuzz_file/*; do
     if says 3 "$espalier" info "$file"; then
-        # Weights that are no numbers end with the engine's own code.
+        # Weights so large that nothing comes of them end with the engine's own code.
         says 4 "$espalier" complete -m "$file" -n 1 --kernels reference 'ab' && used=$((used + 1)) passed=$((passed + 1))
     elif ! grep -qF -- "$file" "$work/err"; then
         bad "the line does not name $file"

@@ -163,10 +163,10 @@ static void good_file(struct string *out, mutate_function *mutate, unsigned seed
 
 /* --- through the fuzzers ------------------------------------------------------------------------------------------- */
 
-/* Every field of the two models; of files with weights of each type, some. */
+/* Every field of two models; of models quantized to each type, the weights; of files with weights of each type, some. */
 static void test_file(void **state)
 {
-    enum { NARROW = 1, Q4_0 = 4, TYPES = 15 };
+    enum { NARROW = 1, Q4_0 = 4, QUANTIZED = 12, TYPES = 15 };
     struct corpus c;
     struct string good = {0};
     (void)state;
@@ -175,6 +175,15 @@ static void test_file(void **state)
     hostile_gguf(&c, &good);
     good_file(&good, fuzz_file_mutate, Q4_0);
     hostile_gguf(&c, &good);
+    for (unsigned type = 1; type < QUANTIZED; type++) {
+        struct hostile_gguf g;
+        good_file(&good, fuzz_file_mutate, Q4_0 + 6 * type);
+        hostile_name(&c, "good");
+        hostile_hand(&c, good.text, good.length);
+        hostile_walk(&g, &good);
+        hostile_gguf_weights(&c, &g, good.length / 8);
+        free(g.fields);
+    }
     for (unsigned type = 0; type < TYPES; type++) {
         good_file(&good, fuzz_file_mutate, 3 * 4 * type);
         hostile_cuts(&c, &good, 0, 97);

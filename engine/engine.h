@@ -218,7 +218,8 @@ int engine_submit(struct engine *engine, const struct engine_request *request, i
 /* One forward pass over everything that can go on: prompts in order of submission (at most ENGINE_PROMPT_ROWS rows a pass),
  * and one token of each live branch. *live = requests not finished. Returns OK with *live == 0 when there is nothing to do.
  * ERROR_INPUT when a grammar comes to allow no token of this vocabulary, or to too many readings of one text: that request ends as
- * ENGINE_END_CANCELLED, the others go on with the next call. */
+ * ENGINE_END_CANCELLED, the others go on with the next call. ERROR_ENGINE when nothing came of a request, which ends so too; ERROR_INPUT
+ * where that is because of a weight that is no number: it names it. */
 int engine_step(struct engine *engine, int *live, struct error *e);
 #define ENGINE_PROMPT_ROWS 128
 /* 1 and *out (free it with engine_result_free) when a request has ended, in order of ending; 0 when none is waiting. */

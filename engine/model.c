@@ -621,15 +621,12 @@ static int pack(struct reader *r, struct engine_model *m, int i, const struct ke
 {
     struct kernel_matrix *matrix = matrix_at(m, i);
     const size_t bytes = set->packed_bytes ? set->packed_bytes(matrix) : 0;
-    int code = bytes ? OK : check_weights(r, matrix, name_at(r, m, i), pool);
-    if (code)
-        return code;
     if (bytes) {
         matrix->packed = (unsigned char *)m->memory + *at;
         matrix->lent = 1;
         *at += (bytes + 63) & ~(size_t)63;
     }
-    code = set->pack(matrix, pool, r->e);
+    int code = set->pack(matrix, pool, r->e);
     if (code == ERROR_INPUT && !(code = check_weights(r, matrix, name_at(r, m, i), pool))) /* it says that there is one; here is where */
         return error_set(r->e, ERROR_INPUT, "%s: tensor %s: a scale of more than 65504, which kernels \"%s\" do not hold; use --kernels reference",
                          r->path, name_at(r, m, i), set->name);
@@ -640,22 +637,27 @@ static int pack(struct reader *r, struct engine_model *m, int i, const struct ke
     return code;
 }
 
-/* One piece of memory for all packed weights, so that it can be of large pages: most matrices are smaller than one. Without a set they stay where
- * they are, and are only looked through. */
-static int lay_out(struct reader *r, struct engine_model *m, const struct kernel_set *set, struct kernel_pool *pool)
+/* One piece of memory for all packed weights, so that it can be of large pages: most matrices are smaller than one. */
+static int pack_all(struct reader *r, struct engine_model *m, const struct kernel_set *set, struct kernel_pool *pool)
 {
-    const size_t all = set ? count_weights(m, set) : 0;
+    const size_t all = count_weights(m, set);
     size_t at = 0;
     int code = OK;
     if (all && !(m->memory = large_alloc(all)))
         return error_set(r->e, ERROR_ENGINE, "not enough memory for %zu MiB of weights; use a smaller model",
                          all >> 20);
-    if (!m->tied) { /* of which few rows are needed soon */
-        code = check_weights(r, &m->embedding, "token_embd.weight", pool);
-        engine_file_release(r->file, m->embedding.data, data_bytes(&m->embedding));
-    }
     for (int i = 0; i < matrix_count(m) && !code; i++)
-        code = set ? pack(r, m, i, set, pool, &at) : check_weights(r, matrix_at(m, i), name_at(r, m, i), pool);
+        code = pack(r, m, i, set, pool, &at);
+    return code;
+}
+
+int engine_model_check(struct engine_model *m, const struct engine_file *file, struct kernel_pool *pool, struct error *e)
+{
+    struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
+    int code = check_weights(&r, &m->embedding, "token_embd.weight", pool);
+    for (int i = m->tied; i < matrix_count(m) && !code; i++)
+        if (!matrix_at(m, i)->packed)
+            code = check_weights(&r, matrix_at(m, i), name_at(&r, m, i), pool);
     return code;
 }
 
@@ -683,7 +685,7 @@ int engine_model_open(struct engine_model **out, const struct engine_file *file,
     struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
     int code;
     if ((code = read_model(&r, m, tokens, context)) || (code = make_rope(&r, m, pool)) || (code = quantize(&r, m, quant, pool)) ||
-        (code = lay_out(&r, m, set, pool))) {
+        (code = set ? pack_all(&r, m, set, pool) : engine_model_check(m, file, pool, e))) {
         engine_model_close(m);
         return code;
     }

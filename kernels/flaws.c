@@ -1,6 +1,6 @@
 /* Weights that are no numbers, found where they come from: in a block the scales that are halves, everything else in it being small whole numbers.
  *
- * All of a matrix is gone over, which costs what reading does. Packing looks at scales anyway, so for those matrices this only says where.
+ * All of a matrix is gone over, which costs what reading it does.
  */
 #include "formats.h"
 

@@ -76,7 +76,7 @@ $(BUILD)/tests/%: tests/%.c $(ARCHIVE)
 	$(Q)$(CC) $(FLAGS) $(CFLAGS) -o $@ $< $(filter %.o,$^) $(ARCHIVE) $(LIBS) -lcmocka
 
 # The fuzzers' entries, each under its own name, in the test that replays hostile files through them.
-HOSTILE := $(patsubst %,$(BUILD)/tests/hostile_%.o,file safetensors config tokenizer vocabulary)
+HOSTILE := $(patsubst %,$(BUILD)/tests/hostile_%.o,file safetensors config tokenizer vocabulary adapter)
 $(BUILD)/tests/test_hostile: $(HOSTILE)
 $(BUILD)/tests/hostile_%.o: tests/fuzz_%.c
 	@mkdir -p $(@D)

@@ -100,10 +100,12 @@ static int open_config(struct reader *r)
     json_error_t why;
     struct string bytes = {0};
     r->config_path = xasprintf("%s/adapter_config.json", r->folder);
-    FILE *file = fopen(r->config_path, "rb");
+    struct stat status;
+    const int there = !stat(r->config_path, &status), plain = there && S_ISREG(status.st_mode); /* a pipe without a writer must not hang us */
+    FILE *file = plain ? fopen(r->config_path, "rb") : NULL;
     if (!file)
         return error_set(r->e, ERROR_INPUT, "%.300s: cannot open: %s; expected a folder that PEFT saved, or an adapter's GGUF file",
-                         r->config_path, strerror(errno));
+                         r->config_path, there && !plain ? "it is not a plain file" : strerror(errno));
     char buffer[4096];
     for (size_t n; (n = fread(buffer, 1, sizeof buffer, file)) && bytes.length < (1 << 20);)
         string_append(&bytes, buffer, n);
@@ -176,6 +178,9 @@ static int configured(struct reader *r, int layer, int matrix, int *rank, float 
         return refuse(r, "rank_pattern", "whole numbers from 1 to 1024");
     *rank = (int)of_rank;
     *scale = (float)(alpha / (json_is_true(json_object_get(r->config, "use_rslora")) ? sqrt(of_rank) : of_rank));
+    if (!code && !isfinite(*scale))
+        return error_set(r->e, ERROR_INPUT, "%.300s: alpha of %s: %g over rank %d is more than a float holds; get the adapter anew", r->config_path,
+                         module, alpha, *rank);
     return code;
 }
 

@@ -104,8 +104,10 @@ struct engine_message {
 /* Append the ids of a conversation as the model's template writes it, ending where the assistant's answer begins; with what it begins with
  * where the last message is the assistant's. Text inside messages can never form a control token. A model without a template, or with one of
  * no family known, gets the texts joined by blank lines and nothing else,
- * after its begin token where its file says that one stands before a text (tokenizer.ggml.add_bos_token). */
-void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, struct engine_tokens *out);
+ * after its begin token where its file says that one stands before a text (tokenizer.ggml.add_bos_token). how: 0, or ENGINE_BRIEF: a model
+ * that can think before it answers and can be told not to (Qwen 3, enable_thinking of its template) is told so. */
+enum { ENGINE_BRIEF = 1 };
+void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, int how, struct engine_tokens *out);
 
 /* --- grammars ---------------------------------------------------------------------------------------------------- */
 

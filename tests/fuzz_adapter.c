@@ -81,7 +81,7 @@ static void remove_folder(void)
 static void begin(void)
 {
     static struct string bytes;
-    struct engine_file *file;
+    static struct engine_file *file; /* the model is of it */
     put_model(&bytes);
     if (!mkdtemp(folder) || kernel_set_find("reference", &set, NULL) || engine_file_open_memory(&file, "model", bytes.text, bytes.length, NULL) ||
         engine_model_describe(&model, file, TOKENS, 0, ENGINE_QUANT_NONE, set, NULL))

@@ -117,7 +117,7 @@ static void use(const struct engine_vocabulary *v, const char *text, size_t n)
     struct string back = {0};
     size_t length;
     engine_vocabulary_tokenize(v, text, n, 1, &tokens);
-    engine_vocabulary_chat(v, messages, 2, &tokens);
+    engine_vocabulary_chat(v, messages, 2, ENGINE_BRIEF, &tokens);
     engine_vocabulary_detokenize(v, tokens.ids, tokens.count, 1, &back);
     for (int i = -1; i <= engine_vocabulary_count(v); i++)
         if (engine_vocabulary_text(v, i, &length))

@@ -54,7 +54,7 @@ static inline void use_token(struct engine *engine, const char *path)
     struct engine_result r;
     struct error e = {0};
     int id, live = 1;
-    engine_chat(engine, &ask, 1, &tokens);
+    engine_chat(engine, &ask, 1, 0, &tokens);
     if (!tokens.count)
         engine_tokens_add(&tokens, 0);
     const struct engine_request q = {.prompt = tokens.ids, .prompt_count = tokens.count < 48 ? tokens.count : 48, .max_tokens = 1,

@@ -71,9 +71,9 @@ void engine_tokens_free(struct engine_tokens *t)
     *t = (struct engine_tokens){0};
 }
 
-void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, struct engine_tokens *out)
+void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, int how, struct engine_tokens *out)
 {
-    (void)engine;
+    (void)engine, (void)how;
     for (int i = 0; i < n; i++)
         for (const char *p = messages[i].text; *p; p++)
             engine_tokens_add(out, (unsigned char)*p);

@@ -936,6 +936,10 @@ static struct error said_of_changed(const struct bytes *b, size_t at, const void
     }
     assert_int_equal(code, e.code);
     engine_close(engine);
+    struct engine_learner *learner = NULL; /* which has no token to see it by, looks before it begins */
+    struct error of_learner = {0};
+    assert_int_equal(engine_learner_create(&learner, &(struct engine_learner_options){.model = path, .threads = 1}, &of_learner), ERROR_INPUT);
+    assert_string_equal(of_learner.message, e.message);
     unlink(path);
     return e;
 }

@@ -134,8 +134,9 @@ static void put_peft(struct string *s)
     struct string head = {0};
     size_t at = 0;
     char name[96];
-    string_add(s, "{\"peft_type\":\"LORA\",\"r\":2,\"lora_alpha\":4,\"bias\":\"none\",\"use_dora\":false,\"use_rslora\":true,\"init_lora_weights\":true,"
-                  "\"target_modules\":[\"q_proj\"],\"rank_pattern\":{\"layers.1.self_attn.k_proj\":2},\"alpha_pattern\":{\"v_.*\":1.5},"
+    string_add(s, "{\"peft_type\":\"LORA\",\"r\":2,\"lora_alpha\":4,\"bias\":\"none\",\"use_dora\":false,\"use_rslora\":true,"
+                  "\"init_lora_weights\":true,\"target_modules\":[\"q_proj\"],\"rank_pattern\":{\"layers.1.self_attn.k_proj\":2},"
+                  "\"alpha_pattern\":{\"v_.*\":1.5},"
                   "\"ensure_weight_tying\":true,\"modules_to_save\":[\"lm_head\"]}\n%%\n");
     string_add(&head, "{");
     for (int t = 0; t < TARGETS; t++)

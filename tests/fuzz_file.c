@@ -59,9 +59,10 @@ static void put_model(struct string *s, unsigned seed)
     static const struct {
         const char *name;
         int rows, cols;
-    } tensors[] = {{"token_embd", TOKEN, WIDE},    {"output_norm", VECTOR, WIDE}, {"blk.0.attn_norm", VECTOR, WIDE}, {"blk.0.ffn_norm", VECTOR, WIDE},
-                   {"blk.0.attn_q", INNER, WIDE},  {"blk.0.attn_k", INNER, WIDE}, {"blk.0.attn_v", INNER, WIDE},     {"blk.0.attn_output", WIDE, INNER},
-                   {"blk.0.ffn_gate", INNER, WIDE}, {"blk.0.ffn_up", INNER, WIDE}, {"blk.0.ffn_down", WIDE, INNER}};
+    } tensors[] = {{"token_embd", TOKEN, WIDE},     {"output_norm", VECTOR, WIDE}, {"blk.0.attn_norm", VECTOR, WIDE},
+                   {"blk.0.ffn_norm", VECTOR, WIDE}, {"blk.0.attn_q", INNER, WIDE}, {"blk.0.attn_k", INNER, WIDE},
+                   {"blk.0.attn_v", INNER, WIDE},   {"blk.0.attn_output", WIDE, INNER}, {"blk.0.ffn_gate", INNER, WIDE},
+                   {"blk.0.ffn_up", INNER, WIDE},   {"blk.0.ffn_down", WIDE, INNER}};
     static const struct type {
         uint32_t number, block, bytes;
     } f32 = {0, 1, 4}, q4_0 = {2, 32, 18},

@@ -26,8 +26,9 @@ static char folder[] = "/tmp/espalier_merge_XXXXXX", *base, *adapter, *merged;
 static const struct type {
     uint32_t number; /* ggml's */
     enum kernel_type type;
-} types[] = {{0, KERNEL_F32},   {1, KERNEL_F16},   {30, KERNEL_BF16}, {2, KERNEL_Q4_0},  {3, KERNEL_Q4_1},    {6, KERNEL_Q5_0},    {7, KERNEL_Q5_1}, {8, KERNEL_Q8_0},
-             {10, KERNEL_Q2_K}, {11, KERNEL_Q3_K}, {12, KERNEL_Q4_K}, {13, KERNEL_Q5_K}, {14, KERNEL_Q6_K},   {20, KERNEL_IQ4_NL}, {23, KERNEL_IQ4_XS}};
+} types[] = {{0, KERNEL_F32},   {1, KERNEL_F16},   {30, KERNEL_BF16}, {2, KERNEL_Q4_0},    {3, KERNEL_Q4_1},
+             {6, KERNEL_Q5_0},  {7, KERNEL_Q5_1},  {8, KERNEL_Q8_0},  {10, KERNEL_Q2_K},   {11, KERNEL_Q3_K},
+             {12, KERNEL_Q4_K}, {13, KERNEL_Q5_K}, {14, KERNEL_Q6_K}, {20, KERNEL_IQ4_NL}, {23, KERNEL_IQ4_XS}};
 enum { TYPES = sizeof types / sizeof *types };
 
 /* One layer of a llama in F32, its embedding (and head, where it has one) in the type. */
@@ -36,9 +37,10 @@ static void write_base(const struct type *type, int tied)
     static const struct {
         const char *name;
         int rows, cols; /* rows 0: a vector */
-    } tensors[] = {{"token_embd", TOKENS, WIDTH}, {"output_norm", 0, WIDTH}, {"blk.0.attn_norm", 0, WIDTH}, {"blk.0.ffn_norm", 0, WIDTH},
-                   {"blk.0.attn_q", INNER, WIDTH}, {"blk.0.attn_k", INNER, WIDTH}, {"blk.0.attn_v", INNER, WIDTH}, {"blk.0.attn_output", WIDTH, INNER},
-                   {"blk.0.ffn_gate", INNER, WIDTH}, {"blk.0.ffn_up", INNER, WIDTH}, {"blk.0.ffn_down", WIDTH, INNER}, {"output", TOKENS, WIDTH}};
+    } tensors[] = {{"token_embd", TOKENS, WIDTH},  {"output_norm", 0, WIDTH},          {"blk.0.attn_norm", 0, WIDTH},
+                   {"blk.0.ffn_norm", 0, WIDTH},   {"blk.0.attn_q", INNER, WIDTH},     {"blk.0.attn_k", INNER, WIDTH},
+                   {"blk.0.attn_v", INNER, WIDTH}, {"blk.0.attn_output", WIDTH, INNER}, {"blk.0.ffn_gate", INNER, WIDTH},
+                   {"blk.0.ffn_up", INNER, WIDTH}, {"blk.0.ffn_down", WIDTH, INNER},   {"output", TOKENS, WIDTH}};
     const int count = sizeof tensors / sizeof *tensors - (size_t)tied;
     struct string s = {0}, data = {0};
     put_header(&s, 3, (uint64_t)count, 8);

@@ -25,6 +25,8 @@ static const char *const norms[2][ENGINE_NORMS] = {
      "self_attn.k_norm"},
 };
 #define PREFIX "base_model.model."
+/* Of matching one key of a pattern; one that has a sense takes some hundred. */
+enum { STEPS_MOST = 100000 };
 
 struct reader {
     const char *folder;
@@ -132,7 +134,13 @@ static int key_matches(struct reader *r, const char *pattern, const char *key, c
         code = error_set(r->e, ERROR_INPUT, "%.300s: %s: \"%.60s\" is no regular expression: %s", r->config_path, pattern, key, (char *)said);
     } else {
         pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-        *matches = pcre2_match(compiled, (PCRE2_SPTR)module, strlen(module), 0, 0, data, NULL) >= 0;
+        pcre2_match_context *context = pcre2_match_context_create(NULL);
+        pcre2_set_match_limit(context, STEPS_MOST);
+        const int found = pcre2_match(compiled, (PCRE2_SPTR)module, strlen(module), 0, 0, data, context);
+        *matches = found >= 0;
+        if (found < 0 && found != PCRE2_ERROR_NOMATCH)
+            code = error_set(r->e, ERROR_INPUT, "%.300s: %s: \"%.60s\" takes too long to match; write the module's name out", r->config_path, pattern, key);
+        pcre2_match_context_free(context);
         pcre2_match_data_free(data);
         pcre2_code_free(compiled);
     }

@@ -485,6 +485,7 @@ static void test_refused(void **state)
     refused("\"alpha_pattern\": {}", "\"alpha_pattern\": {\"v_proj\": -1e308}", NULL, "alpha of model.layers.0.self_attn.v_proj: -1e+308");
     refused("\"rank_pattern\": {}", "\"rank_pattern\": {\"q_proj\": 9}", NULL, "expected 9 x 32");
     refused("\"rank_pattern\": {}", "\"rank_pattern\": {\"(\": 9}", NULL, "no regular expression");
+    refused("\"rank_pattern\": {}", "\"rank_pattern\": {\"([a-z0-9_.]+)+[0-9]\": 9}", NULL, "takes too long to match");
     refused("\"rank_pattern\": {}", "\"rank_pattern\": 7", NULL, "rank_pattern: 7");
     refused("\"r\": 4,", "\"r\": 4", NULL, "adapter_config.json:");
     refused_file(NULL, NULL, 5, "cut short");

@@ -189,7 +189,7 @@ struct kernel_set {
     size_t (*packed_bytes)(const struct kernel_matrix *m);
     /* Lay the weights out as matmul wants them (may leave m->packed NULL and use m->data): in memory of its own, or, when
      * m->lent, in the packed_bytes(m) that m->packed has, 64-byte aligned. Work is spread over pool. ERROR_ENGINE: no
-     * memory; ERROR_INPUT, without saying where: of a matrix that is packed a scale is NaN, infinite, or more than the layout holds. */
+     * memory; ERROR_INPUT, without saying where: it is packed, but a scale is NaN, infinite, or more than the layout holds. */
     int (*pack)(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e);
 
     /* What in the weights of this type is not as in the file once they are packed, or NULL: "scales rounded to 16 bits". NULL

@@ -68,7 +68,7 @@ SETS     ?= -O3
 $(BUILD)/kernels/avx2%o: EXTRA := -mavx2 -mfma -mf16c $(SETS)
 $(BUILD)/kernels/avx512%o: EXTRA := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512 $(SETS)
 $(BUILD)/kernels/neon%o: EXTRA := -march=armv8.2-a+dotprod $(SETS)
-$(BUILD)/kernels/reference%o $(BUILD)/kernels/learning%o $(BUILD)/kernels/optimizer%o $(BUILD)/kernels/quantize%o $(BUILD)/kernels/nf4%o: EXTRA := -O3
+$(BUILD)/kernels/reference%o $(BUILD)/kernels/learning%o $(BUILD)/kernels/optimizer%o $(BUILD)/kernels/quantize%o $(BUILD)/kernels/nf4%o $(BUILD)/kernels/flaws%o: EXTRA := -O3
 
 $(BUILD)/tests/%: tests/%.c $(ARCHIVE)
 	@mkdir -p $(@D)
@@ -76,7 +76,7 @@ $(BUILD)/tests/%: tests/%.c $(ARCHIVE)
 	$(Q)$(CC) $(FLAGS) $(CFLAGS) -o $@ $< $(filter %.o,$^) $(ARCHIVE) $(LIBS) -lcmocka
 
 # The fuzzers' entries, each under its own name, in the test that replays hostile files through them.
-HOSTILE := $(patsubst %,$(BUILD)/tests/hostile_%.o,file safetensors config tokenizer vocabulary)
+HOSTILE := $(patsubst %,$(BUILD)/tests/hostile_%.o,file safetensors config tokenizer vocabulary adapter)
 $(BUILD)/tests/test_hostile: $(HOSTILE)
 $(BUILD)/tests/hostile_%.o: tests/fuzz_%.c
 	@mkdir -p $(@D)

@@ -44,8 +44,8 @@ static int read_keys(struct reader *r)
     if (engine_file_integers(r->file, "adapter.alora.invocation_tokens") > 0)
         return error_set(r->e, ERROR_INPUT, "%.300s: metadata adapter.alora.invocation_tokens: adapters that wait for tokens (aLoRA) are not "
                          "supported", r->path);
-    if (!engine_file_number(r->file, "adapter.lora.alpha", &alpha) || !isfinite(alpha))
-        return error_set(r->e, ERROR_INPUT, "%.300s: metadata adapter.lora.alpha: missing; expected a number", r->path);
+    if (!engine_file_number(r->file, "adapter.lora.alpha", &alpha) || !isfinite((float)alpha))
+        return error_set(r->e, ERROR_INPUT, "%.300s: metadata adapter.lora.alpha: missing, or no number that a float holds; expected one", r->path);
     r->alpha = (float)alpha;
     return OK;
 }

@@ -25,6 +25,8 @@ static const char *const norms[2][ENGINE_NORMS] = {
      "self_attn.k_norm"},
 };
 #define PREFIX "base_model.model."
+/* Of matching one key of a pattern; one that has a sense takes some hundred. */
+enum { STEPS_MOST = 100000 };
 
 struct reader {
     const char *folder;
@@ -100,10 +102,12 @@ static int open_config(struct reader *r)
     json_error_t why;
     struct string bytes = {0};
     r->config_path = xasprintf("%s/adapter_config.json", r->folder);
-    FILE *file = fopen(r->config_path, "rb");
+    struct stat status;
+    const int there = !stat(r->config_path, &status), plain = there && S_ISREG(status.st_mode); /* a pipe without a writer must not hang us */
+    FILE *file = plain ? fopen(r->config_path, "rb") : NULL;
     if (!file)
         return error_set(r->e, ERROR_INPUT, "%.300s: cannot open: %s; expected a folder that PEFT saved, or an adapter's GGUF file",
-                         r->config_path, strerror(errno));
+                         r->config_path, there && !plain ? "it is not a plain file" : strerror(errno));
     char buffer[4096];
     for (size_t n; (n = fread(buffer, 1, sizeof buffer, file)) && bytes.length < (1 << 20);)
         string_append(&bytes, buffer, n);
@@ -130,7 +134,13 @@ static int key_matches(struct reader *r, const char *pattern, const char *key, c
         code = error_set(r->e, ERROR_INPUT, "%.300s: %s: \"%.60s\" is no regular expression: %s", r->config_path, pattern, key, (char *)said);
     } else {
         pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-        *matches = pcre2_match(compiled, (PCRE2_SPTR)module, strlen(module), 0, 0, data, NULL) >= 0;
+        pcre2_match_context *context = pcre2_match_context_create(NULL);
+        pcre2_set_match_limit(context, STEPS_MOST);
+        const int found = pcre2_match(compiled, (PCRE2_SPTR)module, strlen(module), 0, 0, data, context);
+        *matches = found >= 0;
+        if (found < 0 && found != PCRE2_ERROR_NOMATCH)
+            code = error_set(r->e, ERROR_INPUT, "%.300s: %s: \"%.60s\" takes too long to match; write the module's name out", r->config_path, pattern, key);
+        pcre2_match_context_free(context);
         pcre2_match_data_free(data);
         pcre2_code_free(compiled);
     }
@@ -176,6 +186,9 @@ static int configured(struct reader *r, int layer, int matrix, int *rank, float 
         return refuse(r, "rank_pattern", "whole numbers from 1 to 1024");
     *rank = (int)of_rank;
     *scale = (float)(alpha / (json_is_true(json_object_get(r->config, "use_rslora")) ? sqrt(of_rank) : of_rank));
+    if (!code && !isfinite(*scale))
+        return error_set(r->e, ERROR_INPUT, "%.300s: alpha of %s: %g over rank %d is more than a float holds; get the adapter anew", r->config_path,
+                         module, alpha, *rank);
     return code;
 }
 

@@ -105,6 +105,8 @@ static const struct engine_chat_family {
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 
+#define NO_THOUGHTS "<think>\n\n</think>\n\n" /* as Qwen 3 writes them */
+
 /* --- reading a template ------------------------------------------------------------------------------------------ */
 
 static const char *find(struct engine_text text, size_t from, const char *what)
@@ -185,24 +187,30 @@ static void read_system(struct engine_chat *c, struct engine_text template)
     }
 }
 
-/* Whether the words with which an answer begins are followed by <think> somewhere: written with newlines, or with escapes for them. */
+/* Whether the template has this text: written with newlines, or with escapes for them. */
+static int writes(struct engine_text template, const char *text)
+{
+    struct string escaped = {0};
+    for (const char *p = text; *p; p++)
+        string_add(&escaped, *p == '\n' ? "\\n" : (char[]){*p, '\0'});
+    const int found = find(template, 0, text) || find(template, 0, string_text(&escaped));
+    string_free(&escaped);
+    return found;
+}
+
+/* Whether the words with which an answer begins are followed by <think> somewhere. */
 static int answers_think(struct engine_text template, const char *answer)
 {
-    struct string raw = {0}, escaped = {0};
-    for (const char *p = answer; *p; p++)
-        string_add(&escaped, *p == '\n' ? "\\n" : (char[]){*p, '\0'});
-    string_addf(&raw, "%s<think>", answer);
-    string_add(&escaped, "<think>");
-    int found = *answer && (find(template, 0, string_text(&raw)) || find(template, 0, string_text(&escaped)));
-    string_free(&raw);
-    string_free(&escaped);
+    char *text = xasprintf("%s<think>", answer);
+    const int found = *answer && writes(template, text);
+    free(text);
     return found;
 }
 
 void engine_chat_read(struct engine_chat *c, struct engine_text template, int (*has)(const void *vocabulary, const char *name),
                       const void *vocabulary)
 {
-    c->thinks = "";
+    c->thinks = c->thought = "";
     for (int i = 0; i < FAMILIES && !c->family; i++)
         if (fits(&families[i], template) && has_tokens(&families[i], has, vocabulary))
             c->family = &families[i];
@@ -212,6 +220,7 @@ void engine_chat_read(struct engine_chat *c, struct engine_text template, int (*
     c->begins = find(template, 0, "bos_token") && !strstr(c->family->turns[USER].open, "{begin}");
     c->forgets = find(template, 0, "split('</think>')[-1]") ? 1 + (find(template, 0, "split('</think>')[-1].lstrip(") != NULL) : 0;
     c->thinks = answers_think(template, c->family->answer) ? "<think>\n" : "";
+    c->thought = find(template, 0, "enable_thinking") && writes(template, NO_THOUGHTS) ? NO_THOUGHTS : c->thinks;
     c->says_system = c->family->preface != NULL;
     if (!strcmp(c->family->name, "chatml"))
         read_system(c, template);
@@ -359,7 +368,8 @@ static void put_plain(struct page *p, const struct engine_message *messages, int
     }
 }
 
-void engine_chat_render(const struct engine_chat *c, const struct engine_message *messages, int n, struct string *text, struct string *own)
+void engine_chat_render(const struct engine_chat *c, const struct engine_message *messages, int n, int how, struct string *text,
+                        struct string *own)
 {
     struct page p = {c, text, own};
     if (!c->family) {
@@ -369,7 +379,7 @@ void engine_chat_render(const struct engine_chat *c, const struct engine_message
     int open = n && role_of(messages[n - 1].role) == ASSISTANT;
     put_conversation(&p, messages, n - open);
     put_words(&p, c->family->answer, "assistant");
-    put_words(&p, c->thinks, "");
+    put_words(&p, how & ENGINE_BRIEF ? c->thought : c->thinks, "");
     if (open)
         put(&p, messages[n - 1].text, strlen(messages[n - 1].text), 0);
 }

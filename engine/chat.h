@@ -16,6 +16,7 @@ struct engine_chat {
     int says_system;                         /* a conversation without a system message begins with one, `system` */
     struct string system;
     const char *thinks; /* what an answer begins with after the family's own words, "<think>\n"; or "" */
+    const char *thought; /* and what instead, where it is to be without thoughts: an empty block of them; thinks, if the template knows none */
     int forgets;        /* earlier answers lose what stands before their </think>; 2: and the newlines after it */
 };
 
@@ -27,8 +28,9 @@ void engine_chat_free(struct engine_chat *c);
 const char *engine_chat_name(const struct engine_chat *c); /* "gemma"; "none", "unknown" */
 
 /* Append the conversation, ending where the assistant's answer begins, or with what it begins with where the last message is the assistant's.
- * own has a byte for each of text: 1 where it is the template's, 0 where it came with a message. */
-void engine_chat_render(const struct engine_chat *c, const struct engine_message *messages, int n, struct string *text, struct string *own);
+ * how: 0 or ENGINE_BRIEF. own has a byte for each of text: 1 where it is the template's, 0 where it came with a message. */
+void engine_chat_render(const struct engine_chat *c, const struct engine_message *messages, int n, int how, struct string *text,
+                        struct string *own);
 
 /* Append what ends an answer. */
 void engine_chat_close(const struct engine_chat *c, struct string *text);

@@ -307,9 +307,9 @@ int engine_token_ends(const struct engine *engine, int id)
     return engine_vocabulary_ends(engine->vocabulary, id);
 }
 
-void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, struct engine_tokens *out)
+void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, int how, struct engine_tokens *out)
 {
-    engine_vocabulary_chat(engine->vocabulary, messages, n, out);
+    engine_vocabulary_chat(engine->vocabulary, messages, n, how, out);
 }
 
 /* --- adapters ---------------------------------------------------------------------------------------------------- */

@@ -104,8 +104,10 @@ struct engine_message {
 /* Append the ids of a conversation as the model's template writes it, ending where the assistant's answer begins; with what it begins with
  * where the last message is the assistant's. Text inside messages can never form a control token. A model without a template, or with one of
  * no family known, gets the texts joined by blank lines and nothing else,
- * after its begin token where its file says that one stands before a text (tokenizer.ggml.add_bos_token). */
-void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, struct engine_tokens *out);
+ * after its begin token where its file says that one stands before a text (tokenizer.ggml.add_bos_token). how: 0, or ENGINE_BRIEF: a model
+ * that can think before it answers and can be told not to (Qwen 3, enable_thinking of its template) is told so. */
+enum { ENGINE_BRIEF = 1 };
+void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, int how, struct engine_tokens *out);
 
 /* --- grammars ---------------------------------------------------------------------------------------------------- */
 
@@ -218,7 +220,8 @@ int engine_submit(struct engine *engine, const struct engine_request *request, i
 /* One forward pass over everything that can go on: prompts in order of submission (at most ENGINE_PROMPT_ROWS rows a pass),
  * and one token of each live branch. *live = requests not finished. Returns OK with *live == 0 when there is nothing to do.
  * ERROR_INPUT when a grammar comes to allow no token of this vocabulary, or to too many readings of one text: that request ends as
- * ENGINE_END_CANCELLED, the others go on with the next call. */
+ * ENGINE_END_CANCELLED, the others go on with the next call. ERROR_ENGINE when nothing came of a request, which ends so too; ERROR_INPUT
+ * where that is because of a weight that is no number: it names it. */
 int engine_step(struct engine *engine, int *live, struct error *e);
 #define ENGINE_PROMPT_ROWS 128
 /* 1 and *out (free it with engine_result_free) when a request has ended, in order of ending; 0 when none is waiting. */

@@ -522,10 +522,42 @@ static size_t data_bytes(const struct kernel_matrix *matrix)
     return (size_t)matrix->rows * (size_t)(matrix->cols / format->block) * (size_t)format->bytes;
 }
 
-/* `name` is the tensor's, for messages. Without a pool it is only counted. A tied head leaves the embedding's data where rows are looked up. */
-static int quantize_matrix(struct reader *r, struct engine_model *m, struct kernel_matrix *matrix, const char *name,
-                           struct kernel_pool *pool)
+/* All matrices that rows are multiplied by: the head, then those of each layer. */
+static int matrix_count(const struct engine_model *m)
 {
+    return 1 + m->layers_count * LAYER_MATRICES;
+}
+
+static struct kernel_matrix *matrix_at(struct engine_model *m, int i)
+{
+    return i ? engine_layer_matrix(&m->layers[(i - 1) / LAYER_MATRICES], (enum engine_target)((i - 1) % LAYER_MATRICES)) : &m->head;
+}
+
+/* As the file has it, for messages. */
+static const char *name_at(struct reader *r, const struct engine_model *m, int i)
+{
+    if (!i)
+        return m->tied ? "token_embd.weight" : "output.weight";
+    snprintf(r->key, sizeof r->key, "blk.%d.%s.weight", (i - 1) / LAYER_MATRICES, layer_matrices[(i - 1) % LAYER_MATRICES].name);
+    return r->key;
+}
+
+/* One weight that is no number makes all that comes after it none, and who asked would hear of the search, not of the file. */
+static int check_weights(struct reader *r, const struct kernel_matrix *matrix, const char *name, struct kernel_pool *pool)
+{
+    const struct kernel_format *format = kernel_format(matrix->type);
+    struct kernel_flaw flaw;
+    if (!kernel_matrix_flaw(matrix, pool, &flaw))
+        return OK;
+    return error_set(r->e, ERROR_INPUT, "%s: tensor %s: row %d, %s %d: %s %s: the file is damaged, or its training failed; get it anew", r->path,
+                     name, flaw.row, format->block > 1 ? "block" : "column", flaw.block, format->block > 1 ? "a scale is" : "the weight is",
+                     flaw.is_nan ? "NaN" : "infinite");
+}
+
+/* Without a pool it is only counted. A tied head leaves the embedding's data where rows are looked up. */
+static int quantize_matrix(struct reader *r, struct engine_model *m, int i, struct kernel_pool *pool)
+{
+    struct kernel_matrix *matrix = matrix_at(m, i);
     const enum kernel_type was = matrix->type;
     const void *data = matrix->data;
     const size_t data_was = data_bytes(matrix);
@@ -541,9 +573,8 @@ static int quantize_matrix(struct reader *r, struct engine_model *m, struct kern
         code = kernel_matrix_to_nf4(matrix, pool, r->e);
     else
         matrix->type = KERNEL_NF4;
-    if (code == ERROR_INPUT)
-        return error_set(r->e, code, "%s: tensor %s: a weight is NaN or infinite, which NF4 cannot hold: the file is damaged",
-                         r->path, name);
+    if (code == ERROR_INPUT) /* it says that there is one; here is where */
+        return check_weights(r, matrix, name_at(r, m, i), pool);
     if (code)
         return code;
     m->quantized++;
@@ -561,26 +592,11 @@ static int quantize_matrix(struct reader *r, struct engine_model *m, struct kern
 static int quantize(struct reader *r, struct engine_model *m, enum engine_quant quant, struct kernel_pool *pool)
 {
     int code = OK;
-    for (int i = 0; i < m->layers_count && !code && quant >= ENGINE_QUANT_NF4; i++)
-        for (int j = 0; j < LAYER_MATRICES && !code; j++) {
-            char name[64];
-            snprintf(name, sizeof name, "blk.%d.%s.weight", i, layer_matrices[j].name);
-            code = quantize_matrix(r, m, engine_layer_matrix(&m->layers[i], (enum engine_target)j), name, pool);
-        }
+    for (int i = 1; i < matrix_count(m) && !code && quant >= ENGINE_QUANT_NF4; i++)
+        code = quantize_matrix(r, m, i, pool);
     if (!code && quant >= ENGINE_QUANT_NF4_HEAD)
-        code = quantize_matrix(r, m, &m->head, m->tied ? "token_embd.weight" : "output.weight", pool);
+        code = quantize_matrix(r, m, 0, pool);
     return code;
-}
-
-/* All matrices that rows are multiplied by: the head, then those of each layer. */
-static int matrix_count(const struct engine_model *m)
-{
-    return 1 + m->layers_count * LAYER_MATRICES;
-}
-
-static struct kernel_matrix *matrix_at(struct engine_model *m, int i)
-{
-    return i ? engine_layer_matrix(&m->layers[(i - 1) / LAYER_MATRICES], (enum engine_target)((i - 1) % LAYER_MATRICES)) : &m->head;
 }
 
 /* How the set will use each matrix. Returns the bytes that the packed ones take side by side. */
@@ -600,29 +616,48 @@ static size_t count_weights(struct engine_model *m, const struct kernel_set *set
     return all;
 }
 
-/* One piece of memory for all packed weights, so that it can be of large pages: most matrices are smaller than one.
- * What the file has of them is read once; a tied head's rows come back as they are looked up. */
-static int pack(struct reader *r, struct engine_model *m, const struct kernel_set *set, struct kernel_pool *pool)
+/* In *at of the memory for all of them. What the file has of it is read once; a tied head's rows come back as they are looked up. */
+static int pack(struct reader *r, struct engine_model *m, int i, const struct kernel_set *set, struct kernel_pool *pool, size_t *at)
 {
-    size_t all = count_weights(m, set), at = 0;
+    struct kernel_matrix *matrix = matrix_at(m, i);
+    const size_t bytes = set->packed_bytes ? set->packed_bytes(matrix) : 0;
+    if (bytes) {
+        matrix->packed = (unsigned char *)m->memory + *at;
+        matrix->lent = 1;
+        *at += (bytes + 63) & ~(size_t)63;
+    }
+    int code = set->pack(matrix, pool, r->e);
+    if (code == ERROR_INPUT && !(code = check_weights(r, matrix, name_at(r, m, i), pool))) /* it says that there is one; here is where */
+        return error_set(r->e, ERROR_INPUT, "%s: tensor %s: a scale of more than 65504, which kernels \"%s\" do not hold; use --kernels reference",
+                         r->path, name_at(r, m, i), set->name);
+    if (matrix->packed)
+        engine_file_release(r->file, matrix->nf4 ? matrix->nf4->codes : matrix->data, data_bytes(matrix));
+    if (matrix->packed && matrix->type == KERNEL_NF4)
+        kernel_matrix_drop_nf4(matrix);
+    return code;
+}
+
+/* One piece of memory for all packed weights, so that it can be of large pages: most matrices are smaller than one. */
+static int pack_all(struct reader *r, struct engine_model *m, const struct kernel_set *set, struct kernel_pool *pool)
+{
+    const size_t all = count_weights(m, set);
+    size_t at = 0;
     int code = OK;
     if (all && !(m->memory = large_alloc(all)))
         return error_set(r->e, ERROR_ENGINE, "not enough memory for %zu MiB of weights; use a smaller model",
                          all >> 20);
-    for (int i = 0; i < matrix_count(m) && !code; i++) {
-        struct kernel_matrix *matrix = matrix_at(m, i);
-        size_t bytes = set->packed_bytes ? set->packed_bytes(matrix) : 0;
-        if (bytes) {
-            matrix->packed = (unsigned char *)m->memory + at;
-            matrix->lent = 1;
-            at += (bytes + 63) & ~(size_t)63;
-        }
-        code = set->pack(matrix, pool, r->e);
-        if (matrix->packed)
-            engine_file_release(r->file, matrix->nf4 ? matrix->nf4->codes : matrix->data, data_bytes(matrix));
-        if (matrix->packed && matrix->type == KERNEL_NF4)
-            kernel_matrix_drop_nf4(matrix);
-    }
+    for (int i = 0; i < matrix_count(m) && !code; i++)
+        code = pack(r, m, i, set, pool, &at);
+    return code;
+}
+
+int engine_model_check(struct engine_model *m, const struct engine_file *file, struct kernel_pool *pool, struct error *e)
+{
+    struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
+    int code = check_weights(&r, &m->embedding, "token_embd.weight", pool);
+    for (int i = m->tied; i < matrix_count(m) && !code; i++)
+        if (!matrix_at(m, i)->packed)
+            code = check_weights(&r, matrix_at(m, i), name_at(&r, m, i), pool);
     return code;
 }
 
@@ -650,7 +685,7 @@ int engine_model_open(struct engine_model **out, const struct engine_file *file,
     struct reader r = {.file = file, .path = engine_file_path(file), .e = e};
     int code;
     if ((code = read_model(&r, m, tokens, context)) || (code = make_rope(&r, m, pool)) || (code = quantize(&r, m, quant, pool)) ||
-        (set && (code = pack(&r, m, set, pool)))) {
+        (code = set ? pack_all(&r, m, set, pool) : engine_model_check(m, file, pool, e))) {
         engine_model_close(m);
         return code;
     }

@@ -90,6 +90,9 @@ int engine_model_open(struct engine_model **out, const struct engine_file *file,
  * can be read, nothing be computed. */
 int engine_model_describe(struct engine_model **out, const struct engine_file *file, int tokens, int context,
                           enum engine_quant quant, const struct kernel_set *set, struct error *e);
+/* ERROR_INPUT names the first weight that is no number, of those that are used where they lie in the file. Packing has looked at all others, and
+ * so has opening without a set at all; with one these would have to be read once more than they are used, so it is asked when nothing came of them. */
+int engine_model_check(struct engine_model *m, const struct engine_file *file, struct kernel_pool *pool, struct error *e);
 /* Only what the metadata says of the architecture and its shape: *m has no weights, and nothing to close. */
 int engine_model_shape(struct engine_model *m, const struct engine_file *file, int context, struct error *e);
 void engine_model_close(struct engine_model *m);

@@ -682,6 +682,15 @@ static void settle(struct engine *engine)
     }
 }
 
+/* What no token came of may be the file's fault: then it is that which is told. */
+static int blame(struct engine *engine, int code, struct error *e)
+{
+    struct error of_file;
+    if (code != ERROR_ENGINE || !engine_model_check(engine->model, engine->file, engine->pool, &of_file))
+        return code;
+    return error_set(e, of_file.code, "%s", of_file.message);
+}
+
 int engine_step(struct engine *engine, int *live, struct error *e)
 {
     struct engine_schedule *s = engine->schedule;
@@ -694,7 +703,7 @@ int engine_step(struct engine *engine, int *live, struct error *e)
     if (!code && s->active.count) {
         build_pass(engine);
         engine_forward_run(engine->forward, s->rows, s->row_count);
-        code = sample(engine, e);
+        code = blame(engine, sample(engine, e), e);
         settle(engine);
         s->passes++;
     }

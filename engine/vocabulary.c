@@ -713,10 +713,11 @@ void engine_vocabulary_tokenize(const struct engine_vocabulary *v, const char *t
 
 /* --- conversations ----------------------------------------------------------------------------------------------- */
 
-void engine_vocabulary_chat(const struct engine_vocabulary *v, const struct engine_message *messages, int n, struct engine_tokens *out)
+void engine_vocabulary_chat(const struct engine_vocabulary *v, const struct engine_message *messages, int n, int how,
+                            struct engine_tokens *out)
 {
     struct string text = {0}, own = {0};
-    engine_chat_render(&v->chat, messages, n, &text, &own);
+    engine_chat_render(&v->chat, messages, n, how, &text, &own);
     tokenize(v, string_text(&text), text.length, 0, string_text(&own), out);
     string_free(&text);
     string_free(&own);

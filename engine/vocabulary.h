@@ -28,6 +28,7 @@ void engine_vocabulary_detokenize(const struct engine_vocabulary *v, const int *
 const char *engine_vocabulary_text(const struct engine_vocabulary *v, int id, size_t *bytes);
 int engine_vocabulary_is_control(const struct engine_vocabulary *v, int id);
 int engine_vocabulary_ends(const struct engine_vocabulary *v, int id);
-void engine_vocabulary_chat(const struct engine_vocabulary *v, const struct engine_message *messages, int n, struct engine_tokens *out);
+void engine_vocabulary_chat(const struct engine_vocabulary *v, const struct engine_message *messages, int n, int how,
+                            struct engine_tokens *out);
 
 #endif

@@ -100,6 +100,14 @@ size_t kernel_nf4_bytes(const struct kernel_matrix *m); /* what a matrix of that
  */
 int kernel_matrix_to_nf4(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e);
 
+/* The first block of a matrix that is not packed which dequantizes to something else than numbers, and why. Of F32, F16 and BF16 a block is a
+ * weight. Work is spread over pool. 0: there is none. NF4 has none: whoever makes or reads it sees to that. */
+struct kernel_flaw {
+    int row, block; /* of the row */
+    int is_nan;     /* its first scale that is no number, or itself; else infinite */
+};
+int kernel_matrix_flaw(const struct kernel_matrix *m, struct kernel_pool *pool, struct kernel_flaw *out);
+
 /* --- the pool of workers ----------------------------------------------------------------------------------------- */
 
 /* Threads that stay for the life of an engine. All signals are blocked in them. Workers spin for a short while after a
@@ -180,8 +188,8 @@ struct kernel_set {
     /* Bytes that pack takes for the matrix; 0, as where this is NULL: none, matmul uses m->data. */
     size_t (*packed_bytes)(const struct kernel_matrix *m);
     /* Lay the weights out as matmul wants them (may leave m->packed NULL and use m->data): in memory of its own, or, when
-     * m->lent, in the packed_bytes(m) that m->packed has, 64-byte aligned. Work is spread over pool. Fails with
-     * ERROR_ENGINE only for lack of memory. */
+     * m->lent, in the packed_bytes(m) that m->packed has, 64-byte aligned. Work is spread over pool. ERROR_ENGINE: no
+     * memory; ERROR_INPUT, without saying where: it is packed, but a scale is NaN, infinite, or more than the layout holds. */
     int (*pack)(struct kernel_matrix *m, struct kernel_pool *pool, struct error *e);
 
     /* What in the weights of this type is not as in the file once they are packed, or NULL: "scales rounded to 16 bits". NULL

@@ -1,6 +1,7 @@
 #include "strips.h"
 #include "formats.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,7 @@ struct packing {
     struct kernel_matrix *m;
     enum strips_bytes bytes;
     struct strips s;
+    atomic_int infinite; /* a scale is that, or NaN */
 };
 
 /* --- blocks of 32 as they are in the file ------------------------------------------------------------------------ */
@@ -146,7 +148,8 @@ static void put_numbers(unsigned char *to, int bits, const unsigned char q[32])
     }
 }
 
-static void pack_row(const struct packing *p, int strip, int r)
+/* Returns whether all its scales are numbers. */
+static int pack_row(const struct packing *p, int strip, int r)
 {
     const struct strips *s = &p->s;
     unsigned char *to = (unsigned char *)p->m->packed + (size_t)strip * s->strip_bytes;
@@ -154,6 +157,7 @@ static void pack_row(const struct packing *p, int strip, int r)
     const enum kernel_type type = strips_type(p->m->type);
     const size_t scale_bytes = (size_t)strips_scale_bytes(type), bits = (size_t)strips_bits(type);
     struct kernel_k_block k;
+    int finite = 1;
     for (size_t b = 0; b < s->blocks; b++) {
         struct block block;
         read_block(p, strip * KERNEL_STRIP + r, b, &k, &block);
@@ -163,19 +167,23 @@ static void pack_row(const struct packing *p, int strip, int r)
         }
         for (int i = 0; type == KERNEL_Q8_0 && p->bytes == STRIPS_UNSIGNED && i < 32; i++)
             block.q[i] ^= 0x80;
-        for (size_t h = 0; h < scale_bytes / KERNEL_STRIP / 2; h++)
+        for (size_t h = 0; h < scale_bytes / KERNEL_STRIP / 2; h++) {
+            finite &= (block.scales[h] & 0x7c00) != 0x7c00;
             memcpy(to + b / (size_t)strips_scale_every(type) * scale_bytes + 2 * (h * KERNEL_STRIP + (size_t)r), block.scales + h, 2);
+        }
         put_numbers(to + s->quants + b * 64 * bits + 4 * (size_t)r, (int)bits, block.q);
     }
+    return finite;
 }
 
 static void pack_strip(void *argument, int strip)
 {
-    const struct packing *p = argument;
+    struct packing *p = argument;
     memset((unsigned char *)p->m->packed + (size_t)strip * p->s.strip_bytes, 0, p->s.strip_bytes);
     memset((unsigned char *)p->m->packed + p->s.corrections + (size_t)strip * p->s.correction_bytes, 0, p->s.correction_bytes);
     for (int r = 0; r < KERNEL_STRIP && strip * KERNEL_STRIP + r < p->m->rows; r++)
-        pack_row(p, strip, r);
+        if (!pack_row(p, strip, r))
+            atomic_store_explicit(&p->infinite, 1, memory_order_relaxed);
 }
 
 size_t kernel_strips_bytes(const struct kernel_matrix *m, enum strips_bytes bytes)
@@ -186,7 +194,7 @@ size_t kernel_strips_bytes(const struct kernel_matrix *m, enum strips_bytes byte
 
 int kernel_strips_pack(struct kernel_matrix *m, enum strips_bytes bytes, struct kernel_pool *pool, struct error *e)
 {
-    struct packing p = {m, bytes, kernel_strips_of(m, bytes)};
+    struct packing p = {.m = m, .bytes = bytes, .s = kernel_strips_of(m, bytes)};
     if (!m->lent)
         m->packed = NULL;
     m->packed_bytes = 0;
@@ -199,7 +207,7 @@ int kernel_strips_pack(struct kernel_matrix *m, enum strips_bytes bytes, struct 
                          p.s.bytes);
     m->packed_bytes = p.s.bytes;
     kernel_pool_run(pool, (int)p.s.strips, pack_strip, &p);
-    return OK;
+    return !atomic_load(&p.infinite) ? OK : error_set(e, ERROR_INPUT, "a scale is NaN or infinite, or over 65504, which halves do not hold");
 }
 
 /* --- for combine ------------------------------------------------------------------------------------------------- */

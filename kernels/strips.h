@@ -10,7 +10,7 @@
  * Of IQ4_NL and NF4 a number is that of one of 16 signed bytes. NF4's scale is its block's absmax, rounded to a half, and
  * its bytes are 127 times the code's value, rounded. The products that are the scales and minima of K-quants are rounded to halves
  * too: by a part in 2048 at most, also the least of them, since a whole number of halves' least steps is none the finer; one over
- * 65504, which no model has, becomes infinite. What both cost is measured by tests/bench_quality.c. */
+ * 65504, which no model has, is refused. What both cost is measured by tests/bench_quality.c. */
 #ifndef ESPALIER_STRIPS_H
 #define ESPALIER_STRIPS_H
 

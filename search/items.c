@@ -160,7 +160,8 @@ int search_item_prompt(const struct search_ground *g, const struct search_item *
     struct search_messages messages = {0};
     int code = search_task_messages(search_item_task(g, item->purpose), item->purpose, &path, candidates, vote ? item->count : 0, &messages, e);
     if (!code)
-        engine_chat(search_item_engine(g, item->purpose), messages.list, messages.count, out);
+        engine_chat(search_item_engine(g, item->purpose), messages.list, messages.count,
+                    search_task_brief(search_item_task(g, item->purpose), item->purpose) ? ENGINE_BRIEF : 0, out);
     if (!code && item->purpose == SEARCH_SAMPLE && search_task_opening(g->task))
         append_opening(g, out);
     if (!code && item->purpose == SEARCH_SAMPLE && search_task_continues(g->task))

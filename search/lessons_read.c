@@ -96,7 +96,7 @@ static void add_completion(const struct engine *engine, const char *text, struct
 static void make_pair(const struct engine *engine, const char *prompt, const char *completion, int all, struct draft *d)
 {
     const struct engine_message message = {"user", prompt};
-    engine_chat(engine, &message, 1, &d->tokens);
+    engine_chat(engine, &message, 1, 0, &d->tokens);
     mark(d, all);
     add_completion(engine, completion, d);
 }
@@ -213,7 +213,7 @@ static void add_conversation(struct search_lesson_reader *r, const struct engine
         if (strcmp(messages[i].role, "assistant"))
             continue;
         struct engine_tokens before = {0};
-        engine_chat(r->options->engine, messages, i, &before);
+        engine_chat(r->options->engine, messages, i, 0, &before);
         if (!begins_with(&before, &d.tokens)) {
             search_lesson_keep(r, key, &d.tokens, d.learned);
             d.tokens.count = d.count = 0;

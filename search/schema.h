@@ -36,6 +36,7 @@ struct search_section { /* a purpose that has a prompt */
     char **stops;
     int stop_count;
     int max_tokens;
+    int brief; /* `thinking: false` */
     char *words[2]; /* self-evaluation, process-reward: the good one and the bad one */
 };
 
@@ -57,6 +58,7 @@ struct search_task {
     int target_given;                    /* each problem names its target: "24: 4 4 10" */
 
     int continues, steps;
+    int brief;                           /* of sections that do not say it themselves */
     char *opening, **turns;              /* of a reasoning model: what its thoughts stand after; the words a next one begins with, the first
                                             of them what closes the thoughts; or NULL */
     int turn_count;

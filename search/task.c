@@ -7,8 +7,10 @@
  *   continues                 true: thoughts follow one another in one growing answer; false (also when absent): every
  *                             prompt is made anew from the state
  *   steps                     the greatest depth
+ *   thinking                  false: a model that can be told not to think before it answers (Qwen 3) is told so; of all sections that do
+ *                             not have it themselves
  *   sampling                  temperature, top_k, top_p, min_p, repetition_penalty
- *   sample propose value vote each: messages, finish (instead of messages once one number is left), stops, max_tokens;
+ *   sample propose value vote each: messages, finish (instead of messages once one number is left), stops, max_tokens, thinking;
  *                             sample and propose also: grammar (GBNF, with placeholders: what --grammar holds thoughts to);
  *                             value also: labels {word: weight}, unreadable (weight), pattern;
  *                             vote also: pattern, candidate (how one is listed)
@@ -218,12 +220,22 @@ static int read_words(const struct search_yaml *map, struct search_section *out,
     return status;
 }
 
+/* Stays as it was where the map does not say it. */
+static int read_thinking(const struct search_yaml *map, int *brief, struct error *e)
+{
+    const struct search_yaml *node = search_yaml_get(map, "thinking");
+    int thinks = 1, status = node ? search_yaml_boolean(node, &thinks, e) : OK;
+    if (node && !status)
+        *brief = !thinks;
+    return status;
+}
+
 static int read_section(struct search_task *task, enum search_purpose purpose, const struct search_yaml *map, struct error *e)
 {
-    static const char *const grow[] = {"messages", "finish", "stops", "max_tokens", "grammar", NULL};
-    static const char *const value[] = {"messages", "finish", "stops", "max_tokens", "labels", "unreadable", "pattern", NULL};
-    static const char *const vote[] = {"messages", "stops", "max_tokens", "candidate", "pattern", NULL};
-    static const char *const words[] = {"messages", "finish", "words", NULL};
+    static const char *const grow[] = {"messages", "finish", "stops", "max_tokens", "thinking", "grammar", NULL};
+    static const char *const value[] = {"messages", "finish", "stops", "max_tokens", "thinking", "labels", "unreadable", "pattern", NULL};
+    static const char *const vote[] = {"messages", "stops", "max_tokens", "thinking", "candidate", "pattern", NULL};
+    static const char *const words[] = {"messages", "finish", "thinking", "words", NULL};
     const struct search_yaml *node;
     struct search_section *section = &task->sections[purpose];
     enum search_place place = purpose == SEARCH_VOTE ? SEARCH_PLACE_VOTE : SEARCH_PLACE_GROW;
@@ -232,6 +244,9 @@ static int read_section(struct search_task *task, enum search_purpose purpose, c
     if (status || (status = search_yaml_need(map, "messages", &node, e)) ||
         (status = read_prompt(task, place, node, &section->messages, e)) ||
         (status = known == words ? read_words(map, section, e) : need_integer(map, "max_tokens", 1, 4096, &section->max_tokens, e)))
+        return status;
+    section->brief = task->brief;
+    if ((status = read_thinking(map, &section->brief, e)))
         return status;
     if (!task->numbers && (status = refuse(map, "finish", "is for problems of numbers; take it out", e)))
         return status;
@@ -467,7 +482,7 @@ static const struct search_yaml *section_of(const struct search_yaml *root, cons
 /* trained: NULL for the file's own prompts. */
 static int read_task(struct search_task *task, const struct search_yaml *root, const struct search_yaml *trained, struct error *e)
 {
-    static const char *const known[] = {"name",    "about",    "strategy", "problem", "continues",       "steps",
+    static const char *const known[] = {"name",    "about",    "strategy", "problem", "continues",       "steps",    "thinking",
                                         "sampling", "sample",  "propose",  "value",   "vote",            "self-evaluation",
                                         "process-reward", "thought", "thoughts", "answer", "verifier", "data", "command", "trained", NULL};
     const struct search_yaml *continues = search_yaml_get(root, "continues");
@@ -477,7 +492,7 @@ static int read_task(struct search_task *task, const struct search_yaml *root, c
         (status = read_problem(task, root, e)) || (status = need_integer(root, "steps", 1, 64, &task->steps, e)) || 
         (status = read_sampling(task, section_of(root, trained, "sampling"), e)))
         return status;
-    if (continues && (status = search_yaml_boolean(continues, &task->continues, e)))
+    if ((continues && (status = search_yaml_boolean(continues, &task->continues, e))) || (status = read_thinking(root, &task->brief, e)))
         return status;
     for (int i = 0; i < SEARCH_SECTIONS; i++) {
         const struct search_yaml *map = section_of(root, trained, search_purpose_name((enum search_purpose)i));
@@ -695,6 +710,11 @@ int search_task_continues(const struct search_task *task)
 int search_task_steps(const struct search_task *task)
 {
     return task->steps;
+}
+
+int search_task_brief(const struct search_task *task, enum search_purpose purpose)
+{
+    return task->sections[purpose].brief;
 }
 
 int search_task_max_tokens(const struct search_task *task, enum search_purpose purpose)

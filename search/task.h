@@ -37,6 +37,7 @@ void search_messages_free(struct search_messages *m);
 int search_task_has(const struct search_task *task, enum search_purpose purpose); /* does the task have such a prompt, or judge */
 /* The words whose probabilities are compared where a thought is judged by self-evaluation or process reward: the good one, the bad one. */
 const char *const *search_task_words(const struct search_task *task, enum search_purpose purpose);
+int search_task_brief(const struct search_task *task, enum search_purpose purpose); /* it is asked for without thoughts: `thinking: false` */
 /* The greatest weight of a value label. */
 double search_task_most(const struct search_task *task);
 /* The grammar (GBNF) of what is asked for at this path, filled from its state; malloc'ed. NULL where the task gives none, and once one

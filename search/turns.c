@@ -93,6 +93,8 @@ int search_turns_read(struct search_task *task, const struct search_yaml *root, 
     if (!search_task_has(task, SEARCH_SAMPLE) || search_task_has(task, SEARCH_PROPOSE) || task->sections[SEARCH_SAMPLE].stop_count ||
         task->sections[SEARCH_SAMPLE].grammar)
         return search_yaml_error(map, e, "`thoughts` cuts what is sampled; expected a `sample:` without stops and grammar, and no `propose:`");
+    if (task->sections[SEARCH_SAMPLE].brief)
+        return search_yaml_error(map, e, "`thoughts` cuts what is thought, and with `thinking: false` nothing is; take one of them out");
     task->opening = xstrdup(opening);
     task->turns = xcalloc((size_t)cut->count + 2, sizeof *task->turns);
     task->turns[task->turn_count++] = xstrdup(closing);

@@ -237,6 +237,8 @@ printf 'def f(x):\n\treturn "\303\251\360\237\230\200" \n' >"$work/text"
 if cmp -s "$work/text" "$work/back"; then ok; else bad "tokenize | detokenize"; fi
 "$espalier" tokenize -m $tiny --chat --json 'Hi' | "$espalier" detokenize -m $tiny >"$work/back"
 if grep -q '^Hi<|im_end|>$' "$work/back" && grep -q '<|im_start|>assistant' "$work/back"; then ok; else bad "tokenize --chat"; fi
+"$espalier" tokenize -m $tiny --chat --no-thinking --json 'Hi' | "$espalier" detokenize -m $tiny >"$work/brief" # its template knows no other way
+if cmp -s "$work/back" "$work/brief"; then ok; else bad "tokenize --chat --no-thinking"; fi
 gives '"tokens":[{"id":' "$espalier" score -m $tiny --json 'one two three'
 gives '"logprob":null' "$espalier" score -m $tiny --json 'one two three'
 gives '"perplexity":' "$espalier" score -m $tiny --json 'one two three'

@@ -52,38 +52,48 @@ static void put_file(struct string *s, unsigned seed)
         put(s, (uint64_t)i, 1);
 }
 
-/* A model of one layer that computes tokens, its matrices in F32 and narrow, or in Q4_0. */
+/* A model of one layer that computes tokens, narrow with matrices in F32, or in any quantized type, with Q4_0 where rows are too short for it. */
 static void put_model(struct string *s, unsigned seed)
 {
+    enum { VECTOR, TOKEN, WIDE, INNER };
     static const struct {
         const char *name;
-        int rows; /* 0: a vector, 1: a square, else as many */
-    } tensors[] = {{"token_embd", TOKENS}, {"output_norm", 0},  {"blk.0.attn_norm", 0}, {"blk.0.ffn_norm", 0},
-                   {"blk.0.attn_q", 1},    {"blk.0.attn_k", 1}, {"blk.0.attn_v", 1},    {"blk.0.attn_output", 1},
-                   {"blk.0.ffn_gate", 1},  {"blk.0.ffn_up", 1}, {"blk.0.ffn_down", 1}};
+        int rows, cols;
+    } tensors[] = {{"token_embd", TOKEN, WIDE},     {"output_norm", VECTOR, WIDE}, {"blk.0.attn_norm", VECTOR, WIDE},
+                   {"blk.0.ffn_norm", VECTOR, WIDE}, {"blk.0.attn_q", INNER, WIDE}, {"blk.0.attn_k", INNER, WIDE},
+                   {"blk.0.attn_v", INNER, WIDE},   {"blk.0.attn_output", WIDE, INNER}, {"blk.0.ffn_gate", INNER, WIDE},
+                   {"blk.0.ffn_up", INNER, WIDE},   {"blk.0.ffn_down", WIDE, INNER}};
+    static const struct type {
+        uint32_t number, block, bytes;
+    } f32 = {0, 1, 4}, q4_0 = {2, 32, 18},
+      types[] = {{2, 32, 18},   {3, 32, 20},    {6, 32, 22},    {7, 32, 24},    {8, 32, 34},  {10, 256, 84},
+                 {11, 256, 110}, {12, 256, 144}, {13, 256, 176}, {14, 256, 210}, {20, 32, 18}, {23, 256, 136}};
     enum { TENSORS = sizeof tensors / sizeof *tensors, ALIGNMENT = 32 };
-    const int quantized = seed & 1;
-    const uint64_t width = quantized ? 32 : 8;
+    const unsigned type = seed / 2 % (sizeof types / sizeof *types);
+    const uint64_t inner = seed & 1 ? 32 : 8, width = seed & 1 ? types[type].block : 8;
+    const uint64_t sizes_of[] = {[VECTOR] = 1, [TOKEN] = TOKENS, [WIDE] = width, [INNER] = inner};
     uint64_t offset = 0;
-    put_header(s, 3, TENSORS, TOKENIZER_KEYS + 10);
+    put_header(s, 3, TENSORS, TOKENIZER_KEYS + 11);
     put_key_text(s, "general.architecture", "llama");
     put_number(s, "general.alignment", PUT_U32, ALIGNMENT, 4);
     put_number(s, "llama.block_count", PUT_U32, 1, 4);
     put_number(s, "llama.embedding_length", PUT_U32, width, 4);
-    put_number(s, "llama.feed_forward_length", PUT_U32, width, 4);
+    put_number(s, "llama.feed_forward_length", PUT_U32, inner, 4);
     put_number(s, "llama.context_length", PUT_U32, 64, 4);
     put_number(s, "llama.attention.head_count", PUT_U32, 1, 4);
+    put_number(s, "llama.attention.key_length", PUT_U32, inner, 4);
     put_number(s, "llama.attention.layer_norm_rms_epsilon", PUT_F32, 0x3727c5ac, 4);
     put_key_text(s, "llama.rope.scaling.type", "yarn");
     put_number(s, "llama.rope.scaling.factor", PUT_F32, 0x40000000, 4);
     put_tokenizer(s, seed / 2);
     for (int i = 0; i < TENSORS; i++) {
-        const uint64_t sizes[] = {width, tensors[i].rows == 1 ? width : (uint64_t)tensors[i].rows};
-        const int matrix = tensors[i].rows > 0, q4_0 = matrix && quantized;
+        const uint64_t sizes[] = {sizes_of[tensors[i].cols], sizes_of[tensors[i].rows]};
+        const int matrix = tensors[i].rows != VECTOR;
+        const struct type *t = !matrix || !(seed & 1) ? &f32 : sizes[0] % types[type].block ? &q4_0 : &types[type];
         char name[64];
         snprintf(name, sizeof name, "%s.weight", tensors[i].name);
-        put_tensor(s, name, matrix ? 2 : 1, sizes, q4_0 ? 2 : 0, offset);
-        offset += (matrix ? sizes[1] : 1) * (q4_0 ? width / 32 * 18 : width * 4);
+        put_tensor(s, name, matrix ? 2 : 1, sizes, t->number, offset);
+        offset += sizes[1] * (sizes[0] / t->block) * t->bytes;
         offset += (ALIGNMENT - offset % ALIGNMENT) % ALIGNMENT;
     }
     put_padding(s, ALIGNMENT);
@@ -108,7 +118,7 @@ static void use(const struct engine_vocabulary *v, const char *text, size_t n)
     struct string back = {0};
     size_t length;
     engine_vocabulary_tokenize(v, text, n, 1, &tokens);
-    engine_vocabulary_chat(v, messages, 2, &tokens);
+    engine_vocabulary_chat(v, messages, 2, ENGINE_BRIEF, &tokens);
     engine_vocabulary_detokenize(v, tokens.ids, tokens.count, 1, &back);
     for (int i = -1; i <= engine_vocabulary_count(v); i++)
         if (engine_vocabulary_text(v, i, &length))

@@ -56,6 +56,8 @@ static void put_word(struct string *out, struct source *s)
                                         "<0x41>",
                                         "<0xE2>",
                                         "split('</think>')[-1].lstrip(",
+                                        "enable_thinking",
+                                        "<think>\n\n</think>\n\n",
                                         "<<SYS>>",
                                         "'<|im_start|>system\\nBe.<|im_end|>'",
                                         "[INST] ",
@@ -137,7 +139,7 @@ static void use(const struct engine_vocabulary *v, const char *text, size_t n)
         struct string back = {0};
         engine_vocabulary_tokenize(v, text, n, how, &tokens);
         for (int i = 0; i <= 6; i++)
-            engine_vocabulary_chat(v, messages, i, &tokens);
+            engine_vocabulary_chat(v, messages, i, how % 2 * ENGINE_BRIEF, &tokens);
         for (int i = 0; i < tokens.count; i++)
             if (tokens.ids[i] < 0 || tokens.ids[i] >= engine_vocabulary_count(v))
                 abort();

@@ -46,15 +46,15 @@ static inline int opened(int code, const struct error *e, const char *name)
     return 0;
 }
 
-/* One token after a text: numbers that the file has wrong may come to none. */
-static inline void use_token(struct engine *engine)
+/* One token after a text: weights may come to none, as they are none themselves, which is said of the file, or for being huge. */
+static inline void use_token(struct engine *engine, const char *path)
 {
     const struct engine_message ask = {"user", "ab <|im_start|> c"};
     struct engine_tokens tokens = {0};
     struct engine_result r;
     struct error e = {0};
     int id, live = 1;
-    engine_chat(engine, &ask, 1, &tokens);
+    engine_chat(engine, &ask, 1, 0, &tokens);
     if (!tokens.count)
         engine_tokens_add(&tokens, 0);
     const struct engine_request q = {.prompt = tokens.ids, .prompt_count = tokens.count < 48 ? tokens.count : 48, .max_tokens = 1,
@@ -64,7 +64,7 @@ static inline void use_token(struct engine *engine)
         code = engine_step(engine, &live, &e);
     if (code)
         opened_check_line(code, &e);
-    if (code && (code != ERROR_ENGINE || !strstr(e.message, "NaN")))
+    if (code && !strstr(e.message, code == ERROR_ENGINE ? "NaN" : code == ERROR_INPUT ? path : "\n"))
         opened_fail("a model that opened does not run", code, &e);
     opened_used += !code;
     while (engine_result(engine, &r))
@@ -85,7 +85,7 @@ static inline void use_model(const char *path)
         if (!i->name || !i->architecture || !i->tokenizer || i->layers < 1 || i->vocabulary < 1)
             opened_fail("a model that opened says nothing of itself", 0, &e);
         if (!describe)
-            use_token(engine);
+            use_token(engine, path);
         engine_close(engine);
     }
 }

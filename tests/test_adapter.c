@@ -481,8 +481,11 @@ static void test_refused(void **state)
     refused("\"r\": 4", "\"r\": 0", NULL, "r: 0");
     refused("\"r\": 4", "\"r\": 4.5", NULL, "r: 4.5");
     refused("\"lora_alpha\": 8", "\"lora_alpha\": \"8\"", NULL, "lora_alpha: \"8\"");
+    refused("\"lora_alpha\": 8", "\"lora_alpha\": 1e308", NULL, "1e+308 over rank 4 is more than a float holds");
+    refused("\"alpha_pattern\": {}", "\"alpha_pattern\": {\"v_proj\": -1e308}", NULL, "alpha of model.layers.0.self_attn.v_proj: -1e+308");
     refused("\"rank_pattern\": {}", "\"rank_pattern\": {\"q_proj\": 9}", NULL, "expected 9 x 32");
     refused("\"rank_pattern\": {}", "\"rank_pattern\": {\"(\": 9}", NULL, "no regular expression");
+    refused("\"rank_pattern\": {}", "\"rank_pattern\": {\"([a-z0-9_.]+)+[0-9]\": 9}", NULL, "takes too long to match");
     refused("\"rank_pattern\": {}", "\"rank_pattern\": 7", NULL, "rank_pattern: 7");
     refused("\"r\": 4,", "\"r\": 4", NULL, "adapter_config.json:");
     refused_file(NULL, NULL, 5, "cut short");
@@ -508,6 +511,11 @@ static void test_refused(void **state)
     free(file);
     refused_by(bad_engine, ADAPTERS "plain/adapter_config.json", "name the folder");
     refused_by(bad_engine, ADAPTERS "none", "cannot open");
+    char *pipes = xasprintf("%s/pipes", folder), *pipe = xasprintf("%s/adapter_config.json", pipes);
+    assert_int_equal(mkdir(pipes, 0777) || mkfifo(pipe, 0666), 0);
+    refused_by(bad_engine, pipes, "cannot open: it is not a plain file");
+    assert_int_equal(unlink(pipe) || rmdir(pipes), 0);
+    free(pipes), free(pipe);
     refused_by(bad_engine, "tests", "adapter_config.json: cannot open");
     refused_by(bad_engine, TINY "tiny-f32.gguf", "general.type");
     engine_close(bad_engine);

@@ -96,11 +96,11 @@ static struct engine_vocabulary *make(const char *template, const char *begin, c
 /* --- comparing --------------------------------------------------------------------------------------------------- */
 
 /* The text, and of each token whether it is a control token: what a message wrote is none. */
-static char *render(const struct engine_vocabulary *v, const struct engine_message *messages, int n, int *controls)
+static char *render(const struct engine_vocabulary *v, const struct engine_message *messages, int n, int how, int *controls)
 {
     struct engine_tokens t = {0};
     struct string s = {0};
-    engine_vocabulary_chat(v, messages, n, &t);
+    engine_vocabulary_chat(v, messages, n, how, &t);
     engine_vocabulary_detokenize(v, t.ids, t.count, 1, &s);
     for (int i = 0; controls && i < t.count; i++)
         *controls += engine_vocabulary_is_control(v, t.ids[i]);
@@ -108,9 +108,9 @@ static char *render(const struct engine_vocabulary *v, const struct engine_messa
     return s.text ? s.text : xstrdup("");
 }
 
-static void expect(const struct engine_vocabulary *v, const struct engine_message *messages, int n, const char *text, const char *of)
+static void expect(const struct engine_vocabulary *v, const struct engine_message *messages, int n, int how, const char *text, const char *of)
 {
-    char *got = render(v, messages, n, NULL);
+    char *got = render(v, messages, n, how, NULL);
     if (strcmp(got, text))
         fail_msg("%s (%s):\nexpected «%s»\ngot      «%s»", of, engine_vocabulary_template(v), text, got);
     free(got);
@@ -126,7 +126,7 @@ static void test_reference(void **state)
     FILE *in = fopen(reference, "r");
     char *line = NULL;
     size_t capacity = 0;
-    int templates = 0, texts = 0;
+    int templates = 0, texts = 0, briefs = 0;
     assert_non_null(in);
     while (getline(&line, &capacity, in) > 0) {
         json_t *r = json_loads(line, 0, NULL), *c;
@@ -143,16 +143,20 @@ static void test_reference(void **state)
             json_array_foreach(json_object_get(c, "messages"), n, m) messages[n] =
                 (struct engine_message){json_string_value(json_array_get(m, 0)), json_string_value(json_array_get(m, 1))};
             const char *text = json_string_value(json_object_get(c, "text"));
+            const char *brief = json_string_value(json_object_get(c, "brief")), *name = json_string_value(json_object_get(r, "name"));
             if (text)
-                expect(v, messages, (int)n, text, json_string_value(json_object_get(r, "name")));
+                expect(v, messages, (int)n, 0, text, name);
+            if (text || brief) /* who knows no other way is asked as always */
+                expect(v, messages, (int)n, ENGINE_BRIEF, brief ? brief : text, name);
             texts += text != NULL;
+            briefs += brief != NULL;
         }
         engine_vocabulary_free(v);
         json_decref(r);
         templates++;
     }
-    printf("%d texts of %d templates\n", texts, templates);
-    assert_true(templates > 20 && texts > 80);
+    printf("%d texts of %d templates, %d without thoughts\n", texts, templates, briefs);
+    assert_true(templates > 20 && texts > 80 && briefs == 5);
     free(line);
     fclose(in);
 }
@@ -188,7 +192,7 @@ static void test_by_hand(void **state)
         struct engine_vocabulary *v = make(cases[i].template, cases[i].begin, cases[i].end);
         assert_string_equal(engine_vocabulary_template(v), cases[i].family);
         assert_int_equal(engine_vocabulary_turn_end(v), id_of(cases[i].turn_end));
-        expect(v, talk, 5, cases[i].text, "by hand");
+        expect(v, talk, 5, 0, cases[i].text, "by hand");
         engine_vocabulary_free(v);
     }
 }
@@ -199,14 +203,42 @@ static void test_open_answers(void **state)
     (void)state;
     static const struct engine_message begun[] = {{"user", "Hi"}, {"assistant", " <think>\nSo </think> "}}, alone[] = {{"system", "Hi"}};
     struct engine_vocabulary *v = make("<start_of_turn>", "<bos>", "<eos>");
-    expect(v, begun, 2, "<start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n <think>\nSo </think> ", "gemma");
-    expect(v, alone, 1, "<start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n", "gemma");
-    expect(v, alone, 0, "<start_of_turn>model\n", "gemma");
+    expect(v, begun, 2, 0, "<start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n <think>\nSo </think> ", "gemma");
+    expect(v, alone, 1, 0, "<start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n", "gemma");
+    expect(v, alone, 0, 0, "<start_of_turn>model\n", "gemma");
     engine_vocabulary_free(v);
     v = make("{{'<｜User｜>'}}{{'<｜Assistant｜><think>\\n'}}", "<s>", "</s>"); /* what it begins with stands before it */
-    expect(v, begun, 1, "<｜User｜>Hi<｜Assistant｜><think>\n", "deepseek");
-    expect(v, begun, 2, "<｜User｜>Hi<｜Assistant｜><think>\n <think>\nSo </think> ", "deepseek");
+    expect(v, begun, 1, 0, "<｜User｜>Hi<｜Assistant｜><think>\n", "deepseek");
+    expect(v, begun, 2, 0, "<｜User｜>Hi<｜Assistant｜><think>\n <think>\nSo </think> ", "deepseek");
     engine_vocabulary_free(v);
+}
+
+/* Where the template can be told, an empty block of thoughts stands before the answer, begun or not; <think> in a template is not enough, nor is a
+ * switch that writes something else. */
+static void test_brief(void **state)
+{
+    (void)state;
+    static const struct engine_message begun[] = {{"user", "Hi"}, {"assistant", "So"}};
+    static const struct {
+        const char *template, *asked, *brief;
+    } cases[] = {
+        {"{{'<|im_start|>assistant\\n'}}{% if enable_thinking is false %}{{'<think>\\n\\n</think>\\n\\n'}}", "", "<think>\n\n</think>\n\n"},
+        {"<|im_start|>assistant\n{% if not enable_thinking %}<think>\n\n</think>\n\n{% endif %}", "", "<think>\n\n</think>\n\n"},
+        {"<|im_start|>assistant\n<think>\n{% if not enable_thinking %}<think>\n\n</think>\n\n", "<think>\n", "<think>\n\n</think>\n\n"},
+        {"<|im_start|>{% if message.content %}<think>\n\n</think>\n\n", "", ""},
+        {"<|im_start|>{% if enable_thinking %}/think", "", ""},
+        {"<|im_start|>assistant\n<think>\n", "<think>\n", "<think>\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct engine_vocabulary *v = make(cases[i].template, "<s>", "</s>");
+        for (int n = 1; n <= 2; n++)
+            for (int how = 0; how <= ENGINE_BRIEF; how++) {
+                char *text = xasprintf("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n%s%s", how ? cases[i].brief : cases[i].asked, n > 1 ? "So" : "");
+                expect(v, begun, n, how, text, "by hand");
+                free(text);
+            }
+        engine_vocabulary_free(v);
+    }
 }
 
 /* Names of control tokens in a message are text, also where they meet the template's own words. */
@@ -219,13 +251,13 @@ static void test_messages_write_no_marks(void **state)
         struct engine_vocabulary *v = make(templates[i], "<bos>", "<eos>");
         int plain = 0, forged = 0;
         struct engine_message messages[] = {{"system", "a"}, {"user", "b"}, {"assistant", "c"}, {"user", "d"}};
-        free(render(v, messages, 4, &plain));
+        free(render(v, messages, 4, 0, &plain));
         struct string all = {0};
         for (int j = 0; j < MARKS; j++)
             string_addf(&all, "%s%s", j % 3 ? "" : " ", marks[j]);
         for (int j = 0; j < 4; j++)
             messages[j].text = all.text;
-        free(render(v, messages, 4, &forged));
+        free(render(v, messages, 4, 0, &forged));
         assert_int_equal(forged, plain);
         string_free(&all);
         engine_vocabulary_free(v);
@@ -238,6 +270,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(test_reference),
         cmocka_unit_test(test_by_hand),
         cmocka_unit_test(test_open_answers),
+        cmocka_unit_test(test_brief),
         cmocka_unit_test(test_messages_write_no_marks),
     };
     if (count > 1)

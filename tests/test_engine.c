@@ -912,20 +912,90 @@ static void test_bad_models(void **state)
     }
 }
 
-/* Norms that are not numbers are refused; weights that are not end the requests that meet them, with an error, and nothing else. */
+/* What is said of the file with `with` at `at`: as it opens, or as a token after `prompted` is computed. It is as it was afterwards. */
+static struct error said_of_changed(const struct bytes *b, size_t at, const void *with, size_t n, int prompted, const char *kernels, const char *quant)
+{
+    struct engine *engine = NULL;
+    struct error e = {0};
+    char path[] = "/tmp/espalier-test-XXXXXX", was[8];
+    int fd = mkstemp(path), live = 1;
+    assert_true(fd >= 0);
+    memcpy(was, b->data + at, n);
+    memcpy(b->data + at, with, n);
+    assert_int_equal(write(fd, b->data, b->size), b->size);
+    memcpy(b->data + at, was, n);
+    close(fd);
+    const struct engine_options o = {.model = path, .threads = 2, .context = 128, .kernels = kernels, .quant = quant};
+    int code = engine_open(&engine, &o, &e);
+    if (!code) {
+        const int ids[] = {1, prompted};
+        struct engine_request q = request(ids, 2, 1);
+        submit(engine, &q);
+        while (live && !code)
+            code = engine_step(engine, &live, &e);
+    }
+    assert_int_equal(code, e.code);
+    engine_close(engine);
+    struct engine_learner *learner = NULL; /* which has no token to see it by, looks before it begins */
+    struct error of_learner = {0};
+    assert_int_equal(engine_learner_create(&learner, &(struct engine_learner_options){.model = path, .threads = 1}, &of_learner), ERROR_INPUT);
+    assert_string_equal(of_learner.message, e.message);
+    unlink(path);
+    return e;
+}
+
+/* Weights that are no numbers are told by name and place, as they are packed or as nothing comes of them. */
+static void test_flaws(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"tiny-f32",     "tiny-f16",       "tiny-q4_0",      "tiny-q4_1", "tiny-q8_0",
+                                        "tiny-qwen2",   "tiny-untied-f32", "tiny-wide-q4_0", "tiny-wide-q8_0"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[256], says[128];
+        snprintf(path, sizeof path, TINY "%s.gguf", files[i]);
+        struct bytes b = read_bytes(path);
+        struct engine_file *f;
+        assert_int_equal(engine_file_open(&f, path, NULL), OK);
+        for (int j = 0; j < engine_file_tensor_count(f); j++) {
+            const struct engine_tensor *t = engine_file_tensor_at(f, j);
+            const struct kernel_format *format = kernel_format(t->type);
+            const int blocks = (int)(t->bytes / (size_t)format->bytes), block = (j * 7 + blocks / 2) % blocks, a_row = (int)t->size[0] / format->block;
+            const int is_f32 = t->type == KERNEL_F32, row = block / a_row;
+            const uint32_t infinite = 0xff800000, half = 0x7e01;
+            if (t->dimensions < 2)
+                continue;
+            snprintf(says, sizeof says, "tensor %.*s: row %d, %s %d: %s is %s:", (int)t->name.length, t->name.bytes, row,
+                     format->block > 1 ? "block" : "column", block % a_row, format->block > 1 ? "a scale" : "the weight", is_f32 ? "infinite" : "NaN");
+            for (int k = 0; k < 4; k++) {
+                const struct error e = said_of_changed(&b, t->offset + (size_t)block * (size_t)format->bytes, is_f32 ? &infinite : &half, is_f32 ? 4 : 2,
+                                                       engine_tensor_is(t, "token_embd.weight") ? row : 2, k & 1 ? "reference" : "auto",
+                                                       k & 2 ? "nf4+head" : NULL);
+                assert_int_equal(e.code, ERROR_INPUT);
+                if (!strstr(e.message, says) || !strstr(e.message, "/tmp/espalier-test-"))
+                    fail_msg("%s: \"%s\" does not say \"%s\"", files[i], e.message, says);
+            }
+        }
+        engine_file_close(f);
+        free(b.data);
+    }
+}
+
+/* Norms that are not numbers are refused; weights so large that what comes of them is none end the requests that meet them, with an error, and
+ * nothing else. */
 static void test_nan(void **state)
 {
     (void)state;
-    enum { OUTPUT_NORM = 32 * sizeof(float) }; /* the last tensor */
+    enum { OUTPUT_NORM = 32, HUGE_ONES = 96 }; /* the last tensor, and the end of the matrix before it */
     struct bytes b = read_bytes(TINY "tiny-f32.gguf");
-    const float nan = NAN, one = 1;
+    const float nan = NAN, one = 1, huge = 3e38f;
     struct engine *engine;
     memcpy(b.data + b.size - 8, &nan, sizeof nan);
     struct error e = open_bytes(&b, &engine);
     assert_int_equal(e.code, ERROR_INPUT);
     assert_non_null(strstr(e.message, "tensor output_norm.weight: number 30 is NaN"));
     memcpy(b.data + b.size - 8, &one, sizeof one);
-    memcpy(b.data + b.size - OUTPUT_NORM - 8, &nan, sizeof nan); /* the end of a matrix */
+    for (int i = 0; i < HUGE_ONES; i++)
+        memcpy(b.data + b.size - (size_t)(OUTPUT_NORM + 1 + i) * sizeof huge, &huge, sizeof huge);
     e = open_bytes(&b, &engine);
     assert_int_equal(e.code, OK);
     struct engine_request q = request(prompt, 40, 5);
@@ -1096,6 +1166,7 @@ int main(void)
         cmocka_unit_test(test_bad_requests),
         cmocka_unit_test(test_memory_too_small),
         cmocka_unit_test(test_bad_models),
+        cmocka_unit_test(test_flaws),
         cmocka_unit_test(test_nan),
         cmocka_unit_test(test_info),
         cmocka_unit_test(test_described),

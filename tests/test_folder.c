@@ -686,6 +686,57 @@ static void test_refused_nf4(void **state)
     free(copy);
 }
 
+/* A weight that is no number, in each type a folder has them in: used where it lies, so told when nothing comes of it. */
+static void test_refused_weights(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *folder;
+        unsigned char bytes[4];
+        size_t n;
+        const char *says;
+    } cases[] = {{"f32", {0, 0, 0x80, 0xff}, 4, "infinite"},
+                 {"f16", {1, 0x7c}, 2, "NaN"},
+                 {"bf16-sharded", {0x80, 0x7f}, 2, "infinite"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *copy = copy_folder(cases[i].folder), *path = NULL, *said;
+        const struct engine_safetensor *t = NULL;
+        struct engine_safetensors *f = NULL;
+        struct string bytes = {0};
+        DIR *d = opendir(copy);
+        for (struct dirent *at; !t && (at = readdir(d));) { /* which of the files has it */
+            const size_t n = strlen(at->d_name);
+            if (n < 12 || strcmp(at->d_name + n - 12, ".safetensors"))
+                continue;
+            engine_safetensors_close(f);
+            free(path);
+            path = xasprintf("%s/%s", copy, at->d_name);
+            assert_int_equal(engine_safetensors_open(&f, path, NULL), OK);
+            t = engine_safetensors_find(f, "model.layers.1.mlp.up_proj.weight");
+        }
+        closedir(d);
+        assert_non_null(t);
+        read_file(path, &bytes);
+        const size_t cols = (size_t)t->size[1];
+        memcpy(bytes.text + place_of(&bytes, t->data, t->bytes) + (5 * cols + 7) * cases[i].n, cases[i].bytes, cases[i].n);
+        said = xasprintf("%s: tensor blk.1.ffn_up.weight: row 5, column 7: the weight is %s:", copy, cases[i].says);
+        engine_safetensors_close(f);
+        write_file(path, bytes.text, bytes.length);
+        struct engine *engine = open_engine(copy, "auto");
+        const struct engine_request q = {.prompt = (int[]){1, 2}, .prompt_count = 2, .max_tokens = 1,
+                                         .sampling = {.top_p = 1, .repetition_penalty = 1}};
+        struct error e = {0};
+        int id, live;
+        assert_int_equal(engine_submit(engine, &q, &id, &e), OK);
+        assert_int_equal(engine_step(engine, &live, &e), ERROR_INPUT);
+        if (!strstr(e.message, said))
+            fail_msg("\"%s\" does not say \"%s\"", e.message, said);
+        engine_close(engine);
+        string_free(&bytes);
+        free(said), free(path), free(copy);
+    }
+}
+
 static void test_refused_tokenizers(void **state)
 {
     (void)state;
@@ -780,7 +831,8 @@ int main(void)
         cmocka_unit_test(test_quantize),        cmocka_unit_test(test_adapters),       cmocka_unit_test(test_configurations),
         cmocka_unit_test(test_llama3_factors),  cmocka_unit_test(test_sentencepiece),  cmocka_unit_test(test_refused_files),
         cmocka_unit_test(test_refused_lengths), cmocka_unit_test(test_refused_shards), cmocka_unit_test(test_refused_configurations),
-        cmocka_unit_test(test_refused_nf4),     cmocka_unit_test(test_refused_tokenizers), cmocka_unit_test(test_holes),
+        cmocka_unit_test(test_refused_nf4),     cmocka_unit_test(test_refused_weights), cmocka_unit_test(test_refused_tokenizers),
+        cmocka_unit_test(test_holes),
         cmocka_unit_test(test_damage),
     };
     return cmocka_run_group_tests(tests, open_work, close_work);

@@ -126,8 +126,74 @@ static void test_parts_of_rows(void **state)
     kernel_pool_free(pool);
 }
 
+/* The scale of a block, or its minimum, or the weight that it is. */
+static void put_value(enum kernel_type type, unsigned char *block, int minimum, float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (type == KERNEL_F32)
+        memcpy(block, &x, sizeof x);
+    else if (type == KERNEL_BF16)
+        memcpy(block, &(uint16_t){(uint16_t)(bits >> 16)}, 2);
+    else
+        put_half(block + (minimum && minimum_at(type) >= 0 ? minimum_at(type) : scale_at(type)), x);
+}
+
+/* What sets that pack this type say of it. */
+static void check_packed(const struct kernel_matrix *m, struct kernel_pool *pool, int expected)
+{
+    for (const struct kernel_set *const *set = kernel_sets(); *set; set++) {
+        struct kernel_matrix own = *m;
+        if (!(*set)->supported() || !(*set)->packed_bytes || !(*set)->packed_bytes(m))
+            continue;
+        assert_int_equal((*set)->pack(&own, pool, NULL), expected);
+        kernel_matrix_free(&own);
+    }
+}
+
+/* The first of what is no number is found wherever it is, whatever comes after; the largest numbers are numbers. */
+static void test_flaws(void **state)
+{
+    (void)state;
+    enum { ROWS = 19, COLS = 2048, ROUNDS = 30 };
+    const float values[] = {NAN, INFINITY, -INFINITY};
+    draws = 0;
+    struct kernel_pool *pool = kernel_pool_create(2);
+    for (int t = 0; t < KERNEL_NF4; t++) {
+        const enum kernel_type type = (enum kernel_type)t;
+        const struct kernel_format *format = kernel_format(type);
+        const int a_row = COLS / format->block, blocks = ROWS * a_row;
+        unsigned char *whole = xmalloc((size_t)(blocks * format->bytes) + 1), *data = whole + 1, was[2][256]; /* at an odd address */
+        const struct kernel_matrix m = {.type = type, .rows = ROWS, .cols = COLS, .data = data};
+        struct kernel_flaw flaw;
+        for (int i = 0; i < blocks; i++)
+            any_block(type, data + i * format->bytes, 0.1f);
+        put_value(type, data, 0, type == KERNEL_F32 ? 3.4e38f : type == KERNEL_BF16 ? -3.3e38f : 65504);
+        assert_false(kernel_matrix_flaw(&m, pool, &flaw));
+        put_value(type, data, 0, 1);
+        check_packed(&m, pool, OK);
+        for (int i = 0; i < ROUNDS; i++) {
+            const int first = i < 6 ? 0 : i < 12 ? blocks - 1 : below(blocks), other = first + below(blocks - first);
+            unsigned char *const at[] = {data + other * format->bytes, data + first * format->bytes};
+            for (int j = 0; j < 2; j++) {
+                memcpy(was[j], at[j], (size_t)format->bytes);
+                put_value(type, at[j], i % 2, values[(i + j) % 3]);
+            }
+            assert_true(kernel_matrix_flaw(&m, pool, &flaw));
+            assert_int_equal(flaw.row, first / a_row);
+            assert_int_equal(flaw.block, first % a_row);
+            assert_int_equal(flaw.is_nan, (i + 1) % 3 == 0);
+            check_packed(&m, pool, ERROR_INPUT);
+            for (int j = 1; j >= 0; j--)
+                memcpy(at[j], was[j], (size_t)format->bytes);
+        }
+        free(whole);
+    }
+    kernel_pool_free(pool);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_as_gguf), cmocka_unit_test(test_parts_of_rows)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_as_gguf), cmocka_unit_test(test_parts_of_rows), cmocka_unit_test(test_flaws)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,11 +28,13 @@ int fuzz_file_one(const uint8_t *bytes, size_t n);
 int fuzz_safetensors_one(const uint8_t *bytes, size_t n);
 int fuzz_config_one(const uint8_t *bytes, size_t n);
 int fuzz_tokenizer_one(const uint8_t *bytes, size_t n);
+int fuzz_adapter_one(const uint8_t *bytes, size_t n);
 int fuzz_vocabulary_one(const uint8_t *bytes, size_t n);
 size_t fuzz_file_mutate(uint8_t *bytes, size_t n, size_t most, unsigned seed);
 size_t fuzz_safetensors_mutate(uint8_t *bytes, size_t n, size_t most, unsigned seed);
 size_t fuzz_config_mutate(uint8_t *bytes, size_t n, size_t most, unsigned seed);
 size_t fuzz_tokenizer_mutate(uint8_t *bytes, size_t n, size_t most, unsigned seed);
+size_t fuzz_adapter_mutate(uint8_t *bytes, size_t n, size_t most, unsigned seed);
 size_t LLVMFuzzerMutate(uint8_t *bytes, size_t n, size_t most);
 
 /* What the fuzzers mutate stays what it is: a good file. */
@@ -163,10 +165,10 @@ static void good_file(struct string *out, mutate_function *mutate, unsigned seed
 
 /* --- through the fuzzers ------------------------------------------------------------------------------------------- */
 
-/* Every field of the two models; of files with weights of each type, some. */
+/* Every field of two models; of models quantized to each type, the weights; of files with weights of each type, some. */
 static void test_file(void **state)
 {
-    enum { NARROW = 1, Q4_0 = 4, TYPES = 15 };
+    enum { NARROW = 1, Q4_0 = 4, QUANTIZED = 12, TYPES = 15 };
     struct corpus c;
     struct string good = {0};
     (void)state;
@@ -175,6 +177,15 @@ static void test_file(void **state)
     hostile_gguf(&c, &good);
     good_file(&good, fuzz_file_mutate, Q4_0);
     hostile_gguf(&c, &good);
+    for (unsigned type = 1; type < QUANTIZED; type++) {
+        struct hostile_gguf g;
+        good_file(&good, fuzz_file_mutate, Q4_0 + 6 * type);
+        hostile_name(&c, "good");
+        hostile_hand(&c, good.text, good.length);
+        hostile_walk(&g, &good);
+        hostile_gguf_weights(&c, &g, good.length / 8);
+        free(g.fields);
+    }
     for (unsigned type = 0; type < TYPES; type++) {
         good_file(&good, fuzz_file_mutate, 3 * 4 * type);
         hostile_cuts(&c, &good, 0, 97);
@@ -283,6 +294,40 @@ static void test_tokenizer(void **state)
     }
     end(&c);
     string_free(&good);
+}
+
+/* A GGUF; and a folder's two files, each beside the other as it is. */
+static void test_adapter(void **state)
+{
+    static const char between[] = "\n%%\n";
+    struct corpus c;
+    struct string good = {0}, config = {0}, head = {0};
+    (void)state;
+    begin(&c, "fuzz_adapter", fuzz_adapter_one);
+    good_file(&good, fuzz_adapter_mutate, 1);
+    hostile_gguf(&c, &good);
+    good_file(&good, fuzz_adapter_mutate, 0);
+    hostile_name(&c, "good");
+    hostile_hand(&c, good.text, good.length);
+    const size_t numbers = (size_t)(strstr(good.text, between) - good.text) + sizeof between - 1, length = (size_t)hostile_little(good.text + numbers, 8);
+    hostile_cuts(&c, &good, 0, 37);
+    hostile_flips(&c, &good, good.length, 200);
+    for (size_t at = numbers + 8 + length; at + 4 <= good.length; at += 97)
+        hostile_number(&c, &good, at, 4);
+    string_append(&config, good.text, numbers - (sizeof between - 1));
+    string_append(&c.after, good.text + config.length, good.length - config.length);
+    hostile_json(&c, &config, 7);
+    string_clear(&c.after);
+    string_append(&c.before, good.text, numbers);
+    string_append(&head, good.text + numbers + 8, length);
+    string_append(&c.after, good.text + numbers + 8 + length, good.length - numbers - 8 - length);
+    c.with_length = 1;
+    c.every = write_to ? write_every : 3;
+    hostile_json(&c, &head, 29);
+    end(&c);
+    string_free(&good);
+    string_free(&config);
+    string_free(&head);
 }
 
 /* The fuzzer makes a vocabulary of any bytes: here of drawn ones, most of them numbers of its words. */
@@ -477,11 +522,11 @@ static void limit_memory(void)
 
 int main(int argc, char **argv)
 {
-    void (*const fuzzed[])(void **) = {test_file, test_safetensors, test_config, test_tokenizer, test_vocabulary};
+    void (*const fuzzed[])(void **) = {test_file, test_safetensors, test_config, test_tokenizer, test_adapter, test_vocabulary};
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_file),       cmocka_unit_test(test_safetensors),    cmocka_unit_test(test_config),
-        cmocka_unit_test(test_tokenizer),  cmocka_unit_test(test_vocabulary),     cmocka_unit_test(test_folders),
-        cmocka_unit_test(test_folder_numbers), cmocka_unit_test(test_folder_places),
+        cmocka_unit_test(test_file),      cmocka_unit_test(test_safetensors), cmocka_unit_test(test_config),
+        cmocka_unit_test(test_tokenizer), cmocka_unit_test(test_adapter),     cmocka_unit_test(test_vocabulary),
+        cmocka_unit_test(test_folders),   cmocka_unit_test(test_folder_numbers), cmocka_unit_test(test_folder_places),
     };
     write_to = argc > 1 ? argv[1] : NULL;
     write_every = argc > 2 ? atoi(argv[2]) : 1;

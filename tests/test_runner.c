@@ -71,12 +71,14 @@ void engine_tokens_free(struct engine_tokens *t)
     *t = (struct engine_tokens){0};
 }
 
-void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, struct engine_tokens *out)
+void engine_chat(const struct engine *engine, const struct engine_message *messages, int n, int how, struct engine_tokens *out)
 {
     (void)engine;
     for (int i = 0; i < n; i++)
         for (const char *p = messages[i].text; *p; p++)
             engine_tokens_add(out, (unsigned char)*p);
+    if (how & ENGINE_BRIEF)
+        engine_tokens_add(out, '~');
 }
 
 int engine_grammar_compile(struct engine_grammar **out, const struct engine *engine, const char *text, struct error *e)
@@ -625,6 +627,28 @@ static void test_tot_value(void **state)
     outcome_free(&out);
 }
 
+/* Only the section that says so is asked without thoughts, and it in all its prompts. */
+static void test_without_thoughts(void **state)
+{
+    (void)state;
+    const char *at = strstr(lines_task, "max_tokens: 10, unreadable");
+    char *brief = xasprintf("%.*sthinking: false, %s", (int)(at - lines_task), lines_task, at);
+    struct outcome out = run_in_all_orders((struct run){.yaml = brief, .strategy = "tot,b=2,n_evaluate=2", .script = tot_script});
+    int judged = 0, grown = 0;
+    static const char key[] = "\"prompt\":[";
+    for (const char *p = string_text(&out.log); (p = strstr(p, key));) {
+        const int first = atoi(p += sizeof key - 1);
+        const char *end = strchr(p, ']');
+        while (end[-1] >= '0' && end[-1] <= '9')
+            end--;
+        assert_int_equal(atoi(end), first == 'J' ? '~' : '|');
+        *(first == 'J' ? &judged : &grown) += 1;
+    }
+    assert_true(judged > 0 && grown > 0);
+    outcome_free(&out);
+    free(brief);
+}
+
 static void test_tot_vote(void **state)
 {
     (void)state;
@@ -1133,7 +1157,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tot_value),
-        cmocka_unit_test(test_tot_vote),
+        cmocka_unit_test(test_tot_vote), cmocka_unit_test(test_without_thoughts),
         cmocka_unit_test(test_self_consistency),
         cmocka_unit_test(test_every_budget),
         cmocka_unit_test(test_budget_to_the_token),

@@ -238,7 +238,7 @@ static void test_chat_lessons(void **state)
     const struct engine_message message = {"user", "What is 8 * 7?"};
     struct engine_tokens asked = {0};
     struct search_lesson_list list = {0};
-    engine_chat(engine, &message, 1, &asked);
+    engine_chat(engine, &message, 1, 0, &asked);
     search_lesson_make(engine, message.text, "56", 0, &list);
     const struct engine_document d = search_lesson_list_at(&list, 0);
     assert_true(d.count > asked.count && !d.learned[asked.count - 1] && d.learned[asked.count]);

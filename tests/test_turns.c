@@ -274,6 +274,31 @@ static void test_own_thoughts(void **state)
     engine_close(engine);
 }
 
+/* Whether the model is told not to think: by the task, or by a section against it. */
+static void test_thinking(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml;
+        int sample, words;
+    } cases[] = {
+        {"", 0, 0},
+        {"thinking: false\n", 1, 1},
+        {"thinking: true\n", 0, 0},
+        {"thinking: false\nself-evaluation: {messages: x, words: [a, b], thinking: true}\n", 1, 0},
+        {"self-evaluation: {messages: x, words: [a, b], thinking: false}\n", 0, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *yaml = xasprintf(HEAD SAMPLE "%s%s", cases[i].yaml,
+                               strstr(cases[i].yaml, "self-") ? "" : "self-evaluation: {messages: x, words: [a, b]}\n");
+        struct search_task *task = need_task(yaml);
+        assert_int_equal(search_task_brief(task, SEARCH_SAMPLE), cases[i].sample);
+        assert_int_equal(search_task_brief(task, SEARCH_SELF_EVALUATION), cases[i].words);
+        search_task_close(task);
+        free(yaml);
+    }
+}
+
 /* --- rules that are wrong ---------------------------------------------------------------------------------------- */
 
 static void test_wrong_rules(void **state)
@@ -293,6 +318,8 @@ static void test_wrong_rules(void **state)
         {HEAD SAMPLE "thoughts: {between: [a, b], cut: [c, '']}\n", "11:38: an empty text is everywhere; expected words"},
         {HEAD SAMPLE "thoughts: {between: [a, b], cut: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]}\n", "11:71: more than 15 words to cut at"},
         {HEAD "sample: {messages: x, max_tokens: 9, stops: [y]}\n" RULE, "12:3: `thoughts` cuts what is sampled; expected a `sample:` without stops"},
+        {HEAD "thinking: false\n" SAMPLE RULE, "13:3: `thoughts` cuts what is thought, and with `thinking: false` nothing is"},
+        {HEAD "sample: {messages: x, max_tokens: 9, thinking: 3}\n", "10:48: "},
         {HEAD SAMPLE "propose: {messages: x, max_tokens: 9}\n" RULE, "13:3: `thoughts` cuts what is sampled"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -307,7 +334,7 @@ static void test_wrong_rules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_turns),        cmocka_unit_test(test_answers),     cmocka_unit_test(test_every_strategy),
+        cmocka_unit_test(test_turns), cmocka_unit_test(test_thinking),        cmocka_unit_test(test_answers),     cmocka_unit_test(test_every_strategy),
         cmocka_unit_test(test_own_thoughts), cmocka_unit_test(test_wrong_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -439,7 +439,7 @@ static void expect_chat(const struct engine_vocabulary *v, const struct engine_m
 {
     struct engine_tokens t = {0};
     struct string s = {0};
-    engine_vocabulary_chat(v, messages, n, &t);
+    engine_vocabulary_chat(v, messages, n, 0, &t);
     engine_vocabulary_detokenize(v, t.ids, t.count, 1, &s);
     assert_string_equal(string_text(&s), text);
     engine_tokens_free(&t);
@@ -496,9 +496,9 @@ static void test_texts_without_a_template(void **state)
     struct engine_tokens t = {0};
     assert_string_equal(engine_vocabulary_template(v), "unknown");
     expect_chat(v, messages, 3, "One.\n\nTwo.\n\n<x>");
-    engine_vocabulary_chat(v, messages, 0, &t);
+    engine_vocabulary_chat(v, messages, 0, 0, &t);
     assert_int_equal(t.count, 0);
-    engine_vocabulary_chat(v, messages + 2, 1, &t);
+    engine_vocabulary_chat(v, messages + 2, 1, 0, &t);
     expect_ids(&t, "60 120 62", "<x>");
     engine_tokens_free(&t);
     engine_vocabulary_free(v);
@@ -524,7 +524,7 @@ static void test_what_stands_before_a_text(void **state)
         struct engine_vocabulary *v = make(&(struct small){
             .pre = "smollm", .more = more, .begin = cases[i].begin, .end = 257, .begins = cases[i].begins});
         struct engine_tokens t = {0};
-        engine_vocabulary_chat(v, &question, 1, &t);
+        engine_vocabulary_chat(v, &question, 1, 0, &t);
         expect_ids(&t, cases[i].ids, question.text);
         engine_tokens_free(&t);
         engine_vocabulary_free(v);
@@ -578,7 +578,7 @@ static void test_conversations(void **state)
     assert_string_equal(engine_vocabulary_template(model), "chatml");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct engine_tokens t = {0};
-        engine_vocabulary_chat(model, cases[i].messages, cases[i].n, &t);
+        engine_vocabulary_chat(model, cases[i].messages, cases[i].n, 0, &t);
         expect_ids(&t, cases[i].ids, cases[i].n ? cases[i].messages[0].text : "no message");
         engine_tokens_free(&t);
     }

@@ -17,7 +17,7 @@ static int tokenize(const struct tui_options *o)
     if (!code) {
         const struct engine_message message = {"user", string_text(&text)};
         if (o->chat)
-            engine_chat(engine, &message, 1, &tokens);
+            engine_chat(engine, &message, 1, o->no_thinking ? ENGINE_BRIEF : 0, &tokens);
         else
             engine_tokenize(engine, string_text(&text), text.length, ENGINE_SPECIAL, &tokens);
         json_t *list = json_array();
@@ -99,7 +99,7 @@ const struct tui_command tui_command_tokenize = {
     .summary = "the token ids of a text (or of standard input)",
     .usage = "tokenize [OPTIONS] [TEXT]",
     .example = "espalier tokenize --json 'What is 8 * 7?'",
-    .options = "model chat json",
+    .options = "model chat no-thinking json",
     .run = tokenize,
 };
 

@@ -114,6 +114,7 @@ static const struct option_row table[] = {
     {"skip-bad", 0, FLAG, AT(skip_bad), 0, 0, NULL, "leave out lines of data that are wrong, and count them"},
     {"resume", 0, FLAG, AT(resume), 0, 0, NULL, "go on from the checkpoint in --out, to the same bits as if nothing had been between"},
     {"chat", 0, FLAG, AT(chat), 0, 0, NULL, "the text is what a user says: with all that the model's template writes around it"},
+    {"no-thinking", 0, FLAG, AT(no_thinking), 0, 0, NULL, "with --chat: told to answer without thoughts, as `thinking: false` in a task tells Qwen 3"},
     {"json", 'J', FLAG, AT(json), 0, 0, NULL, "machine-readable output on stdout"},
 };
 enum { ROWS = sizeof table / sizeof *table };

@@ -47,7 +47,7 @@ struct tui_options {
     const char **all_data;                                        /* every --data, in order; data is the last */
     int data_count;                                               /* 0 */
     /* train: 0, NULL, and -1 of the numbers */
-    int all, scratch, rank, rslora, moments8, checkpoints, int16, step_lessons, steps, validate_every, save_every, skip_bad, resume, chat;
+    int all, scratch, rank, rslora, moments8, checkpoints, int16, step_lessons, steps, validate_every, save_every, skip_bad, resume, chat, no_thinking;
     float alpha, rate, warm_up, floor, beta1, beta2, epsilon, decay, clip;
     const char *targets, *train_on, *schedule;
     int64_t step_tokens;

@@ -4,7 +4,8 @@
     make_chat.py OUT TEMPLATE.jinja ...
 
 A line of OUT is a JSON object: the template's name, the words in it by which it is known (all that ours looks for, so that no template need be
-kept), what it calls the begin and the end token, and conversations with the text that it makes of them, or null where it refuses or loses some.  With
+kept), what it calls the begin and the end token, and conversations with the text that it makes of them, or null where it refuses or loses some; where
+it can be told not to think, by enable_thinking and with an empty block of thoughts, brief is the text that it makes then.  With
 --whole the template's own text is written in place of these words.
 """
 import argparse
@@ -15,10 +16,11 @@ import jinja2
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+EMPTY = "<think>\\n\\n</think>\\n\\n"
 WORDS = ["<|im_start|>", "<|im_sep|>", "[SYSTEM_PROMPT] ", "[SYSTEM_PROMPT]", "[INST] ", "[INST]", "[AVAILABLE_TOOLS]", "\"[INST]\"", "' [INST] '", "<<SYS>>",
          "bos_token + '[INST] '", "<|assistant|>", "<|end|>", "<|user|>", "eos_token", "<start_of_turn>", "<|start_header_id|>",
          "Cutting Knowledge Date: December 2023", "26 Jul 2024", "<｜User｜>", "<｜Assistant｜>", "bos_token", "split('</think>')[-1]",
-         "split('</think>')[-1].lstrip(", "<｜Assistant｜><think>", "<|im_start|>assistant\\n<think>"]
+         "split('</think>')[-1].lstrip(", "<｜Assistant｜><think>", "<|im_start|>assistant\\n<think>", "enable_thinking", EMPTY]
 ENDS = [("<|im_start|>", "<|endoftext|>", "<|im_end|>"), ("<start_of_turn>", "<bos>", "<eos>"), ("<|start_header_id|>", "<|begin_of_text|>", "<|eot_id|>"),
         ("<｜User｜>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"), ("", "<s>", "</s>")]
 CONVERSATIONS = [
@@ -61,16 +63,17 @@ def main():
             cases = []
             for conversation in CONVERSATIONS:
                 messages = [{"role": r, "content": t} for r, t in conversation]
+                render = lambda thinks: environment.from_string(text).render(messages=messages, bos_token=begin, eos_token=end, add_generation_prompt=True,
+                                                                             enable_thinking=thinks)
                 try:
-                    rendered = environment.from_string(text).render(messages=messages, bos_token=begin, eos_token=end, add_generation_prompt=True,
-                                                                    enable_thinking=True)
+                    rendered, brief = render(True), render(False)
                 except (jinja2.TemplateError, TypeError):
-                    rendered = None
+                    rendered = brief = None
                 if conversation[0][0] == "system" and "system" not in text and "message['role'] + '|>'" not in text:
                     rendered = None  # it would be lost without a word
                 if conversation[0] == ("system", "") and "== 'system' and message['content']" in text:
                     rendered = None  # ours writes an empty one
-                cases.append({"messages": conversation, "text": rendered})
+                cases.append({"messages": conversation, "text": rendered} | ({"brief": brief} if rendered and brief != rendered and EMPTY in text else {}))
             record = {"name": os.path.basename(path).removesuffix(".jinja"), "template": text if a.whole else "\n".join(words), "begin": begin, "end": end, "cases": cases}
             out.write(json.dumps(record, ensure_ascii=False) + "\n")
 

@@ -69,7 +69,7 @@ SETS     ?= -O3
 $(BUILD)/kernels/avx2%o: EXTRA := -mavx2 -mfma -mf16c $(SETS)
 $(BUILD)/kernels/avx512%o: EXTRA := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512 $(SETS)
 $(BUILD)/kernels/neon%o: EXTRA := -march=armv8.2-a+dotprod $(SETS)
-$(BUILD)/kernels/reference%o $(BUILD)/kernels/learning%o $(BUILD)/kernels/optimizer%o $(BUILD)/kernels/quantize%o $(BUILD)/kernels/nf4%o: EXTRA := -O3
+$(BUILD)/kernels/reference%o $(BUILD)/kernels/strips%o $(BUILD)/kernels/k_quants%o $(BUILD)/kernels/learning%o $(BUILD)/kernels/optimizer%o $(BUILD)/kernels/quantize%o $(BUILD)/kernels/nf4%o: EXTRA := -O3
 
 $(BUILD)/tests/%: tests/%.c $(ARCHIVE)
 	@mkdir -p $(@D)

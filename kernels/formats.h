@@ -45,15 +45,14 @@ static inline float half_at(const unsigned char *p)
 }
 
 typedef unsigned char sixteen __attribute__((vector_size(16)));
+typedef uint64_t pair __attribute__((vector_size(16)));
 
 /* 16 where a bit is 1, of 16 bits that follow each other. */
 static inline sixteen fifth_bits(const unsigned char *p)
 {
     const sixteen bit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
-    const uint64_t spread[2] = {p[0] * 0x0101010101010101u, p[1] * 0x0101010101010101u};
-    sixteen q;
-    memcpy(&q, spread, sizeof q);
-    return (sixteen)((q & bit) == bit) & 16;
+    const pair spread = {p[0] * 0x0101010101010101u, p[1] * 0x0101010101010101u};
+    return (sixteen)(((sixteen)spread & bit) == bit) & 16;
 }
 
 /* Q5_0, Q5_1: 4 bytes, whose bit i is bit 4 of weight i, and 16 of nibbles as in Q4_0. */

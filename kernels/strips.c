@@ -193,6 +193,19 @@ static void pack_blocks(const struct packing *p, int strip, size_t b, struct ker
         out->numbers[j] ^= 0x80808080u;
 }
 
+/* A strip's rows follow each other in the file, and their blocks are not read in that order: each line of it first, so that memory is not waited
+ * for line by line. Not prefetched, as that does nothing where a mapped page has not been read yet. */
+static void touch_strip(const struct packing *p, int strip)
+{
+    const struct kernel_matrix *m = p->m;
+    const struct kernel_format *format = kernel_format(m->type);
+    const size_t row = m->nf4 ? (size_t)m->cols / 2 : (size_t)(m->cols / format->block) * (size_t)format->bytes;
+    const int first = strip * KERNEL_STRIP, rows = m->rows - first < KERNEL_STRIP ? m->rows - first : KERNEL_STRIP;
+    const volatile unsigned char *from = (m->nf4 ? m->nf4->codes : (const unsigned char *)m->data) + (size_t)first * row;
+    for (size_t i = 0; i < (size_t)rows * row; i += 64)
+        (void)from[i];
+}
+
 static void pack_strip(void *argument, int strip)
 {
     const struct packing *p = argument;
@@ -203,6 +216,7 @@ static void pack_strip(void *argument, int strip)
     unsigned char *corrections = (unsigned char *)p->m->packed + s->corrections + (size_t)strip * s->correction_bytes;
     struct kernel_k_block k[KERNEL_STRIP];
     struct blocks blocks;
+    touch_strip(p, strip);
     memset(&blocks, 0, sizeof blocks);
     memset(to, 0, s->quants); /* up to where numbers begin it may be more than the scales are */
     for (size_t b = 0; b < s->blocks; b++) {

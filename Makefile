@@ -6,6 +6,7 @@
 #   make test       unit, property, reference, golden and end-to-end tests, then again under ASan + UBSan
 #   make test-all   test, and what takes long or needs the network: TSan, fuzzing, an emulated ARM machine, peers
 #   make bench      speed beside the machine's limits and the peers that are found
+#   make bench-formats  the first token, memory and speed of every format of weights, beside llama.cpp (LLAMA=DIR)
 #   make bench-train    that of training, beside peft where PEFT names a Python that has it
 #   make asan|tsan  the program and its tests built with that sanitizer
 #   make fuzz       libFuzzer targets, FUZZ_SECONDS each
@@ -68,7 +69,7 @@ SETS     ?= -O3
 $(BUILD)/kernels/avx2%o: EXTRA := -mavx2 -mfma -mf16c $(SETS)
 $(BUILD)/kernels/avx512%o: EXTRA := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512 $(SETS)
 $(BUILD)/kernels/neon%o: EXTRA := -march=armv8.2-a+dotprod $(SETS)
-$(BUILD)/kernels/reference%o $(BUILD)/kernels/learning%o $(BUILD)/kernels/optimizer%o $(BUILD)/kernels/quantize%o $(BUILD)/kernels/nf4%o $(BUILD)/kernels/flaws%o: EXTRA := -O3
+$(BUILD)/kernels/reference%o $(BUILD)/kernels/strips%o $(BUILD)/kernels/k_quants%o $(BUILD)/kernels/learning%o $(BUILD)/kernels/optimizer%o $(BUILD)/kernels/quantize%o $(BUILD)/kernels/nf4%o $(BUILD)/kernels/flaws%o: EXTRA := -O3
 
 $(BUILD)/tests/%: tests/%.c $(ARCHIVE)
 	@mkdir -p $(@D)
@@ -191,13 +192,19 @@ test-all: test tsan
 	@$(MAKE) --no-print-directory neon
 	@tests/peers
 
-# A model of random weights in a shape that the small one does not have; tests/bench says what make bench understands.
-$(BUILD)/random-896.gguf: $(BUILD)/tests/make_model
-	$< tests/reference/tiny/tiny-q8_0.gguf $@
+# Models of random weights in shapes that the small one does not have; tests/bench says what make bench understands.
+$(BUILD)/random-896.gguf: SHAPE := 896 24
+$(BUILD)/random-1024.gguf: SHAPE := 1024 8
+$(BUILD)/random-%.gguf: $(BUILD)/tests/make_model
+	$< tests/reference/tiny/tiny-q8_0.gguf $@ $(SHAPE)
 
 bench: test-packages
-	@$(MAKE) --no-print-directory $(JOBS) espalier && $(MAKE) --no-print-directory model $(BUILD)/random-896.gguf
+	@$(MAKE) --no-print-directory $(JOBS) espalier $(BUILD)/tests/bench_once && $(MAKE) --no-print-directory model $(BUILD)/random-896.gguf
 	@BUILD="$(BUILD)" LLAMA="$(LLAMA)" IK="$(IK)" tests/bench
+
+bench-formats: test-packages
+	@$(MAKE) --no-print-directory $(JOBS) espalier $(BUILD)/tests/bench_once && $(MAKE) --no-print-directory model $(BUILD)/random-1024.gguf
+	@BUILD="$(BUILD)" LLAMA="$(LLAMA)" IK="$(IK)" PYTHON="$(PYTHON)" tests/bench-formats
 
 bench-train: packages
 	@$(MAKE) --no-print-directory $(JOBS) espalier $(BUILD)/tests/bench_train && $(MAKE) --no-print-directory model
@@ -210,5 +217,5 @@ clean:
 	rm -rf build build-* espalier
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all run packages test-packages pip model install test test-programs bench-programs asan tsan fuzz fuzzers neon neon-packages test-all bench bench-train format clean
+.PHONY: all run packages test-packages pip model install test test-programs bench-programs asan tsan fuzz fuzzers neon neon-packages test-all bench bench-formats bench-train format clean
 .SECONDARY:

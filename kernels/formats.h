@@ -6,6 +6,7 @@
 #include "kernels.h"
 
 #include <math.h>
+#include <string.h>
 
 #define KERNEL_NF4_BLOCK 64
 
@@ -43,14 +44,25 @@ static inline float half_at(const unsigned char *p)
     return kernel_half_to_float((uint16_t)(p[0] | p[1] << 8));
 }
 
+typedef unsigned char sixteen __attribute__((vector_size(16)));
+typedef uint64_t pair __attribute__((vector_size(16)));
+
+/* 16 where a bit is 1, of 16 bits that follow each other. */
+static inline sixteen fifth_bits(const unsigned char *p)
+{
+    const sixteen bit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    const pair spread = {p[0] * 0x0101010101010101u, p[1] * 0x0101010101010101u};
+    return (sixteen)(((sixteen)spread & bit) == bit) & 16;
+}
+
 /* Q5_0, Q5_1: 4 bytes, whose bit i is bit 4 of weight i, and 16 of nibbles as in Q4_0. */
 static inline void kernel_read_5bit(const unsigned char *p, unsigned char q[32])
 {
-    const uint32_t high = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-    for (int i = 0; i < 16; i++) {
-        q[i] = (unsigned char)((p[4 + i] & 15) | (high >> i & 1) << 4);
-        q[i + 16] = (unsigned char)(p[4 + i] >> 4 | (high >> (i + 16) & 1) << 4);
-    }
+    sixteen nibbles, parts[2];
+    memcpy(&nibbles, p + 4, sizeof nibbles);
+    parts[0] = (nibbles & 15) | fifth_bits(p);
+    parts[1] = nibbles >> 4 | fifth_bits(p + 2);
+    memcpy(q, parts, sizeof parts);
 }
 
 /* A block of 256 weights of a K-quant or IQ4_XS. Those that share a scale, 16 or 32, are scale * q - minimum, each operation

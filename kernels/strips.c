@@ -48,6 +48,8 @@ struct packing {
     atomic_int infinite; /* a scale is that, or NaN */
 };
 
+typedef uint32_t lines __attribute__((vector_size(4 * KERNEL_STRIP))); /* four numbers of each row */
+
 /* --- blocks of 32 as they are in the file ------------------------------------------------------------------------ */
 
 struct block {
@@ -120,6 +122,12 @@ static void read_block(const struct packing *p, int row, size_t b, struct kernel
 
 /* --- and in strips ----------------------------------------------------------------------------------------------- */
 
+/* The same block of a strip's rows; of rows past the matrix's last zeros. */
+struct blocks {
+    lines numbers[8];
+    uint16_t scales[4][KERNEL_STRIP], corrections[KERNEL_STRIP];
+};
+
 static uint16_t correction_of(enum kernel_type type, const unsigned char *q)
 {
     const int8_t *table = strips_table(type);
@@ -131,59 +139,101 @@ static uint16_t correction_of(enum kernel_type type, const unsigned char *q)
     return (uint16_t)sum;
 }
 
-/* The numbers of a block, of one row; `to` is where the row's first 4 bytes are. Four numbers are a word. */
-static void put_numbers(unsigned char *to, int bits, const unsigned char q[32])
+static inline __attribute__((always_inline)) void put_bits(unsigned char *to, int bits, const lines numbers[8])
 {
-    uint32_t words[8];
-    memcpy(words, q, sizeof words);
     for (int shift = 0, n; shift < bits; shift += n) {
         n = strips_part(bits - shift);
         const uint32_t lowest = 0x01010101u * ((1u << n) - 1);
-        for (int j = 0; j < 8; to += 64) {
-            uint32_t word = 0;
+        for (int j = 0; j < 8; to += sizeof(lines)) {
+            lines line = {0};
             for (int at = 0; at < 8; at += n, j++)
-                word |= (words[j] >> shift & lowest) << at;
-            memcpy(to, &word, sizeof word);
+                line |= (numbers[j] >> shift & lowest) << at;
+            memcpy(to, &line, sizeof line);
         }
     }
 }
 
-/* Returns whether all its scales are numbers. */
-static int pack_row(const struct packing *p, int strip, int r)
+static void put_numbers(unsigned char *to, int bits, const lines numbers[8])
 {
-    const struct strips *s = &p->s;
-    unsigned char *to = (unsigned char *)p->m->packed + (size_t)strip * s->strip_bytes;
-    unsigned char *corrections = (unsigned char *)p->m->packed + s->corrections + (size_t)strip * s->correction_bytes;
-    const enum kernel_type type = strips_type(p->m->type);
-    const size_t scale_bytes = (size_t)strips_scale_bytes(type), bits = (size_t)strips_bits(type);
-    struct kernel_k_block k;
-    int finite = 1;
-    for (size_t b = 0; b < s->blocks; b++) {
-        struct block block;
-        read_block(p, strip * KERNEL_STRIP + r, b, &k, &block);
-        if (s->correction_bytes) {
-            uint16_t correction = correction_of(type, block.q);
-            memcpy(corrections + b * CORRECTION_BYTES + 2 * r, &correction, 2);
-        }
-        for (int i = 0; type == KERNEL_Q8_0 && p->bytes == STRIPS_UNSIGNED && i < 32; i++)
-            block.q[i] ^= 0x80;
-        for (size_t h = 0; h < scale_bytes / KERNEL_STRIP / 2; h++) {
-            finite &= (block.scales[h] & 0x7c00) != 0x7c00;
-            memcpy(to + b / (size_t)strips_scale_every(type) * scale_bytes + 2 * (h * KERNEL_STRIP + (size_t)r), block.scales + h, 2);
-        }
-        put_numbers(to + s->quants + b * 64 * bits + 4 * (size_t)r, (int)bits, block.q);
+    switch (bits) { /* constants: a shift by what is known is one instruction */
+    case 2:
+        put_bits(to, 2, numbers);
+        break;
+    case 3:
+        put_bits(to, 3, numbers);
+        break;
+    case 4:
+        put_bits(to, 4, numbers);
+        break;
+    case 5:
+        put_bits(to, 5, numbers);
+        break;
+    case 6:
+        put_bits(to, 6, numbers);
+        break;
+    default:
+        put_bits(to, 8, numbers);
     }
+}
+
+/* Block b of a strip; returns whether all its scales are numbers. All 16 rows at once: whole lines are written then, and rows' words gone over as a
+ * vector. */
+static int pack_blocks(const struct packing *p, int strip, size_t b, struct kernel_k_block k[KERNEL_STRIP], struct blocks *out)
+{
+    const enum kernel_type type = strips_type(p->m->type);
+    const int scales = strips_scale_bytes(type) / KERNEL_STRIP / 2;
+    int finite = 1;
+    for (int r = 0; r < KERNEL_STRIP && strip * KERNEL_STRIP + r < p->m->rows; r++) {
+        struct block block;
+        read_block(p, strip * KERNEL_STRIP + r, b, k + r, &block);
+        if (p->s.correction_bytes)
+            out->corrections[r] = correction_of(type, block.q);
+        for (int h = 0; h < scales; h++) {
+            out->scales[h][r] = block.scales[h];
+            finite &= (block.scales[h] & 0x7c00) != 0x7c00;
+        }
+        for (int j = 0; j < 8; j++)
+            memcpy((unsigned char *)&out->numbers[j] + 4 * r, block.q + 4 * j, 4);
+    }
+    for (int j = 0; type == KERNEL_Q8_0 && p->bytes == STRIPS_UNSIGNED && j < 8; j++)
+        out->numbers[j] ^= 0x80808080u;
     return finite;
+}
+
+/* A strip's rows follow each other in the file, and their blocks are not read in that order: each line of it first, so that memory is not waited
+ * for line by line. Not prefetched, as that does nothing where a mapped page has not been read yet. */
+static void touch_strip(const struct packing *p, int strip)
+{
+    const struct kernel_matrix *m = p->m;
+    const struct kernel_format *format = kernel_format(m->type);
+    const size_t row = m->nf4 ? (size_t)m->cols / 2 : (size_t)(m->cols / format->block) * (size_t)format->bytes;
+    const int first = strip * KERNEL_STRIP, rows = m->rows - first < KERNEL_STRIP ? m->rows - first : KERNEL_STRIP;
+    const volatile unsigned char *from = (m->nf4 ? m->nf4->codes : (const unsigned char *)m->data) + (size_t)first * row;
+    for (size_t i = 0; i < (size_t)rows * row; i += 64)
+        (void)from[i];
 }
 
 static void pack_strip(void *argument, int strip)
 {
     struct packing *p = argument;
-    memset((unsigned char *)p->m->packed + (size_t)strip * p->s.strip_bytes, 0, p->s.strip_bytes);
-    memset((unsigned char *)p->m->packed + p->s.corrections + (size_t)strip * p->s.correction_bytes, 0, p->s.correction_bytes);
-    for (int r = 0; r < KERNEL_STRIP && strip * KERNEL_STRIP + r < p->m->rows; r++)
-        if (!pack_row(p, strip, r))
+    const struct strips *s = &p->s;
+    const enum kernel_type type = strips_type(p->m->type);
+    const size_t scale_bytes = (size_t)strips_scale_bytes(type), bits = (size_t)strips_bits(type);
+    unsigned char *to = (unsigned char *)p->m->packed + (size_t)strip * s->strip_bytes;
+    unsigned char *corrections = (unsigned char *)p->m->packed + s->corrections + (size_t)strip * s->correction_bytes;
+    struct kernel_k_block k[KERNEL_STRIP];
+    struct blocks blocks;
+    touch_strip(p, strip);
+    memset(&blocks, 0, sizeof blocks);
+    memset(to, 0, s->quants); /* up to where numbers begin it may be more than the scales are */
+    for (size_t b = 0; b < s->blocks; b++) {
+        if (!pack_blocks(p, strip, b, k, &blocks))
             atomic_store_explicit(&p->infinite, 1, memory_order_relaxed);
+        memcpy(to + b / (size_t)strips_scale_every(type) * scale_bytes, blocks.scales, scale_bytes);
+        put_numbers(to + s->quants + b * 64 * bits, (int)bits, blocks.numbers);
+        if (s->correction_bytes)
+            memcpy(corrections + b * CORRECTION_BYTES, blocks.corrections, CORRECTION_BYTES);
+    }
 }
 
 size_t kernel_strips_bytes(const struct kernel_matrix *m, enum strips_bytes bytes)

@@ -1,6 +1,6 @@
-/* A llama of random weights, to measure a shape that no small model at hand has: width 896, 14 heads and 2 for keys and values, ff 4,864,
- * 24 layers; Q4_1, its tied head Q8_0; about 225 MB and the vocabulary.
- *   make build/tests/make_model && build/tests/make_model VOCABULARY.gguf OUT.gguf      (from the root of the repository)
+/* A llama of random weights, to measure a shape that no small model at hand has: heads of width 64, 2 for keys and values, ff 4,864; Q4_1, its
+ * tied head Q8_0. Of width 896 and 24 layers about 225 MB and the vocabulary.
+ *   make build/tests/make_model && build/tests/make_model VOCABULARY.gguf OUT.gguf WIDTH LAYERS      (from the root of the repository)
  *
  * The tokenizer is that of the first file, byte for byte, so that whoever opens one opens the other. The same file comes out on every
  * machine: random numbers are a function of (tensor, row, column), and only exact arithmetic makes weights of them. */
@@ -12,14 +12,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WIDTH = 896, HEADS = 14, KV_HEADS = 2, HEAD_DIM = WIDTH / HEADS, FF = 4864, LAYERS = 24, CONTEXT = 8192, ALIGNMENT = 32, BLOCK = 32 };
+enum { KV_HEADS = 2, HEAD_DIM = 64, FF = 4864, MOST_LAYERS = 64, CONTEXT = 8192, ALIGNMENT = 32, BLOCK = 32 };
 enum { TYPE_F32 = 0, TYPE_Q4_1 = 3, TYPE_Q8_0 = 8 }; /* ggml's numbers; file_type has its own for "mostly Q4_1" */
 
 struct tensor {
     char name[64];
     int type, rows, cols; /* rows == 0: a norm */
 };
-enum { TENSORS = 2 + 9 * LAYERS };
+struct shape {
+    int width, layers, tokens, tensors;
+};
 
 static size_t row_bytes(const struct tensor *t)
 {
@@ -33,22 +35,23 @@ static size_t tensor_bytes(const struct tensor *t)
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-static void list_tensors(struct tensor *t, int tokens)
+static void list_tensors(struct tensor *t, const struct shape *s)
 {
-    static const struct {
+    const int width = s->width;
+    const struct {
         const char *name;
         int rows, cols;
     } of_layer[] = {
-        {"attn_norm", 0, WIDTH}, {"attn_q", WIDTH, WIDTH}, {"attn_k", KV_HEADS * HEAD_DIM, WIDTH}, {"attn_v", KV_HEADS * HEAD_DIM, WIDTH},
-        {"attn_output", WIDTH, WIDTH}, {"ffn_norm", 0, WIDTH}, {"ffn_gate", FF, WIDTH}, {"ffn_up", FF, WIDTH}, {"ffn_down", WIDTH, FF},
+        {"attn_norm", 0, width}, {"attn_q", width, width}, {"attn_k", KV_HEADS * HEAD_DIM, width}, {"attn_v", KV_HEADS * HEAD_DIM, width},
+        {"attn_output", width, width}, {"ffn_norm", 0, width}, {"ffn_gate", FF, width}, {"ffn_up", FF, width}, {"ffn_down", width, FF},
     };
-    *t++ = (struct tensor){"token_embd.weight", TYPE_Q8_0, tokens, WIDTH};
-    for (int layer = 0; layer < LAYERS; layer++)
+    *t++ = (struct tensor){"token_embd.weight", TYPE_Q8_0, s->tokens, width};
+    for (int layer = 0; layer < s->layers; layer++)
         for (size_t i = 0; i < sizeof of_layer / sizeof *of_layer; i++, t++) {
             *t = (struct tensor){"", of_layer[i].rows ? TYPE_Q4_1 : TYPE_F32, of_layer[i].rows, of_layer[i].cols};
             snprintf(t->name, sizeof t->name, "blk.%d.%s.weight", layer, of_layer[i].name);
         }
-    *t = (struct tensor){"output_norm.weight", TYPE_F32, 0, WIDTH};
+    *t = (struct tensor){"output_norm.weight", TYPE_F32, 0, width};
 }
 
 /* --- metadata ---------------------------------------------------------------------------------------------------- */
@@ -101,14 +104,14 @@ static int copy_tokenizer(struct string *out, const char *file)
     return copied;
 }
 
-static int add_shape(struct string *out, int tokens)
+static int add_shape(struct string *out, const struct shape *s)
 {
-    static const struct {
+    const struct {
         const char *key;
         uint32_t value;
     } numbers[] = {
-        {"llama.block_count", LAYERS}, {"llama.embedding_length", WIDTH}, {"llama.feed_forward_length", FF}, {"llama.context_length", CONTEXT},
-        {"llama.attention.head_count", HEADS}, {"llama.attention.head_count_kv", KV_HEADS}, {"llama.rope.dimension_count", HEAD_DIM},
+        {"llama.block_count", (uint32_t)s->layers}, {"llama.embedding_length", (uint32_t)s->width}, {"llama.feed_forward_length", FF}, {"llama.context_length", CONTEXT},
+        {"llama.attention.head_count", (uint32_t)(s->width / HEAD_DIM)}, {"llama.attention.head_count_kv", KV_HEADS}, {"llama.rope.dimension_count", HEAD_DIM},
         {"general.file_type", 3}, {"general.quantization_version", 2}, {"general.alignment", ALIGNMENT},
     };
     int count = sizeof numbers / sizeof *numbers;
@@ -116,23 +119,25 @@ static int add_shape(struct string *out, int tokens)
     uint32_t bits;
     memcpy(&bits, &epsilon, sizeof bits);
     put_key_text(out, "general.architecture", "llama");
-    put_key_text(out, "general.name", "random 896");
+    char name[32];
+    snprintf(name, sizeof name, "random %d", s->width);
+    put_key_text(out, "general.name", name);
     for (int i = 0; i < count; i++)
         put_number(out, numbers[i].key, PUT_U32, numbers[i].value, 4);
-    put_number(out, "llama.vocab_size", PUT_U32, (uint64_t)tokens, 4);
+    put_number(out, "llama.vocab_size", PUT_U32, (uint64_t)s->tokens, 4);
     put_number(out, "llama.attention.layer_norm_rms_epsilon", PUT_F32, bits, 4);
     return count + 4;
 }
 
-static void make_head(struct string *out, const char *vocabulary, const struct tensor *tensors, int tokens)
+static void make_head(struct string *out, const char *vocabulary, const struct tensor *tensors, const struct shape *s)
 {
     struct string keys = {0};
-    int count = copy_tokenizer(&keys, vocabulary) + add_shape(&keys, tokens);
-    put_header(out, 3, TENSORS, (uint64_t)count);
+    int count = copy_tokenizer(&keys, vocabulary) + add_shape(&keys, s);
+    put_header(out, 3, (uint64_t)s->tensors, (uint64_t)count);
     string_append(out, keys.text, keys.length);
     string_free(&keys);
     uint64_t offset = 0;
-    for (int i = 0; i < TENSORS; i++) {
+    for (int i = 0; i < s->tensors; i++) {
         uint64_t size[2] = {(uint64_t)tensors[i].cols, (uint64_t)tensors[i].rows};
         put_tensor(out, tensors[i].name, tensors[i].rows ? 2 : 1, size, (uint32_t)tensors[i].type, offset);
         offset += tensor_bytes(&tensors[i]);
@@ -220,12 +225,12 @@ static int write_tensor(FILE *f, const struct tensor *t, int index)
 /* --- files ------------------------------------------------------------------------------------------------------- */
 
 /* Under another name until it is whole. */
-static int write_model(const char *path, const struct string *head, const struct tensor *tensors, struct error *e)
+static int write_model(const char *path, const struct string *head, const struct tensor *tensors, int count, struct error *e)
 {
     char *unfinished = xasprintf("%s.unfinished", path);
     FILE *f = fopen(unfinished, "wb");
     int whole = f && fwrite(head->text, 1, head->length, f) == head->length;
-    for (int i = 0; i < TENSORS && whole; i++)
+    for (int i = 0; i < count && whole; i++)
         whole = write_tensor(f, &tensors[i], i);
     int reason = errno;
     if (f && fclose(f)) {
@@ -257,34 +262,43 @@ static char *read_whole(const char *path, struct error *e)
     return s.text;
 }
 
+/* Its tensors, then the file. */
+static int make(const char *from, const char *to, struct shape *s, struct error *e)
+{
+    struct engine_file *file;
+    int code = engine_file_open(&file, from, e);
+    if (code)
+        return code;
+    int64_t tokens = engine_file_texts(file, "tokenizer.ggml.tokens");
+    engine_file_close(file);
+    if (tokens < 1 || tokens > 1 << 20)
+        return error_set(e, ERROR_INPUT, "%s: tokenizer.ggml.tokens: expected 1 to 1,048,576 tokens", from);
+    char *vocabulary = read_whole(from, e);
+    if (!vocabulary)
+        return ERROR_INPUT;
+    s->tokens = (int)tokens;
+    s->tensors = 2 + 9 * s->layers;
+    struct string head = {0};
+    struct tensor *tensors = xcalloc((size_t)s->tensors, sizeof *tensors);
+    list_tensors(tensors, s);
+    make_head(&head, vocabulary, tensors, s);
+    code = write_model(to, &head, tensors, s->tensors, e);
+    string_free(&head);
+    free(tensors);
+    free(vocabulary);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fputs("usage: make_model VOCABULARY.gguf OUT.gguf\n", stderr);
+    struct shape s = {.width = argc == 5 ? atoi(argv[3]) : 0, .layers = argc == 5 ? atoi(argv[4]) : 0};
+    if (s.width < HEAD_DIM || s.width > FF || s.width % (KV_HEADS * HEAD_DIM) || s.layers < 1 || s.layers > MOST_LAYERS) {
+        fprintf(stderr, "usage: make_model VOCABULARY.gguf OUT.gguf WIDTH LAYERS\n    WIDTH: a multiple of %d up to %d; LAYERS: 1 to %d\n", KV_HEADS * HEAD_DIM,
+                FF, MOST_LAYERS);
         return ERROR_USAGE;
     }
     struct error e;
-    struct engine_file *file;
-    struct string head = {0};
-    struct tensor *tensors = xcalloc(TENSORS, sizeof *tensors);
-    int code = engine_file_open(&file, argv[1], &e);
-    if (!code) {
-        int64_t tokens = engine_file_texts(file, "tokenizer.ggml.tokens");
-        engine_file_close(file);
-        char *vocabulary = NULL;
-        if (tokens < 1 || tokens > 1 << 20)
-            code = error_set(&e, ERROR_INPUT, "%s: tokenizer.ggml.tokens: expected 1 to 1,048,576 tokens", argv[1]);
-        else if (!(vocabulary = read_whole(argv[1], &e)))
-            code = ERROR_INPUT;
-        if (!code) {
-            list_tensors(tensors, (int)tokens);
-            make_head(&head, vocabulary, tensors, (int)tokens);
-            code = write_model(argv[2], &head, tensors, &e);
-        }
-        free(vocabulary);
-    }
-    string_free(&head);
-    free(tensors);
+    int code = make(argv[1], argv[2], &s, &e);
     if (code)
         fprintf(stderr, "make_model: %s\n", e.message);
     return code;

@@ -26,14 +26,14 @@ VERSION := 0.1.0
 
 PACKAGES := gcc make pkg-config libncurses-dev libyaml-dev libopenblas-dev libpcre2-dev libjansson-dev libutf8proc-dev libsqlite3-dev
 TEST_PACKAGES := libcmocka-dev tmux
-LIBRARIES := ncursesw yaml-0.1 openblas libpcre2-8 jansson libutf8proc sqlite3
+LIBRARIES := ncursesw yaml-0.1 libpcre2-8 jansson libutf8proc sqlite3
 
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS   ?= -O2 -g
 # No -ffast-math and no contraction: the order of every sum is part of the program's contract.
 FLAGS    := -std=c11 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DESPALIER_VERSION='"$(VERSION)"' \
             -DESPALIER_SHARE='"$(PREFIX)/share/espalier"' $(WARNINGS) -fno-math-errno -ffp-contract=off -pthread -MMD -MP -I. \
-            $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null) $(SANITIZE)
+            $(shell pkg-config --cflags $(LIBRARIES) openblas 2>/dev/null) $(SANITIZE)
 LIBS     := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -lm -pthread $(SANITIZE)
 
 # Files named for an instruction set are compiled where it may be there.

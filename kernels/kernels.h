@@ -256,8 +256,8 @@ struct kernel_limits {
     double memory_read;     /* bytes a second, all threads reading a buffer several times larger than the last cache */
     double weights_read;    /* the same of `weights` bytes again and again, as a stream reads a model's: one that stays in a large cache
                                is read faster than memory; 0 where weights is */
-    double sgemm;           /* FLOP a second, OpenBLAS cblas_sgemm, all threads, the best of a few shapes */
-    const char *sgemm_core; /* whose kernels OpenBLAS took, as in "Haswell": an old one does not know a new machine */
+    double sgemm;           /* FLOP a second, OpenBLAS cblas_sgemm, all threads, the best of a few shapes; 0 where OpenBLAS is not there */
+    const char *sgemm_core; /* whose kernels OpenBLAS took, as in "Haswell": an old one does not know a new machine; or "none" */
     double int8;            /* multiply-accumulates a second of the best 8-bit product instruction of `set`; 0 where it has none */
 };
 /* A second or two, and for that long a few times the last cache of memory. */

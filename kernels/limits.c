@@ -3,6 +3,7 @@
 #include "kernels.h"
 
 #include <cblas.h>
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -130,12 +131,30 @@ static const struct product {
 } shapes[] = {{512, 1536, 576}, {1024, 1536, 576}, {1024, 1024, 1024}};
 enum { SHAPES = sizeof shapes / sizeof *shapes, LARGEST = 1024 * 1536 };
 
+/* OpenBLAS is loaded when it is measured: with the program it would start threads that spin beside ours for a tenth of a second. */
+static struct blas {
+    __typeof__(cblas_sgemm) *sgemm;
+    __typeof__(openblas_set_num_threads) *set_threads;
+    __typeof__(openblas_get_corename) *core;
+} blas;
+
+static int load_blas(void)
+{
+    void *library = blas.sgemm ? NULL : dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+    if (library) { /* its threads stay, and so does it */
+        *(void **)&blas.set_threads = dlsym(library, "openblas_set_num_threads");
+        *(void **)&blas.core = dlsym(library, "openblas_get_corename");
+        *(void **)&blas.sgemm = blas.set_threads && blas.core ? dlsym(library, "cblas_sgemm") : NULL;
+    }
+    return blas.sgemm != NULL;
+}
+
 static double product_seconds(struct product p, const float *a, const float *b, float *c)
 {
     double best = 0;
-    for (int run = 0; run < 2 * RUNS; run++) { /* the first ones start OpenBLAS's threads */
+    for (int run = 0; run < 2 * RUNS; run++) { /* the first ones start its threads */
         double start = clock_seconds();
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, p.m, p.n, p.k, 1, a, p.k, b, p.k, 0, c, p.n);
+        blas.sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, p.m, p.n, p.k, 1, a, p.k, b, p.k, 0, c, p.n);
         double seconds = clock_seconds() - start;
         best = run == 0 || seconds < best ? seconds : best;
     }
@@ -146,16 +165,14 @@ static double sgemm(int threads)
 {
     float *a = input_alloc(LARGEST, sizeof *a), *b = input_alloc(LARGEST, sizeof *b), *c = input_alloc(LARGEST, sizeof *c);
     double best = 0;
-    int before = openblas_get_num_threads();
     if (a && b && c) {
         for (size_t i = 0; i < LARGEST; i++)
             a[i] = b[i] = 1;
-        openblas_set_num_threads(threads);
+        blas.set_threads(threads);
         for (int i = 0; i < SHAPES; i++) {
             double rate = 2.0 * shapes[i].m * shapes[i].n * shapes[i].k / product_seconds(shapes[i], a, b, c);
             best = rate > best ? rate : best;
         }
-        openblas_set_num_threads(before);
     }
     free(a);
     free(b);
@@ -191,8 +208,11 @@ static double int8(const struct kernel_set *set, struct kernel_pool *pool)
 
 void kernel_limits_measure(const struct kernel_set *set, struct kernel_pool *pool, size_t weights, struct kernel_limits *out)
 {
-    *out = (struct kernel_limits){.sgemm_core = openblas_get_corename()};
+    *out = (struct kernel_limits){.sgemm_core = "none"};
     measure_reading(pool, weights, out);
-    out->sgemm = sgemm(kernel_pool_threads(pool));
+    if (load_blas()) {
+        out->sgemm_core = blas.core();
+        out->sgemm = sgemm(kernel_pool_threads(pool));
+    }
     out->int8 = int8(set, pool);
 }

@@ -11,7 +11,7 @@
 enum {
     PANEL = KERNEL_PANEL,    /* columns of a task: whole panels of any set */
     DEPTH = KERNEL_DEPTH,    /* of a panel at most: as much as the second cache holds beside rows */
-    PANEL_NUMBERS = 2 << 20, /* of panels at a time: they should stay in the last cache */
+    PANEL_FLOATS = 2 << 20,  /* of panels at a time: they should stay in the last cache */
     ROW_NUMBERS = 192 << 10, /* of a block of rows: they should stay in the second */
     DEEP = 3 * DEPTH,        /* of deeper rows no fewer go together: a panel must be worth fetching */
     WHOLE_TILES = 12,
@@ -43,12 +43,18 @@ struct work {
     const struct kernel_learning *learning;
     struct piece pieces[MOST_PIECES];
     int count;
-    size_t numbers; /* of panels */
+    size_t floats; /* of panels */
 };
 
 static int is_rounded(const struct kernel_learning *l, const struct kernel_product *p)
 {
     return p->rounded && l->product_words && p->depth >= SLICE && (p->a_k == 1 || p->a_row == 1);
+}
+
+/* Floats that a column of a panel takes: its numbers, or what they are rounded to and its steps. */
+static int column_floats(const struct kernel_learning *l, int rounded, int depth)
+{
+    return rounded ? (depth + l->pair - 1) / l->pair + (depth + KERNEL_ROUND - 1) / KERNEL_ROUND : depth;
 }
 
 static int blocks_of(const struct piece *x)
@@ -86,7 +92,7 @@ static void lay(const struct kernel_learning *l, int rounded, const float *from,
 {
     for (int j = 0; j < n; j += l->panel, from += l->panel * from_column) {
         const int columns = n - j < l->panel ? n - j : l->panel;
-        float *panel = to + (size_t)j * (size_t)depth, *at = panel + (size_t)k * (size_t)l->panel;
+        float *panel = to + (size_t)j * (size_t)column_floats(l, rounded, depth), *at = panel + (size_t)k * (size_t)l->panel;
         if (rounded) {
             l->round_panel(from, from_k, from_column, columns, k, some, depth, panel);
         } else if (from_k == 1) {
@@ -122,9 +128,17 @@ static void fill_panels(const struct kernel_learning *l, const struct piece *x, 
     }
 }
 
-static float *panels_at(const struct piece *x, int block, int unit, int depth)
+static float *panels_at(const struct kernel_learning *l, const struct piece *x, int block, int unit, int depth)
 {
-    return x->panels + (size_t)block * (size_t)x->depth * (size_t)x->units * PANEL + (size_t)unit * (size_t)depth * PANEL;
+    const size_t whole = (size_t)column_floats(l, x->p.rounded, x->depth), own = (size_t)column_floats(l, x->p.rounded, depth);
+    return x->panels + ((size_t)block * whole * (size_t)x->units + (size_t)unit * own) * PANEL;
+}
+
+static size_t panel_floats(const struct kernel_learning *l, const struct piece *x)
+{
+    const int last = x->p.depth % x->depth, whole = x->p.depth / x->depth;
+    const int column = whole * column_floats(l, x->p.rounded, x->depth) + column_floats(l, x->p.rounded, last);
+    return x->in_place ? 0 : (size_t)x->units * PANEL * (size_t)column;
 }
 
 static void panel_task(void *argument, int task)
@@ -135,7 +149,7 @@ static void panel_task(void *argument, int task)
         task -= tasks;
     const int k = task / x->units * x->depth, j = task % x->units * PANEL;
     const int depth = x->p.depth - k < x->depth ? x->p.depth - k : x->depth, n = x->p.columns - j < PANEL ? x->p.columns - j : PANEL;
-    fill_panels(w->learning, x, k, depth, j, n, panels_at(x, task / x->units, task % x->units, depth));
+    fill_panels(w->learning, x, k, depth, j, n, panels_at(w->learning, x, task / x->units, task % x->units, depth));
 }
 
 /* --- products ---------------------------------------------------------------------------------------------------- */
@@ -175,7 +189,8 @@ static void multiply(const struct kernel_learning *l, const struct piece *x, int
         block.accumulate = p->accumulate || k;
         block.a = p->a + row * p->a_row + k * p->a_k;
         if (!x->in_place)
-            block.b = panels_at(x, k / x->depth, unit, block.depth), block.b_k = l->panel, block.b_panel = block.b_k * block.depth;
+            block.b = panels_at(l, x, k / x->depth, unit, block.depth), block.b_k = l->panel,
+            block.b_panel = block.b_k * column_floats(l, p->rounded, block.depth);
         else
             block.b = p->b + (x->from + k) * p->b_k + x->column + j, block.b_k = p->b_k, block.b_panel = l->panel;
         if (p->rounded) {
@@ -268,7 +283,7 @@ static void run(struct work *w, struct kernel_pool *pool)
         rounding += round_tasks(&w->pieces[first]);
         words += place_words(w, first, last, NULL);
     }
-    float *memory = kernel_pool_memory(pool, (w->numbers + words) * sizeof *memory), *at = memory + w->numbers;
+    float *memory = kernel_pool_memory(pool, (w->floats + words) * sizeof *memory), *at = memory + w->floats;
     for (int first = 0, last; words && first < w->count; first = last) {
         last = group_end(w, first);
         at += place_words(w, first, last, at);
@@ -278,7 +293,7 @@ static void run(struct work *w, struct kernel_pool *pool)
         if (x->in_place)
             continue;
         x->panels = memory;
-        memory += (size_t)x->units * PANEL * (size_t)x->p.depth;
+        memory += panel_floats(w->learning, x);
         panels += blocks_of(x) * x->units;
     }
     if (rounding)
@@ -286,7 +301,7 @@ static void run(struct work *w, struct kernel_pool *pool)
     kernel_pool_run(pool, panels, panel_task, w);
     kernel_pool_run(pool, tasks, product_task, w);
     w->count = 0;
-    w->numbers = 0;
+    w->floats = 0;
 }
 
 /* As much of the product from (from, column) on as has its panels in memory at a time: all of it, or a part of the greater of its
@@ -302,10 +317,10 @@ static struct piece piece_of(const struct kernel_learning *l, const struct kerne
     if (!x.p.rounded && !p->weights && p->b_column == 1 && p->rows <= FEW_ROWS && p->columns % l->lanes == 0) {
         x.in_place = 1;
     } else if (p->depth > p->columns) {
-        const int most = PANEL_NUMBERS / (units * PANEL) / x.depth * x.depth;
+        const int most = PANEL_FLOATS / (units * PANEL) / column_floats(l, x.p.rounded, x.depth) * x.depth;
         x.p.depth = x.p.depth < most ? x.p.depth : most > x.depth ? most : x.p.depth < x.depth ? x.p.depth : x.depth;
     } else {
-        const int most = PANEL_NUMBERS / p->depth / PANEL * PANEL;
+        const int most = PANEL_FLOATS / column_floats(l, x.p.rounded, p->depth) / PANEL * PANEL;
         x.p.columns = x.p.columns < most ? x.p.columns : most > PANEL ? most : x.p.columns < PANEL ? x.p.columns : PANEL;
     }
     x.units = (x.p.columns + PANEL - 1) / PANEL;
@@ -323,11 +338,11 @@ void kernel_products(const struct kernel_set *set, struct kernel_pool *pool, con
         int from = 0, column = 0;
         while (p->rows && from < p->depth && column < p->columns) {
             const struct piece x = piece_of(w.learning, p, from, column);
-            const size_t numbers = x.in_place ? 0 : (size_t)x.units * PANEL * (size_t)x.p.depth;
-            if (w.count == MOST_PIECES || from || (w.count && w.numbers + numbers > PANEL_NUMBERS))
+            const size_t floats = panel_floats(w.learning, &x);
+            if (w.count == MOST_PIECES || from || (w.count && w.floats + floats > PANEL_FLOATS))
                 run(&w, pool); /* what adds to the same numbers comes after */
             w.pieces[w.count++] = x;
-            w.numbers += numbers;
+            w.floats += floats;
             if (p->depth > p->columns)
                 from += x.p.depth;
             else

@@ -5,7 +5,7 @@
  * step one fused multiply-add, begun from zero or from what it is added to. All of it is fp32; weights are dequantized exactly.
  *
  * But for products that may be rounded: a and b are then whole numbers of 13 bits, times a step for every KERNEL_ROUND of
- * them along k, where the set multiplies such numbers faster (else nothing changes). A number is off by at most 1/8190 of the greatest beside
+ * them along k, where the set multiplies such numbers faster (else nothing changes). A number is off by at most 1/6686 of the greatest beside
  * it; one of BF16's by 1/512 of itself.
  */
 #ifndef ESPALIER_LEARNING_H
@@ -64,8 +64,8 @@ struct kernel_document {
 /* A document's queries are cut into so many parts, which follows from its length alone: tasks are a part of a kv head. */
 int kernel_document_parts(int count);
 
-#define KERNEL_ROUND 128
-#define KERNEL_DEPTH 640 /* of a panel that is rounded, at most */
+#define KERNEL_ROUND 192
+#define KERNEL_DEPTH 576 /* of a panel that is rounded, at most */
 struct kernel_words { /* rounded rows: numbers[(r * row + k / pair * this.k) * pair + k % pair], steps[k / KERNEL_ROUND * steps_row + r] */
     int16_t *numbers;
     float *steps;

@@ -5,7 +5,7 @@
  * each then adds, times both steps, to an fp32 sum, k ascending. A row that holds an infinity or a NaN has the step NaN.
  */
 enum {
-    MOST_WORD = 4095, /* 4095^2 * 128 < 2^31 */
+    MOST_WORD = 3343, /* 3343^2 * 192 < 2^31 */
     WORDS_ROWS = 192, /* whose sums lie in the second cache beside a panel */
 };
 

@@ -102,7 +102,7 @@ static const struct option_row table[] = {
     {"clip", 0, NUMBER, AT(clip), 0, 1e9, "X", "the gradient's norm at most; 0: any (default 1)"},
     {"moments8", 0, FLAG, AT(moments8), 0, 0, NULL, "keep the optimizer's moments in 8 bits"},
     {"checkpoints", 0, FLAG, AT(checkpoints), 0, 0, NULL, "compute activations again on the way back: less memory, more time"},
-    {"int16", 0, FLAG, AT(int16), 0, 0, NULL, "multiply by weights in whole numbers of 16 bits where that is faster: each is off by 1/8000 of its neighbours' greatest"},
+    {"int16", 0, FLAG, AT(int16), 0, 0, NULL, "multiply by weights in whole numbers of 16 bits where that is faster: each is off by 1/6700 of its neighbours' greatest"},
     {"step-tokens", 0, TOKENS, AT(step_tokens), 0, 0, "N", "tokens of a step at least (default 4096)"},
     {"step-lessons", 0, COUNT, AT(step_lessons), 1, 1e6, "N", "... or lessons"},
     {"steps", 0, COUNT, AT(steps), 1, 1e9, "N", "end after so many steps"},

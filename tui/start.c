@@ -233,5 +233,10 @@ void tui_start_draw(struct tui_start *s, int columns, int rows)
         s->top = s->count > s->page ? s->count - s->page : 0;
     for (int i = 0; i < s->page && s->top + i < s->count; i++)
         draw_row(s, s->list.y + i, s->top + i);
+    if (s->count > s->top + s->page) {
+        char more[32];
+        snprintf(more, sizeof more, "↓ %d more", s->count - s->top - s->page);
+        tui_canvas_right(&s->canvas, 0, rows - 2, columns - 2, tui_style(TUI_DIM), more);
+    }
     draw_last_line(s);
 }

@@ -25,7 +25,7 @@ static void describe_session(struct string *out, const struct search_sessions *s
         string_add(out, "no answer");
     string_addf(out, "  %s %.*s", tree->session->session.task, (int)strcspn(tree->session->session.strategy, ","), tree->session->session.strategy);
     if (sessions->count > 1)
-        string_addf(out, " and %d more", sessions->count - 1);
+        string_addf(out, " +%d", sessions->count - 1);
 }
 
 static void add_session(struct tui_start *s, const struct search_journal_entry *entry)

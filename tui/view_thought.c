@@ -336,11 +336,8 @@ static void show_cursor(struct tui_screen *s)
 /* Say that there is more than is shown, at the right end of the last row. */
 static void draw_more(struct tui_screen *s, struct tui_rect r, int top, int page, int lines)
 {
-    if (lines > top + page && page > 0) {
-        char more[32];
-        snprintf(more, sizeof more, " ↓ %d more ", lines - top - page);
-        tui_canvas_right(&s->canvas, r.x, r.y + page - 1, r.w, tui_style(TUI_DIM), more);
-    }
+    if (lines > top + page && page > 0)
+        tui_sheet_more(s, (struct tui_rect){r.x, r.y + page - 1, r.w, 1}, lines - top - page);
 }
 
 static void turn_to_selected(struct tui_screen *s)

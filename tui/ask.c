@@ -271,7 +271,7 @@ void tui_ask_draw(struct tui_screen *s)
             tui_canvas_text(&s->canvas, end - w, r.y, w, tui_style(TUI_KEPT), aside);
             end -= w + 2;
         } else {
-            tui_paper_note(&s->canvas, r.y - 1, tui_style(TUI_KEPT), aside);
+            tui_paper_note(&s->canvas, s->layout.status.y - 1, tui_style(TUI_KEPT), aside);
         }
     }
     tui_line_draw(&s->ask.line, &s->canvas, x, r.y, end - x);

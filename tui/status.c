@@ -292,8 +292,12 @@ void tui_draw_keys(struct tui_screen *s)
     if (s->notice[0] || s->count) {
         char count[32];
         snprintf(count, sizeof count, "%d", s->count);
-        tui_paper_note(&s->canvas, r.y, tui_style(TUI_KEPT), s->count ? count : s->notice);
-        return;
+        const char *text = s->count ? count : s->notice;
+        if (tui_width(text, strlen(text)) <= r.w - 2) {
+            tui_canvas_text(&s->canvas, r.x + 1, r.y, r.w - 2, tui_style(TUI_KEPT), text);
+            return;
+        }
+        tui_paper_note(&s->canvas, s->layout.status.y - 1, tui_style(TUI_KEPT), text); /* whether the search runs is still seen */
     }
     struct tui_hint hints[2 * TUI_HINTS + 2];
     const struct tui_view *view = s->overlay ? s->overlay : s->focus;

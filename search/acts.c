@@ -220,6 +220,18 @@ static int is_alternative(const struct engine_token *token, int id)
     return 0;
 }
 
+static int no_alternative(const struct engine_token *at, int token, int node, int id, struct error *e)
+{
+    struct string all = {0};
+    for (int i = 0; i < ENGINE_TOP; i++)
+        if (is_alternative(at, at->top[i].id))
+            string_addf(&all, "%s %d", all.length ? "," : "", at->top[i].id);
+    const int status = error_set(e, ERROR_INPUT, "token %d of node %d has no alternative %d among its most probable; there are:%s", token, node, id,
+                                 all.length ? all.text : " none");
+    string_free(&all);
+    return status;
+}
+
 int search_fork(struct search *s, int node, int token, int id, struct error *e)
 {
     int code = check_node(s, node, "fork", e);
@@ -234,7 +246,7 @@ int search_fork(struct search *s, int node, int token, int id, struct error *e)
         return error_set(e, ERROR_INPUT, "node %d has no token %d; it has 0 to %d", node, token, n->tokens - 1);
     int at = n->thought->thought.first + token;
     if (!is_alternative(&n->completion->completion.tokens[at], id))
-        return error_set(e, ERROR_INPUT, "token %d of node %d has no alternative %d among its most probable", token, node, id);
+        return no_alternative(&n->completion->completion.tokens[at], token, node, id, e);
     if (n->completion->completion.tokens[at].cut > 0 && s->g.tree.session->session.grammar)
         return error_set(e, ERROR_INPUT, "token %d of node %d was held to the grammar; fork there without it", token, node);
     const struct search_event *plan = NULL;

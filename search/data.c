@@ -404,7 +404,9 @@ static int open_table(const struct search_task *task, const char *data, struct t
     if (!t->json && !ends_in(t->path, ".csv"))
         return error_set(e, ERROR_INPUT, "%s: not a data file by its name; expected NAME.csv or NAME.jsonl", t->path);
     if (!(t->file = fopen(t->path, "rb")))
-        return error_set(e, ERROR_INPUT, "%s: cannot be read: %s", t->path, strerror(errno));
+        return data ? error_set(e, ERROR_INPUT, "%s: cannot be read: %s", t->path, strerror(errno))
+                    : error_set(e, ERROR_INPUT, "%s: cannot be read: %s; `data:` in %s names it: put it there, or take `data:` out", t->path,
+                                strerror(errno), task->path);
     return t->json ? OK : read_header(task, t, e);
 }
 

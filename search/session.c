@@ -271,7 +271,7 @@ static int read_file(const char *path, struct string *out, struct error *e)
     struct stat info;
     FILE *file = fopen(path, "rb");
     if (!file)
-        return error_set(e, ERROR_INPUT, "%s: %s; expected a file of events or a published log", path, strerror(errno));
+        return error_set(e, ERROR_INPUT, "%s: %s; expected a session (`espalier show` lists them), a file of events or a published log", path, strerror(errno));
     if (fstat(fileno(file), &info) || S_ISDIR(info.st_mode)) {
         fclose(file);
         return error_set(e, ERROR_INPUT, "%s: a folder; expected a file of events or a published log", path);

@@ -489,8 +489,13 @@ int search_grow_paths(const struct search_tree *tree, int count, struct search_p
         if (tree->nodes[leaf].state == SEARCH_FRONTIER)
             search_plan_item(plan, SEARCH_SAMPLE, &leaf, 1, 1);
     }
-    if (plan->count)
+    const int more = count - tree->nodes[0].sampled; /* of those asked for since; a pruned path is not replaced */
+    if (plan->count) {
         plan->why = xasprintf("go on with %d path%s", plan->count, plan->count == 1 ? "" : "s");
+    } else if (more > 0) {
+        search_plan_item(plan, SEARCH_SAMPLE, (int[]){0}, 1, more);
+        plan->why = xasprintf("begin %d more path%s", more, more == 1 ? "" : "s");
+    }
     return plan->count;
 }
 

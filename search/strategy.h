@@ -101,7 +101,7 @@ int search_nodes_hold(const struct search_nodes *nodes, int node);
 int search_next_child(const struct search_tree *tree, int node, int after);
 /* Where the path ends that begins with this node and goes on with each one's first child. */
 int search_leaf_of(const struct search_tree *tree, int node);
-/* Items that begin `count` paths, or make those there are one thought longer, and why; how many. */
+/* Items that begin `count` paths, make those there are one thought longer, or begin those missing since `count` became more, and why; how many. */
 int search_grow_paths(const struct search_tree *tree, int count, struct search_plan *plan);
 /* Log-probability of the whole path for each of its tokens: what Wang et al. call normalised by length. */
 double search_path_logprob(const struct search_tree *tree, int node);

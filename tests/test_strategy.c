@@ -145,24 +145,25 @@ static void test_plurality_with_a_tie(void **state)
     /* 9 and 5 have two votes each. Summed mean log-probability: 9: -2 + -1 = -3; 5: -0.5 + -2 = -2.5: 5 wins, by a tie.
      */
     chains(&tree, 6, (const char *[]){"9", "5", "9", NULL, "5", "3"}, (float[]){-2, -0.5f, -1, 0, -2, 0});
-    expect(&tree, "self-consistency", "keep 2 5", "plurality 2 of 6, a tie broken by log-probability: 5");
-    record_decision(&tree, "self-consistency", 0);
+    expect(&tree, "self-consistency,m=6", "keep 2 5", "plurality 2 of 6, a tie broken by log-probability: 5");
+    record_decision(&tree, "self-consistency,m=6", 0);
     assert_true(tree.latest_decision->decision.tie);
     assert_string_equal(tree.latest_decision->decision.tally[1].answer, "9");
     assert_string_equal(tree.latest_decision->decision.tally[2].answer, "3");
-    expect(&tree, "self-consistency", "done 2", "plurality 2 of 6, a tie broken by log-probability");
+    expect(&tree, "self-consistency,m=6", "done 2", "plurality 2 of 6, a tie broken by log-probability");
     /* A vote less, and it is decided anew; restored, and again. */
     made_prune(&tree, 5);
-    expect(&tree, "self-consistency", "keep 1 3", "plurality 2 of 5: 9");
-    record_decision(&tree, "self-consistency", 0);
-    expect(&tree, "self-consistency", "done 1", "plurality 2 of 5");
+    expect(&tree, "self-consistency,m=6", "keep 1 3", "plurality 2 of 5: 9");
+    record_decision(&tree, "self-consistency,m=6", 0);
+    expect(&tree, "self-consistency,m=6", "done 1", "plurality 2 of 5");
     made_undo(&tree);
-    expect(&tree, "self-consistency", "keep 2 5", NULL);
+    expect(&tree, "self-consistency,m=6", "keep 2 5", NULL);
     search_tree_free(&tree);
 
     made_session(&tree, "p", 1);
     chains(&tree, 2, (const char *[]){NULL, NULL}, (float[]){-2, -1});
-    expect(&tree, "self-consistency", "done -1", "none of 2 paths came to an answer");
+    expect(&tree, "self-consistency,m=2", "done -1", "none of 2 paths came to an answer");
+    expect(&tree, "self-consistency,m=5", "sample 0 x3", "begin 3 more paths"); /* m was raised meanwhile */
     search_tree_free(&tree);
 }
 

@@ -251,7 +251,8 @@ int tui_ask_key(struct tui_screen *s, int32_t key, struct tui_action *action)
     return 1;
 }
 
-/* A word about what has to be known while writing stands in its place at the right, until the next key; why it is in vain, as long as it is. */
+/* A word about what has to be known while writing stands in its place at the right, above the line where there is no room for it, until the next
+ * key; why it is in vain, as long as it is. */
 void tui_ask_draw(struct tui_screen *s)
 {
     struct tui_rect r = s->layout.keys;
@@ -265,11 +266,13 @@ void tui_ask_draw(struct tui_screen *s)
     int x = r.x + 1, end = r.x + r.w - 1;
     x += tui_canvas_text(&s->canvas, x, r.y, end - x, tui_style(TUI_KEY), label);
     if (*aside) {
-        const int text = tui_width(string_text(&s->ask.line.text), s->ask.line.text.length) + 5, least = (end - x) / 4;
-        int w = tui_width(aside, strlen(aside)), most = end - x - (text < end - x - least ? text : end - x - least);
-        w = w > most ? most : w;
-        tui_canvas_cut(&s->canvas, end - w, r.y, w, tui_style(TUI_KEPT), aside);
-        end -= w + 2;
+        const int text = tui_width(string_text(&s->ask.line.text), s->ask.line.text.length) + 5, w = tui_width(aside, strlen(aside));
+        if (text + w <= end - x) {
+            tui_canvas_text(&s->canvas, end - w, r.y, w, tui_style(TUI_KEPT), aside);
+            end -= w + 2;
+        } else {
+            tui_paper_note(&s->canvas, s->layout.status.y - 1, tui_style(TUI_KEPT), aside);
+        }
     }
     tui_line_draw(&s->ask.line, &s->canvas, x, r.y, end - x);
 }

@@ -469,7 +469,7 @@ static void open_places(struct tui_race *race)
     struct string text = {0};
     if (!tui_state_read(&text))
         for (int i = 0; i < race->count; i++)
-            tui_places_read(&race->screens[i].places, string_text(&text));
+            tui_places_restore(&race->screens[i], string_text(&text));
     string_free(&text);
 }
 

@@ -103,3 +103,15 @@ int tui_paper_lines(const struct tui_paper *p)
 {
     return p->y + (p->x > p->indent);
 }
+
+void tui_paper_note(struct tui_canvas *canvas, int bottom, struct tui_style style, const char *text)
+{
+    struct tui_canvas lines = {0};
+    struct tui_paper p;
+    tui_paper_open(&p, &lines, canvas->w > 2 ? canvas->w - 2 : 1, canvas->ascii);
+    tui_paper_wrap(&p, style, text);
+    const int most = bottom + 1, rows = tui_paper_lines(&p) < most ? tui_paper_lines(&p) : most, top = bottom + 1 - rows;
+    tui_canvas_fill(canvas, (struct tui_rect){0, top, canvas->w, rows}, (struct tui_style){.role = TUI_TEXT}, ' ');
+    tui_canvas_paste(canvas, (struct tui_rect){1, top, canvas->w - 2, rows}, &lines, 0);
+    tui_canvas_free(&lines);
+}

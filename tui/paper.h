@@ -23,5 +23,7 @@ void tui_paper_wrap_styled(struct tui_paper *p, const char *text, size_t n, tui_
 void tui_paper_heading(struct tui_paper *p, const char *title);
 /* How many lines are written. */
 int tui_paper_lines(const struct tui_paper *p);
+/* A note that ends on row `bottom` of a canvas and stands on as many rows above it as it takes: what is said there is never cut. */
+void tui_paper_note(struct tui_canvas *canvas, int bottom, struct tui_style style, const char *text);
 
 #endif

@@ -279,6 +279,20 @@ void tui_places_read(struct tui_places *p, const char *text)
     free(copy);
 }
 
+void tui_places_restore(struct tui_screen *s, const char *text)
+{
+    struct tui_places *p = &s->places;
+    tui_places_read(p, text);
+    if (s->race_count < 2 && p->views[0] == &tui_view_compare) { /* there is nothing to compare, and a tree to see */
+        const int tree = tui_screen_pane(s, &tui_view_tree);
+        if (tree > 0)
+            p->views[tree] = p->views[0];
+        p->views[0] = &tui_view_tree;
+    }
+    const int tree = tui_screen_pane(s, &tui_view_tree);
+    s->focus = tree >= 0 && tree < p->arrangement.panes ? &tui_view_tree : p->views[0];
+}
+
 void tui_places_write(const struct tui_places *p, struct string *out)
 {
     const struct tui_arrangement *a = &p->arrangement;

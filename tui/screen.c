@@ -306,10 +306,12 @@ void tui_screen_follow(struct tui_screen *s, const struct search_event *event)
     }
 }
 
-/* The user's own thought is what they want to see, where they stood at the place it was for. */
+/* The user's own thought, or what a fork came to, is what they want to see, where they stood at the place it was for. */
 static void select_own(struct tui_screen *s, const struct search_event *event)
 {
-    if (event->thought.by_user && (s->selected == event->thought.parent || s->selected == event->thought.replaces))
+    const struct search_event *plan = s->tree.latest_plan, *from = tui_screen_node(s, s->selected)->completion;
+    const int64_t fork = plan && plan->plan.ask && plan->plan.count ? plan->plan.items[0].fork : 0;
+    if (event->thought.by_user ? s->selected == event->thought.parent || s->selected == event->thought.replaces : fork && from && from->number == fork)
         select_node(s, event->thought.node);
 }
 

@@ -134,7 +134,7 @@ struct tui_screen {
     int interrupted;                  /* the key before was ^C: the next one need not wait for its effect */
     int pasting;                      /* keys are text until the paste ends */
     char training[48];                /* what learning beside the search has come to, "" : there is none */
-    char notice[200];                 /* shown in place of the hints until the next key */
+    char notice[400];                 /* shown in place of the hints until the next key */
     struct {
         int node;                     /* the position below is within this node's thought */
         int token, lines;             /* cursor; lines of the text at the last drawing */
@@ -196,6 +196,7 @@ int tui_places_key(struct tui_screen *s, int32_t key, int count);             /*
 int tui_places_command(struct tui_screen *s, const char *verb, const char *rest);
 /* Their lines in a file: what they say is taken where it can be, and the rest left as it is. */
 void tui_places_read(struct tui_places *p, const char *text);
+void tui_places_restore(struct tui_screen *s, const char *text); /* read as a screen opens: what shows nothing there gives way to the tree */
 void tui_places_write(const struct tui_places *p, struct string *out);
 
 /* --- searching and marks (find.c) ---------------------------------------------------------------------------------- */

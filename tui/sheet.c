@@ -1,5 +1,6 @@
 #include "tui/screen.h"
 
+#include <ctype.h>
 #include <string.h>
 
 static int width_of(struct tui_rect r)
@@ -30,6 +31,20 @@ void tui_sheet_write(struct tui_sheet *sheet, const struct tui_paper *p, uint64_
     sheet->stamp = stamp;
 }
 
+void tui_sheet_more(struct tui_screen *s, struct tui_rect row, int lines)
+{
+    enum { LETTERS = 0xc0, SIGNS = 0x2000 }; /* lines and bars may end anywhere, in ASCII too */
+    char more[32];
+    snprintf(more, sizeof more, " ↓ %d more ", lines);
+    const int x = row.x + row.w - tui_width(more, strlen(more)) - 1;
+    tui_canvas_right(&s->canvas, row.x, row.y, row.w, tui_style(TUI_DIM), more);
+    if (x < row.x)
+        return;
+    const int32_t last = s->canvas.cells[row.y * s->canvas.w + x].scalars[0];
+    if (last < 0x80 ? isalnum(last) : last >= LETTERS && last < SIGNS)
+        tui_canvas_text(&s->canvas, x, row.y, 1, tui_style(TUI_DIM), "…");
+}
+
 void tui_sheet_end(struct tui_sheet *sheet, struct tui_screen *s, struct tui_rect r)
 {
     sheet->page = r.h;
@@ -42,11 +57,8 @@ void tui_sheet_end(struct tui_sheet *sheet, struct tui_screen *s, struct tui_rec
     if (sheet->top < 0)
         sheet->top = 0;
     tui_canvas_paste(&s->canvas, (struct tui_rect){r.x + 1, r.y, r.w - 2, r.h}, &sheet->text, sheet->top);
-    if (sheet->lines > sheet->top + r.h) {
-        char more[32];
-        snprintf(more, sizeof more, " ↓ %d more ", sheet->lines - sheet->top - r.h);
-        tui_canvas_right(&s->canvas, r.x + 1, r.y + r.h - 1, r.w - 2, tui_style(TUI_DIM), more);
-    }
+    if (sheet->lines > sheet->top + r.h)
+        tui_sheet_more(s, (struct tui_rect){r.x + 1, r.y + r.h - 1, r.w - 2, 1}, sheet->lines - sheet->top - r.h);
 }
 
 int64_t tui_key_place(int32_t key, int count, int64_t page, int64_t at, int64_t last)

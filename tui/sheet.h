@@ -28,6 +28,8 @@ int64_t tui_key_place(int32_t key, int count, int64_t page, int64_t at, int64_t 
 int tui_sheet_key(struct tui_sheet *sheet, int32_t key, int count);
 int tui_sheet_hints(const struct tui_sheet *sheet, struct tui_hint *out); /* how many: none where all is seen */
 
+/* At the right end of the row: so many lines are below it. A word that this cuts shows that it is cut. */
+void tui_sheet_more(struct tui_screen *s, struct tui_rect row, int lines);
 /* On the rule above the pane: what it shows, bright where the view has the keys, and at the right what more is to be said. */
 void tui_sheet_title(struct tui_screen *s, const struct tui_view *view, struct tui_rect r, const char *title, const char *more);
 /* Why there is nothing, and what would change that. */

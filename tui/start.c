@@ -172,7 +172,7 @@ static void draw_heading(struct tui_start *s, int y, const char *title)
 static void draw_row(struct tui_start *s, int y, int at)
 {
     const struct tui_start_row *row = &s->rows[at];
-    const int w = s->canvas.w, title = w < 60 ? w / 2 : w * 2 / 5;
+    const int w = s->canvas.w, title = w < 60 ? w / 2 : w * 3 / 10;
     if (row->kind == TUI_START_HEADING) {
         draw_heading(s, y, row->title);
         return;
@@ -200,12 +200,12 @@ static void draw_last_line(struct tui_start *s)
     const int y = s->canvas.h - 1, w = s->canvas.w;
     int x = 1;
     if (s->notice[0] && !s->asking) {
-        tui_canvas_cut(&s->canvas, 1, y, w - 2, tui_style(TUI_ERROR), s->notice);
+        tui_paper_note(&s->canvas, y, tui_style(TUI_ERROR), s->notice);
     } else if (s->asking) {
         x += tui_canvas_cut(&s->canvas, x, y, w / 3, tui_style(TUI_KEY), s->rows[s->selected].value) + 1;
         tui_line_draw(&s->line, &s->canvas, x, y, w - 1 - x);
         if (s->notice[0])
-            tui_canvas_cut(&s->canvas, 1, y - 1, w - 2, tui_style(TUI_ERROR), s->notice);
+            tui_paper_note(&s->canvas, y - 1, tui_style(TUI_ERROR), s->notice);
     } else if (s->count) {
         x = draw_hint(s, x, "enter", enters[s->rows[s->selected].kind]);
         x = draw_hint(s, x, "j k", "move");
@@ -233,5 +233,10 @@ void tui_start_draw(struct tui_start *s, int columns, int rows)
         s->top = s->count > s->page ? s->count - s->page : 0;
     for (int i = 0; i < s->page && s->top + i < s->count; i++)
         draw_row(s, s->list.y + i, s->top + i);
+    if (s->count > s->top + s->page) {
+        char more[32];
+        snprintf(more, sizeof more, "↓ %d more", s->count - s->top - s->page);
+        tui_canvas_right(&s->canvas, 0, rows - 2, columns - 2, tui_style(TUI_DIM), more);
+    }
     draw_last_line(s);
 }

@@ -24,7 +24,7 @@ struct tui_start {
     int model;  /* the row of the model that was chosen; -1: each task's own */
     int asking; /* a problem for the selected task is being written */
     struct tui_line line;
-    char notice[200];
+    char notice[400];
     struct tui_rect list; /* where the rows stood at the last drawing */
     struct tui_canvas canvas;
 };

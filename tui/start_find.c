@@ -13,7 +13,7 @@ enum { SESSIONS = 6, SESSION_READ = 64 << 20 }; /* so many, and no more bytes of
 
 /* --- sessions ---------------------------------------------------------------------------------------------------- */
 
-/* "= 24  game24 tot  41 thoughts" */
+/* "= 24  game24 tot" */
 static void describe_session(struct string *out, const struct search_sessions *sessions)
 {
     const struct search_tree *tree = &sessions->list[0].tree;
@@ -25,8 +25,7 @@ static void describe_session(struct string *out, const struct search_sessions *s
         string_add(out, "no answer");
     string_addf(out, "  %s %.*s", tree->session->session.task, (int)strcspn(tree->session->session.strategy, ","), tree->session->session.strategy);
     if (sessions->count > 1)
-        string_addf(out, " and %d more", sessions->count - 1);
-    string_addf(out, "  %d thought%s", tree->count - 1, tree->count == 2 ? "" : "s");
+        string_addf(out, " +%d", sessions->count - 1);
 }
 
 static void add_session(struct tui_start *s, const struct search_journal_entry *entry)
@@ -182,7 +181,7 @@ void tui_start_find(struct tui_start *s, const struct tui_options *o)
 {
     const char *task, *problem;
     tui_start_add(s, TUI_START_HEADING, "begin", "", NULL, NULL);
-    tui_start_add(s, TUI_START_TOUR, "a tour", "a small search, one step at a time, each number explained", NULL, NULL);
+    tui_start_add(s, TUI_START_TOUR, "a tour", "a small search in steps, each number explained", NULL, NULL);
     tui_first_search(o, &task, &problem);
     char *about = xasprintf("%s %s: look around in it", task, problem);
     tui_start_add(s, TUI_START_FIRST, "a first search", about, NULL, NULL);

@@ -57,18 +57,25 @@ static void draw_racer(struct tui_screen *s, int y, const struct tui_screen *rac
     char *cost = xasprintf("%8s thought%s %10s tokens", tui_number(t->count ? t->count - 1 : 0, a), t->count == 2 ? " " : "s", tui_number(tokens, b));
     const char *answer = !result ? (racer->now.state == TUI_PAUSED ? "paused" : "…") : result->result.answer ? result->result.answer : "no answer";
     char *outcome = xasprintf("%s%s", right == 1 ? "✓ " : right == 0 ? "✗ " : result && result->result.answer ? "= " : "", answer);
-    int rest = end / 4, w = (int)strlen(cost);
+    int rest = end / 4, w = (int)strlen(cost), names = 0;
     snprintf(place, sizeof place, "%s%d ", racer == s ? "▸ " : "  ", number);
     int x = tui_canvas_text(&s->canvas, 0, y, end, tui_style(racer == s ? TUI_FOCUS : TUI_DIM), place);
     if (end - rest - w - 2 - x < 8) { /* narrow: the tokens alone */
         free(cost);
-        cost = xasprintf("%s tok", tui_number(tokens, b));
+        cost = xasprintf("%7s tok", tui_number(tokens, b));
         w = (int)strlen(cost);
     }
-    tui_canvas_cut(&s->canvas, x, y, end - rest - w - 2 - x, tui_style(racer == s ? TUI_TITLE : TUI_TEXT),
-                   racer->asked_strategy ? racer->asked_strategy : "");
-    tui_canvas_text(&s->canvas, end - rest - w, y, w, tui_style(TUI_DIM), cost);
-    tui_canvas_cut(&s->canvas, end - rest + 2, y, rest - 2, tui_style(right == 1 ? TUI_RIGHT : right == 0 ? TUI_WRONG : result ? TUI_BEST : TUI_DIM), outcome);
+    for (int i = 0; i < s->race_count; i++) { /* short names leave the answers more room */
+        const char *name = s->race[i].asked_strategy ? s->race[i].asked_strategy : "";
+        const int width = tui_width(name, strlen(name));
+        names = width > names ? width : names;
+    }
+    names = names < end - rest - w - 2 - x ? names : end - rest - w - 2 - x;
+    tui_canvas_cut(&s->canvas, x, y, names, tui_style(racer == s ? TUI_TITLE : TUI_TEXT), racer->asked_strategy ? racer->asked_strategy : "");
+    x += names + 2;
+    tui_canvas_text(&s->canvas, x, y, w, tui_style(TUI_DIM), cost);
+    x += w + 2;
+    tui_canvas_cut(&s->canvas, x, y, end - x, tui_style(right == 1 ? TUI_RIGHT : right == 0 ? TUI_WRONG : result ? TUI_BEST : TUI_DIM), outcome);
     free(cost);
     free(outcome);
 }
@@ -285,8 +292,12 @@ void tui_draw_keys(struct tui_screen *s)
     if (s->notice[0] || s->count) {
         char count[32];
         snprintf(count, sizeof count, "%d", s->count);
-        tui_canvas_cut(&s->canvas, r.x + 1, r.y, r.w - 2, tui_style(TUI_KEPT), s->count ? count : s->notice);
-        return;
+        const char *text = s->count ? count : s->notice;
+        if (tui_width(text, strlen(text)) <= r.w - 2) {
+            tui_canvas_text(&s->canvas, r.x + 1, r.y, r.w - 2, tui_style(TUI_KEPT), text);
+            return;
+        }
+        tui_paper_note(&s->canvas, s->layout.status.y - 1, tui_style(TUI_KEPT), text); /* whether the search runs is still seen */
     }
     struct tui_hint hints[2 * TUI_HINTS + 2];
     const struct tui_view *view = s->overlay ? s->overlay : s->focus;

@@ -282,10 +282,10 @@ static void show_root(struct tui_screen *s)
 static void write_cost(struct tui_screen *s, struct tui_paper *p)
 {
     const struct search_usage *u = &s->tree.usage;
-    char a[32], b[32], c[32], d[32];
+    char a[32], b[32], c[32], d[32], flops[64];
     say(p, "What it cost: all prompts together have %s tokens, of which %s were part of an earlier one and not computed again, as branches share what they "
-           "have in common; %s were written. So %s were computed, which is the number in the line of figures, and %.3g operations.",
-        tui_number(u->prompt, a), tui_number(u->cached, b), tui_number(u->completion, c), tui_number(u->prompt - u->cached + u->completion, d), u->flops);
+           "have in common; %s were written. So %s were computed, which is the number in the line of figures; that took %s, operations of arithmetic.",
+        tui_number(u->prompt, a), tui_number(u->cached, b), tui_number(u->completion, c), tui_number(u->prompt - u->cached + u->completion, d), tui_flops(u->flops, flops));
 }
 
 static void write_yours(struct tui_screen *s, struct tui_paper *p)
@@ -299,7 +299,7 @@ static const struct page pages[] = {
     {"what is on the screen", write_welcome, NULL, NULL, 0},
     {"a plan", write_plan, has_thought, NULL, 0},
     {"a thought, and its probability", write_thought, has_thought, show_thought, 0},
-    {"a token, and what else it might have been", write_token, has_thought, show_token, 0},
+    {"a token, and what else it may be", write_token, has_thought, show_token, 0},
     {"what is illegal", write_illegal, has_thought, show_illegal, 0},
     {"a judge", write_judged, has_judgement, show_judged, 0},
     {"a decision", write_decision, has_decision, show_decision, 0},

@@ -88,9 +88,9 @@ static enum tui_role budget_cell(const struct tui_screen *racer, char out[80])
     int64_t budget = t->session ? t->session->session.budget_tokens : 0, spent = tui_tokens_spent(t);
     char a[32];
     if (!budget)
-        snprintf(out, 80, "-");
+        snprintf(out, 80, "none");
     else
-        snprintf(out, 80, "%s", tui_number(budget > spent ? budget - spent : 0, a));
+        snprintf(out, 80, "%s left", tui_number(budget > spent ? budget - spent : 0, a));
     return budget && spent >= budget ? TUI_ERROR : TUI_TEXT;
 }
 
@@ -108,7 +108,7 @@ static enum tui_role right_cell(const struct tui_screen *racer, char out[80])
     if (racer->right_at < 0)
         snprintf(out, 80, "-");
     else
-        snprintf(out, 80, "%s", tui_number(racer->right_at, a));
+        snprintf(out, 80, "%s tokens", tui_number(racer->right_at, a));
     return racer->right_at < 0 ? TUI_DIM : TUI_RIGHT;
 }
 
@@ -170,8 +170,8 @@ static void draw(struct tui_screen *s, struct tui_rect r)
     write_row(s, &p, "right at", first, count, right_cell);
     write_row(s, &p, "best", first, count, best_cell);
     write_row(s, &p, "tokens", first, count, tokens_cell);
-    write_row(s, &p, "left", first, count, budget_cell);
-    write_row(s, &p, "FLOPs", first, count, flops_cell);
+    write_row(s, &p, "budget", first, count, budget_cell);
+    write_row(s, &p, "computed", first, count, flops_cell);
     write_row(s, &p, "time", first, count, time_cell);
     write_row(s, &p, "thoughts", first, count, thoughts_cell);
     int rows = r.h - p.y - 1;
@@ -195,6 +195,6 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 }
 
 const struct tui_view tui_view_compare = {
-    .name = "compare", .letter = 'c', .about = "a race side by side: answers, tokens, time, budgets, and a plot of the best against tokens",
+    .name = "compare", .letter = 'c', .about = "a race side by side: answers, tokens, time, and a plot",
     .draw = draw, .key = key, .hints = hints,
 };

@@ -408,6 +408,6 @@ static void scroll(struct tui_screen *s, int lines)
 }
 
 const struct tui_view tui_view_drawn = {
-    .name = "drawn", .letter = 'd', .about = "the tree as a drawing, from left to right, near or far, with a map of the whole",
+    .name = "drawn", .letter = 'd', .about = "the tree as a drawing, near or far, with a map",
     .draw = draw, .key = key, .hints = hints, .click = click, .scroll = scroll,
 };

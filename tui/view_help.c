@@ -17,7 +17,7 @@ const struct tui_help_line tui_help_lines[] = {
     {"?", "all of this"},
     {"c  C", "next, previous search of a race (several -s)"},
     {"the selected thought", NULL},
-    {"p", "prune it and all below it"},
+    {"p", "prune it and all below it (of a ×9 the one that stands for it: * shows each)"},
     {"e  E", "edit it, here or in $EDITOR: the search goes on from yours"},
     {"a", "add one of your own below it"},
     {"r", "sample once more from it"},
@@ -83,10 +83,10 @@ const struct tui_help_line tui_help_lines[] = {
     {"×9", "stands for nine siblings that read the same; in the drawing from afar: ×"},
     {"✎ ◆ ⊘", "your own thought; kept to learn from; has no vote"},
     {"left", "what the task says is left after the thought"},
-    {"value", "the judge's score; votes: how many voted for it"},
+    {"value", "the judge's score: what it said, as the task weighs it, summed (game24: sure 20, likely 1); votes: how many voted for it"},
     {"prob", "the geometric mean of its tokens' probabilities, before temperature and filters"},
     {"tokens", "prompts (cached ones left out) and completions so far, + those being written"},
-    {"tok/s", "rows computed in the last second, prompts included"},
+    {"tok/s", "tokens computed in the last second, prompts included"},
     {"KV", "memory of the branches' keys and values, and its limit"},
     {0},
 };
@@ -145,6 +145,11 @@ static void draw(struct tui_screen *s, struct tui_rect r)
     tui_canvas_fill(&s->canvas, (struct tui_rect){r.x, r.y - 1, r.w, 1}, tui_style(TUI_BORDER), 0x2500);
     int focused = s->overlay || s->focus == &tui_view_help;
     tui_canvas_text(&s->canvas, r.x + (s->overlay ? 1 : 0), r.y - 1, r.w, tui_style(focused ? TUI_FOCUS : TUI_TITLE), " help ");
+    if (rows > s->overlay_top + r.h) {
+        char more[32];
+        snprintf(more, sizeof more, " ↓ %d more ", rows - s->overlay_top - r.h);
+        tui_canvas_right(&s->canvas, r.x, r.y - 1, r.w - 1, tui_style(TUI_DIM), more);
+    }
     tui_canvas_paste(&s->canvas, (struct tui_rect){r.x + 1, r.y, r.w - 2, r.h}, &s->overlay_text, s->overlay_top);
 }
 
@@ -161,6 +166,11 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
     case TUI_KEY_UP:
         s->overlay_top -= times;
         return 1;
+    case ' ':
+        if (!closes) /* in a pane it is the search's */
+            return 0;
+        s->overlay_top += 10;
+        return 1;
     case TUI_KEY_PAGE_DOWN:
     case TUI_KEY_PAGE_UP:
         s->overlay_top += k == TUI_KEY_PAGE_DOWN ? 10 : -10;
@@ -173,9 +183,12 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
 
 static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 {
-    out[0] = (struct tui_hint){"j k", "scroll"};
-    out[1] = (struct tui_hint){"esc", s->overlay ? "close" : "tree"};
-    return 2;
+    int n = 0;
+    out[n++] = (struct tui_hint){"j k", "scroll"};
+    if (s->overlay)
+        out[n++] = (struct tui_hint){"space", "a page"};
+    out[n++] = (struct tui_hint){"esc", s->overlay ? "close" : "tree"};
+    return n;
 }
 
 const struct tui_view tui_view_help = {

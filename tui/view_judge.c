@@ -22,7 +22,7 @@ static void write_score(struct tui_screen *s, struct tui_paper *p, const struct 
         tui_paper_putf(p, tui_style_level(TUI_VALUE, part), "value %s", tui_score(n->value, number));
     }
     if (j->judgement.cached)
-        tui_paper_put(p, tui_style(TUI_DIM), " · same prompt as before, not asked again");
+        tui_paper_wrap(p, tui_style(TUI_DIM), " · same prompt as before, not asked again");
     tui_paper_newline(p);
     if (!j->judgement.samples || !j->judgement.labels)
         return;
@@ -179,6 +179,6 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 }
 
 const struct tui_view tui_view_judge = {
-    .name = "judge", .letter = 'g', .about = "what the judge was asked, what it wrote, how that was read, the value",
+    .name = "judge", .letter = 'g', .about = "what the judge was asked, what it wrote, how it was read",
     .draw = draw, .key = key, .hints = hints,
 };

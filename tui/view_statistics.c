@@ -38,18 +38,18 @@ static void write_speed(struct tui_screen *s, struct tui_paper *p)
     int64_t rows = e->prompt_rows + e->decode_rows;
     tui_paper_heading(p, "speed");
     if (s->speed_count) {
-        snprintf(line, sizeof line, "%s rows a second", tui_number(s->speeds[s->speed_count - 1], a));
+        snprintf(line, sizeof line, "%s tokens a second", tui_number(s->speeds[s->speed_count - 1], a));
         tui_sheet_fact(p, NAME, "now", line);
     }
     write_speeds(s, p);
     if (e->busy_seconds > 0) {
-        snprintf(line, sizeof line, "%s rows a second, of %.1f s", tui_number((int64_t)((double)rows / e->busy_seconds), a), e->busy_seconds);
+        snprintf(line, sizeof line, "%s tokens a second, over %.1f s", tui_number((int64_t)((double)rows / e->busy_seconds), a), e->busy_seconds);
         tui_sheet_fact(p, NAME, "mean", line);
     }
     snprintf(line, sizeof line, "%s of prompts, %s written", tui_number(e->prompt_rows, a), tui_number(e->decode_rows, b));
-    tui_sheet_fact(p, NAME, "rows", line);
+    tui_sheet_fact(p, NAME, "in all", line);
     if (e->passes) {
-        snprintf(line, sizeof line, "%.1f rows a pass, %s passes", (double)rows / (double)e->passes, tui_number(e->passes, a));
+        snprintf(line, sizeof line, "%.1f tokens a pass, %s passes", (double)rows / (double)e->passes, tui_number(e->passes, a));
         tui_sheet_fact(p, NAME, "batch", line);
     }
     snprintf(line, sizeof line, "%d now, %d waiting", e->live, e->waiting);
@@ -164,6 +164,6 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 }
 
 const struct tui_view tui_view_statistics = {
-    .name = "statistics", .letter = 'a', .about = "rows a second, the batch, a map of the keys and values, memory",
+    .name = "statistics", .letter = 'a', .about = "speed, the batch, keys and values, memory",
     .draw = draw, .key = key, .hints = hints,
 };

@@ -67,8 +67,11 @@ static void write_marks(struct tui_paper *p, const struct search_node *n)
     const struct search_event *thought = n->thought;
     if (thought && thought->thought.by_user) {
         tui_paper_put(p, tui_style(TUI_FOCUS), "✎ your own");
-        if (thought->thought.replaces > 0)
-            tui_paper_putf(p, tui_style(TUI_DIM), ", in place of thought %d", thought->thought.replaces);
+        if (thought->thought.replaces > 0) {
+            char replaces[48];
+            snprintf(replaces, sizeof replaces, ", in place of thought %d", thought->thought.replaces);
+            tui_paper_wrap(p, tui_style(TUI_DIM), replaces);
+        }
         tui_paper_newline(p);
     }
     if (n->training) {
@@ -333,11 +336,8 @@ static void show_cursor(struct tui_screen *s)
 /* Say that there is more than is shown, at the right end of the last row. */
 static void draw_more(struct tui_screen *s, struct tui_rect r, int top, int page, int lines)
 {
-    if (lines > top + page && page > 0) {
-        char more[32];
-        snprintf(more, sizeof more, " ↓ %d more ", lines - top - page);
-        tui_canvas_right(&s->canvas, r.x, r.y + page - 1, r.w, tui_style(TUI_DIM), more);
-    }
+    if (lines > top + page && page > 0)
+        tui_sheet_more(s, (struct tui_rect){r.x, r.y + page - 1, r.w, 1}, lines - top - page);
 }
 
 static void turn_to_selected(struct tui_screen *s)
@@ -510,6 +510,6 @@ static void click(struct tui_screen *s, int x, int y)
 }
 
 const struct tui_view tui_view_thought = {
-    .name = "thought", .letter = 'h', .about = "the selected thought, each token with its probability and what else it might have been",
+    .name = "thought", .letter = 'h', .about = "the selected thought, its tokens and their probabilities",
     .draw = draw, .key = key, .hints = hints, .click = click, .scroll = scroll_detail,
 };

@@ -78,11 +78,15 @@ static void write_rules(struct tui_screen *s, struct tui_paper *p)
     const struct search_event *revote = s->tree.revote, *d = tally(s);
     const char *strategy = s->tree.session->session.strategy ? s->tree.session->session.strategy : "", *weight = revote ? revote->revote.weight : NULL;
     tui_paper_heading(p, "counted");
-    tui_paper_wrap(p, tui_style(TUI_TEXT), d && d->decision.why ? d->decision.why : "");
+    const struct search_event *result = s->tree.result; /* where other weights keep the same paths, it alone has them */
+    const int counted = result && result->result.answer && result->result.why;
+    char *why = counted ? xasprintf("%s: %s", result->result.why, result->result.answer) : xstrdup(d && d->decision.why ? d->decision.why : "");
+    tui_paper_wrap(p, tui_style(TUI_TEXT), why);
     tui_paper_newline(p);
+    free(why);
     if (tui_screen_strategy_is(s, "self-consistency")) {
         int normalised = weight ? !strcmp(weight, "normalised") : strstr(strategy, "weight=normalised") != NULL;
-        tui_paper_wrap(p, tui_style(TUI_DIM), normalised ? "w: each path votes with exp(its mean log-probability a token); w makes all votes equal again"
+        tui_paper_wrap(p, tui_style(TUI_DIM), normalised ? "w: each path votes with exp(its mean log-probability a token), while the bars count paths; w makes all votes equal again"
                                                          : "w: each path has one vote; w weighs them by probability instead");
         tui_paper_newline(p);
     }
@@ -200,6 +204,6 @@ static void scroll(struct tui_screen *s, int lines)
 }
 
 const struct tui_view tui_view_votes = {
-    .name = "votes", .letter = 'v', .about = "who was voted for, as a histogram; whose vote was taken away, how they are weighed",
+    .name = "votes", .letter = 'v', .about = "who was voted for; whose vote is gone, how they are weighed",
     .draw = draw, .key = key, .hints = hints, .click = click, .scroll = scroll,
 };

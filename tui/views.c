@@ -54,7 +54,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
     tui_canvas_fill(&s->canvas, r, tui_style(TUI_TEXT), ' ');
     tui_canvas_fill(&s->canvas, (struct tui_rect){r.x, r.y - 1, r.w, 1}, tui_style(TUI_BORDER), 0x2500);
     int x = r.x + 1 + tui_canvas_text(&s->canvas, r.x + 1, r.y - 1, r.w, tui_style(TUI_FOCUS), " views ");
-    tui_canvas_cut(&s->canvas, x, r.y - 1, r.x + r.w - 1 - x, tui_style(TUI_DIM), "what should stand in this pane? ▸ what does, · elsewhere ");
+    tui_canvas_cut(&s->canvas, x, r.y - 1, r.x + r.w - 1 - x, tui_style(TUI_DIM), "what should stand in this pane?  ▸ what does  · in another ");
     for (int i = 0; i < r.h && s->overlay_top + i < VIEWS; i++)
         draw_view(s, r, i);
 }

@@ -1,4 +1,5 @@
 /* The explorer: the loop between the terminal, the screen and the engine thread; and the same screen dumped without any of them. */
+#include "tui/bookmark.h"
 #include "tui/config.h"
 #include "tui/copy.h"
 #include "tui/editor.h"
@@ -185,6 +186,7 @@ struct explorer {
     struct tui_replay *replay; /* in its place, or NULL */
     struct tui_trainer trainer;
     int learner;     /* the search that its adapter is for */
+    char *left;      /* how the session was left, until its trees are there; or NULL */
     int dirty;       /* the screen may look otherwise than it is shown */
     int quit, signal; /* signal: the one that ended it, 0: none */
 };
@@ -208,6 +210,11 @@ static void take_news(struct explorer *x)
             tui_race_show(&x->race, i);
         x->race.screens[i].token_owner = x->snapshots[i].engine;
         tui_screen_snapshot(&x->race.screens[i], &x->snapshots[i]);
+    }
+    if (fresh && x->left) { /* with the first snapshot all events of before have come */
+        tui_bookmark_read(&x->race, x->left);
+        free(x->left);
+        x->left = NULL;
     }
     if (*notice)
         tui_race_notice(&x->race, notice);
@@ -492,6 +499,25 @@ static void save_places(const struct tui_race *race)
     string_free(&text);
 }
 
+/* Of the session that is gone on with, or forked. The journal is the engine thread's while it lives. */
+static char *read_left(const struct setting *s)
+{
+    struct search_journal *from = s->searches.loaded.journal ? s->searches.loaded.journal : s->searches.journal;
+    return from ? search_journal_get(from, "left") : NULL;
+}
+
+/* Where it cannot be written nothing is lost but that. */
+static void save_left(const struct setting *s, const struct tui_race *race)
+{
+    struct search_journal *journal = s->searches.journal ? s->searches.journal : s->searches.loaded.journal;
+    struct string text = {0};
+    struct error e;
+    tui_bookmark_write(race, &text);
+    if (journal && text.length && !search_journal_set(journal, "left", text.text, &e))
+        search_journal_commit(journal, &e);
+    string_free(&text);
+}
+
 static void leave_by(int number)
 {
     tui_terminal_close();
@@ -509,6 +535,7 @@ static int explore(struct setting *s, struct error *e)
     if (s->options.tour)
         tui_tour_begin(&x.tour, &x.race.screens[0]);
     x.snapshots = xcalloc((size_t)s->searches.count, sizeof *x.snapshots);
+    x.left = read_left(s);
     int code = tui_thread_start(&x.thread, &s->options, &s->searches, e);
     if (!code)
         live(&x);
@@ -518,11 +545,14 @@ static int explore(struct setting *s, struct error *e)
         *e = tui_race_shown(&x.race)->now.failure;
         code = e->code;
     }
+    s->busy = x.thread && !tui_thread_stop(x.thread);
+    if (!s->busy)
+        save_left(s, &x.race);
     if (x.signal)
         leave_by(x.signal);
     tui_trainer_close(&x.trainer);
-    s->busy = x.thread && !tui_thread_stop(x.thread);
     tui_race_free(&x.race);
+    free(x.left);
     tui_tour_free(&x.tour);
     free(x.snapshots);
     return code;

@@ -470,22 +470,24 @@ static void live(struct explorer *x)
     }
 }
 
-/* Where the panes were left. What cannot be read or written costs nothing but that. */
-static void open_places(struct tui_race *race)
+/* Where the panes were left, and what the configuration says of the mouse. What cannot be read or written costs nothing but that. */
+static void open_places(const struct setting *s, struct tui_race *race)
 {
     struct string text = {0};
     if (!tui_state_read(&text))
         for (int i = 0; i < race->count; i++)
             tui_places_read(&race->screens[i].places, string_text(&text));
+    for (int i = 0; i < race->count && s->config.mouse >= 0; i++)
+        race->screens[i].places.mouse = s->config.mouse;
     string_free(&text);
 }
 
 /* As it was left: it may be off. */
-static int mouse_is_wanted(void)
+static int mouse_is_wanted(const struct setting *s)
 {
     struct tui_race none;
     tui_race_open(&none, 1);
-    open_places(&none);
+    open_places(s, &none);
     const int wanted = none.screens[0].places.mouse;
     tui_race_free(&none);
     return wanted;
@@ -530,7 +532,7 @@ static int explore(struct setting *s, struct error *e)
     struct explorer x = {.setting = s};
     tui_trainer_open(&x.trainer);
     open_race(&x.race, s);
-    open_places(&x.race);
+    open_places(s, &x.race);
     tui_history_open(&tui_race_shown(&x.race)->ask.history);
     if (s->options.tour)
         tui_tour_begin(&x.tour, &x.race.screens[0]);
@@ -657,7 +659,7 @@ static int take_choice(struct setting *s, const struct tui_start *start, struct 
 static int choose(struct setting *s, struct error *e)
 {
     struct tui_start *start = &s->start;
-    tui_terminal_mouse_on(mouse_is_wanted());
+    tui_terminal_mouse_on(mouse_is_wanted(s));
     tui_start_open(start);
     start->canvas.ascii = s->ascii;
     tui_start_find(start, &s->options);

@@ -37,7 +37,7 @@ const struct tui_help_line tui_help_lines[] = {
     {"z", "this pane alone, or all again"},
     {"< >", "move the line between left and right (10>: twenty columns)"},
     {"- +", "this pane lower, higher"},
-    {"mouse", "click: select; wheel: scroll; drag a line between panes. :mouse off leaves it to the terminal"},
+    {"mouse", "click: select; wheel: scroll; drag a line between panes. Shift-drag selects text; :mouse off leaves it to the terminal"},
     {"a line at the bottom", NULL},
     {"enter esc", "do what it says, leave it"},
     {"tab", "complete a command, or show what may stand there"},

@@ -116,6 +116,7 @@ static void open_race(struct tui_race *race, const struct setting *s)
         struct tui_screen *screen = &race->screens[i];
         screen->asked = s->searches.problem ? s->searches.problem : "";
         screen->model = slash ? slash + 1 : s->searches.model;
+        screen->quant = s->options.quant;
         screen->asked_strategy = s->searches.strategies[i];
         screen->token_text = token_text;
         screen->canvas.ascii = s->ascii;

@@ -82,6 +82,7 @@ struct tui_places {
  * node above it, not folded as a copy) and the outline's; outline.tree is &tree; live rows of the outline are those of `now`. */
 struct tui_screen {
     const char *asked, *model;        /* the problem as typed and the model's file, shown until the session's event; "" : not known */
+    const char *quant;                /* the model's weights were made that; NULL: they are as in its file */
     const char *asked_strategy;       /* as typed: its name in a race; NULL: it is not in one */
     const struct tui_screen *race;    /* all that are in it, [race_count]; this one among them */
     int race_count;

@@ -12,10 +12,46 @@ static char *strategy_text(const struct tui_screen *s)
     if (!session)
         return xstrdup("");
     char *text = xstrdup(session->session.strategy ? session->session.strategy : "");
+    char *adapters = s->layout.wide ? strstr(text, ",adapter=") : NULL; /* the last of it; they stand beside the model */
+    if (adapters)
+        *adapters = '\0';
     for (char *p = text; *p; p++)
         if (*p == ',')
             *p = ' ';
     return text;
+}
+
+/* " nf4 + game24.lora:0.5", "". */
+static char *adapted_text(const struct tui_screen *s)
+{
+    const struct search_event *session = s->tree.session;
+    struct string out = {0};
+    if (s->quant)
+        string_addf(&out, " %s", s->quant);
+    for (int i = 0; session && i < session->session.adapter_count; i++) {
+        const struct search_adapter *a = &session->session.adapters[i];
+        const char *slash = strrchr(a->path, '/');
+        string_addf(&out, " + %s", slash && slash[1] ? slash + 1 : a->path);
+        if (a->weight != 1)
+            string_addf(&out, ":%g", (double)a->weight);
+    }
+    char *text = xstrdup(string_text(&out));
+    string_free(&out);
+    return text;
+}
+
+/* At the right end, each in a quarter of the line at most. Returns the columns. */
+static int draw_model(struct tui_screen *s, int end, const char *model)
+{
+    char *adapted = adapted_text(s);
+    const int most = s->layout.header.w / 4;
+    int w = tui_width(model, strlen(model)), more = tui_width(adapted, strlen(adapted));
+    w = w > most ? most : w;
+    more = more > most ? most : more;
+    tui_canvas_cut(&s->canvas, end - more - w, s->layout.header.y, w, tui_style(TUI_DIM), model);
+    tui_canvas_cut(&s->canvas, end - more, s->layout.header.y, more, tui_style(TUI_TEXT), adapted);
+    free(adapted);
+    return w + more;
 }
 
 void tui_draw_header(struct tui_screen *s)
@@ -31,12 +67,8 @@ void tui_draw_header(struct tui_screen *s)
         strategy = place;
     }
     int wide = s->layout.wide, x = r.x + 1, end = r.x + r.w - 1;
-    if (wide) {
-        int w = tui_width(model, strlen(model)), most = r.w / 4;
-        w = w > most ? most : w;
-        tui_canvas_cut(&s->canvas, end - w, r.y, w, tui_style(TUI_DIM), model);
-        end -= w + 2;
-    }
+    if (wide)
+        end -= draw_model(s, end, model) + 2;
     if (session && session->session.task)
         x += tui_canvas_cut(&s->canvas, x, r.y, (end - x) / 3, tui_style(TUI_DIM), session->session.task) + 1;
     int w = tui_width(problem, strlen(problem)), most = (end - x) * (wide ? 3 : 2) / (wide ? 5 : 3);

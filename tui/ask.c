@@ -175,7 +175,7 @@ struct tui_action tui_command(struct tui_screen *s, const char *text)
         else if (word && !strcmp(word->verb, "step"))
             action = step(s, rest);
         else if (!s->tree.count)
-            tui_screen_notice(s, "the search has not begun yet");
+            tui_screen_notice(s, tui_not_begun);
         else
             action = tui_act(s, "%s", text);
     }

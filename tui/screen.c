@@ -332,6 +332,8 @@ static void note_moment(struct tui_screen *s, const struct search_event *event)
 void tui_screen_event(struct tui_screen *s, struct search_event *event)
 {
     note_moment(s, event);
+    if (!s->tree.count && !strcmp(s->notice, tui_not_begun))
+        s->notice[0] = '\0';
     if (s->past.on) { /* the picture stays */
         search_tree_fold(&s->past.latest, event);
         return;

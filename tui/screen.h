@@ -227,6 +227,7 @@ int tui_past_is_place(const struct search_tree *tree, int64_t count);  /* one st
 
 /* --- acts (acts.c), and the line they are written on (ask.c) ------------------------------------------------------- */
 
+extern const char tui_not_begun[];                          /* a notice that holds until the first event */
 /* 1: the key is that of an act, done or refused. */
 int tui_act_key(struct tui_screen *s, int32_t key, struct tui_action *action);
 /* Why that thought cannot be edited, or nothing can be added below it: a line for the user; NULL: it can. */

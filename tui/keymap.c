@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 static const struct {
     const char *name;
@@ -36,6 +37,23 @@ static int32_t key_of(const char *text)
     if (*text == 'f' && strspn(text + 1, "0123456789") == strlen(text) - 1 && strlen(text) <= 3 && atoi(text + 1) >= 1 && atoi(text + 1) <= 12)
         return TUI_KEY_F1 + atoi(text + 1) - 1;
     return control_of(text);
+}
+
+const char *tui_key_name(int32_t key, char out[16])
+{
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i].key == key)
+            snprintf(out, 16, "%s", names[i].name);
+    if (out[0])
+        return out;
+    if (key > 0 && key < ' ')
+        snprintf(out, 16, "^%c", (char)(key + TUI_KEY_CONTROL));
+    else if (key >= TUI_KEY_F1 && key <= TUI_KEY_F12)
+        snprintf(out, 16, "f%d", (int)(key - TUI_KEY_F1 + 1));
+    else if (key > ' ' && key != 0x7f && key < TUI_KEY_UP)
+        out[utf8proc_encode_char(key, (utf8proc_uint8_t *)out)] = '\0';
+    return out;
 }
 
 /* Keys that must do what they do, or one could be locked in. */

@@ -1,4 +1,5 @@
 /* The screen's knowledge and the keys that no pane claims. */
+#include "tui/keymap.h"
 #include "tui/tour.h"
 
 #include <limits.h>
@@ -514,6 +515,15 @@ void tui_screen_copies(struct tui_screen *s)
     tui_screen_notice(s, on ? "each copy has a row: * folds them again" : "×9 stands for nine that read the same; * shows each");
 }
 
+static void refuse_key(struct tui_screen *s, int32_t key)
+{
+    char name[16], text[64];
+    if (key == TUI_KEY_NONE || key == TUI_KEY_PASTE_ENDS)
+        return;
+    snprintf(text, sizeof text, "%s is no key here; ? shows them", *tui_key_name(key, name) ? name : "this");
+    tui_screen_notice(s, text);
+}
+
 static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
 {
     switch (key) {
@@ -576,6 +586,7 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
     case 'L' - TUI_KEY_CONTROL:
         return (struct tui_action){.act = TUI_ACT_REPAINT};
     default:
+        refuse_key(s, key);
         break;
     }
     return (struct tui_action){0};

@@ -129,6 +129,8 @@ static int do_own(struct tui_screen *s, const struct tui_word *word, const char 
         *action = tui_screen_key(s, '.');
     else if (!strcmp(verb, "copies"))
         tui_screen_copies(s);
+    else if (!strcmp(verb, "why"))
+        tui_now_tell(s);
     else if (!strcmp(verb, "help"))
         help(s, rest);
     else if (!strcmp(verb, "theme") && *rest) {
@@ -267,9 +269,10 @@ void tui_ask_draw(struct tui_screen *s)
     if (*aside) {
         const int text = tui_width(string_text(&s->ask.line.text), s->ask.line.text.length) + 5, least = (end - x) / 4;
         int w = tui_width(aside, strlen(aside)), most = end - x - (text < end - x - least ? text : end - x - least);
-        w = w > most ? most : w;
+        s->notice_long = aside == s->notice && (w > most || strchr(aside, '\n')); /* then it stands over the panes */
+        w = s->notice_long ? 0 : w > most ? most : w;
         tui_canvas_cut(&s->canvas, end - w, r.y, w, tui_style(TUI_KEPT), aside);
-        end -= w + 2;
+        end -= w ? w + 2 : 0;
     }
     tui_line_draw(&s->ask.line, &s->canvas, x, r.y, end - x);
 }

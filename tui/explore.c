@@ -199,7 +199,7 @@ static void take_news(struct explorer *x)
         return;
     }
     struct tui_news *news;
-    char notice[200];
+    char notice[TUI_NOTICE];
     int count, fresh = tui_thread_take(x->thread, &news, &count, x->snapshots, notice);
     for (int i = 0; i < count; i++) {
         tui_screen_event(&x->race.screens[news[i].search], news[i].event);
@@ -314,7 +314,7 @@ static void take_training(struct explorer *x)
     struct tui_trainer *t = &x->trainer;
     int code;
     if (tui_trainer_read(t, &code)) {
-        char notice[200];
+        char notice[TUI_NOTICE];
         if (code) {
             snprintf(notice, sizeof notice, "%s", code == 128 + 15 ? "learning was stopped; its checkpoint is kept" : *t->said ? t->said : "learning failed");
         } else {

@@ -576,6 +576,9 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
         s->overlay = &tui_view_help;
         s->overlay_top = 0;
         break;
+    case 'W':
+        tui_now_tell(s);
+        break;
     case 'q':
         return (struct tui_action){.act = TUI_ACT_QUIT};
     case 'C' - TUI_KEY_CONTROL:
@@ -688,7 +691,10 @@ struct tui_action tui_screen_mouse(struct tui_screen *s, struct tui_mouse m)
         return none;
     }
     s->dragged = tui_layout_line(&s->layout, m.x, m.y);
-    if (s->dragged < 0)
+    const struct tui_rect *now = &s->layout.now;
+    if (m.y >= now->y && m.y < now->y + now->h)
+        tui_now_tell(s);
+    else if (s->dragged < 0)
         press(s, pane, m.x, m.y);
     return none;
 }
@@ -862,12 +868,14 @@ void tui_screen_draw(struct tui_screen *s, int columns, int rows)
             s->places.views[i]->draw(s, s->layout.panes[i]);
     tui_draw_now(s);
     tui_draw_status(s);
+    s->notice_long = 0;
     if (s->ask.what)
         tui_ask_draw(s);
     else
         tui_draw_keys(s);
     if (s->overlay)
         s->overlay->draw(s, (struct tui_rect){0, s->layout.top + 1, columns, s->layout.keys.y - s->layout.top - 1});
+    tui_draw_notice(s);
     if (s->tour && (both || !s->overlay))
         tui_tour_draw(s, both ? rows - below : rows - 1 - below);
 }

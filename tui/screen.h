@@ -135,7 +135,8 @@ struct tui_screen {
     int interrupted;                  /* the key before was ^C: the next one need not wait for its effect */
     int pasting;                      /* keys are text until the paste ends */
     char training[48];                /* what learning beside the search has come to, "" : there is none */
-    char notice[200];                 /* shown in place of the hints until the next key */
+    char notice[TUI_NOTICE];          /* until the next key: in place of the hints, or where it is longer over the panes */
+    int notice_long;                  /* it did not fit its line at the last drawing */
     struct {
         int node;                     /* the position below is within this node's thought */
         int token, lines;             /* cursor; lines of the text at the last drawing */
@@ -279,5 +280,7 @@ void tui_draw_race(struct tui_screen *s);
 void tui_draw_now(struct tui_screen *s);
 void tui_draw_status(struct tui_screen *s);
 void tui_draw_keys(struct tui_screen *s);
+void tui_draw_notice(struct tui_screen *s);             /* one that is longer than its line: above `now`, over the panes */
+void tui_now_tell(struct tui_screen *s);                /* as a notice, what the lines of `now` are cut from */
 
 #endif

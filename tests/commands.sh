@@ -216,6 +216,7 @@ gives 'config.yaml' "$espalier" config
 gives 'seed: 7                               # file, line 1' "$espalier" config
 gives 'strategy: [tot, "beam,n=4"]           # file, line 2' "$espalier" config
 gives '  J: 10j ' "$espalier" config
+gives '# mouse: as it was left               # default' "$espalier" config
 gives '# theme: dark                         # default' "$espalier" config
 gives 'theme: nord                           # option' "$espalier" config --theme nord
 ESPALIER_MODEL=mine.gguf gives 'model: mine.gguf                      # environment: ESPALIER_MODEL' "$espalier" config

@@ -271,6 +271,28 @@ sees "all done" '■ done'
 keys q
 ended "a race" 0
 
+# --- a session opens as it was left ---
+start --session left $problem
+sees "all done" '■ done'
+keys 2 G m a g h
+sees "folded" '▸ What is it. .*below'
+keys q
+ended "left" 0
+start --session left
+sees "folded still" '▸ What is it. .*below'
+keys l
+gone "unfolded" '▸ What is it'
+keys "'" a
+sees "at the mark" 'thought 2 '
+keys '['
+sees "in the past" 'the past'
+kill -HUP "$pid"
+ended "hung up" 129
+start --session left
+sees "in the past still" 'the past'
+keys '}' q
+ended "left again" 0
+
 # --- breakpoints: where it stops by itself, kept with the session ---
 start --session stops -s greedy $problem
 sees "all done" '■ done'

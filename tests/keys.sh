@@ -103,6 +103,9 @@ gone "as before" ' pruned '
 press "$h" : '^ : *$'
 go esc
 gone "the line is left" '^ :'
+press "$h" W 'chose: '
+go j
+gone "it was read" 'chose: '
 press "$h" ! 'stops nowhere by itself'
 go esc
 gone "the line is left" '^ :'

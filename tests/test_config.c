@@ -119,6 +119,13 @@ static void test_wrong(void **state)
         {"keys: {space: k, ' ': j}", "config.yaml:1:18: ", "no key"},
         {"keys: {j: [k]}", "config.yaml:1:11: ", "text"},
         {"keys: {j: \"k\\tl\"}", "config.yaml:1:11: ", "no key is written so"},
+        {"keys: {space: \":nonsense\"}", "config.yaml:1:15: ", "no command \"nonsense\"; there are run pause"},
+        {"keys:\n  d: \":themes light\"", "config.yaml:2:6: ", "no command \"themes\""},
+        {"keys: {d: \": \"}", "config.yaml:1:11: ", "no command \"\""},
+        {"keys: {^c: k}", "config.yaml:1:8: ", "stay"},
+        {"keys: {^I: k}", "config.yaml:1:8: ", "no key"},
+        {"keys: {ctrl-N: k}", "config.yaml:1:8: ", "no key"},
+        {"mouse: maybe", "config.yaml:1:8: ", "true"},
         {"keys: k", "config.yaml:1:7: ", "keys"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -140,7 +147,7 @@ static void test_keys(void **state)
     (void)state;
     struct tui_config c;
     struct error e = {0};
-    write_config("keys:\n  J: 10j\n  d: p\n  f5: ':theme light'\n  ctrl-n: page-down\n  w: none\n  é: ':'\n");
+    write_config("keys:\n  J: 10j\n  d: p\n  f5: ':theme light'\n  ctrl-n: page-down\n  w: none\n  é: ':'\n  ^G: ^E\n  ^b: ^\n");
     assert_int_equal(tui_config_open(&c, &e), 0);
     const struct tui_binding *b = tui_keymap_find(&c.keys, 'J');
     assert_non_null(b);
@@ -151,13 +158,30 @@ static void test_keys(void **state)
     assert_int_equal(tui_keymap_find(&c.keys, 'w')->count, 0);
     assert_int_equal(tui_keymap_find(&c.keys, 0xe9)->keys[0], ':');
     assert_null(tui_keymap_find(&c.keys, 'j'));
+    b = tui_keymap_find(&c.keys, 'G' - TUI_KEY_CONTROL);
+    assert_true(b && b->count == 1 && b->keys[0] == 'E' - TUI_KEY_CONTROL);
+    assert_int_equal(tui_keymap_find(&c.keys, 'B' - TUI_KEY_CONTROL)->keys[0], '^');
+    assert_int_equal(c.mouse, -1);
     tui_config_free(&c);
+}
+
+static void test_mouse(void **state)
+{
+    (void)state;
+    struct tui_config c;
+    struct error e = {0};
+    for (int on = 0; on < 2; on++) {
+        write_config(on ? "mouse: on\n" : "theme: nord\nmouse: off\n");
+        assert_int_equal(tui_config_open(&c, &e), 0);
+        assert_int_equal(c.mouse, on);
+        tui_config_free(&c);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_precedence), cmocka_unit_test(test_copy), cmocka_unit_test(test_wrong), cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_precedence), cmocka_unit_test(test_copy), cmocka_unit_test(test_wrong), cmocka_unit_test(test_keys), cmocka_unit_test(test_mouse),
     };
     if (!mkdtemp(folder) || setenv("XDG_CONFIG_HOME", folder, 1))
         return 1;

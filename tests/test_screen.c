@@ -438,6 +438,8 @@ static int does_something(struct tui_screen *s, int32_t key)
         tui_screen_draw(s, 100, 30);
     while (s->busy);
     tui_screen_key(s, TUI_KEY_OTHER); /* what was told is told no more */
+    assert_string_equal(s->notice, s->ask.what ? "" : "this is no key here; ? shows them");
+    s->notice[0] = '\0';
     tui_screen_draw(s, 100, 30);
     tui_canvas_dump(&s->canvas, &before);
     tui_canvas_dump_roles(&s->canvas, &before);
@@ -445,7 +447,7 @@ static int does_something(struct tui_screen *s, int32_t key)
     tui_screen_draw(s, 100, 30);
     tui_canvas_dump(&s->canvas, &after);
     tui_canvas_dump_roles(&s->canvas, &after);
-    const int changed = strcmp(before.text, after.text) != 0;
+    const int changed = strcmp(before.text, after.text) != 0 && !strstr(s->notice, " is no key here; ? shows them");
     string_free(&before);
     string_free(&after);
     return acts || changed;
@@ -508,6 +510,73 @@ static void test_help(void **state)
     for (int32_t key = ' '; key < 127; key++)
         if (!known[key] && !(key >= '0' && key <= '9') && key != '=' && does_anywhere(key, 2)) /* =: + without shift */
             fail_msg("'%c' does something, and the help does not name it", key);
+}
+
+/* What is told of a key that does nothing, and in full; in the header, whatever else has no room, which adapters are on. */
+static void test_told(void **state)
+{
+    (void)state;
+    static const struct { int32_t key; const char *name; } unknown[] = {
+        {'Q', "Q"}, {0xe9, "é"}, {0x4e2d, "中"}, {TUI_KEY_F1 + 1, "f2"}, {'X' - TUI_KEY_CONTROL, "^X"}, {TUI_KEY_DELETE, "delete"}, {TUI_KEY_OTHER, "this"},
+    };
+    struct tui_screen s;
+    tui_screen_open(&s);
+    press(&s, ":set seed=7\r");
+    assert_true(shows(&s, tui_not_begun));
+    tui_screen_free(&s);
+    script_game24_done(&s);
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+        char *told = xasprintf("%s is no key here; ? shows them", unknown[i].name);
+        assert_int_equal(tui_screen_key(&s, unknown[i].key).act, TUI_ACT_NONE);
+        assert_string_equal(s.notice, told);
+        assert_true(shows(&s, told));
+        free(told);
+    }
+    press(&s, "2GW");
+    compare(&s, "why", 80, 24);
+    compare(&s, "why", 40, 12);
+    press(&s, "j");
+    assert_false(shows(&s, "answer:"));
+    press(&s, ":help set\r");
+    compare(&s, "notice", 80, 24);
+    compare(&s, "notice", 40, 12);
+    press(&s, ":set \t");
+    assert_true(shows(&s, "temperature=") && shows(&s, "time="));
+    press(&s, "\033");
+    char *long_one = xmalloc(3000);
+    memset(long_one, 'x', 2999);
+    long_one[2999] = '\0';
+    tui_screen_notice(&s, long_one);
+    assert_true(shows_at(&s, "…", 40, 12));
+    check_dump(&s.canvas);
+    free(long_one);
+    press(&s, "j");
+    s.quant = "nf4";
+    struct search_event *e = script_make(SEARCH_EVENT_SETTING);
+    e->session.strategy = xstrdup("tot,b=3,generate=propose,evaluate=value,select=greedy,adapter=/far/away/game24.lora");
+    e->session.problem = xstrdup("4 5 6 10");
+    e->session.task = xstrdup("game24");
+    e->session.model = xstrdup("SmolLM2 135M Instruct");
+    e->session.adapters = xcalloc(1, sizeof *e->session.adapters);
+    e->session.adapters[0] = (struct search_adapter){.path = xstrdup("/far/away/game24.lora"), .weight = 1};
+    e->session.adapter_count = 1;
+    script_emit(&s, e);
+    assert_true(shows(&s, " nf4 + game24.lora"));
+    assert_false(shows(&s, "adapter="));
+    assert_true(shows_at(&s, "SmolLM2 135M Instruct nf4 + game24.lora", 120, 24));
+    tui_screen_free(&s);
+}
+
+/* It holds only until then. */
+static void test_begins(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    tui_screen_open(&s);
+    press(&s, ":set seed=7\r");
+    script_begin(&s, "game24", "4 5 6 10", "tot,b=3");
+    assert_string_equal(s.notice, "");
+    tui_screen_free(&s);
 }
 
 static void test_gone(void **state)
@@ -699,7 +768,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_in_vain),
-        cmocka_unit_test(test_past), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
+        cmocka_unit_test(test_past), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
     };
     if (argc > 1 && !strcmp(argv[1], "hostile")) {

@@ -491,7 +491,7 @@ static void test_copies_drawn(void **state)
     close_script(state);
     struct tui_screen s;
     script_copies(&s);
-    press(&s, ":view drawn\rg");
+    press(&s, ":view drawn\r");
     compare(&s, "drawn-copies", 80, 24);
     compare(&s, "drawn-copies", 40, 12);
     press(&s, "o");

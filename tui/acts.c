@@ -27,7 +27,7 @@ static struct tui_action refuse(struct tui_screen *s, const char *why)
     return (struct tui_action){0};
 }
 
-static const char not_begun[] = "the search has not begun yet";
+const char tui_not_begun[] = "the search has not begun yet";
 
 /* --- on the selected thought ------------------------------------------------------------------------------------- */
 
@@ -51,7 +51,7 @@ static struct tui_action keep(struct tui_screen *s)
 const char *tui_act_why_not(const struct tui_screen *s, enum tui_asking what, int node)
 {
     if (!s->tree.count)
-        return not_begun;
+        return tui_not_begun;
     if (s->past.on)
         return tui_past_refusal;
     if (what == TUI_ASKS_EDIT && node == 0)
@@ -251,7 +251,7 @@ int tui_act_key(struct tui_screen *s, int32_t key, struct tui_action *action)
     for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
         if (acts[i].key == key) {
             if (!s->tree.count || s->past.on)
-                tui_screen_notice(s, s->past.on ? tui_past_refusal : not_begun);
+                tui_screen_notice(s, s->past.on ? tui_past_refusal : tui_not_begun);
             else
                 *action = acts[i].act(s);
             return 1;

@@ -129,6 +129,8 @@ static int do_own(struct tui_screen *s, const struct tui_word *word, const char 
         *action = tui_screen_key(s, '.');
     else if (!strcmp(verb, "copies"))
         tui_screen_copies(s);
+    else if (!strcmp(verb, "why"))
+        tui_now_tell(s);
     else if (!strcmp(verb, "help"))
         help(s, rest);
     else if (!strcmp(verb, "theme") && *rest) {
@@ -175,7 +177,7 @@ struct tui_action tui_command(struct tui_screen *s, const char *text)
         else if (word && !strcmp(word->verb, "step"))
             action = step(s, rest);
         else if (!s->tree.count)
-            tui_screen_notice(s, "the search has not begun yet");
+            tui_screen_notice(s, tui_not_begun);
         else
             action = tui_act(s, "%s", text);
     }
@@ -266,13 +268,12 @@ void tui_ask_draw(struct tui_screen *s)
     int x = r.x + 1, end = r.x + r.w - 1;
     x += tui_canvas_text(&s->canvas, x, r.y, end - x, tui_style(TUI_KEY), label);
     if (*aside) {
-        const int text = tui_width(string_text(&s->ask.line.text), s->ask.line.text.length) + 5, w = tui_width(aside, strlen(aside));
-        if (text + w <= end - x) {
-            tui_canvas_text(&s->canvas, end - w, r.y, w, tui_style(TUI_KEPT), aside);
-            end -= w + 2;
-        } else {
-            tui_paper_note(&s->canvas, s->layout.status.y - 1, tui_style(TUI_KEPT), aside);
-        }
+        const int text = tui_width(string_text(&s->ask.line.text), s->ask.line.text.length) + 5, least = (end - x) / 4;
+        int w = tui_width(aside, strlen(aside)), most = end - x - (text < end - x - least ? text : end - x - least);
+        s->notice_long = aside == s->notice && (w > most || strchr(aside, '\n')); /* then it stands over the panes */
+        w = s->notice_long ? 0 : w > most ? most : w;
+        tui_canvas_cut(&s->canvas, end - w, r.y, w, tui_style(TUI_KEPT), aside);
+        end -= w ? w + 2 : 0;
     }
     tui_line_draw(&s->ask.line, &s->canvas, x, r.y, end - x);
 }

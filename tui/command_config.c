@@ -65,6 +65,17 @@ static void print_option(const struct tui_config *c, const struct tui_options *o
     string_free(&line);
 }
 
+static void print_mouse(const struct tui_config *c)
+{
+    struct string line = {0};
+    const struct search_yaml *node = c->document ? search_yaml_get(search_yaml_root(c->document), "mouse") : NULL;
+    char *origin = node ? xasprintf("file, line %d", node->line) : xstrdup("default");
+    string_add(&line, !node ? "# mouse: as it was left" : c->mouse ? "mouse: on" : "mouse: off");
+    print_line(&line, origin);
+    string_free(&line);
+    free(origin);
+}
+
 static void print_keys(const struct tui_config *c)
 {
     struct string line = {0};
@@ -99,6 +110,7 @@ static int run(const struct tui_options *o)
         printf("# %s%s\n", config.path ? config.path : "no place for a file: HOME is not set", config.path && !config.document ? " (not there)" : "");
         for (int at = 0; tui_options_next(tui_command_explore.options, &at, &option);)
             print_option(&config, &effective, &option);
+        print_mouse(&config);
         print_keys(&config);
     }
     tui_options_free(&effective);

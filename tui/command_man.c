@@ -122,7 +122,7 @@ static void environment(void)
     item("VISUAL, EDITOR", NULL, "what E edits a thought with");
     item("XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_CACHE_HOME", NULL, "where the files below are; ~/.config, ~/.local/share, ~/.local/state, ~/.cache");
     heading("FILES");
-    item("~/.config/espalier/config.yaml", NULL, "options of the explorer by their names, and keys: a map from a key to keys in a row, to \":command\", or to none");
+    item("~/.config/espalier/config.yaml", NULL, "options of the explorer by their names, mouse: on or off, and keys: a map from a key to keys in a row, to \":command\", or to none");
     item("~/.config/espalier/themes, ~/.config/espalier/examples", NULL, "themes and tasks of your own, by their names");
     item("~/.local/share/espalier/sessions", NULL, "the sessions");
     item("~/.local/state/espalier/history", NULL, "commands of the explorer");

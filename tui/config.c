@@ -32,19 +32,30 @@ static int check_keys(const struct search_yaml *root, struct error *e)
     struct tui_option option;
     int n = 0;
     known[n++] = "keys";
+    known[n++] = "mouse";
     for (int at = 0; n < 127 && tui_options_next(tui_command_explore.options, &at, &option);)
         known[n++] = option.name;
     known[n] = NULL;
     return search_yaml_known(root, known, e);
 }
 
+/* As ":mouse" has it, or as other truths of the file. */
+static int read_mouse(const struct search_yaml *node, int *on, struct error *e)
+{
+    static const char *const words[] = {"off", "on", "false", "true", "no", "yes", NULL};
+    int word = 0, code = search_yaml_choice(node, words, &word, e);
+    if (!code)
+        *on = word & 1;
+    return code;
+}
+
 int tui_config_open(struct tui_config *c, struct error *e)
 {
     struct tui_options scratch;
-    const struct search_yaml *keys;
+    const struct search_yaml *keys, *mouse;
     char *none[] = {"espalier", NULL};
     int help, code;
-    *c = (struct tui_config){.path = find_path()};
+    *c = (struct tui_config){.path = find_path(), .mouse = -1};
     if (!c->path || access(c->path, F_OK))
         return OK;
     code = search_yaml_open(&c->document, c->path, e);
@@ -52,6 +63,8 @@ int tui_config_open(struct tui_config *c, struct error *e)
         code = check_keys(search_yaml_root(c->document), e);
     if (!code && (keys = search_yaml_get(search_yaml_root(c->document), "keys")))
         code = tui_keymap_read(&c->keys, keys, e);
+    if (!code && (mouse = search_yaml_get(search_yaml_root(c->document), "mouse")))
+        code = read_mouse(mouse, &c->mouse, e);
     if (code)
         return code;
     code = tui_options_parse(1, none, tui_command_explore.options, &scratch, &help, e);

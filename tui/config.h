@@ -13,6 +13,7 @@ struct tui_config {
     char *path;                            /* where it is, or would be; NULL: there is no place for it */
     struct search_yaml_document *document; /* NULL: there is none */
     struct tui_keymap keys;
+    int mouse;                             /* whether it is ours at the beginning; -1: as it was left */
     char **owned; /* texts that options point to */
     int owned_count, owned_capacity;
 };

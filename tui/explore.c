@@ -1,4 +1,5 @@
 /* The explorer: the loop between the terminal, the screen and the engine thread; and the same screen dumped without any of them. */
+#include "tui/bookmark.h"
 #include "tui/config.h"
 #include "tui/copy.h"
 #include "tui/editor.h"
@@ -115,6 +116,7 @@ static void open_race(struct tui_race *race, const struct setting *s)
         struct tui_screen *screen = &race->screens[i];
         screen->asked = s->searches.problem ? s->searches.problem : "";
         screen->model = slash ? slash + 1 : s->searches.model;
+        screen->quant = s->options.quant;
         screen->asked_strategy = s->searches.strategies[i];
         screen->token_text = token_text;
         screen->canvas.ascii = s->ascii;
@@ -185,6 +187,7 @@ struct explorer {
     struct tui_replay *replay; /* in its place, or NULL */
     struct tui_trainer trainer;
     int learner;     /* the search that its adapter is for */
+    char *left;      /* how the session was left, until its trees are there; or NULL */
     int dirty;       /* the screen may look otherwise than it is shown */
     int quit, signal; /* signal: the one that ended it, 0: none */
 };
@@ -196,7 +199,7 @@ static void take_news(struct explorer *x)
         return;
     }
     struct tui_news *news;
-    char notice[200];
+    char notice[TUI_NOTICE];
     int count, fresh = tui_thread_take(x->thread, &news, &count, x->snapshots, notice);
     for (int i = 0; i < count; i++) {
         tui_screen_event(&x->race.screens[news[i].search], news[i].event);
@@ -208,6 +211,11 @@ static void take_news(struct explorer *x)
             tui_race_show(&x->race, i);
         x->race.screens[i].token_owner = x->snapshots[i].engine;
         tui_screen_snapshot(&x->race.screens[i], &x->snapshots[i]);
+    }
+    if (fresh && x->left) { /* with the first snapshot all events of before have come */
+        tui_bookmark_read(&x->race, x->left);
+        free(x->left);
+        x->left = NULL;
     }
     if (*notice)
         tui_race_notice(&x->race, notice);
@@ -306,7 +314,7 @@ static void take_training(struct explorer *x)
     struct tui_trainer *t = &x->trainer;
     int code;
     if (tui_trainer_read(t, &code)) {
-        char notice[200];
+        char notice[TUI_NOTICE];
         if (code) {
             snprintf(notice, sizeof notice, "%s", code == 128 + 15 ? "learning was stopped; its checkpoint is kept" : *t->said ? t->said : "learning failed");
         } else {
@@ -463,22 +471,24 @@ static void live(struct explorer *x)
     }
 }
 
-/* Where the panes were left. What cannot be read or written costs nothing but that. */
-static void open_places(struct tui_race *race)
+/* Where the panes were left, and what the configuration says of the mouse. What cannot be read or written costs nothing but that. */
+static void open_places(const struct setting *s, struct tui_race *race)
 {
     struct string text = {0};
     if (!tui_state_read(&text))
         for (int i = 0; i < race->count; i++)
             tui_places_restore(&race->screens[i], string_text(&text));
+    for (int i = 0; i < race->count && s->config.mouse >= 0; i++)
+        race->screens[i].places.mouse = s->config.mouse;
     string_free(&text);
 }
 
 /* As it was left: it may be off. */
-static int mouse_is_wanted(void)
+static int mouse_is_wanted(const struct setting *s)
 {
     struct tui_race none;
     tui_race_open(&none, 1);
-    open_places(&none);
+    open_places(s, &none);
     const int wanted = none.screens[0].places.mouse;
     tui_race_free(&none);
     return wanted;
@@ -489,6 +499,25 @@ static void save_places(const struct tui_race *race)
     struct string text = {0};
     tui_places_write(&tui_race_shown(race)->places, &text);
     tui_state_write(string_text(&text));
+    string_free(&text);
+}
+
+/* Of the session that is gone on with, or forked. The journal is the engine thread's while it lives. */
+static char *read_left(const struct setting *s)
+{
+    struct search_journal *from = s->searches.loaded.journal ? s->searches.loaded.journal : s->searches.journal;
+    return from ? search_journal_get(from, "left") : NULL;
+}
+
+/* Where it cannot be written nothing is lost but that. */
+static void save_left(const struct setting *s, const struct tui_race *race)
+{
+    struct search_journal *journal = s->searches.journal ? s->searches.journal : s->searches.loaded.journal;
+    struct string text = {0};
+    struct error e;
+    tui_bookmark_write(race, &text);
+    if (journal && text.length && !search_journal_set(journal, "left", text.text, &e))
+        search_journal_commit(journal, &e);
     string_free(&text);
 }
 
@@ -504,11 +533,12 @@ static int explore(struct setting *s, struct error *e)
     struct explorer x = {.setting = s};
     tui_trainer_open(&x.trainer);
     open_race(&x.race, s);
-    open_places(&x.race);
+    open_places(s, &x.race);
     tui_history_open(&tui_race_shown(&x.race)->ask.history);
     if (s->options.tour)
         tui_tour_begin(&x.tour, &x.race.screens[0]);
     x.snapshots = xcalloc((size_t)s->searches.count, sizeof *x.snapshots);
+    x.left = read_left(s);
     int code = tui_thread_start(&x.thread, &s->options, &s->searches, e);
     if (!code)
         live(&x);
@@ -518,11 +548,14 @@ static int explore(struct setting *s, struct error *e)
         *e = tui_race_shown(&x.race)->now.failure;
         code = e->code;
     }
+    s->busy = x.thread && !tui_thread_stop(x.thread);
+    if (!s->busy)
+        save_left(s, &x.race);
     if (x.signal)
         leave_by(x.signal);
     tui_trainer_close(&x.trainer);
-    s->busy = x.thread && !tui_thread_stop(x.thread);
     tui_race_free(&x.race);
+    free(x.left);
     tui_tour_free(&x.tour);
     free(x.snapshots);
     return code;
@@ -627,7 +660,7 @@ static int take_choice(struct setting *s, const struct tui_start *start, struct 
 static int choose(struct setting *s, struct error *e)
 {
     struct tui_start *start = &s->start;
-    tui_terminal_mouse_on(mouse_is_wanted());
+    tui_terminal_mouse_on(mouse_is_wanted(s));
     tui_start_open(start);
     start->canvas.ascii = s->ascii;
     tui_start_find(start, &s->options);

@@ -1,7 +1,9 @@
 #include "tui/keymap.h"
+#include "tui/words.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 static const struct {
     const char *name;
@@ -12,9 +14,17 @@ static const struct {
     {"right", TUI_KEY_RIGHT}, {"home", TUI_KEY_HOME}, {"end", TUI_KEY_END}, {"page-up", TUI_KEY_PAGE_UP}, {"page-down", TUI_KEY_PAGE_DOWN},
 };
 static const char expected[] = "expected a character, space, enter, escape, tab, back-tab, backspace, delete, up, down, left, right, home, end, "
-                               "page-up, page-down, f1 to f12, or ctrl- and a letter";
+                               "page-up, page-down, f1 to f12, or ctrl- (or ^) and a letter";
 
-/* A key by its name, which is all of the text; 0: it is none. Terminals tell ctrl-i, ctrl-m and ctrl-[ from no other key. */
+/* "ctrl-n", or as the help writes it "^N"; 0: it is neither. Terminals tell ctrl-i, ctrl-m and ctrl-[ from no other key. */
+static int32_t control_of(const char *text)
+{
+    const size_t n = !strncmp(text, "ctrl-", 5) ? 5 : text[0] == '^' ? 1 : 0;
+    const char letter = n && text[n] && !text[n + 1] ? text[n] : '\0', small = n == 1 && letter >= 'A' && letter <= 'Z' ? (char)(letter + 32) : letter;
+    return small >= 'a' && small <= 'z' && small != 'i' && small != 'm' ? small - 'a' + 1 : 0;
+}
+
+/* A key by its name, which is all of the text; 0: it is none. */
 static int32_t key_of(const char *text)
 {
     const char *p = text, *end = text + strlen(text);
@@ -26,9 +36,24 @@ static int32_t key_of(const char *text)
             return names[i].key;
     if (*text == 'f' && strspn(text + 1, "0123456789") == strlen(text) - 1 && strlen(text) <= 3 && atoi(text + 1) >= 1 && atoi(text + 1) <= 12)
         return TUI_KEY_F1 + atoi(text + 1) - 1;
-    if (!strncmp(text, "ctrl-", 5) && text[5] >= 'a' && text[5] <= 'z' && !text[6] && text[5] != 'i' && text[5] != 'm')
-        return text[5] - 'a' + 1;
-    return 0;
+    return control_of(text);
+}
+
+const char *tui_key_name(int32_t key, char out[16])
+{
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i].key == key)
+            snprintf(out, 16, "%s", names[i].name);
+    if (out[0])
+        return out;
+    if (key > 0 && key < ' ')
+        snprintf(out, 16, "^%c", (char)(key + TUI_KEY_CONTROL));
+    else if (key >= TUI_KEY_F1 && key <= TUI_KEY_F12)
+        snprintf(out, 16, "f%d", (int)(key - TUI_KEY_F1 + 1));
+    else if (key > ' ' && key != 0x7f && key < TUI_KEY_UP)
+        out[utf8proc_encode_char(key, (utf8proc_uint8_t *)out)] = '\0';
+    return out;
 }
 
 /* Keys that must do what they do, or one could be locked in. */
@@ -58,6 +83,23 @@ static int read_keys(struct tui_binding *b, const char *text, const struct searc
     return OK;
 }
 
+/* What may be wrong in its arguments depends on the search, and is told when it is pressed. */
+static int read_command(struct tui_binding *b, const char *text, const struct search_yaml *node, struct error *e)
+{
+    text += strspn(text, " ");
+    const size_t n = strcspn(text, " ");
+    if (!tui_word_find(text, n)) {
+        struct string all = {0};
+        for (const struct tui_word *w = tui_words; w->verb; w++)
+            string_addf(&all, " %s", w->verb);
+        const int code = search_yaml_error(node, e, "no command \"%.*s\"; there are%s", n > 40 ? 40 : (int)n, text, all.text);
+        string_free(&all);
+        return code;
+    }
+    b->command = xstrdup(text);
+    return OK;
+}
+
 static int read_binding(struct tui_keymap *m, const struct search_yaml *from, const struct search_yaml *to, struct error *e)
 {
     const char *text = NULL;
@@ -72,7 +114,7 @@ static int read_binding(struct tui_keymap *m, const struct search_yaml *from, co
     if (code)
         return code;
     if (text[0] == ':' && text[1])
-        b.command = xstrdup(text + 1);
+        code = read_command(&b, text + 1, to, e);
     else
         code = read_keys(&b, text, to, e);
     b.from = xstrdup(from->text);

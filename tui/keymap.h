@@ -20,6 +20,7 @@ struct tui_keymap {
 /* From YAML: {J: 10j, space: none, f5: ":theme light", ctrl-n: down}. Errors at the node. */
 int tui_keymap_read(struct tui_keymap *m, const struct search_yaml *node, struct error *e);
 const struct tui_binding *tui_keymap_find(const struct tui_keymap *m, int32_t key); /* or NULL */
+const char *tui_key_name(int32_t key, char out[16]); /* as it is written there, ^N for ctrl-n; "": it has none */
 void tui_keymap_free(struct tui_keymap *m);
 
 #endif

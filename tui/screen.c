@@ -1,4 +1,5 @@
 /* The screen's knowledge and the keys that no pane claims. */
+#include "tui/keymap.h"
 #include "tui/tour.h"
 
 #include <limits.h>
@@ -334,6 +335,8 @@ static void note_moment(struct tui_screen *s, const struct search_event *event)
 void tui_screen_event(struct tui_screen *s, struct search_event *event)
 {
     note_moment(s, event);
+    if (!s->tree.count && !strcmp(s->notice, tui_not_begun))
+        s->notice[0] = '\0';
     if (s->past.on) { /* the picture stays */
         search_tree_fold(&s->past.latest, event);
         return;
@@ -514,6 +517,15 @@ void tui_screen_copies(struct tui_screen *s)
     tui_screen_notice(s, on ? "each copy has a row: * folds them again" : "×9 stands for nine that read the same; * shows each");
 }
 
+static void refuse_key(struct tui_screen *s, int32_t key)
+{
+    char name[16], text[64];
+    if (key == TUI_KEY_NONE || key == TUI_KEY_PASTE_ENDS)
+        return;
+    snprintf(text, sizeof text, "%s is no key here; ? shows them", *tui_key_name(key, name) ? name : "this");
+    tui_screen_notice(s, text);
+}
+
 static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
 {
     switch (key) {
@@ -566,6 +578,9 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
         s->overlay = &tui_view_help;
         s->overlay_top = 0;
         break;
+    case 'W':
+        tui_now_tell(s);
+        break;
     case 'q':
         return (struct tui_action){.act = TUI_ACT_QUIT};
     case 'C' - TUI_KEY_CONTROL:
@@ -576,6 +591,7 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
     case 'L' - TUI_KEY_CONTROL:
         return (struct tui_action){.act = TUI_ACT_REPAINT};
     default:
+        refuse_key(s, key);
         break;
     }
     return (struct tui_action){0};
@@ -677,7 +693,10 @@ struct tui_action tui_screen_mouse(struct tui_screen *s, struct tui_mouse m)
         return none;
     }
     s->dragged = tui_layout_line(&s->layout, m.x, m.y);
-    if (s->dragged < 0)
+    const struct tui_rect *now = &s->layout.now;
+    if (m.y >= now->y && m.y < now->y + now->h)
+        tui_now_tell(s);
+    else if (s->dragged < 0)
         press(s, pane, m.x, m.y);
     return none;
 }
@@ -851,12 +870,14 @@ void tui_screen_draw(struct tui_screen *s, int columns, int rows)
             s->places.views[i]->draw(s, s->layout.panes[i]);
     tui_draw_now(s);
     tui_draw_status(s);
+    s->notice_long = 0;
     if (s->ask.what)
         tui_ask_draw(s);
     else
         tui_draw_keys(s);
     if (s->overlay)
         s->overlay->draw(s, (struct tui_rect){0, s->layout.top + 1, columns, s->layout.keys.y - s->layout.top - 1});
+    tui_draw_notice(s);
     if (s->tour && (both || !s->overlay))
         tui_tour_draw(s, both ? rows - below : rows - 1 - below);
 }

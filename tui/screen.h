@@ -38,7 +38,7 @@ extern const struct tui_view tui_view_tree, tui_view_drawn, tui_view_thought, tu
 extern const struct tui_view tui_view_path, tui_view_time, tui_view_compare, tui_view_statistics, tui_view_log;
 extern const struct tui_view tui_view_list; /* an overlay only */
 
-enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096 };
+enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096, TUI_SIBLING_COLUMNS = 7 };
 
 /* What the line at the bottom is being written for. */
 enum tui_asking { TUI_ASKS_NOTHING, TUI_ASKS_EDIT, TUI_ASKS_ADD, TUI_ASKS_COMMAND, TUI_ASKS_FIND, TUI_ASKS_FILTER };
@@ -82,6 +82,7 @@ struct tui_places {
  * node above it, not folded as a copy) and the outline's; outline.tree is &tree; live rows of the outline are those of `now`. */
 struct tui_screen {
     const char *asked, *model;        /* the problem as typed and the model's file, shown until the session's event; "" : not known */
+    const char *quant;                /* the model's weights were made that; NULL: they are as in its file */
     const char *asked_strategy;       /* as typed: its name in a race; NULL: it is not in one */
     const struct tui_screen *race;    /* all that are in it, [race_count]; this one among them */
     int race_count;
@@ -134,7 +135,8 @@ struct tui_screen {
     int interrupted;                  /* the key before was ^C: the next one need not wait for its effect */
     int pasting;                      /* keys are text until the paste ends */
     char training[48];                /* what learning beside the search has come to, "" : there is none */
-    char notice[400];                 /* shown in place of the hints until the next key */
+    char notice[TUI_NOTICE];          /* until the next key: in place of the hints, or where it is longer over the panes */
+    int notice_long;                  /* it did not fit its line at the last drawing */
     struct {
         int node;                     /* the position below is within this node's thought */
         int token, lines;             /* cursor; lines of the text at the last drawing */
@@ -227,6 +229,7 @@ int tui_past_is_place(const struct search_tree *tree, int64_t count);  /* one st
 
 /* --- acts (acts.c), and the line they are written on (ask.c) ------------------------------------------------------- */
 
+extern const char tui_not_begun[];                          /* a notice that holds until the first event */
 /* 1: the key is that of an act, done or refused. */
 int tui_act_key(struct tui_screen *s, int32_t key, struct tui_action *action);
 /* Why that thought cannot be edited, or nothing can be added below it: a line for the user; NULL: it can. */
@@ -278,5 +281,7 @@ void tui_draw_race(struct tui_screen *s);
 void tui_draw_now(struct tui_screen *s);
 void tui_draw_status(struct tui_screen *s);
 void tui_draw_keys(struct tui_screen *s);
+void tui_draw_notice(struct tui_screen *s);             /* one that is longer than its line: above `now`, over the panes */
+void tui_now_tell(struct tui_screen *s);                /* as a notice, what the lines of `now` are cut from */
 
 #endif

@@ -14,6 +14,8 @@ struct tui_live {
     int count;
 };
 
+enum { TUI_NOTICE = 512 }; /* bytes of a notice */
+
 struct tui_snapshot {
     enum tui_state state;
     const struct engine *engine; /* for its constant part: texts of tokens, facts; NULL until loaded */

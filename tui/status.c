@@ -1,4 +1,5 @@
 /* The lines around the panes: what is asked and how, what happens now and what was decided, what it costs, what keys there are. */
+#include "tui/paper.h"
 #include "tui/screen.h"
 
 #include <stdlib.h>
@@ -12,10 +13,46 @@ static char *strategy_text(const struct tui_screen *s)
     if (!session)
         return xstrdup("");
     char *text = xstrdup(session->session.strategy ? session->session.strategy : "");
+    char *adapters = s->layout.wide ? strstr(text, ",adapter=") : NULL; /* the last of it; they stand beside the model */
+    if (adapters)
+        *adapters = '\0';
     for (char *p = text; *p; p++)
         if (*p == ',')
             *p = ' ';
     return text;
+}
+
+/* " nf4 + game24.lora:0.5", "". */
+static char *adapted_text(const struct tui_screen *s)
+{
+    const struct search_event *session = s->tree.session;
+    struct string out = {0};
+    if (s->quant)
+        string_addf(&out, " %s", s->quant);
+    for (int i = 0; session && i < session->session.adapter_count; i++) {
+        const struct search_adapter *a = &session->session.adapters[i];
+        const char *slash = strrchr(a->path, '/');
+        string_addf(&out, " + %s", slash && slash[1] ? slash + 1 : a->path);
+        if (a->weight != 1)
+            string_addf(&out, ":%g", (double)a->weight);
+    }
+    char *text = xstrdup(string_text(&out));
+    string_free(&out);
+    return text;
+}
+
+/* At the right end, each in a quarter of the line at most. Returns the columns. */
+static int draw_model(struct tui_screen *s, int end, const char *model)
+{
+    char *adapted = adapted_text(s);
+    const int most = s->layout.header.w / 4;
+    int w = tui_width(model, strlen(model)), more = tui_width(adapted, strlen(adapted));
+    w = w > most ? most : w;
+    more = more > most ? most : more;
+    tui_canvas_cut(&s->canvas, end - more - w, s->layout.header.y, w, tui_style(TUI_DIM), model);
+    tui_canvas_cut(&s->canvas, end - more, s->layout.header.y, more, tui_style(TUI_TEXT), adapted);
+    free(adapted);
+    return w + more;
 }
 
 void tui_draw_header(struct tui_screen *s)
@@ -31,12 +68,8 @@ void tui_draw_header(struct tui_screen *s)
         strategy = place;
     }
     int wide = s->layout.wide, x = r.x + 1, end = r.x + r.w - 1;
-    if (wide) {
-        int w = tui_width(model, strlen(model)), most = r.w / 4;
-        w = w > most ? most : w;
-        tui_canvas_cut(&s->canvas, end - w, r.y, w, tui_style(TUI_DIM), model);
-        end -= w + 2;
-    }
+    if (wide)
+        end -= draw_model(s, end, model) + 2;
     if (session && session->session.task)
         x += tui_canvas_cut(&s->canvas, x, r.y, (end - x) / 3, tui_style(TUI_DIM), session->session.task) + 1;
     int w = tui_width(problem, strlen(problem)), most = (end - x) * (wide ? 3 : 2) / (wide ? 5 : 3);
@@ -114,53 +147,79 @@ static char *result_text(const struct search_event *result)
     return xasprintf("%s%s: %s", result->result.answer, correct == 1 ? " ✓ right" : correct == 0 ? " ✗ wrong" : "", why);
 }
 
-static void draw_past(struct tui_screen *s)
+/* A line of `now`; the text is owned. */
+struct line {
+    const char *label;
+    enum tui_role role;
+    char *text;
+};
+enum { LINES = 2 };
+
+static int past_lines(const struct tui_screen *s, struct line out[LINES])
 {
-    struct tui_rect r = s->layout.now;
-    char *text = tui_past_text(s), *next = tui_past_next(s);
-    draw_line(s, r.y, "event", TUI_KEPT, text);
-    if (r.h > 1 && next)
-        draw_line(s, r.y + 1, "then", TUI_TEXT, next);
-    free(text);
-    free(next);
+    char *next = tui_past_next(s);
+    out[0] = (struct line){"event", TUI_KEPT, tui_past_text(s)};
+    out[1] = (struct line){"then", TUI_TEXT, next};
+    return next ? 2 : 1;
+}
+
+/* What happens, and what was decided last; most: for how many of them there is room. */
+static int now_lines(const struct tui_screen *s, int most, struct line out[LINES])
+{
+    const struct search_tree *t = &s->tree;
+    int n = 0;
+    if (s->past.on)
+        return past_lines(s, out);
+    if (s->now.state == TUI_FAILED)
+        out[n++] = (struct line){"failed", TUI_ERROR, xstrdup(s->now.failure.message)};
+    else if (s->now.state == TUI_LOADING)
+        out[n++] = (struct line){"loading", TUI_TEXT, xasprintf("the model %s", s->model)};
+    else if (s->now.state == TUI_DONE && t->result)
+        out[n++] = (struct line){"answer", t->result->result.correct == 0 ? TUI_WRONG : t->result->result.answer ? TUI_BEST : TUI_TEXT,
+                                 result_text(t->result)};
+    else if (s->now.broke)
+        out[n++] = (struct line){"broke", TUI_KEPT, xstrdup(s->now.broke)};
+    else if (t->step_open)
+        out[n++] = (struct line){s->now.state == TUI_PAUSED ? "stopped" : "doing", TUI_TEXT, plan_text(s)};
+    else if (most > 1 || !t->latest_decision)
+        out[n++] = (struct line){"next", TUI_TEXT,
+                                 xstrdup(t->steps ? "the step is done; space goes on, s makes one more" : "space begins, s makes one step")};
+    if (s->now.state != TUI_LOADING)
+        out[n++] = (struct line){"chose", TUI_TEXT,
+                                 xstrdup(t->latest_decision && t->latest_decision->decision.why ? t->latest_decision->decision.why : "nothing yet")};
+    return n;
+}
+
+void tui_now_tell(struct tui_screen *s)
+{
+    struct line lines[LINES];
+    struct string text = {0};
+    const int n = now_lines(s, LINES, lines);
+    for (int i = 0; i < n; i++) {
+        string_addf(&text, "%s%s: %s", i ? "\n" : "", lines[i].label, lines[i].text);
+        free(lines[i].text);
+    }
+    tui_screen_notice(s, string_text(&text));
+    string_free(&text);
 }
 
 void tui_draw_now(struct tui_screen *s)
 {
     struct tui_rect r = s->layout.now;
-    const struct search_tree *t = &s->tree;
+    struct line lines[LINES];
     char label[24];
     int x = r.x;
     x += tui_canvas_text(&s->canvas, x, s->layout.middle, r.w, tui_style(s->past.on ? TUI_KEPT : TUI_TITLE), s->past.on ? " the past " : " now ");
-    if (t->steps) {
-        snprintf(label, sizeof label, " step %d ", t->steps);
+    if (s->tree.steps) {
+        snprintf(label, sizeof label, " step %d ", s->tree.steps);
         tui_canvas_right(&s->canvas, x, s->layout.middle, r.x + r.w - x, tui_style(TUI_DIM), label);
     }
-    int y = r.y;
-    char *text = NULL;
-    if (s->past.on) {
-        draw_past(s);
-        return;
+    const int n = now_lines(s, r.h, lines);
+    for (int i = 0; i < n; i++) {
+        if (i < r.h)
+            draw_line(s, r.y + i, lines[i].label, lines[i].role, lines[i].text);
+        free(lines[i].text);
     }
-    if (s->now.state == TUI_FAILED) {
-        draw_line(s, y++, "failed", TUI_ERROR, s->now.failure.message);
-    } else if (s->now.state == TUI_LOADING) {
-        text = xasprintf("the model %s", s->model);
-        draw_line(s, y++, "loading", TUI_TEXT, text);
-    } else if (s->now.state == TUI_DONE && t->result) {
-        text = result_text(t->result);
-        draw_line(s, y++, "answer", t->result->result.correct == 0 ? TUI_WRONG : t->result->result.answer ? TUI_BEST : TUI_TEXT, text);
-    } else if (s->now.broke) {
-        draw_line(s, y++, "broke", TUI_KEPT, s->now.broke);
-    } else if (t->step_open) {
-        text = plan_text(s);
-        draw_line(s, y++, s->now.state == TUI_PAUSED ? "stopped" : "doing", TUI_TEXT, text);
-    } else if (r.h > 1 || !t->latest_decision) {
-        draw_line(s, y++, "next", TUI_TEXT, t->steps ? "the step is done; space goes on, s makes one more" : "space begins, s makes one step");
-    }
-    free(text);
-    if (y < r.y + r.h && s->now.state != TUI_LOADING)
-        draw_line(s, y, "chose", TUI_TEXT, t->latest_decision && t->latest_decision->decision.why ? t->latest_decision->decision.why : "nothing yet");
 }
 
 /* --- status ------------------------------------------------------------------------------------------------------ */
@@ -243,6 +302,8 @@ void tui_draw_status(struct tui_screen *s)
 
 /* --- keys -------------------------------------------------------------------------------------------------------- */
 
+enum { MOST_NOTICE = 6 }; /* rows */
+
 static int draw_hint(struct tui_screen *s, int x, int y, struct tui_hint hint)
 {
     x += tui_canvas_text(&s->canvas, x, y, s->canvas.w - x, tui_style(TUI_KEY), hint.key) + 1;
@@ -285,19 +346,38 @@ static int search_hints(const struct tui_screen *s, struct tui_hint *out)
     return n;
 }
 
+/* As many rows as it takes; what even these have no room for ends in an ellipsis. */
+void tui_draw_notice(struct tui_screen *s)
+{
+    const struct tui_layout *l = &s->layout;
+    if (!s->notice_long || !s->notice[0])
+        return;
+    const int end = s->overlay ? l->keys.y : l->middle, room = end - l->top - 1, left = l->now.x, w = l->now.w;
+    struct tui_canvas text = {0};
+    struct tui_paper p;
+    tui_paper_open(&p, &text, w - 2, s->canvas.ascii);
+    tui_paper_wrap(&p, tui_style(TUI_KEPT), s->notice);
+    const int lines = tui_paper_lines(&p), most = room < MOST_NOTICE ? room : MOST_NOTICE, rows = lines < most ? lines : most;
+    const struct tui_rect r = {left, end - rows, w, rows};
+    tui_canvas_fill(&s->canvas, r, tui_style(TUI_TEXT), ' ');
+    tui_canvas_paste(&s->canvas, (struct tui_rect){r.x + 1, r.y, r.w - 2, r.h}, &text, 0);
+    if (lines > rows)
+        tui_canvas_right(&s->canvas, r.x + 1, end - 1, r.w - 2, tui_style(TUI_KEPT), " …");
+    for (int y = r.y; y < end; y++)
+        tui_canvas_ground(&s->canvas, r.x, y, r.w, TUI_STATUS);
+    tui_canvas_free(&text);
+}
+
 void tui_draw_keys(struct tui_screen *s)
 {
     static const struct tui_hint last[] = {{"?", "help"}, {"q", "quit"}};
     struct tui_rect r = s->layout.keys;
-    if (s->notice[0] || s->count) {
+    s->notice_long = tui_width(s->notice, strlen(s->notice)) > r.w - 2 || strchr(s->notice, '\n');
+    if ((s->notice[0] && !s->notice_long) || s->count) {
         char count[32];
         snprintf(count, sizeof count, "%d", s->count);
-        const char *text = s->count ? count : s->notice;
-        if (tui_width(text, strlen(text)) <= r.w - 2) {
-            tui_canvas_text(&s->canvas, r.x + 1, r.y, r.w - 2, tui_style(TUI_KEPT), text);
-            return;
-        }
-        tui_paper_note(&s->canvas, s->layout.status.y - 1, tui_style(TUI_KEPT), text); /* whether the search runs is still seen */
+        tui_canvas_cut(&s->canvas, r.x + 1, r.y, r.w - 2, tui_style(TUI_KEPT), s->count ? count : s->notice);
+        return;
     }
     struct tui_hint hints[2 * TUI_HINTS + 2];
     const struct tui_view *view = s->overlay ? s->overlay : s->focus;

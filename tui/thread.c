@@ -34,7 +34,7 @@ struct tui_thread {
     int news_count, news_capacity;
     struct tui_snapshot *snapshots; /* [count] */
     int fresh;              /* they have not been taken */
-    char notice[200];
+    char notice[TUI_NOTICE];
     int quit, ended, wake;
 
     pthread_t thread;
@@ -179,7 +179,7 @@ static void tell(struct tui_thread *t, const struct error *failure)
 static void tell_notice(struct tui_thread *t, const char *text)
 {
     pthread_mutex_lock(&t->lock);
-    snprintf(t->notice, sizeof t->notice, "%.199s", text);
+    snprintf(t->notice, sizeof t->notice, "%.*s", (int)sizeof t->notice - 1, text);
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -578,7 +578,7 @@ void tui_thread_command(struct tui_thread *t, struct tui_action action)
     pthread_mutex_unlock(&t->lock);
 }
 
-int tui_thread_take(struct tui_thread *t, struct tui_news **news, int *count, struct tui_snapshot *snapshots, char notice[200])
+int tui_thread_take(struct tui_thread *t, struct tui_news **news, int *count, struct tui_snapshot *snapshots, char notice[TUI_NOTICE])
 {
     uint64_t ignored;
     ssize_t got = read(t->wake, &ignored, sizeof ignored); /* before the queues: what comes after wakes again */

@@ -23,7 +23,7 @@ struct tui_news {
     struct search_event *event;
 };
 /* Take all events since the last call: an array of *count references, the caller's to release and to free. snapshots[i] becomes the
- * latest one of search i (1), or stays (0). notice (200 bytes) gets what the latest command could not do, or "". */
-int tui_thread_take(struct tui_thread *t, struct tui_news **news, int *count, struct tui_snapshot *snapshots, char notice[200]);
+ * latest one of search i (1), or stays (0). notice gets what the latest command could not do, or "". */
+int tui_thread_take(struct tui_thread *t, struct tui_news **news, int *count, struct tui_snapshot *snapshots, char notice[TUI_NOTICE]);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { N, Q, U, PRIOR, SUM, VALUE, VOTES, COLUMNS };
+_Static_assert((int)COLUMNS == (int)TUI_SIBLING_COLUMNS, "a bookmark says which");
 enum { WIDTH = 6, LEAST_TEXT = 10, MOST_TERMS = 100 }; /* terms: of more siblings they are not worked out, it would take too long */
 
 static const struct {

@@ -36,6 +36,7 @@ const struct tui_word tui_words[] = {
     {"adapter", "FILE[:WEIGHT]|none", "a LoRA adapter from here on", "", TUI_TAKES_FILE},
     {"train", "[OPTION ...]|stop", "learn from what is kept, and put the adapter on", "", TUI_TAKES_OPTIONS},
     {"theme", "NAME|FILE", "other colours; a file is read again as it is saved", "", TUI_TAKES_THEME},
+    {"why", "", "what stands below the panes, in full: the latest decision and its reason, the answer", "W", TUI_TAKES_NOTHING},
     {"help", "[COMMAND]", "these, or what one takes", "?", TUI_TAKES_VERB},
     {"q", "", "quit; nothing is lost", "q", TUI_TAKES_NOTHING},
     {0},

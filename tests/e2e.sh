@@ -426,9 +426,12 @@ keys q
 ended "nothing chosen" 0
 
 # --- the tour ---
+mkdir -p "$work/state/espalier"
+echo 'panes compare thought' >"$work/state/espalier/explorer"
 start tour -t ask -s self-consistency,m=2 --kernels reference What is it
 sees "the tour" 'tour 1 of 10'
 sees "it waits" '❚❚ paused'
+sees "its panes are those of a first start" '^┌ tree'
 for page in 2 3 4 5 6 7 8 9 10; do
     keys Enter
     sees "the tour goes on" "tour $page of 10"
@@ -439,6 +442,8 @@ keys Enter
 gone "the tour ends" ' tour '
 keys q
 ended "the tour" 0
+is "and the others are left alone" "$(cat "$work/state/espalier/explorer")" 'panes compare thought'
+rm -rf "$work/state"
 
 # --- learning from what was kept, beside the search ---
 shell 100 24

@@ -84,6 +84,7 @@ const struct tui_help_line tui_help_lines[] = {
     {"✎ ◆ ⊘", "your own thought; kept to learn from; has no vote"},
     {"left", "what the task says is left after the thought"},
     {"value", "the judge's score; votes: how many voted for it"},
+    {"lost", "in a value's place: the exact solver (judge=oracle) finds no answer below"},
     {"prob", "the geometric mean of its tokens' probabilities, before temperature and filters"},
     {"tokens", "prompts (cached ones left out) and completions so far, + those being written"},
     {"tok/s", "rows computed in the last second, prompts included"},

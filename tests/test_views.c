@@ -207,11 +207,11 @@ static void test_siblings(void **state)
     close_script(state); /* made-up probabilities depend on the words before */
     struct tui_screen s;
     script_mcts(&s, "mcts,iterations=10,depth=5,select=uct,w=1,q=mean,evaluate=value");
-    press(&s, "gjjjj\tlll"); /* to the second sibling's U */
+    press(&s, "gjjjj\t"); /* to the second sibling's number that decides */
     picture(&s, "siblings", "siblings-uct");
     /* Every number says where it comes from. */
     static const struct { const char *keys, *says; } uct[] = {
-        {"hhh", "N = 1 of the 3 visits so far"}, {"l", "Q = rewards backed up / N = .10 / 1 = .10"}, {"l", "1 × √(ln 3 / 1) = 1.05"},
+        {"hhhh", "N = 1 of the 3 visits so far"}, {"l", "Q = rewards backed up / N = .10 / 1 = .10"}, {"l", "1 × √(ln 3 / 1) = 1.05"},
         {"l", "only mcts,select=puct goes by a prior"}, {"l", ".10 + 1.05 = 1.15"}, {"l", "likely, likely, impossible"}, {"l", "nobody voted"},
         {"jhhh", "only mcts"}, {"hh", "Q = its own reward = .033"}, {"j", "not to be chosen now"},
     };
@@ -223,11 +223,11 @@ static void test_siblings(void **state)
     }
     tui_screen_free(&s);
     script_mcts(&s, "mcts,iterations=10,depth=5,select=puct,w=1,evaluate=value");
-    press(&s, "gj\t:view siblings\rll");
+    press(&s, "gj\t:view siblings\rhh");
     assert_true(shows_at(&s, "c × prior × √N(parent) / (1 + N) = 1.25 × ", 400, 24));
     tui_screen_free(&s);
     script_mcts(&s, "ab-mcts,iterations=10,depth=5,prior=gaussian,evaluate=value");
-    press(&s, "gj\t:view siblings\rllll");
+    press(&s, "gj\t:view siblings\r");
     picture(&s, "siblings", "siblings-thompson");
     assert_true(shows_at(&s, "posterior NIχ²(m .53, κ 3, ν 3, τ² ", 400, 24));
     tui_screen_free(&s);

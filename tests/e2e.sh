@@ -429,12 +429,12 @@ ended "nothing chosen" 0
 mkdir -p "$work/state/espalier"
 echo 'panes compare thought' >"$work/state/espalier/explorer"
 start tour -t ask -s self-consistency,m=2 --kernels reference What is it
-sees "the tour" 'tour 1 of 10'
+sees "the tour" 'tour 1 of 11'
 sees "it waits" '❚❚ paused'
 sees "its panes are those of a first start" '^┌ tree'
-for page in 2 3 4 5 6 7 8 9 10; do
+for page in 2 3 4 5 6 7 8 9 10 11; do
     keys Enter
-    sees "the tour goes on" "tour $page of 10"
+    sees "the tour goes on" "tour $page of 11"
     gone "the tour shows something" 'until there is something'
 done
 sees "it ran to the end" '■ done'

@@ -77,8 +77,9 @@ static void add_looks(struct string *out, const struct looks *looks)
 /* Blanks between words of a look are of it, where nobody could see another. */
 static int goes_on(const struct tui_cell *cell, struct tui_look look, struct tui_look run)
 {
-    const int blank = cell->scalars[0] == ' ' && !look.attributes && look.background == run.background && !(run.attributes & (TUI_UNDERLINE | TUI_REVERSE));
-    return blank || (look.color == run.color && look.background == run.background && look.attributes == run.attributes);
+    const int bare = !look.attributes && !(run.attributes & (TUI_UNDERLINE | TUI_REVERSE));
+    return (cell->scalars[0] == ' ' && bare && look.background == run.background) ||
+           (look.color == run.color && look.background == run.background && look.attributes == run.attributes);
 }
 
 static void write_row(struct looks *looks, const struct tui_theme *theme, const struct tui_canvas *c, int y, int colors, struct string *out)
@@ -203,7 +204,8 @@ static void test_compare(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tree), cmocka_unit_test(test_siblings), cmocka_unit_test(test_votes), cmocka_unit_test(test_compare)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tree), cmocka_unit_test(test_siblings), cmocka_unit_test(test_votes),
+                                       cmocka_unit_test(test_compare)};
     golden_updating = argc > 1 && !strcmp(argv[1], "update");
     return cmocka_run_group_tests(tests, NULL, close_script);
 }

@@ -131,8 +131,8 @@ static void test_two_words(void **state)
     static const char *const lines[] = {"4 + 5 = 9 (left: 6 9 10)|6 9 10", NULL};
     static const struct { enum search_purpose purpose; const char *labels[2]; double score; const char *says; } judges[] = {
         {SEARCH_SELF_EVALUATION, {"sure 5.768e-05", "impossible 0.9999"}, 5.768e-5,
-         "It read \"24: 6 9 10?\". It writes no answer: how probable the word after it is tells more. Of thought 1: sure 5.768e-05, impossible 0.9999. The value is "
-         "the first word's part of the two, P(sure) / (P(sure) + P(impossible)) = .000: it holds this thought for lost."},
+         "It read \"24: 6 9 10?\". It writes no answer: how probable the word after it is tells more. Of thought 1: sure 5.768e-05, "
+         "impossible 0.9999. The value is the first word's part of the two, P(sure) / (P(sure) + P(impossible)) = .000: it holds this thought for lost."},
         {SEARCH_PROCESS_REWARD, {"good 0.9", "bad 0.1"}, .9, "P(good) / (P(good) + P(bad)) = .90."},
         {SEARCH_LIKELIHOOD, {"0.8405 a token", NULL}, .8405, "asks nobody: the value is the mean probability"},
         {SEARCH_AGREEMENT, {"1 of 8", NULL}, .125, "Thought 1 has .12: 1 of 8."},
@@ -230,6 +230,7 @@ static void test_sizes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_game24), cmocka_unit_test(test_votes), cmocka_unit_test(test_searched), cmocka_unit_test(test_two_words), cmocka_unit_test(test_wants), cmocka_unit_test(test_sizes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_game24), cmocka_unit_test(test_votes), cmocka_unit_test(test_searched),
+                                       cmocka_unit_test(test_two_words), cmocka_unit_test(test_wants), cmocka_unit_test(test_sizes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

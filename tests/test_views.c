@@ -399,7 +399,8 @@ static void test_compare(void **state)
 static void test_lost(void **state)
 {
     close_script(state);
-    static const char *const lines[] = {"10 - 4 = 6 (left: 5 6 6)|5 6 6", "4 * 6 = 24 (left: 5 10 24)|5 10 24", NULL}, *const words[] = {"alive", "lost"};
+    static const char *const lines[] = {"10 - 4 = 6 (left: 5 6 6)|5 6 6", "4 * 6 = 24 (left: 5 10 24)|5 10 24", NULL};
+    static const char *const words[] = {"alive", "lost"};
     struct tui_screen s;
     script_begin(&s, "game24", "4 5 6 10", "tot,b=3,evaluate=oracle");
     script_plan(&s, "propose from 1 state", SEARCH_PROPOSE, (int[]){0}, 1, 1);

@@ -148,7 +148,10 @@ struct tui_screen {
         } *cells;                     /* where each token begins */
         int cell_count, cell_capacity;
     } thought;
-    struct { int column, top, rows; } siblings; /* the number under the cursor, from 1; 0: the one that decides; first sibling shown, and how many are */
+    struct {
+        int column;                   /* the number under the cursor, from 1; 0: the one that decides */
+        int top, rows;                /* first sibling shown, and how many are */
+    } siblings;
     struct {
         struct tui_tidy tidy;
         int zoom, x, y, rows;         /* first column and row of the drawing that are shown, rows at the last drawing */

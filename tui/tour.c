@@ -243,27 +243,27 @@ static void write_scored(struct tui_screen *s, struct tui_paper *p, int node)
         say(p, "Who judges here (%s) is the model itself. ", name);
         say_question(s, p, j);
         if (labels > 1 && label[1])
-            say(p, "It writes no answer: how probable the word after it is tells more. Of thought %d: %s, %s. The value is the first word's part of the two, "
-                   "P(%.*s) / (P(%.*s) + P(%.*s)) = %s%s.", node, label[0], label[1], word_length(label[0]), label[0], word_length(label[0]), label[0],
-                word_length(label[1]), label[1], value, tui_screen_node(s, node)->value < 0.0005 ? ": it holds this thought for lost" : "");
+            say(p, "It writes no answer: how probable the word after it is tells more. Of thought %d: %s, %s. The value is the first "
+                   "word's part of the two, P(%.*s) / (P(%.*s) + P(%.*s)) = %s%s.",
+                node, label[0], label[1], word_length(label[0]), label[0], word_length(label[0]), label[0], word_length(label[1]), label[1], value, tui_screen_node(s, node)->value < 0.0005 ? ": it holds this thought for lost" : "");
         else
-            say(p, "It writes no answer: of two words after it, a good one and a bad one, the good one's part of the probability is the value. Thought %d has %s.",
-                node, value);
+            say(p, "It writes no answer: of two words after it, a good one and a bad one, the good one's part of the probability is the value. "
+                   "Thought %d has %s.", node, value);
         return;
     case SEARCH_LIKELIHOOD:
         say(p, "Who judges here (%s) asks nobody: the value is the mean probability of a thought's tokens. Thought %d has %s.", name, node, value);
         return;
     case SEARCH_AGREEMENT:
-        say(p, "Who judges here (%s) asks nobody: the value is the part of the siblings that come to the same. Thought %d has %s%s%s.", name, node, value,
-            labels ? ": " : "", labels ? label[0] : "");
+        say(p, "Who judges here (%s) asks nobody: the value is the part of the siblings that come to the same. Thought %d has %s%s%s.", name, node,
+            value, labels ? ": " : "", labels ? label[0] : "");
         return;
     case SEARCH_VERIFIER:
         say(p, "Who judges here (%s) is the task's own check: 1 is right or legal, 0 wrong, .50 not known. Thought %d has %s%s%s.", name, node, value,
             labels ? ": " : "", labels ? label[0] : "");
         return;
     default:
-        say(p, "Who judges here (%s) is an exact solver, which no model has: 1 where an answer can still be reached, 0 where it is lost. Thought %d has %s.", name,
-            node, value);
+        say(p, "Who judges here (%s) is an exact solver, which no model has: 1 where an answer can still be reached, 0 where it is lost. Thought "
+               "%d has %s.", name, node, value);
     }
 }
 
@@ -325,8 +325,8 @@ static void write_siblings(struct tui_screen *s, struct tui_paper *p)
     const struct search_node *n = tui_screen_node(s, node);
     search_tree_terms(&s->tree, node, &t);
     if (t.there) {
-        say(p, "Beside each other stand the thoughts that are chosen from; the search goes down to the one of the greatest Q + U. N is how often it passed through "
-               "thought %d: %d. Q, %s, is %s, and U, %s, %s. Together %s.", node, t.visits, tui_score(t.q, q),
+        say(p, "Beside each other stand the thoughts that are chosen from; the search goes down to the one of the greatest Q + U. N is how often it passed "
+               "through thought %d: %d. Q, %s, is %s, and U, %s, %s. Together %s.", node, t.visits, tui_score(t.q, q),
             t.visits                ? "what was found below it"
             : t.form == SEARCH_UCT ? "its own value until it is visited"
                                     : "0 until it is visited",
@@ -339,12 +339,12 @@ static void write_siblings(struct tui_screen *s, struct tui_paper *p)
         say(p, "Beside each other stand the thoughts that are chosen from, and the number they are chosen by, the judge's %s: thought %d has %s.",
             n->judgement->judgement.purpose == SEARCH_VOTE ? "votes" : "value", node, tui_score(n->value, q));
     } else {
-        say(p, "Beside each other stand the thoughts of one parent. No judge gave them a number: paths are followed to their end, and the votes for the "
-               "answers they come to stand here.");
+        say(p, "Beside each other stand the thoughts of one parent. No judge gave them a number: paths are followed to their end, and the votes for "
+               "the answers they come to stand here.");
     }
     if (!t.there)
-        say(p, " Tree searches (-s mcts, -s ab-mcts) choose by Q + U: Q is what was found below a thought so far, U what is hoped for where it was seldom "
-               "visited, and N how often it was.");
+        say(p, " Tree searches (-s mcts, -s ab-mcts) choose by Q + U: Q is what was found below a thought so far, U what is hoped for where it was "
+               "seldom visited, and N how often it was.");
     say(p, " h and l go over the numbers; below stands how each is made.");
 }
 
@@ -411,10 +411,9 @@ static void write_cost(struct tui_screen *s, struct tui_paper *p)
 /* The other two of the figures: who shares a pass, and what is held so that branches can share. */
 static void write_figures(struct tui_screen *s, struct tui_paper *p)
 {
-    char used[32], limit[32];
     write_cost(s, p);
-    say(p, " Branches that are written at the same time are one batch: each pass of the model reads its weights once for all of them. KV is the memory of the keys and "
-           "values that they share, %s of %s MB now.", tui_score((double)s->now.statistics.kv_used / 1e6, used), tui_score((double)s->now.statistics.kv_limit / 1e6, limit));
+    say(p, " Branches that are written at the same time are one batch: each pass of the model reads its weights once for all of them. KV is the memory of "
+           "their keys and values, what the model noted at each token; branches share it as far as they have the same tokens.");
 }
 
 static void write_yours(struct tui_screen *s, struct tui_paper *p)

@@ -448,12 +448,15 @@ keys q
 ended "nothing chosen" 0
 
 # --- the tour ---
+mkdir -p "$work/state/espalier"
+echo 'panes compare thought' >"$work/state/espalier/explorer"
 start tour -t ask -s self-consistency,m=2 --kernels reference What is it
-sees "the tour" 'tour 1 of 10'
+sees "the tour" 'tour 1 of 11'
 sees "it waits" '❚❚ paused'
-for page in 2 3 4 5 6 7 8 9 10; do
+sees "its panes are those of a first start" '^┌ tree'
+for page in 2 3 4 5 6 7 8 9 10 11; do
     keys Enter
-    sees "the tour goes on" "tour $page of 10"
+    sees "the tour goes on" "tour $page of 11"
     gone "the tour shows something" 'until there is something'
 done
 sees "it ran to the end" '■ done'
@@ -461,6 +464,8 @@ keys Enter
 gone "the tour ends" ' tour '
 keys q
 ended "the tour" 0
+is "and the others are left alone" "$(cat "$work/state/espalier/explorer")" 'panes compare thought'
+rm -rf "$work/state"
 
 # --- learning from what was kept, beside the search ---
 shell 100 24

@@ -21,6 +21,26 @@ static inline char *read_golden(const char *path)
     return text.text;
 }
 
+/* Against the file of that name, or into it. */
+static inline void compare_text(const char *name, int columns, int rows, const char *now)
+{
+    char *path = xasprintf("tests/golden/%s-%dx%d.txt", name, columns, rows);
+    if (golden_updating) {
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        fputs(now, f);
+        fclose(f);
+    } else {
+        char *golden = read_golden(path);
+        if (!golden || strcmp(golden, now))
+            printf("%s differs; now it is\n%s", path, now);
+        assert_non_null(golden);
+        assert_string_equal(now, golden);
+        free(golden);
+    }
+    free(path);
+}
+
 /* The dump, a line of four dashes, the roles. Wide screens only as text: the smaller ones have told the roles. */
 static inline void compare(struct tui_screen *s, const char *name, int columns, int rows)
 {
@@ -31,21 +51,7 @@ static inline void compare(struct tui_screen *s, const char *name, int columns, 
         string_add(&now, "----\n");
         tui_canvas_dump_roles(&s->canvas, &now);
     }
-    char *path = xasprintf("tests/golden/%s-%dx%d.txt", name, columns, rows);
-    if (golden_updating) {
-        FILE *f = fopen(path, "w");
-        assert_non_null(f);
-        fputs(now.text, f);
-        fclose(f);
-    } else {
-        char *golden = read_golden(path);
-        if (!golden || strcmp(golden, now.text))
-            printf("%s differs; now it is\n%s", path, now.text);
-        assert_non_null(golden);
-        assert_string_equal(now.text, golden);
-        free(golden);
-    }
-    free(path);
+    compare_text(name, columns, rows, now.text);
     string_free(&now);
 }
 

@@ -366,9 +366,9 @@ go g j V s
 sees "siblings" '^┌ siblings'
 gives "$h" j selected 2
 gives "$h" k selected 1
-sees "a number" 'N: how often'
-press "$h" l 'Q: what was found'
-press "$h" h 'N: how often'
+sees "the number that decides" 'votes: how many'
+press "$h" h 'value: the judge'
+press "$h" l 'votes: how many'
 h='votes'
 go V t g V v
 sees "votes" '^┌ votes'

@@ -148,7 +148,7 @@ static void test_plot(void **state)
 {
     (void)state;
     static const struct tui_plot_point a[] = {{100, .4, .3, .5}, {1000, .6, .5, .7}}, b[] = {{1000, .6, .4, .8}};
-    static const struct tui_plot_series series[] = {{a, 2}, {b, 1}};
+    static const struct tui_plot_series series[] = {{a, 2, TUI_TEXT}, {b, 1, TUI_TEXT}};
     for (int ascii = 0; ascii < 2; ascii++) {
         struct string out = {0};
         tui_plot(series, 2, "right against tokens", 40, 12, ascii, &out);
@@ -168,7 +168,7 @@ static void test_plot_of_odd_numbers(void **state)
     for (int s = 0; s < 4; s++)
         for (int columns = 24; columns <= 120; columns += 12)
             for (int rows = 6; rows <= 30; rows += 4) {
-                struct tui_plot_series series[] = {{&sets[s][0], 1}, {&sets[s][1], 1}, {&sets[s][2], 1}};
+                struct tui_plot_series series[] = {{&sets[s][0], 1, TUI_TEXT}, {&sets[s][1], 1, TUI_TEXT}, {&sets[s][2], 1, TUI_TEXT}};
                 struct string out = {0};
                 tui_plot(series, 3, "", columns, rows, 1, &out);
                 int lines = 0;

@@ -230,6 +230,22 @@ static void check_theme(const char *name, const struct tui_theme *t)
             }
 }
 
+/* The searches of a race are told apart by colour with 256 of them; with 16 where the theme is not a muted one, whose colours all become
+ * white there: their letters say the same. */
+static void check_racers(const char *name, const struct tui_theme *t)
+{
+    const int muted = strstr(name, "/gruvbox.") || strstr(name, "/nord.") || strstr(name, "/solarized.");
+    for (int a = TUI_COMPARE; a <= TUI_COMPARE_LAST; a++)
+        for (int b = TUI_COMPARE; b < a; b++) {
+            struct tui_style one = {.role = (uint8_t)a}, other = {.role = (uint8_t)b};
+            if (!muted && tui_theme_mapped(t, one, 16).color == tui_theme_mapped(t, other, 16).color)
+                printf("%s: of 16 colours compare %d and %d have the same\n", name, a - TUI_COMPARE, b - TUI_COMPARE);
+            assert_int_not_equal(tui_theme_look(t, one).color, tui_theme_look(t, other).color);
+            assert_int_not_equal(tui_theme_mapped(t, one, 256).color, tui_theme_mapped(t, other, 256).color);
+            assert_true(muted || tui_theme_mapped(t, one, 16).color != tui_theme_mapped(t, other, 16).color);
+        }
+}
+
 static void test_all(void **state)
 {
     (void)state;
@@ -250,6 +266,8 @@ static void test_all(void **state)
         /* What is right, wrong, best and pruned is not all one. */
         assert_true(theme.roles[TUI_RIGHT].color != theme.roles[TUI_WRONG].color);
         assert_true(theme.roles[TUI_PRUNED].color != theme.roles[TUI_FRONTIER].color);
+        assert_true(theme.roles[TUI_LOST].color != theme.roles[TUI_FRONTIER].color && theme.roles[TUI_LOST].color != theme.roles[TUI_VOTED].color);
+        check_racers(path, &theme);
     }
     globfree(&files);
     assert_int_equal(pale, 0);

@@ -42,7 +42,7 @@ static void test_game24(void **state)
     char number[32];
     script_game24_done(&s);
     tui_tour_begin(&t, &s);
-    assert_true(says(&s, "tour 1 of 10") && says(&s, "The top line has the task"));
+    assert_true(says(&s, "tour 1 of 11") && says(&s, "The top line has the task"));
     turn(&s);
     assert_true(says(&s, "a plan") && says(&s, "\"value 2 states\""));
     turn(&s);
@@ -67,6 +67,10 @@ static void test_game24(void **state)
     assert_true(says(&s, "Of thought 1 it said: sure, sure, likely."));
     assert_true(says(&s, ", 41, is its value"));
     turn(&s);
+    assert_ptr_equal(s.focus, &tui_view_siblings);
+    assert_true(says(&s, "the judge's value: thought 1 has 41."));
+    turn(&s);
+    assert_true(tui_screen_shows(&s, &tui_view_thought) && !tui_screen_shows(&s, &tui_view_siblings)); /* what it drove out is back */
     assert_true(says(&s, "\"kept 1 of 1: it holds an answer\""));
     turn(&s);
     assert_true(says(&s, "5*(10-4)-6") && says(&s, "and this is it"));
@@ -95,11 +99,78 @@ static void test_votes(void **state)
         turn(&s);
     assert_true(says(&s, "asks no judge"));
     turn(&s);
+    assert_true(says(&s, "No judge gave them a number"));
+    turn(&s);
     assert_true(says(&s, "56 has 3 of 5"));
     tui_screen_key(&s, TUI_KEY_ESCAPE);
     assert_null(s.tour);
     tui_tour_free(&t);
     tui_screen_free(&s);
+}
+
+/* Where a tree is searched, the number it goes down by, of the thought it goes down to. */
+static void test_searched(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    struct tui_tour t;
+    script_mcts(&s, "mcts,iterations=10,depth=5,select=uct,w=1,q=mean,evaluate=value");
+    tui_tour_begin(&t, &s);
+    for (int i = 0; i < 6; i++)
+        turn(&s);
+    assert_int_equal(s.selected, 1);
+    assert_true(says(&s, "passed through thought 1: 2. Q, .80, is what was found below it, and U, .74,") && says(&s, "Together 1.54."));
+    tui_tour_free(&t);
+    tui_screen_free(&s);
+}
+
+/* A judge that writes nothing: what it was asked, the two words, and why the value is so small. */
+static void test_two_words(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"4 + 5 = 9 (left: 6 9 10)|6 9 10", NULL};
+    static const struct { enum search_purpose purpose; const char *labels[2]; double score; const char *says; } judges[] = {
+        {SEARCH_SELF_EVALUATION, {"sure 5.768e-05", "impossible 0.9999"}, 5.768e-5,
+         "It read \"24: 6 9 10?\". It writes no answer: how probable the word after it is tells more. Of thought 1: sure 5.768e-05, "
+         "impossible 0.9999. The value is the first word's part of the two, P(sure) / (P(sure) + P(impossible)) = .000: it holds this thought for lost."},
+        {SEARCH_PROCESS_REWARD, {"good 0.9", "bad 0.1"}, .9, "P(good) / (P(good) + P(bad)) = .90."},
+        {SEARCH_LIKELIHOOD, {"0.8405 a token", NULL}, .8405, "asks nobody: the value is the mean probability"},
+        {SEARCH_AGREEMENT, {"1 of 8", NULL}, .125, "Thought 1 has .12: 1 of 8."},
+        {SEARCH_VERIFIER, {"legal", NULL}, 1, "Thought 1 has 1: legal."},
+        {SEARCH_ORACLE, {"lost", NULL}, 0, "0 where it is lost. Thought 1 has 0."},
+    };
+    for (size_t i = 0; i < sizeof judges / sizeof *judges; i++) {
+        struct tui_screen s;
+        struct tui_tour t;
+        script_begin(&s, "game24", "4 5 6 10", "tot,b=3");
+        script_plan(&s, "propose from 1 state", SEARCH_PROPOSE, (int[]){0}, 1, 1);
+        script_propose(&s, 0, 0, lines);
+        script_plan(&s, "judge 1 state", judges[i].purpose, (int[]){1}, 1, 1);
+        struct search_event *c = script_make(SEARCH_EVENT_COMPLETION);
+        c->completion.prompt = xmalloc(sizeof(int));
+        c->completion.prompt[0] = script_word("24: 6 9 10?\n", 12);
+        c->completion.prompt_count = 1;
+        c->completion.text = xstrdup("");
+        script_emit(&s, c);
+        struct search_event *e = script_make(SEARCH_EVENT_JUDGEMENT);
+        e->judgement.purpose = judges[i].purpose;
+        e->judgement.nodes = xcalloc(1, sizeof(int));
+        e->judgement.nodes[0] = 1;
+        e->judgement.scores = xcalloc(1, sizeof(double));
+        e->judgement.scores[0] = judges[i].score;
+        e->judgement.count = 1;
+        e->judgement.samples = judges[i].labels[1] ? 2 : 1;
+        e->judgement.labels = xcalloc(2, sizeof(char *));
+        for (int k = 0; k < e->judgement.samples; k++)
+            e->judgement.labels[k] = xstrdup(judges[i].labels[k]);
+        script_emit(&s, e);
+        tui_tour_begin(&t, &s);
+        for (int k = 0; k < 5; k++)
+            turn(&s);
+        assert_true(says(&s, judges[i].says));
+        tui_tour_free(&t);
+        tui_screen_free(&s);
+    }
 }
 
 /* It steps only while what a page tells of is not there, and never while the search works. */
@@ -159,6 +230,7 @@ static void test_sizes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_game24), cmocka_unit_test(test_votes), cmocka_unit_test(test_wants), cmocka_unit_test(test_sizes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_game24), cmocka_unit_test(test_votes), cmocka_unit_test(test_searched),
+                                       cmocka_unit_test(test_two_words), cmocka_unit_test(test_wants), cmocka_unit_test(test_sizes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

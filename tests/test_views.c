@@ -207,11 +207,11 @@ static void test_siblings(void **state)
     close_script(state); /* made-up probabilities depend on the words before */
     struct tui_screen s;
     script_mcts(&s, "mcts,iterations=10,depth=5,select=uct,w=1,q=mean,evaluate=value");
-    press(&s, "gjjjj\tlll"); /* to the second sibling's U */
+    press(&s, "gjjjj\t"); /* to the second sibling's number that decides */
     picture(&s, "siblings", "siblings-uct");
     /* Every number says where it comes from. */
     static const struct { const char *keys, *says; } uct[] = {
-        {"hhh", "N = 1 of the 3 visits so far"}, {"l", "Q = rewards backed up / N = .10 / 1 = .10"}, {"l", "1 × √(ln 3 / 1) = 1.05"},
+        {"hhhh", "N = 1 of the 3 visits so far"}, {"l", "Q = rewards backed up / N = .10 / 1 = .10"}, {"l", "1 × √(ln 3 / 1) = 1.05"},
         {"l", "only mcts,select=puct goes by a prior"}, {"l", ".10 + 1.05 = 1.15"}, {"l", "likely, likely, impossible"}, {"l", "nobody voted"},
         {"jhhh", "only mcts"}, {"hh", "Q = its own reward = .033"}, {"j", "not to be chosen now"},
     };
@@ -223,11 +223,11 @@ static void test_siblings(void **state)
     }
     tui_screen_free(&s);
     script_mcts(&s, "mcts,iterations=10,depth=5,select=puct,w=1,evaluate=value");
-    press(&s, "gj\t:view siblings\rll");
+    press(&s, "gj\t:view siblings\rhh");
     assert_true(shows_at(&s, "c × prior × √N(parent) / (1 + N) = 1.25 × ", 400, 24));
     tui_screen_free(&s);
     script_mcts(&s, "ab-mcts,iterations=10,depth=5,prior=gaussian,evaluate=value");
-    press(&s, "gj\t:view siblings\rllll");
+    press(&s, "gj\t:view siblings\r");
     picture(&s, "siblings", "siblings-thompson");
     assert_true(shows_at(&s, "posterior NIχ²(m .53, κ 3, ν 3, τ² ", 400, 24));
     tui_screen_free(&s);
@@ -393,6 +393,40 @@ static void test_compare(void **state)
     assert_ptr_equal(tui_race_shown(&race)->focus, &tui_view_compare);
     compare(tui_race_shown(&race), "compare-second", 80, 24);
     tui_race_free(&race);
+}
+
+/* What the exact solver calls lost has a word and a role of its own; what is alive keeps its value. */
+static void test_lost(void **state)
+{
+    close_script(state);
+    static const char *const lines[] = {"10 - 4 = 6 (left: 5 6 6)|5 6 6", "4 * 6 = 24 (left: 5 10 24)|5 10 24", NULL};
+    static const char *const words[] = {"alive", "lost"};
+    struct tui_screen s;
+    script_begin(&s, "game24", "4 5 6 10", "tot,b=3,evaluate=oracle");
+    script_plan(&s, "propose from 1 state", SEARCH_PROPOSE, (int[]){0}, 1, 1);
+    script_propose(&s, 0, 0, lines);
+    for (int i = 0; i < 2; i++) {
+        struct search_event *e = script_make(SEARCH_EVENT_JUDGEMENT);
+        e->judgement.purpose = SEARCH_ORACLE;
+        e->judgement.nodes = xmalloc(sizeof(int));
+        e->judgement.nodes[0] = 1 + i;
+        e->judgement.scores = xcalloc(1, sizeof(double));
+        e->judgement.scores[0] = !i;
+        e->judgement.count = e->judgement.samples = 1;
+        e->judgement.most = 1;
+        e->judgement.labels = xcalloc(1, sizeof(char *));
+        e->judgement.labels[0] = xstrdup(words[i]);
+        script_emit(&s, e);
+    }
+    press(&s, "gjj");
+    assert_true(shows(&s, "lost: no answer below"));
+    int row = s.layout.panes[0].y + 2, found = 0;
+    for (int x = 0; x < s.layout.split; x++)
+        found += s.canvas.cells[row * s.canvas.w + x].style.role == TUI_LOST;
+    assert_int_equal(found, 4);
+    for (int x = 0; x < s.layout.split; x++)
+        assert_int_not_equal(s.canvas.cells[(row - 1) * s.canvas.w + x].style.role, TUI_LOST);
+    tui_screen_free(&s);
 }
 
 /* --- searching --------------------------------------------------------------------------------------------------- */
@@ -660,7 +694,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_panes), cmocka_unit_test(test_list), cmocka_unit_test(test_mouse), cmocka_unit_test(test_remembered), cmocka_unit_test(test_anything),
-        cmocka_unit_test(test_siblings), cmocka_unit_test(test_judge), cmocka_unit_test(test_votes), cmocka_unit_test(test_drawn), cmocka_unit_test(test_others), cmocka_unit_test(test_compare), cmocka_unit_test(test_copies), cmocka_unit_test(test_copies_drawn), cmocka_unit_test(test_find), cmocka_unit_test(test_filter_slices), cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_siblings), cmocka_unit_test(test_judge), cmocka_unit_test(test_votes), cmocka_unit_test(test_drawn), cmocka_unit_test(test_others), cmocka_unit_test(test_compare), cmocka_unit_test(test_lost), cmocka_unit_test(test_copies), cmocka_unit_test(test_copies_drawn), cmocka_unit_test(test_find), cmocka_unit_test(test_filter_slices), cmocka_unit_test(test_marks),
     };
     golden_updating = argc > 1 && !strcmp(argv[1], "update");
     return cmocka_run_group_tests(tests, NULL, close_script);

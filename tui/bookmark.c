@@ -118,7 +118,7 @@ static void read_numbers(struct tui_screen *s, const char *key, const char *word
         s->scrolled = n[1] == 1;
     } else if (!strcmp(key, "token"))
         choose_token(s, (int)n[0]);
-    else if (!strcmp(key, "column") && n[0] < TUI_SIBLING_COLUMNS)
+    else if (!strcmp(key, "column") && n[0] <= TUI_SIBLING_COLUMNS)
         s->siblings.column = (int)n[0];
     else if (!strcmp(key, "log") && n[0] < s->tree.event_count) {
         s->log.at = n[0];

@@ -107,7 +107,7 @@ static void add_plot(const struct report *r, struct string *out)
         points[l->strategy * budgets + l->budget] = (struct tui_plot_point){tokens_of(l), l->accuracy, l->low, l->high};
     }
     for (int s = 0; s < r->strategies; s++)
-        series[s] = (struct tui_plot_series){points + s * budgets, budgets};
+        series[s] = (struct tui_plot_series){points + s * budgets, budgets, TUI_TEXT};
     string_add(out, "\n");
     tui_plot(series, r->strategies, "accuracy against tokens a problem; bars: 95 % intervals", plot_columns(), PLOT_ROWS,
              r->o->ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0, out);

@@ -533,7 +533,10 @@ static int explore(struct setting *s, struct error *e)
     struct explorer x = {.setting = s};
     tui_trainer_open(&x.trainer);
     open_race(&x.race, s);
-    open_places(s, &x.race);
+    if (s->options.tour) /* its pages name panes: they stand where a first start has them */
+        x.race.screens[0].places.mouse = mouse_is_wanted(s);
+    else
+        open_places(s, &x.race);
     tui_history_open(&tui_race_shown(&x.race)->ask.history);
     if (s->options.tour)
         tui_tour_begin(&x.tour, &x.race.screens[0]);
@@ -543,7 +546,8 @@ static int explore(struct setting *s, struct error *e)
     if (!code)
         live(&x);
     tui_terminal_close();
-    save_places(&x.race);
+    if (!s->options.tour)
+        save_places(&x.race);
     if (!code && tui_race_shown(&x.race)->now.state == TUI_FAILED) {
         *e = tui_race_shown(&x.race)->now.failure;
         code = e->code;

@@ -11,10 +11,11 @@ static const struct tui_style ink = {.role = TUI_TEXT};
 struct mark {
     int x, y, top, bottom; /* cells of the plot's own area */
     char letter;
+    enum tui_role role;
 };
 
 struct plot {
-    struct tui_canvas canvas;
+    struct tui_canvas *canvas;
     int w, h; /* of the area: its cells are at (GUTTER, 0) and on */
     double left, right; /* logarithms of x at its first and last column */
     double low, high;   /* y at its last and first row: multiples of step */
@@ -82,15 +83,15 @@ static int row_of(const struct plot *p, double y)
 
 /* --- drawing ----------------------------------------------------------------------------------------------------- */
 
-static void put(struct plot *p, int x, int y, const char *sign)
+static void put(struct plot *p, int x, int y, enum tui_role role, const char *sign)
 {
-    tui_canvas_text(&p->canvas, x, y, 1, ink, sign);
+    tui_canvas_text(p->canvas, x, y, 1, (struct tui_style){.role = (uint8_t)role}, sign);
 }
 
 static int is_blank(const struct plot *p, int x, int y, int w)
 {
     for (int i = x; i < x + w; i++)
-        if (i < 0 || i >= p->canvas.w || p->canvas.cells[y * p->canvas.w + i].scalars[0] != ' ')
+        if (i < 0 || i >= p->canvas->w || p->canvas->cells[y * p->canvas->w + i].scalars[0] != ' ')
             return 0;
     return 1;
 }
@@ -98,13 +99,13 @@ static int is_blank(const struct plot *p, int x, int y, int w)
 static void draw_y_axis(struct plot *p)
 {
     for (int y = 0; y < p->h; y++)
-        put(p, GUTTER - 1, y, "│");
+        put(p, GUTTER - 1, y, TUI_TEXT, "│");
     for (int i = 0; p->low + i * p->step <= p->high + 1e-9; i++) {
         char label[32];
         int y = row_of(p, p->low + i * p->step);
         snprintf(label, sizeof label, "%3.0f %%", 100 * (p->low + i * p->step));
-        tui_canvas_text(&p->canvas, 0, y, GUTTER - 2, ink, label);
-        put(p, GUTTER - 1, y, "┤");
+        tui_canvas_text(p->canvas, 0, y, GUTTER - 2, ink, label);
+        put(p, GUTTER - 1, y, TUI_TEXT, "┤");
     }
 }
 
@@ -119,20 +120,20 @@ static void draw_tick(struct plot *p, double value)
     else
         snprintf(label, sizeof label, "%g", value);
     int n = (int)strlen(label), x = GUTTER + column_of(p, value), at = x - n / 2;
-    if (at + n > p->canvas.w)
-        at = p->canvas.w - n;
+    if (at + n > p->canvas->w)
+        at = p->canvas->w - n;
     if (!is_blank(p, at, p->h + 1, n) || (at > GUTTER && !is_blank(p, at - 1, p->h + 1, 1)) ||
-        (at + n < p->canvas.w && !is_blank(p, at + n, p->h + 1, 1)))
+        (at + n < p->canvas->w && !is_blank(p, at + n, p->h + 1, 1)))
         return;
-    tui_canvas_text(&p->canvas, at, p->h + 1, n, ink, label);
-    put(p, x, p->h, "┬");
+    tui_canvas_text(p->canvas, at, p->h + 1, n, ink, label);
+    put(p, x, p->h, TUI_TEXT, "┬");
 }
 
 static void draw_x_axis(struct plot *p)
 {
-    put(p, GUTTER - 1, p->h, "└");
+    put(p, GUTTER - 1, p->h, TUI_TEXT, "└");
     for (int x = 0; x < p->w; x++)
-        put(p, GUTTER + x, p->h, "─");
+        put(p, GUTTER + x, p->h, TUI_TEXT, "─");
     for (int rest = 0; rest < 2; rest++)
         for (int n = 0; log10(round_number(n)) <= p->right + 1e-9; n++)
             if (log10(round_number(n)) >= p->left - 1e-9 && (n % 3 != 0) == rest)
@@ -149,9 +150,9 @@ static int is_free(const struct plot *p, const struct mark *mark, int x)
     return x >= 0 && x < p->w;
 }
 
-static void add_mark(struct plot *p, const struct tui_plot_point *point, char letter)
+static void add_mark(struct plot *p, const struct tui_plot_point *point, char letter, enum tui_role role)
 {
-    struct mark mark = {.x = column_of(p, point->x), .y = row_of(p, point->y), .letter = letter};
+    struct mark mark = {.x = column_of(p, point->x), .y = row_of(p, point->y), .letter = letter, .role = role};
     mark.top = row_of(p, fmax(point->high, point->y));
     mark.bottom = row_of(p, fmin(point->low, point->y));
     for (int i = 0; i <= 2 * ASIDE; i++) { /* here, then one to the right, one to the left, two to the right, ... */
@@ -169,7 +170,7 @@ static void join(struct plot *p, const struct mark *a, const struct mark *b)
     for (int x = a->x + 1; x < b->x; x++) {
         int y = a->y + (int)lround((double)(b->y - a->y) * (x - a->x) / (b->x - a->x));
         if (is_blank(p, GUTTER + x, y, 1))
-            put(p, GUTTER + x, y, "·");
+            put(p, GUTTER + x, y, a->role, "·");
     }
 }
 
@@ -177,32 +178,37 @@ static void draw_marks(struct plot *p)
 {
     for (int i = 0; i < p->count; i++)
         for (int y = p->marks[i].top; y <= p->marks[i].bottom; y++)
-            put(p, GUTTER + p->marks[i].x, y, "│");
+            put(p, GUTTER + p->marks[i].x, y, p->marks[i].role, "│");
     for (int i = 0; i < p->count; i++)
-        put(p, GUTTER + p->marks[i].x, p->marks[i].y, (char[]){p->marks[i].letter, '\0'});
+        put(p, GUTTER + p->marks[i].x, p->marks[i].y, p->marks[i].role, (char[]){p->marks[i].letter, '\0'});
     for (int i = 1; i < p->count; i++)
         if (p->marks[i].letter == p->marks[i - 1].letter)
             join(p, &p->marks[i - 1], &p->marks[i]);
 }
 
-void tui_plot(const struct tui_plot_series *series, int count, const char *caption, int columns, int rows, int ascii, struct string *out)
+void tui_plot_draw(const struct tui_plot_series *series, int count, const char *caption, struct tui_canvas *out)
 {
-    struct plot p = {.w = columns - GUTTER, .h = rows - BELOW};
+    struct plot p = {.canvas = out, .w = out->w - GUTTER, .h = out->h - BELOW};
     int points = 0;
     for (int s = 0; s < count; s++)
         points += series[s].count;
-    tui_canvas_size(&p.canvas, columns, rows);
-    p.canvas.ascii = ascii;
     p.marks = xcalloc((size_t)points + 1, sizeof *p.marks);
     choose_scales(&p, series, count);
     draw_y_axis(&p);
     draw_x_axis(&p);
     for (int s = 0; s < count; s++)
         for (int i = 0; i < series[s].count; i++)
-            add_mark(&p, &series[s].points[i], tui_plot_letter(s));
+            add_mark(&p, &series[s].points[i], tui_plot_letter(s), series[s].role);
     draw_marks(&p);
-    tui_canvas_cut(&p.canvas, GUTTER, rows - 1, p.w, ink, caption);
-    tui_canvas_dump(&p.canvas, out);
+    tui_canvas_cut(out, GUTTER, out->h - 1, p.w, ink, caption);
     free(p.marks);
-    tui_canvas_free(&p.canvas);
+}
+
+void tui_plot(const struct tui_plot_series *series, int count, const char *caption, int columns, int rows, int ascii, struct string *out)
+{
+    struct tui_canvas canvas = {.ascii = ascii};
+    tui_canvas_size(&canvas, columns, rows);
+    tui_plot_draw(series, count, caption, &canvas);
+    tui_canvas_dump(&canvas, out);
+    tui_canvas_free(&canvas);
 }

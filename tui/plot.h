@@ -1,4 +1,4 @@
-/* A plot as text: a letter for each point with its interval as a bar, the points of a series joined. A pure function. Private to tui/. */
+/* A plot in cells: a letter for each point with its interval as a bar, the points of a series joined. Pure functions. Private to tui/. */
 #ifndef ESPALIER_TUI_PLOT_H
 #define ESPALIER_TUI_PLOT_H
 
@@ -11,10 +11,13 @@ struct tui_plot_point {
 struct tui_plot_series {
     const struct tui_plot_point *points; /* in order of x */
     int count;
+    enum tui_role role; /* what it is drawn in; the rest of the plot is TUI_TEXT */
 };
 char tui_plot_letter(int series); /* a, b, ... z, A, ... Z; '?' for more */
-/* Append so many rows of text, of at most so many columns (at least 24 x 6). Where bars would cover each other one is drawn beside its place,
- * at most four columns away. `caption` stands under the plot. */
+/* On a canvas of at least 24 x 6 cells, and on all of it. Where bars would cover each other one is drawn beside its place, at most four
+ * columns away. `caption` stands under the plot. */
+void tui_plot_draw(const struct tui_plot_series *series, int count, const char *caption, struct tui_canvas *out);
+/* Append the same as so many rows of text, of at most so many columns. */
 void tui_plot(const struct tui_plot_series *series, int count, const char *caption, int columns, int rows, int ascii, struct string *out);
 
 #endif

@@ -721,6 +721,13 @@ const char *tui_number(int64_t n, char out[32])
     return out;
 }
 
+int tui_screen_is_lost(const struct search_node *n)
+{
+    const struct search_event *j = n->judgement;
+    return j && j->judgement.purpose == SEARCH_ORACLE && j->judgement.samples && j->judgement.labels && j->judgement.labels[0] &&
+           !strcmp(j->judgement.labels[0], "lost");
+}
+
 int tui_screen_copies_text(const struct tui_screen *s, int node, char out[40])
 {
     char number[32];

@@ -150,7 +150,10 @@ struct tui_screen {
         } *cells;                     /* where each token begins */
         int cell_count, cell_capacity;
     } thought;
-    struct { int column, top, rows; } siblings; /* the number under the cursor; first sibling shown, and how many are */
+    struct {
+        int column;                   /* the number under the cursor, from 1; 0: the one that decides */
+        int top, rows;                /* first sibling shown, and how many are */
+    } siblings;
     struct {
         struct tui_tidy tidy;
         int zoom, x, y, rows;         /* first column and row of the drawing that are shown, rows at the last drawing */
@@ -247,6 +250,9 @@ enum { TUI_HELP_WORDS = 1 << 20 }; /* as overlay_top: where the help tells of th
 /* --- for panes --------------------------------------------------------------------------------------------------- */
 
 struct tui_style tui_style(enum tui_role role);
+/* What the judge was asked, as text; returns the completions there are of it, 0: nobody was asked, or it is not in the log. */
+int tui_judge_asked(struct tui_screen *s, const struct search_event *judgement, struct string *out);
+int tui_screen_is_lost(const struct search_node *n); /* the exact solver was its judge: no answer is left below it */
 int64_t tui_tokens_spent(const struct search_tree *tree); /* what counts against a budget */
 const struct search_node *tui_screen_node(const struct tui_screen *s, int node);
 void tui_screen_select(struct tui_screen *s, int node);        /* by the user: opens what hides it, ends following */

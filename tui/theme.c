@@ -10,9 +10,10 @@ static const char *const role_names[TUI_ROLES + 1] = {
     [TUI_FOCUS] = "focus",       [TUI_KEY] = "key",       [TUI_FRONTIER] = "frontier",
     [TUI_EXPANDING] = "expanding", [TUI_LIVE] = "live",   [TUI_KEPT] = "kept",     [TUI_BEST] = "best",
     [TUI_PRUNED] = "pruned",     [TUI_ILLEGAL] = "illegal", [TUI_RIGHT] = "right", [TUI_WRONG] = "wrong",
-    [TUI_ERROR] = "error",
+    [TUI_ERROR] = "error",       [TUI_VOTED] = "voted",   [TUI_LOST] = "lost",
+    [TUI_COMPARE] = "compare-a", [TUI_COMPARE + 1] = "compare-b", [TUI_COMPARE + 2] = "compare-c", [TUI_COMPARE_LAST] = "compare-d",
 };
-static const char role_letters[TUI_ROLES] = "tdhbfjgelkapirwx"; /* in the order of the enum, no two alike */
+static const char role_letters[TUI_ROLES] = "tdhbfjgelkapirwxvocmnq"; /* in the order of the enum, no two alike */
 static const char *const ground_names[TUI_GROUNDS] = {NULL, "status", "selection", "selection-blurred", "cursor"};
 static const char *const gradient_names[TUI_GRADIENTS + 1] = {"value", "probability"};
 static const char *const attribute_names[] = {"bold", "faint", "italic", "underline", "reverse", NULL};
@@ -38,6 +39,12 @@ const struct tui_theme tui_theme_builtin = {
             [TUI_RIGHT] = {0x87ff5f, INHERIT, TUI_BOLD},
             [TUI_WRONG] = {0xff875f, INHERIT, 0},
             [TUI_ERROR] = {0xff5f5f, INHERIT, TUI_BOLD},
+            [TUI_VOTED] = {0x87afd7, INHERIT, 0},
+            [TUI_LOST] = {0xd787af, INHERIT, 0},
+            [TUI_COMPARE] = {0x5fafd7, INHERIT, 0},
+            [TUI_COMPARE + 1] = {0xffaf5f, INHERIT, 0},
+            [TUI_COMPARE + 2] = {0xaf87ff, INHERIT, 0},
+            [TUI_COMPARE_LAST] = {0x5fd700, INHERIT, 0},
         },
     .grounds =
         {

@@ -11,6 +11,8 @@
 enum tui_role {
     TUI_TEXT, TUI_DIM, TUI_TITLE, TUI_BORDER, TUI_FOCUS, TUI_KEY,
     TUI_FRONTIER, TUI_EXPANDING, TUI_LIVE, TUI_KEPT, TUI_BEST, TUI_PRUNED, TUI_ILLEGAL, TUI_RIGHT, TUI_WRONG, TUI_ERROR,
+    TUI_VOTED, TUI_LOST,
+    TUI_COMPARE, TUI_COMPARE_LAST = TUI_COMPARE + 3, /* four: the searches of a race; a fifth has the first's again */
     TUI_ROLES,
     /* Gradients: their style has a level. A token in a text is coloured as a probability is, and shows it without colours too. */
     TUI_VALUE = TUI_ROLES, TUI_PROBABILITY, TUI_TOKEN, TUI_STYLES,

@@ -204,6 +204,69 @@ static void show_judged(struct tui_screen *s)
         tui_screen_select(s, first_judged(s));
 }
 
+/* The end of what it was asked, on one line: the task's words for it. */
+static void say_question(struct tui_screen *s, struct tui_paper *p, const struct search_event *j)
+{
+    enum { MOST = 90 };
+    struct string asked = {0};
+    if (tui_judge_asked(s, j, &asked) && asked.length) {
+        size_t from = asked.length > MOST ? asked.length - MOST : 0;
+        while (asked.length > from && (asked.text[asked.length - 1] == '\n' || asked.text[asked.length - 1] == ' '))
+            asked.text[--asked.length] = '\0';
+        while (from && ((unsigned char)asked.text[from] & 0xc0) == 0x80) /* no part of a character */
+            from++;
+        for (size_t i = from; i < asked.length; i++)
+            asked.text[i] = asked.text[i] == '\n' ? ' ' : asked.text[i];
+        say(p, "It read \"%s%s\". ", from ? "..." : "", asked.text + from);
+    }
+    string_free(&asked);
+}
+
+/* A label as "sure 0.98" is a word and what it was given. */
+static int word_length(const char *label)
+{
+    const char *end = strrchr(label, ' ');
+    return end ? (int)(end - label) : (int)strlen(label);
+}
+
+/* Judges that write nothing: where the number comes from, one way each. */
+static void write_scored(struct tui_screen *s, struct tui_paper *p, int node)
+{
+    const struct search_event *j = tui_screen_node(s, node)->judgement;
+    const char *const *label = (const char *const *)j->judgement.labels, *name = search_purpose_name(j->judgement.purpose);
+    const int labels = label && j->judgement.samples && label[0] ? j->judgement.samples : 0;
+    char value[32];
+    tui_score(tui_screen_node(s, node)->value, value);
+    switch (j->judgement.purpose) {
+    case SEARCH_SELF_EVALUATION:
+    case SEARCH_PROCESS_REWARD:
+        say(p, "Who judges here (%s) is the model itself. ", name);
+        say_question(s, p, j);
+        if (labels > 1 && label[1])
+            say(p, "It writes no answer: how probable the word after it is tells more. Of thought %d: %s, %s. The value is the first "
+                   "word's part of the two, P(%.*s) / (P(%.*s) + P(%.*s)) = %s%s.",
+                node, label[0], label[1], word_length(label[0]), label[0], word_length(label[0]), label[0], word_length(label[1]), label[1], value, tui_screen_node(s, node)->value < 0.0005 ? ": it holds this thought for lost" : "");
+        else
+            say(p, "It writes no answer: of two words after it, a good one and a bad one, the good one's part of the probability is the value. "
+                   "Thought %d has %s.", node, value);
+        return;
+    case SEARCH_LIKELIHOOD:
+        say(p, "Who judges here (%s) asks nobody: the value is the mean probability of a thought's tokens. Thought %d has %s.", name, node, value);
+        return;
+    case SEARCH_AGREEMENT:
+        say(p, "Who judges here (%s) asks nobody: the value is the part of the siblings that come to the same. Thought %d has %s%s%s.", name, node,
+            value, labels ? ": " : "", labels ? label[0] : "");
+        return;
+    case SEARCH_VERIFIER:
+        say(p, "Who judges here (%s) is the task's own check: 1 is right or legal, 0 wrong, .50 not known. Thought %d has %s%s%s.", name, node, value,
+            labels ? ": " : "", labels ? label[0] : "");
+        return;
+    default:
+        say(p, "Who judges here (%s) is an exact solver, which no model has: 1 where an answer can still be reached, 0 where it is lost. Thought "
+               "%d has %s.", name, node, value);
+    }
+}
+
 static void write_judged(struct tui_screen *s, struct tui_paper *p)
 {
     const int node = s->selected < s->tree.count && tui_screen_node(s, s->selected)->judgement ? s->selected : first_judged(s);
@@ -213,6 +276,10 @@ static void write_judged(struct tui_screen *s, struct tui_paper *p)
         return;
     }
     const struct search_event *j = tui_screen_node(s, node)->judgement;
+    if (j->judgement.purpose != SEARCH_VALUE && j->judgement.purpose != SEARCH_VOTE) {
+        write_scored(s, p, node);
+        return;
+    }
     struct string labels = {0};
     char a[32], b[32];
     for (int i = 0; i < j->judgement.samples && j->judgement.labels; i++)
@@ -229,9 +296,62 @@ static void write_judged(struct tui_screen *s, struct tui_paper *p)
     string_free(&labels);
 }
 
+/* Of those that are chosen from by terms the one that is gone down to: an end, or an illegal one, has none. */
+static void show_siblings(struct tui_screen *s)
+{
+    int node = first_judged(s) > 0 ? first_judged(s) : first_thought(s), parent = -1;
+    double most = -INFINITY;
+    for (int i = 1; i < s->tree.count && i < 100; i++) {
+        struct search_terms terms = {0};
+        const int above = tui_screen_node(s, i)->parent;
+        if ((parent < 0 || above == parent) && search_tree_terms(&s->tree, i, &terms) && terms.total > most) {
+            most = terms.total;
+            node = i;
+            parent = above;
+        }
+    }
+    tui_screen_focus(s, &tui_view_siblings);
+    if (node > 0)
+        tui_screen_select(s, node);
+}
+
+static void write_siblings(struct tui_screen *s, struct tui_paper *p)
+{
+    const int node = s->selected > 0 && s->selected < s->tree.count ? s->selected : first_thought(s);
+    struct search_terms t = {0};
+    char q[32], u[32], sum[32];
+    if (node < 0)
+        return;
+    const struct search_node *n = tui_screen_node(s, node);
+    search_tree_terms(&s->tree, node, &t);
+    if (t.there) {
+        say(p, "Beside each other stand the thoughts that are chosen from; the search goes down to the one of the greatest Q + U. N is how often it passed "
+               "through thought %d: %d. Q, %s, is %s, and U, %s, %s. Together %s.", node, t.visits, tui_score(t.q, q),
+            t.visits                ? "what was found below it"
+            : t.form == SEARCH_UCT ? "its own value until it is visited"
+                                    : "0 until it is visited",
+            tui_score(t.u, u),
+            t.form == SEARCH_THOMPSON ? "what a draw by chance adds to it or takes away, less the more is known"
+            : t.form == SEARCH_PUCT   ? "what is hoped for: the more, the more probable the model holds it and the less it was seen"
+                                      : "what is hoped for: the more, the less it was seen",
+            tui_score(t.total, sum));
+    } else if (n->judgement) {
+        say(p, "Beside each other stand the thoughts that are chosen from, and the number they are chosen by, the judge's %s: thought %d has %s.",
+            n->judgement->judgement.purpose == SEARCH_VOTE ? "votes" : "value", node, tui_score(n->value, q));
+    } else {
+        say(p, "Beside each other stand the thoughts of one parent. No judge gave them a number: paths are followed to their end, and the votes for "
+               "the answers they come to stand here.");
+    }
+    if (!t.there)
+        say(p, " Tree searches (-s mcts, -s ab-mcts) choose by Q + U: Q is what was found below a thought so far, U what is hoped for where it was "
+               "seldom visited, and N how often it was.");
+    say(p, " h and l go over the numbers; below stands how each is made.");
+}
+
 static void show_decision(struct tui_screen *s)
 {
     const struct search_event *d = s->tree.latest_decision;
+    tui_screen_focus(s, &tui_view_thought); /* where it was before the siblings came */
     tui_screen_focus(s, &tui_view_tree);
     if (d && d->decision.kept_count && d->decision.kept[0] < s->tree.count)
         tui_screen_select(s, d->decision.kept[0]);
@@ -268,7 +388,7 @@ static void write_end(struct tui_screen *s, struct tui_paper *p)
         say(p, "The search ended without an answer: %s. A small model often does; another seed is another tree (:set seed=2).",
             r->result.why ? r->result.why : "");
     else
-        say(p, "It ended: %s, because of %s. %s Select a thought and press p, and the search looks elsewhere.", r->result.answer, r->result.why ? r->result.why : "",
+        say(p, "It ended with %s: %s. %s Select a thought and press p, and the search looks elsewhere.", r->result.answer, r->result.why ? r->result.why : "",
             r->result.correct == 1   ? "The program knows the right answer, and this is it."
             : r->result.correct == 0 ? "The program knows the right answer, and this is not: go up the path and read where it was lost."
                                      : "Nobody here knows whether it is right.");
@@ -288,6 +408,14 @@ static void write_cost(struct tui_screen *s, struct tui_paper *p)
         tui_number(u->prompt, a), tui_number(u->cached, b), tui_number(u->completion, c), tui_number(u->prompt - u->cached + u->completion, d), tui_flops(u->flops, flops));
 }
 
+/* The other two of the figures: who shares a pass, and what is held so that branches can share. */
+static void write_figures(struct tui_screen *s, struct tui_paper *p)
+{
+    write_cost(s, p);
+    say(p, " Branches that are written at the same time are one batch: each pass of the model reads its weights once for all of them. KV is the memory of "
+           "their keys and values, what the model noted at each token; branches share it as far as they have the same tokens.");
+}
+
 static void write_yours(struct tui_screen *s, struct tui_paper *p)
 {
     (void)s;
@@ -302,9 +430,10 @@ static const struct page pages[] = {
     {"a token, and what else it may be", write_token, has_thought, show_token, 0},
     {"what is illegal", write_illegal, has_thought, show_illegal, 0},
     {"a judge", write_judged, has_judgement, show_judged, 0},
+    {"siblings, and what is chosen by", write_siblings, has_judgement, show_siblings, 0},
     {"a decision", write_decision, has_decision, show_decision, 0},
     {"to the end", write_end, NULL, NULL, 1},
-    {"what it cost", write_cost, NULL, show_root, 0},
+    {"what it cost", write_figures, NULL, show_root, 0},
     {"now you", write_yours, NULL, NULL, 0},
 };
 enum { PAGES = sizeof pages / sizeof *pages };

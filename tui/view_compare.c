@@ -33,10 +33,16 @@ static void write_row(struct tui_screen *s, struct tui_paper *p, const char *nam
 
 /* --- the cells --------------------------------------------------------------------------------------------------- */
 
+/* Its letter says it where there are no colours. */
+static enum tui_role role_of(const struct tui_screen *racer)
+{
+    return (enum tui_role)(TUI_COMPARE + (racer - racer->race) % (TUI_COMPARE_LAST - TUI_COMPARE + 1));
+}
+
 static enum tui_role name_cell(const struct tui_screen *racer, char out[80])
 {
     snprintf(out, 80, "%c %.70s", tui_plot_letter((int)(racer - racer->race)), racer->asked_strategy ? racer->asked_strategy : "");
-    return TUI_TITLE;
+    return role_of(racer);
 }
 
 static enum tui_role answer_cell(const struct tui_screen *racer, char out[80])
@@ -132,21 +138,22 @@ static void write_plot(struct tui_screen *s, struct tui_paper *p, int rows)
 {
     struct tui_plot_point points[8][MOST_POINTS + 1];
     struct tui_plot_series series[8];
-    struct string text = {0};
+    struct tui_canvas plot = {.ascii = s->canvas.ascii};
     int count = s->race_count > 8 ? 8 : s->race_count, all = 0;
     for (int i = 0; i < count; i++) {
-        series[i] = (struct tui_plot_series){points[i], points_of(&s->race[i], points[i])};
+        series[i] = (struct tui_plot_series){points[i], points_of(&s->race[i], points[i]), role_of(&s->race[i])};
         all += series[i].count;
     }
     if (!all || p->canvas->w < 24)
         return;
-    tui_plot(series, count, "tokens; the best so far: the judge's value, or the winner's share of the votes", p->canvas->w, rows > 16 ? 16 : rows, s->canvas.ascii, &text);
-    for (char *line = text.text, *end; line && (end = strchr(line, '\n')); line = end + 1) {
-        *end = '\0';
-        tui_paper_put(p, tui_style(TUI_TEXT), line);
+    rows = rows > 16 ? 16 : rows;
+    tui_canvas_size(&plot, p->canvas->w, rows);
+    tui_plot_draw(series, count, "tokens; the best so far: the judge's value, or the winner's share of the votes", &plot);
+    const struct tui_rect room = {0, p->y, plot.w, rows};
+    for (int i = 0; i < rows; i++)
         tui_paper_newline(p);
-    }
-    string_free(&text);
+    tui_canvas_paste(p->canvas, room, &plot, 0);
+    tui_canvas_free(&plot);
 }
 
 static void draw(struct tui_screen *s, struct tui_rect r)

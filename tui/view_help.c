@@ -80,6 +80,7 @@ const struct tui_help_line tui_help_lines[] = {
     {"»", "being grown, judged or written now"},
     {"★", "kept by a decision (bright: the latest)"},
     {"✓ ✗", "the answer is right, wrong (in the drawing ✗ is an illegal step, too)"},
+    {"lost", "in a value's place: the exact solver (judge=oracle) finds no answer below"},
     {"○ ● ✂", "in the drawing: not grown yet, grown, pruned"},
     {"×9", "stands for nine siblings that read the same; in the drawing from afar: ×"},
     {"✎ ◆ ⊘", "your own thought; kept to learn from; has no vote"},

@@ -95,6 +95,24 @@ static void write_completion(struct tui_screen *s, struct tui_paper *p, const st
     tui_paper_newline(p);
 }
 
+static void spell_prompt(struct tui_screen *s, const struct search_event *c, struct string *out)
+{
+    for (int i = 0; i < c->completion.prompt_count && c->completion.prompt; i++) {
+        size_t bytes;
+        const char *token = tui_screen_token(s, c->completion.prompt[i], &bytes);
+        string_append(out, token, bytes);
+    }
+}
+
+int tui_judge_asked(struct tui_screen *s, const struct search_event *judgement, struct string *out)
+{
+    const struct search_event *completions[MOST_SAMPLES];
+    const int count = find_completions(&s->tree, judgement, completions);
+    if (count)
+        spell_prompt(s, completions[0], out);
+    return count;
+}
+
 /* As it was sent: with what the chat's form puts around it. */
 static void write_prompt(struct tui_screen *s, struct tui_paper *p, const struct search_event *c)
 {
@@ -102,11 +120,7 @@ static void write_prompt(struct tui_screen *s, struct tui_paper *p, const struct
     struct string text = {0};
     snprintf(heading, sizeof heading, "prompt sent: %s tokens%s", tui_number(c->completion.prompt_count, number), c->completion.judge ? ", to the second model" : "");
     tui_paper_heading(p, heading);
-    for (int i = 0; i < c->completion.prompt_count && c->completion.prompt; i++) {
-        size_t bytes;
-        const char *token = tui_screen_token(s, c->completion.prompt[i], &bytes);
-        string_append(&text, token, bytes);
-    }
+    spell_prompt(s, c, &text);
     tui_paper_wrap(p, tui_style(TUI_DIM), string_text(&text));
     tui_paper_newline(p);
     string_free(&text);

@@ -7,7 +7,7 @@
 
 enum { N, Q, U, PRIOR, SUM, VALUE, VOTES, COLUMNS };
 _Static_assert((int)COLUMNS == (int)TUI_SIBLING_COLUMNS, "a bookmark says which");
-enum { WIDTH = 6, LEAST_TEXT = 10, MOST_TERMS = 100 }; /* terms: of more siblings they are not worked out, it would take too long */
+enum { LEAST_TEXT = 10, WIDE = 60, MOST_TERMS = 100 }; /* terms: of more siblings they are not worked out, it would take too long */
 
 static const struct {
     const char *name, *what;
@@ -22,6 +22,11 @@ static const struct {
 };
 
 /* --- the numbers ------------------------------------------------------------------------------------------------- */
+
+static int searches(const struct tui_screen *s)
+{
+    return s->tree.visits || tui_screen_strategy_is(s, "mcts") || tui_screen_strategy_is(s, "ab-mcts");
+}
 
 static const struct search_tally *tally_of(const struct tui_screen *s, const struct search_node *n)
 {
@@ -153,7 +158,7 @@ static void explain(const struct tui_screen *s, int node, const struct search_te
     else if (column == N)
         string_addf(out, s->tree.visits ? "N = %d of the %d visits so far passed through it" : "this strategy makes no visits", n->visits, s->tree.visits);
     else if (!t->there)
-        string_add(out, s->tree.visits || tui_screen_strategy_is(s, "mcts") || tui_screen_strategy_is(s, "ab-mcts")
+        string_add(out, searches(s)
                             ? "not to be chosen now: it is an end, pruned, illegal, a copy, or one of these is yet to be judged"
                             : "only tree searches (mcts, ab-mcts) go by this number");
     else if (column == Q)
@@ -173,36 +178,88 @@ static void explain(const struct tui_screen *s, int node, const struct search_te
 
 /* --- the table --------------------------------------------------------------------------------------------------- */
 
-/* Which columns there is room for: all, or those that say something here first. */
-static int choose_columns(const struct tui_screen *s, int width, int shown[COLUMNS])
+static int is_voted(const struct tui_screen *s)
 {
-    static const int searched[COLUMNS] = {N, Q, U, SUM, VALUE, PRIOR, VOTES}, judged[COLUMNS] = {VALUE, VOTES, N, Q, U, SUM, PRIOR};
-    int searches = s->tree.visits || tui_screen_strategy_is(s, "mcts") || tui_screen_strategy_is(s, "ab-mcts");
-    int count = (width - LEAST_TEXT) / WIDTH, there[COLUMNS] = {0}, n = 0;
-    count = !searches && width < 60 ? 2 : count; /* the others would say nothing, and the thoughts need the room */
-    count = count > COLUMNS ? COLUMNS : count < 1 ? 1 : count;
-    for (int i = 0; i < count; i++)
-        there[searches ? searched[i] : judged[i]] = 1;
-    if (!there[s->siblings.column]) /* the one the cursor is on is seen */
-        there[s->siblings.column] = 1, there[searches ? searched[count - 1] : judged[count - 1]] = 0;
+    const struct search_event *d = s->tree.latest_decision;
+    return s->voted || (d && d->decision.tally_count);
+}
+
+/* The number that the strategy goes by. */
+static int deciding_column(const struct tui_screen *s)
+{
+    return searches(s) ? SUM : is_voted(s) ? VOTES : VALUE;
+}
+
+static int column_at(const struct tui_screen *s)
+{
+    return s->siblings.column ? s->siblings.column - 1 : deciding_column(s);
+}
+
+static int says_something(const struct tui_screen *s, int column)
+{
+    const char *strategy = s->tree.session ? s->tree.session->session.strategy : NULL;
+    switch (column) {
+    case PRIOR:
+        return searches(s) && strategy && strstr(strategy, "select=puct");
+    case VALUE:
+        return s->judged && !s->voted;
+    case VOTES:
+        return is_voted(s);
+    default:
+        return searches(s);
+    }
+}
+
+/* A blank, and the longest of its numbers or its name. What Thompson sampling draws may be below 0. */
+static int width_of(const struct tui_screen *s, int column)
+{
+    char number[32];
+    const int digits = (int)strlen(tui_number(s->tree.visits, number));
+    if (column == N)
+        return 1 + (digits < 3 ? 3 : digits);
+    return column == Q || ((column == U || column == SUM) && !tui_screen_strategy_is(s, "ab-mcts")) ? 5 : 6;
+}
+
+/* Which columns there is room for: the one that decides, then those that say something here; the others only where the thoughts do not need
+ * the room. The one the cursor is on is seen. Returns how many; *width: of all. */
+static int choose_columns(const struct tui_screen *s, int room, int shown[COLUMNS], int *width)
+{
+    static const int order[COLUMNS] = {N, Q, U, VALUE, PRIOR, VOTES, SUM};
+    int at = column_at(s), deciding = deciding_column(s), there[COLUMNS] = {0}, n = 0;
+    there[at] = there[deciding] = 1;
+    *width = width_of(s, at) + (at == deciding ? 0 : width_of(s, deciding));
+    if (*width > room - LEAST_TEXT && at != deciding) {
+        there[deciding] = 0;
+        *width = width_of(s, at);
+    }
+    for (int empty = 0; empty < (room < WIDE ? 1 : 2); empty++)
+        for (int i = 0; i < COLUMNS; i++) {
+            const int column = order[i];
+            if (there[column] || says_something(s, column) == empty || *width + width_of(s, column) > room - LEAST_TEXT)
+                continue;
+            there[column] = 1;
+            *width += width_of(s, column);
+        }
     for (int i = 0; i < COLUMNS; i++)
         if (there[i])
             shown[n++] = i;
     return n;
 }
 
-static void draw_header(struct tui_screen *s, struct tui_rect r, const int *shown, int count)
+static void draw_header(struct tui_screen *s, struct tui_rect r, const int *shown, int count, int width)
 {
+    int x = r.x + r.w - 1 - width;
     for (int i = 0; i < count; i++) {
-        int at = s->focus == &tui_view_siblings && shown[i] == s->siblings.column;
-        tui_canvas_right(&s->canvas, r.x + r.w - 1 - WIDTH * (count - i), r.y, WIDTH, tui_style(at ? TUI_FOCUS : TUI_DIM), columns[shown[i]].name);
+        int at = s->focus == &tui_view_siblings && shown[i] == column_at(s), w = width_of(s, shown[i]);
+        tui_canvas_right(&s->canvas, x, r.y, w, tui_style(at ? TUI_FOCUS : TUI_DIM), columns[shown[i]].name);
+        x += w;
     }
 }
 
-static void draw_row(struct tui_screen *s, struct tui_rect r, int y, int node, const struct search_terms *t, const int *shown, int count)
+static void draw_row(struct tui_screen *s, struct tui_rect r, int y, int node, const struct search_terms *t, const int *shown, int count, int width)
 {
     const struct search_node *n = tui_screen_node(s, node);
-    int own = node == s->selected, end = r.x + r.w - 1 - WIDTH * count;
+    int own = node == s->selected, end = r.x + r.w - 1 - width;
     enum tui_role role = search_tree_is_pruned(&s->tree, node) ? TUI_PRUNED : n->state == SEARCH_ILLEGAL ? TUI_ILLEGAL : n->on_best_path ? TUI_BEST : TUI_TEXT;
     int x = r.x + 1 + tui_canvas_text(&s->canvas, r.x + 1, y, 2, tui_style(TUI_FOCUS), own ? "▸ " : n->kept >= 0 ? "★ " : "  ");
     const char *mark = n->pruned ? "✂ " : n->excluded ? "⊘ " : role == TUI_ILLEGAL ? "✗ " : "";
@@ -213,14 +270,15 @@ static void draw_row(struct tui_screen *s, struct tui_rect r, int y, int node, c
     free(shown_text);
     if (own)
         tui_canvas_ground(&s->canvas, r.x, y, r.w, s->focus == &tui_view_siblings ? TUI_SELECTION : TUI_SELECTION_BLURRED);
+    x = end;
     for (int i = 0; i < count; i++) {
         char number_out[32];
         double number = number_of(s, node, t, shown[i]);
-        struct tui_style style = tui_style(isfinite(number) ? TUI_TEXT : TUI_DIM);
-        x = r.x + r.w - 1 - WIDTH * (count - i);
-        int at = own && s->focus == &tui_view_siblings && shown[i] == s->siblings.column;
+        struct tui_style style = tui_style(!isfinite(number) ? TUI_DIM : shown[i] == VOTES ? TUI_VOTED : TUI_TEXT);
+        int at = own && s->focus == &tui_view_siblings && shown[i] == column_at(s), w = width_of(s, shown[i]);
         style.ground = at ? TUI_CURSOR : own ? s->focus == &tui_view_siblings ? TUI_SELECTION : TUI_SELECTION_BLURRED : TUI_PLAIN;
-        tui_canvas_right(&s->canvas, x + 1, y, WIDTH - 1, style, number_text(shown[i], number, number_out));
+        tui_canvas_right(&s->canvas, x + 1, y, w - 1, style, number_text(shown[i], number, number_out));
+        x += w;
     }
 }
 
@@ -230,7 +288,7 @@ static int draw_formula(struct tui_screen *s, struct tui_rect r, const struct se
     struct string text = {0};
     struct tui_canvas lines = {0};
     struct tui_paper p;
-    int column = s->siblings.column;
+    int column = column_at(s);
     string_addf(&text, "%s: %s\n", columns[column].name, columns[column].what);
     explain(s, s->selected, t, column, &text);
     tui_paper_open(&p, &lines, r.w - 2, s->canvas.ascii);
@@ -270,13 +328,13 @@ static void remember(struct tui_screen *s, int parent, int rows)
 
 static void draw(struct tui_screen *s, struct tui_rect r)
 {
-    int parent = s->tree.count ? parent_of(s) : -1, shown[COLUMNS], nodes[200];
+    int parent = s->tree.count ? parent_of(s) : -1, shown[COLUMNS], nodes[200], width;
     if (parent < 0 || !tui_screen_node(s, parent)->children) {
         tui_sheet_title(s, &tui_view_siblings, r, "siblings", NULL);
         tui_sheet_says(s, r, "Nothing has been thought yet: the thoughts that the strategy chooses from will stand here, with the numbers it goes by.");
         return;
     }
-    int all = tui_screen_node(s, parent)->children, count = choose_columns(s, r.w, shown), known = all <= MOST_TERMS;
+    int all = tui_screen_node(s, parent)->children, count = choose_columns(s, r.w, shown, &width), known = all <= MOST_TERMS;
     char title[48], more[48] = "", number[32];
     snprintf(title, sizeof title, s->selected ? "siblings: %s" : "first thoughts: %s", tui_number(all, number));
     if (!known)
@@ -293,9 +351,9 @@ static void draw(struct tui_screen *s, struct tui_rect r)
         nodes[n++] = node;
     if (known)
         search_tree_terms_list(&s->tree, nodes, n, terms);
-    draw_header(s, r, shown, count);
+    draw_header(s, r, shown, count, width);
     for (int i = 0; i < n; i++)
-        draw_row(s, r, r.y + 1 + i, nodes[i], &terms[i], shown, count);
+        draw_row(s, r, r.y + 1 + i, nodes[i], &terms[i], shown, count, width);
     s->siblings.rows = rows;
 }
 
@@ -311,8 +369,8 @@ static void go_to(struct tui_screen *s, int64_t place)
 
 static void move_column(struct tui_screen *s, int by)
 {
-    int to = s->siblings.column + by;
-    s->siblings.column = to < 0 ? 0 : to >= COLUMNS ? COLUMNS - 1 : to;
+    int to = column_at(s) + by;
+    s->siblings.column = 1 + (to < 0 ? 0 : to >= COLUMNS ? COLUMNS - 1 : to);
 }
 
 static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *action)
@@ -354,14 +412,17 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 
 static void click(struct tui_screen *s, int x, int y)
 {
-    int shown[COLUMNS], pane = tui_screen_pane(s, &tui_view_siblings), w = s->layout.panes[pane].w;
+    int shown[COLUMNS], width, pane = tui_screen_pane(s, &tui_view_siblings), w = s->layout.panes[pane].w;
     if (!s->tree.count || !tui_screen_node(s, parent_of(s))->children)
         return;
-    int count = choose_columns(s, w, shown), at = x - (w - 1 - WIDTH * count);
+    int count = choose_columns(s, w, shown, &width), at = w - 1 - width;
     if (y >= 1 && y <= s->siblings.rows && s->siblings.top + y - 1 < tui_screen_node(s, parent_of(s))->children)
         go_to(s, s->siblings.top + y - 1);
-    if (at >= 0 && at / WIDTH < count)
-        s->siblings.column = shown[at / WIDTH];
+    for (int i = 0; i < count; at += width_of(s, shown[i]), i++)
+        if (x >= at && x < at + width_of(s, shown[i])) {
+            s->siblings.column = 1 + shown[i];
+            break;
+        }
 }
 
 const struct tui_view tui_view_siblings = {

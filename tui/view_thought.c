@@ -34,6 +34,10 @@ static struct tui_style state_text(struct tui_screen *s, const struct search_nod
         string_add(out, "being grown");
         return tui_style(TUI_EXPANDING);
     }
+    if (tui_screen_is_lost(n)) {
+        string_add(out, "lost: no answer below");
+        return tui_style(TUI_LOST);
+    }
     if (n->state == SEARCH_FINAL)
         string_add(out, "ends here without an answer");
     else if (n->children)

@@ -134,7 +134,9 @@ static void draw_state(struct tui_screen *s, int y, const struct columns *c, con
     if (answer) {
         int fits = tui_width(answer, strlen(answer)) + 2 <= c->state.w;
         char *text = fits || !s->has_states ? xasprintf("= %s", answer) : xstrdup("answer");
-        enum tui_role role = n->thought->thought.correct == 1 ? TUI_RIGHT : n->thought->thought.correct == 0 ? TUI_WRONG : TUI_TEXT;
+        const struct search_event *d = s->tree.latest_decision;
+        const int votes = d && d->decision.tally_count && !n->excluded, correct = n->thought->thought.correct;
+        enum tui_role role = correct == 1 ? TUI_RIGHT : correct == 0 ? TUI_WRONG : votes ? TUI_VOTED : TUI_TEXT;
         tui_canvas_right(&s->canvas, c->state.x, y, c->state.w, tui_style(role), text);
         free(text);
     } else if (state) {
@@ -152,6 +154,10 @@ static void draw_scores(struct tui_screen *s, int y, const struct columns *c, co
         tui_canvas_right(&s->canvas, c->probability.x, y, c->probability.w, tui_style_level(TUI_PROBABILITY, p), tui_probability(p, number));
     if (!isfinite(score))
         return;
+    if (s->judged && tui_screen_is_lost(n)) {
+        tui_canvas_right(&s->canvas, c->score.x, y, c->score.w, tui_style(TUI_LOST), "lost");
+        return;
+    }
     if (c->bar.w)
         tui_canvas_bar(&s->canvas, c->bar.x, y, c->bar.w, tui_style_level(gradient, part), part);
     tui_canvas_right(&s->canvas, c->score.x, y, c->score.w, tui_style_level(gradient, part),

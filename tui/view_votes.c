@@ -32,7 +32,7 @@ void tui_votes_write(struct tui_screen *s, struct tui_paper *p)
         snprintf(votes, sizeof votes, "%d", t->votes);
         tui_canvas_right(p->canvas, 2 + names, p->y, 5, tui_style(TUI_TEXT), votes);
         int bar = w - names - 9;
-        tui_canvas_bar(p->canvas, 8 + names, p->y, bar < 40 ? bar : 40, tui_style(i ? TUI_DIM : TUI_BEST), part);
+        tui_canvas_bar(p->canvas, 8 + names, p->y, bar < 40 ? bar : 40, tui_style(i ? TUI_VOTED : TUI_BEST), part);
         tui_paper_newline(p);
     }
 }

@@ -84,6 +84,22 @@ int search_prune(struct search *s, int node, struct error *e)
     return code;
 }
 
+int search_restore(struct search *s, int node, struct error *e)
+{
+    int code = check_node(s, node, "restore", e), above = node;
+    if (code)
+        return code;
+    if (!search_tree_is_pruned(&s->g.tree, node))
+        return error_set(e, ERROR_INPUT, "node %d is not pruned; there is nothing to restore", node);
+    while (!s->g.tree.nodes[above].pruned)
+        above = s->g.tree.nodes[above].parent;
+    if (above != node)
+        return error_set(e, ERROR_INPUT, "node %d is pruned with node %d above it; restore %d", node, above, above);
+    struct search_event *event = begin_act(s, SEARCH_EVENT_RESTORE);
+    event->prune.node = node;
+    return end_act(s, event, e);
+}
+
 static int move_along(struct search *s, enum search_event_kind kind, int64_t target, struct error *e)
 {
     struct search_event *event = begin_act(s, kind);
@@ -177,7 +193,7 @@ int search_edit(struct search *s, int node, const char *text, struct error *e)
     if (node == 0)
         return error_set(e, ERROR_INPUT, "the root is the problem, not a thought; begin another search for another problem");
     if (search_tree_is_pruned(&s->g.tree, node))
-        return error_set(e, ERROR_INPUT, "node %d is pruned; undo that first", node);
+        return error_set(e, ERROR_INPUT, "node %d is pruned; restore it first", node);
     return own_thought(s, s->g.tree.nodes[node].parent, node, text, e);
 }
 
@@ -195,7 +211,7 @@ static int ask(struct search *s, struct search_item item, int node, struct error
 static int check_grows(const struct search *s, int node, struct error *e)
 {
     if (search_tree_is_pruned(&s->g.tree, node))
-        return error_set(e, ERROR_INPUT, "node %d is pruned; undo that first", node);
+        return error_set(e, ERROR_INPUT, "node %d is pruned; restore it first", node);
     return OK;
 }
 
@@ -491,14 +507,15 @@ int search_do(struct search *s, const char *words, struct error *e)
         const char *verb, *form;
         int numbers, text;
     } verbs[] = {
-        {"prune", "prune NODE", 1, 0},     {"undo", "undo", 0, 0},           {"redo", "redo", 0, 0},
+        {"prune", "prune NODE", 1, 0},     {"restore", "restore NODE", 1, 0},
+        {"undo", "undo", 0, 0},            {"redo", "redo", 0, 0},
         {"back", "back [EVENT]", 0, 1},    {"keep", "keep NODE", 1, 0},      {"unkeep", "unkeep NODE", 1, 0},
         {"add", "add NODE TEXT", 1, 1},    {"edit", "edit NODE TEXT", 1, 1}, {"again", "again NODE", 1, 0},
         {"fork", "fork NODE TOKEN ID", 3, 0}, {"exclude", "exclude NODE", 1, 0}, {"include", "include NODE", 1, 0},
         {"weight", "weight plurality|normalised", 0, 1}, {"set", "set KEY=VALUE ...", 0, 1},
         {"adapter", "adapter FILE[:WEIGHT]|none", 0, 1},
     };
-    enum { PRUNE, UNDO, REDO, BACK, KEEP, UNKEEP, ADD, EDIT, AGAIN, FORK, EXCLUDE, INCLUDE, WEIGHT, SET, ADAPTER, VERBS };
+    enum { PRUNE, RESTORE, UNDO, REDO, BACK, KEEP, UNKEEP, ADD, EDIT, AGAIN, FORK, EXCLUDE, INCLUDE, WEIGHT, SET, ADAPTER, VERBS };
     words += strspn(words, " ");
     size_t n = strcspn(words, " ");
     int verb = 0, read = 0;
@@ -522,6 +539,8 @@ int search_do(struct search *s, const char *words, struct error *e)
     switch (verb) {
     case PRUNE:
         return search_prune(s, node, e);
+    case RESTORE:
+        return search_restore(s, node, e);
     case UNDO:
         return search_undo(s, e);
     case REDO:

@@ -77,6 +77,7 @@ static void free_content(struct search_event *event)
         free(event->result.why);
         break;
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
     case SEARCH_EVENT_UNDO:
     case SEARCH_EVENT_REDO:
     case SEARCH_EVENT_KEEP:

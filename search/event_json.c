@@ -9,7 +9,7 @@
 const char *const search_event_names[SEARCH_EVENT_KINDS] = {"session", "plan",  "completion", "thought", "judgement",
                                                             "decision", "prune", "undo",       "redo",    "result",
                                                             "keep",    "revote", "setting",    "back",
-                                                            "ask"};
+                                                            "ask",     "restore"};
 
 /* Text in events is UTF-8 already, except where it did not come from the model (a path, a problem): that is made so
  * here. */
@@ -305,6 +305,7 @@ void search_event_json(const struct search_event *event, const struct engine *en
         add_decision(o, event);
         break;
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
         set(o, "node", json_integer(event->prune.node));
         break;
     case SEARCH_EVENT_KEEP:

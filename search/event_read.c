@@ -473,6 +473,7 @@ static struct search_event *read_event(struct reader *r, const json_t *o)
         event->back.target = get_whole(r, o, "target", 0, INT64_MAX);
         break;
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
         event->prune.node = get_int(r, o, "node", 1);
         break;
     case SEARCH_EVENT_UNDO:

@@ -207,6 +207,7 @@ void search_note(struct search *s, struct search_event *event)
             note_act(s);
         break;
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
     case SEARCH_EVENT_KEEP:
     case SEARCH_EVENT_REVOTE:
     case SEARCH_EVENT_UNDO:

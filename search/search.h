@@ -122,6 +122,7 @@ enum search_event_kind {
     SEARCH_EVENT_SESSION, SEARCH_EVENT_PLAN, SEARCH_EVENT_COMPLETION, SEARCH_EVENT_THOUGHT, SEARCH_EVENT_JUDGEMENT,
     SEARCH_EVENT_DECISION, SEARCH_EVENT_PRUNE, SEARCH_EVENT_UNDO, SEARCH_EVENT_REDO, SEARCH_EVENT_RESULT,
     SEARCH_EVENT_KEEP, SEARCH_EVENT_REVOTE, SEARCH_EVENT_SETTING, SEARCH_EVENT_BACK, SEARCH_EVENT_ASK,
+    SEARCH_EVENT_RESTORE,
     SEARCH_EVENT_KINDS,
 };
 
@@ -206,7 +207,7 @@ struct search_event {
             int backup_count;
             int spent;             /* the budget was: so in the result */
         } decision;
-        struct { int node; } prune;          /* tombstone on the node and so on all below it */
+        struct { int node; } prune;          /* tombstone on the node and so on all below it; restore: one taken off */
         struct { int node, on; } keep;       /* the path to the node is to be learned from, or no longer */
         struct { int *excluded, count; char *weight; } revote; /* answers at or below these nodes count no more; weight: of self-consistency, or NULL */
         struct { struct search_item *item; } ask; /* one more sample, or a fork: done when the plan in progress is */
@@ -263,7 +264,7 @@ struct search_node {
     int same;                     /* the latest node before it whose path reads the same, -1: none */
 };
 
-/* The acts of the user (prune, keep, vote again, setting, a thought of their own, ask, back) stand on one stack that undo and redo move along.
+/* The acts of the user (prune, restore, keep, vote again, setting, a thought of their own, ask, back) stand on one stack that undo and redo move along.
  * An event is in force unless it is an act that is undone, belongs to the plan of one, or stands between a `back` in force and its target.
  * Invariant: equal to folding, from nothing, the events in force; but for what is counted over all events: tokens, steps, numbers of nodes.
  * Events folded are kept alive. */
@@ -397,6 +398,8 @@ void search_rest(struct search *search); /* nothing is done for a while: the tim
  * (the root, a node that is not there, nothing to undo). Work in flight at or below a pruned node is cancelled; undo
  * during the same plan has it done after all. After SEARCH_DONE an act wakes the search: search_advance may come to another result. */
 int search_prune(struct search *search, int node, struct error *e);
+/* The tombstone on this very node is taken off again, whatever was done since: an act itself. */
+int search_restore(struct search *search, int node, struct error *e);
 int search_undo(struct search *search, struct error *e); /* the latest act that is not undone, whatever happened since */
 int search_redo(struct search *search, struct error *e);
 /* Be again where the search was before its latest plan or decision in force, or (target >= 0) before that one, all acts included. */
@@ -419,7 +422,7 @@ int search_set(struct search *search, const struct search_options *o, int with_s
 int search_adapters(struct search *search, const struct search_adapter *list, int count, struct error *e);
 /* In words: "FILE" or "FILE:WEIGHT", one more or another weight of one that is there, 0: without it; "none": without any. */
 int search_adapt(struct search *search, const char *words, struct error *e);
-/* Any of these by its words: "prune 12", "undo", "redo", "back", "back 40", "keep 7", "unkeep 7", "add 3 TEXT", "edit 4 TEXT", "again 4",
+/* Any of these by its words: "prune 12", "restore 12", "undo", "redo", "back", "back 40", "keep 7", "unkeep 7", "add 3 TEXT", "edit 4 TEXT", "again 4",
  * "fork 4 2 11", "exclude 9", "include 9", "weight normalised", "adapter FILE:0.5", "set strategy=... judge=... b=3 seed=..." Unknown ones: ERROR_USAGE with those there are. */
 int search_do(struct search *search, const char *words, struct error *e);
 const struct search_tree *search_tree(const struct search *search);

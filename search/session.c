@@ -133,6 +133,8 @@ static const char *check_event(const struct search_tree *tree, const struct sear
         return check_decision(tree, event);
     case SEARCH_EVENT_PRUNE:
         return check_nodes(tree, &event->prune.node, 1);
+    case SEARCH_EVENT_RESTORE:
+        return event->prune.node < tree->count && tree->nodes[event->prune.node].pruned ? NULL : "what it restores is not pruned";
     case SEARCH_EVENT_UNDO:
         return tree->undo_count && tree->undo[tree->undo_count - 1] == event->undo.target ? NULL : "its target is not the latest act";
     case SEARCH_EVENT_REDO:

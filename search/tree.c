@@ -319,6 +319,7 @@ static int is_act(const struct search_event *event)
 {
     switch (event->kind) {
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
     case SEARCH_EVENT_KEEP:
     case SEARCH_EVENT_REVOTE:
     case SEARCH_EVENT_SETTING:
@@ -434,6 +435,9 @@ static void apply(struct search_tree *tree, const struct search_event *event)
         break;
     case SEARCH_EVENT_PRUNE:
         prune(tree, event->prune.node, 1);
+        break;
+    case SEARCH_EVENT_RESTORE:
+        prune(tree, event->prune.node, -1);
         break;
     case SEARCH_EVENT_KEEP:
         tree->nodes[event->keep.node].training = event->keep.on;
@@ -572,14 +576,15 @@ static void undo_or_redo(struct search_tree *tree, const struct search_event *ev
 {
     const struct search_event *target = find_event(tree, event->undo.target);
     int undo = event->kind == SEARCH_EVENT_UNDO;
-    if (target->kind != SEARCH_EVENT_PRUNE && target->kind != SEARCH_EVENT_KEEP) {
+    const int restore = target->kind == SEARCH_EVENT_RESTORE;
+    if (target->kind != SEARCH_EVENT_PRUNE && !restore && target->kind != SEARCH_EVENT_KEEP) {
         fold_anew(tree);
         return;
     }
     move_along(tree, event->kind);
     tree->out[find_index(tree, target->number)] = (unsigned char)undo;
-    if (target->kind == SEARCH_EVENT_PRUNE) {
-        prune(tree, target->prune.node, undo ? -1 : 1);
+    if (target->kind == SEARCH_EVENT_PRUNE || restore) {
+        prune(tree, target->prune.node, undo == restore ? 1 : -1);
         recount_visits(tree);
     } else {
         tree->nodes[target->keep.node].training = undo ? !target->keep.on : target->keep.on;
@@ -606,7 +611,7 @@ void search_tree_fold(struct search_tree *tree, struct search_event *event)
         apply(tree, event);
         if (event->kind == SEARCH_EVENT_DECISION)
             back_up(tree, event);
-        else if (tree->visits && is_act(event))
+        else if (is_act(event) && (tree->visits || event->kind == SEARCH_EVENT_RESTORE)) /* all there were may have been pruned */
             recount_visits(tree);
     }
 }

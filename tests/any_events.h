@@ -210,6 +210,7 @@ static inline struct search_event *event_of(uint64_t seed, int tree, int64_t num
         any_decision(d, event);
         break;
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
         event->prune.node = 1 + die(d, 100);
         break;
     case SEARCH_EVENT_UNDO:

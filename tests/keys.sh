@@ -207,8 +207,7 @@ press 'the tree' '*' '!×2'
 go '*' space
 sees "done again" '■ done'
 press "$h" p ' pruned '
-go u
-gone "as before" ' pruned '
+press "$h" P '! pruned '
 press "$h" e '^ edit 10 6 \* 10 = 60'
 go esc
 press "$h" E '✎ from outside'

@@ -19,7 +19,7 @@ static const char *const acts[] = {
     "prune %d", "back", "keep %d", "unkeep %d", "add %d of my own", "add 0 answer 7", "edit %d another", "again %d", "fork", "exclude %d", "include %d",
     "weight normalised", "weight plurality", "set strategy=self-consistency,m=3", "set strategy=tot,b=2,generate=sample,evaluate=value",
     "set judge=vote", "set b=3 seed=8", "set m=9 weight=normalised", "set temperature=0.5 top_k=5 top_p=0.9 min_p=0.01", "set tokens=20k nodes=300 flops=1e15 time=1e9",
-    "set tokens=0 nodes=0 flops=0 time=0", "adapter tests/reference/adapters/plain", "adapter tests/reference/adapters/plain:0.25", "adapter none",
+    "set tokens=0 nodes=0 flops=0 time=0", "adapter tests/reference/adapters/plain", "adapter tests/reference/adapters/plain:0.25", "adapter none", "restore %d",
 };
 enum { ACTS = sizeof acts / sizeof *acts };
 static int done[ACTS];
@@ -63,7 +63,7 @@ static char *words_of(const char *act, const struct search_tree *t, uint64_t see
 {
     int node = 1 + (int)(random_uniform(seed, (uint64_t)t->event_count, 0) * (t->count - 1));
     for (int i = 1; i < t->count; i++) /* these are of thoughts that there are few of */
-        if (!t->nodes[i].gone && ((!strncmp(act, "include", 7) && t->nodes[i].excluded) || (!strncmp(act, "unkeep", 6) && t->nodes[i].training)))
+        if (!t->nodes[i].gone && ((!strncmp(act, "include", 7) && t->nodes[i].excluded) || (!strncmp(act, "unkeep", 6) && t->nodes[i].training) || (!strncmp(act, "restore", 7) && t->nodes[i].pruned)))
             node = i;
     if (strcmp(act, "fork")) {
         const char *at = strstr(act, "%d");

@@ -332,6 +332,11 @@ static void test_in_vain(void **state)
     e->prune.node = 2;
     script_emit(&s, e);
     write_in_vain(&s, "a", "it is pruned");
+    does(&s, 'P', "restore 2");
+    press(&s, "4G");
+    does(&s, 'P', NULL);
+    assert_non_null(strstr(s.notice, "not pruned"));
+    press(&s, "2G");
     press(&s, "1G[");
     write_in_vain(&s, "e", "this is the past");
     press(&s, "}1Ga");

@@ -238,6 +238,9 @@ static void test_round_trip(void **state)
     event = search_event_make(SEARCH_EVENT_PRUNE, 11, 3);
     event->prune.node = 4;
     check_round_trip(event);
+    event = search_event_make(SEARCH_EVENT_RESTORE, 11, 3);
+    event->prune.node = 4;
+    check_round_trip(event);
     event = search_event_make(SEARCH_EVENT_UNDO, 12, 3);
     event->undo.target = 11;
     check_round_trip(event);

@@ -17,7 +17,7 @@ const struct tui_help_line tui_help_lines[] = {
     {"?", "all of this"},
     {"c  C", "next, previous search of a race (several -s)"},
     {"the selected thought", NULL},
-    {"p", "prune it and all below it"},
+    {"p  P", "prune it and all below it; restore it, whatever was done since"},
     {"e  E", "edit it, here or in $EDITOR: the search goes on from yours"},
     {"a", "add one of your own below it"},
     {"r", "sample once more from it"},

@@ -9,6 +9,7 @@ static const char *const kinds[SEARCH_EVENT_KINDS] = {
     [SEARCH_EVENT_JUDGEMENT] = "judgement", [SEARCH_EVENT_DECISION] = "decision", [SEARCH_EVENT_PRUNE] = "prune", [SEARCH_EVENT_UNDO] = "undo",
     [SEARCH_EVENT_REDO] = "redo", [SEARCH_EVENT_RESULT] = "result", [SEARCH_EVENT_KEEP] = "keep", [SEARCH_EVENT_REVOTE] = "revote",
     [SEARCH_EVENT_SETTING] = "setting", [SEARCH_EVENT_BACK] = "back", [SEARCH_EVENT_ASK] = "ask",
+    [SEARCH_EVENT_RESTORE] = "restore",
 };
 
 /* Where there is little room. */
@@ -17,6 +18,7 @@ static const char *const short_kinds[SEARCH_EVENT_KINDS] = {
     [SEARCH_EVENT_JUDGEMENT] = "judge", [SEARCH_EVENT_DECISION] = "chose", [SEARCH_EVENT_PRUNE] = "prune", [SEARCH_EVENT_UNDO] = "undo",
     [SEARCH_EVENT_REDO] = "redo", [SEARCH_EVENT_RESULT] = "end", [SEARCH_EVENT_KEEP] = "keep", [SEARCH_EVENT_REVOTE] = "vote",
     [SEARCH_EVENT_SETTING] = "set", [SEARCH_EVENT_BACK] = "back", [SEARCH_EVENT_ASK] = "ask",
+    [SEARCH_EVENT_RESTORE] = "regrow",
 };
 
 const char *tui_event_name(const struct search_event *e)
@@ -50,6 +52,7 @@ char *tui_event_text(const struct search_event *e)
     case SEARCH_EVENT_DECISION:
         return xstrdup(or_empty(e->decision.why));
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
         return xasprintf("%d and all below it", e->prune.node);
     case SEARCH_EVENT_UNDO:
     case SEARCH_EVENT_REDO:
@@ -79,6 +82,7 @@ int tui_event_node(const struct search_event *e)
     case SEARCH_EVENT_DECISION:
         return e->decision.kept_count ? e->decision.kept[0] : -1;
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
         return e->prune.node;
     case SEARCH_EVENT_KEEP:
         return e->keep.node;

@@ -8,6 +8,7 @@ const struct tui_word tui_words[] = {
     {"pause", "", "stop it where it is", "space", TUI_TAKES_NOTHING},
     {"step", "[N]", "one step, or N", "s", TUI_TAKES_NOTHING},
     {"prune", "NODE", "cut a thought off, and all below it", "p", TUI_TAKES_NODE},
+    {"restore", "NODE", "take the cut back, whatever was done since", "P", TUI_TAKES_NODE},
     {"edit", "NODE TEXT", "put a text in the place of a thought", "e", TUI_TAKES_NODE},
     {"add", "NODE TEXT", "a thought of your own below one", "a", TUI_TAKES_NODE},
     {"again", "NODE", "sample once more from a thought", "r", TUI_TAKES_NODE},

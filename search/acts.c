@@ -450,9 +450,11 @@ static int set_one(struct search *s, const char *key, const char *value, struct 
     const double x = amount(value);
     char *end;
     if (!strcmp(key, "strategy")) {
+        char *judged = NULL; /* who judges stays, unless that is said, too */
+        int code = search_strategy_judged_as(value, *strategy ? *strategy : s->g.tree.session->session.strategy, &judged, e);
         free(*strategy);
-        *strategy = xstrdup(value);
-        return OK;
+        *strategy = judged;
+        return code;
     }
     if (!strcmp(key, "seed")) {
         errno = 0;

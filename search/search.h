@@ -310,6 +310,8 @@ int search_strategy_check(const char *spec, struct error *e);
 /* The specification with a judge for its `evaluate` where it names none and takes one: "tot,b=5" and "self-evaluation" give
  * "tot,b=5,evaluate=self-evaluation"; "value,samples=2" also sets n_evaluate_sample. malloc'ed in *out. *judges: it takes one. */
 int search_strategy_judged(const char *spec, const char *judge, char **out, int *judges, struct error *e);
+/* The specification with the judge of another one, where both take a judge and it names none. malloc'ed in *out. */
+int search_strategy_judged_as(const char *spec, const char *other, char **out, struct error *e);
 /* The specification with another value for one of its parameters, by any of its names; "judge" is that which says who judges thoughts. The
  * value is checked where the specification is used. malloc'ed in *out. ERROR_USAGE: the strategy has no such parameter. */
 int search_strategy_with(const char *spec, const char *name, const char *value, char **out, struct error *e);

@@ -223,6 +223,12 @@ static void test_wrong_settings(void **state)
     now = &search_tree(search)->session->session;
     assert_non_null(strstr(now->strategy, "tot,b=7,generate=sample,evaluate=vote"));
     assert_true(now->budget_time == 1000 && now->budget_flops == 2e12);
+    must(search, "set strategy=beam,n=4,m=2"); /* the judge goes with it, */
+    assert_non_null(strstr(search_tree(search)->session->session.strategy, "evaluate=vote"));
+    must(search, "set strategy=tot,generate=sample,evaluate=value"); /* unless another is named, */
+    assert_non_null(strstr(search_tree(search)->session->session.strategy, "evaluate=value"));
+    must(search, "set judge=vote strategy=beam"); /* before or after it */
+    assert_non_null(strstr(search_tree(search)->session->session.strategy, "evaluate=vote"));
     must(search, "set tokens=0 flops=0 time=0 top_k=3");
     now = &search_tree(search)->session->session;
     assert_true(!now->budget_tokens && !now->budget_time && now->budget_flops == 0 && now->sampling.top_k == 3);

@@ -383,6 +383,24 @@ int search_adapt(struct search *s, const char *words, struct error *e)
     return code;
 }
 
+int search_break(struct search *s, const char *rule, int on, struct error *e)
+{
+    const struct search_event *now = s->g.tree.breaks;
+    struct search_breakpoints list = {0};
+    struct string rules = {0};
+    struct error unknown; /* a rule of a later version is left out */
+    if (now)
+        search_breakpoints_read(&list, now->stops.rules, &unknown);
+    int code = (on ? search_breakpoint_add : search_breakpoint_remove)(&list, rule, e);
+    if (code)
+        return code;
+    struct search_event *event = begin_act(s, SEARCH_EVENT_BREAK);
+    search_breakpoints_text(&list, &rules);
+    event->stops.rules = xstrdup(string_text(&rules));
+    string_free(&rules);
+    return end_act(s, event, e);
+}
+
 /* --- in words ---------------------------------------------------------------------------------------------------- */
 
 /* The next whole number of the words; 0 when there is none. */
@@ -515,9 +533,9 @@ int search_do(struct search *s, const char *words, struct error *e)
         {"add", "add NODE TEXT", 1, 1},    {"edit", "edit NODE TEXT", 1, 1}, {"again", "again NODE", 1, 0},
         {"fork", "fork NODE TOKEN ID", 3, 0}, {"exclude", "exclude NODE", 1, 0}, {"include", "include NODE", 1, 0},
         {"weight", "weight plurality|normalised", 0, 1}, {"set", "set KEY=VALUE ...", 0, 1},
-        {"adapter", "adapter FILE[:WEIGHT]|none", 0, 1},
+        {"adapter", "adapter FILE[:WEIGHT]|none", 0, 1}, {"break", "break RULE", 0, 1}, {"unbreak", "unbreak RULE|all", 0, 1},
     };
-    enum { PRUNE, RESTORE, UNDO, REDO, BACK, KEEP, UNKEEP, ADD, EDIT, AGAIN, FORK, EXCLUDE, INCLUDE, WEIGHT, SET, ADAPTER, VERBS };
+    enum { PRUNE, RESTORE, UNDO, REDO, BACK, KEEP, UNKEEP, ADD, EDIT, AGAIN, FORK, EXCLUDE, INCLUDE, WEIGHT, SET, ADAPTER, BREAK, UNBREAK, VERBS };
     words += strspn(words, " ");
     size_t n = strcspn(words, " ");
     int verb = 0, read = 0;
@@ -567,6 +585,9 @@ int search_do(struct search *s, const char *words, struct error *e)
         return search_exclude(s, node, verb == EXCLUDE, e);
     case WEIGHT:
         return search_weigh(s, rest, e);
+    case BREAK:
+    case UNBREAK:
+        return search_break(s, rest, verb == BREAK, e);
     case ADAPTER:
         return search_adapt(s, rest, e);
     default:

@@ -9,7 +9,7 @@
 const char *const search_event_names[SEARCH_EVENT_KINDS] = {"session", "plan",  "completion", "thought", "judgement",
                                                             "decision", "prune", "undo",       "redo",    "result",
                                                             "keep",    "revote", "setting",    "back",
-                                                            "ask",     "restore"};
+                                                            "ask",     "restore", "break"};
 
 /* Text in events is UTF-8 already, except where it did not come from the model (a path, a problem): that is made so
  * here. */
@@ -317,6 +317,9 @@ void search_event_json(const struct search_event *event, const struct engine *en
         break;
     case SEARCH_EVENT_REVOTE:
         add_revote(o, event);
+        break;
+    case SEARCH_EVENT_BREAK:
+        set(o, "rules", text(event->stops.rules));
         break;
     case SEARCH_EVENT_UNDO:
     case SEARCH_EVENT_REDO:

@@ -469,6 +469,9 @@ static struct search_event *read_event(struct reader *r, const json_t *o)
     case SEARCH_EVENT_REVOTE:
         read_revote(r, o, event);
         break;
+    case SEARCH_EVENT_BREAK:
+        event->stops.rules = get_text(r, o, "rules");
+        break;
     case SEARCH_EVENT_BACK:
         event->back.target = get_whole(r, o, "target", 0, INT64_MAX);
         break;

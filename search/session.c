@@ -119,6 +119,7 @@ static const char *check_event(const struct search_tree *tree, const struct sear
     switch (event->kind) {
     case SEARCH_EVENT_SESSION:
     case SEARCH_EVENT_SETTING:
+    case SEARCH_EVENT_BREAK:
     case SEARCH_EVENT_KINDS:
         return NULL;
     case SEARCH_EVENT_PLAN:

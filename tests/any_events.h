@@ -224,6 +224,9 @@ static inline struct search_event *event_of(uint64_t seed, int tree, int64_t num
         event->keep.node = 1 + die(d, 100);
         event->keep.on = is(d);
         break;
+    case SEARCH_EVENT_BREAK:
+        event->stops.rules = any_text(d);
+        break;
     case SEARCH_EVENT_REVOTE:
         event->revote.count = die(d, 5);
         event->revote.excluded = any_nodes(d, event->revote.count);

@@ -106,9 +106,9 @@ static void test_commands(void **state)
     assert_int_equal(tui_command(&s, "").act, TUI_ACT_NONE);
     assert_int_equal(tui_command(&s, "nonsense").act, TUI_ACT_DO); /* the search says what there is */
     a = tui_command(&s, "break depth=2");
-    assert_int_equal(a.act, TUI_ACT_BREAK);
+    assert_int_equal(a.act, TUI_ACT_DO);
     assert_string_equal(a.words, "break depth=2");
-    assert_int_equal(tui_command(&s, "unbreak all").act, TUI_ACT_BREAK);
+    assert_int_equal(tui_command(&s, "unbreak all").act, TUI_ACT_DO);
     assert_int_equal(tui_command(&s, "break").act, TUI_ACT_NONE);
     assert_true(shows(&s, "it stops nowhere by itself"));
     type(&s, "!");

@@ -108,7 +108,6 @@ static void breakpoint(struct tui_screen *s, const struct tui_word *word, const 
         return;
     }
     *action = tui_act(s, "%s %s", word->verb, rest);
-    action->act = TUI_ACT_BREAK;
 }
 
 /* Commands that ask nothing of the search's tree; 0: it is none. */

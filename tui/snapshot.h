@@ -33,7 +33,6 @@ void tui_snapshot_free(struct tui_snapshot *s);
 enum tui_act {
     TUI_ACT_NONE, TUI_ACT_RUN, TUI_ACT_PAUSE, TUI_ACT_STEP,
     TUI_ACT_DO,     /* an act on the search, in the words of search_do */
-    TUI_ACT_BREAK,  /* "break RULE", "unbreak RULE" */
     TUI_ACT_TRAIN,  /* learn from what is kept: options of train, or "stop" */
     TUI_ACT_THEME,  /* another theme: its name or file */
     TUI_ACT_COPY,   /* to the terminal's clipboard: what of the selected thought */
@@ -43,7 +42,7 @@ enum tui_act {
 struct tui_action {
     enum tui_act act;
     int number;        /* step: how many; editor: the node */
-    const char *words; /* do, break, theme: valid until the next key */
+    const char *words; /* do, theme: valid until the next key */
     int search;        /* which one of a race it is for */
 };
 

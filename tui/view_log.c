@@ -9,7 +9,7 @@ static const char *const kinds[SEARCH_EVENT_KINDS] = {
     [SEARCH_EVENT_JUDGEMENT] = "judgement", [SEARCH_EVENT_DECISION] = "decision", [SEARCH_EVENT_PRUNE] = "prune", [SEARCH_EVENT_UNDO] = "undo",
     [SEARCH_EVENT_REDO] = "redo", [SEARCH_EVENT_RESULT] = "result", [SEARCH_EVENT_KEEP] = "keep", [SEARCH_EVENT_REVOTE] = "revote",
     [SEARCH_EVENT_SETTING] = "setting", [SEARCH_EVENT_BACK] = "back", [SEARCH_EVENT_ASK] = "ask",
-    [SEARCH_EVENT_RESTORE] = "restore",
+    [SEARCH_EVENT_RESTORE] = "restore", [SEARCH_EVENT_BREAK] = "break",
 };
 
 /* Where there is little room. */
@@ -18,7 +18,7 @@ static const char *const short_kinds[SEARCH_EVENT_KINDS] = {
     [SEARCH_EVENT_JUDGEMENT] = "judge", [SEARCH_EVENT_DECISION] = "chose", [SEARCH_EVENT_PRUNE] = "prune", [SEARCH_EVENT_UNDO] = "undo",
     [SEARCH_EVENT_REDO] = "redo", [SEARCH_EVENT_RESULT] = "end", [SEARCH_EVENT_KEEP] = "keep", [SEARCH_EVENT_REVOTE] = "vote",
     [SEARCH_EVENT_SETTING] = "set", [SEARCH_EVENT_BACK] = "back", [SEARCH_EVENT_ASK] = "ask",
-    [SEARCH_EVENT_RESTORE] = "regrow",
+    [SEARCH_EVENT_RESTORE] = "regrow", [SEARCH_EVENT_BREAK] = "break",
 };
 
 const char *tui_event_name(const struct search_event *e)
@@ -65,6 +65,8 @@ char *tui_event_text(const struct search_event *e)
         return xasprintf("%d%s", e->keep.node, e->keep.on ? "" : " no longer");
     case SEARCH_EVENT_REVOTE:
         return xasprintf("%d without a vote%s%s", e->revote.count, e->revote.weight ? ", by " : "", or_empty(e->revote.weight));
+    case SEARCH_EVENT_BREAK:
+        return *e->stops.rules ? xasprintf("stops at %s", e->stops.rules) : xstrdup("stops nowhere by itself");
     case SEARCH_EVENT_ASK:
         return xasprintf("one more at %d", e->ask.item && e->ask.item->count ? e->ask.item->nodes[0] : 0);
     default:

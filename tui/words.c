@@ -26,6 +26,10 @@ const struct tui_word tui_words[] = {
     {"copy", "thought|path|prompt", "to the clipboard of your terminal, also over ssh (--no-copy: never)", "y Y", TUI_TAKES_PART},
     {"at", "EVENT", "look at the moment after an event", "[ ]", TUI_TAKES_NOTHING},
     {"now", "", "come back from the past", "}", TUI_TAKES_NOTHING},
+    {"find", "TEXT", "the next thought that has it; n and N go on", "/", TUI_TAKES_TEXT},
+    {"filter", "[TEXT]", "only the thoughts that have it, or all again", "\\", TUI_TAKES_TEXT},
+    {"mark", "LETTER", "remember the selected thought by a letter", "m", TUI_TAKES_TEXT},
+    {"go", "NODE|'LETTER", "select a thought by its number (:12 says the same), or a mark", "G '", TUI_TAKES_NODE},
     {"follow", "", "select what happens, as it happens", ".", TUI_TAKES_NOTHING},
     {"copies", "", "a row for each thought that reads as a sibling, or for all of them one", "*", TUI_TAKES_NOTHING},
     {"view", "NAME", "another view in this pane", "V", TUI_TAKES_VIEW},
@@ -36,6 +40,7 @@ const struct tui_word tui_words[] = {
     {"set", "KEY=VALUE ...", "from here on: strategy=, judge=, a parameter of the strategy, seed=, temperature=, top_p=; budgets (0: none): tokens=, nodes=, flops=, time=", "", TUI_TAKES_SETTING},
     {"adapter", "FILE[:WEIGHT]|none", "a LoRA adapter from here on", "", TUI_TAKES_FILE},
     {"train", "[OPTION ...]|stop", "learn from what is kept, and put the adapter on", "", TUI_TAKES_OPTIONS},
+    {"export", "FILE", "the tree as it is shown: .json, .dot (Graphviz) or .md by the ending", "", TUI_TAKES_FILE_NAME},
     {"theme", "NAME|FILE", "other colours; a file is read again as it is saved", "", TUI_TAKES_THEME},
     {"help", "[COMMAND]", "these, or what one takes", "?", TUI_TAKES_VERB},
     {"q", "", "quit; nothing is lost", "q", TUI_TAKES_NOTHING},
@@ -48,6 +53,39 @@ const struct tui_word *tui_word_find(const char *text, size_t n)
         if (strlen(w->verb) == n && !strncmp(w->verb, text, n))
             return w;
     return NULL;
+}
+
+/* How many letters are put in, left out or changed from one to the other. */
+static int distance(const char *a, size_t n, const char *b)
+{
+    int row[32];
+    const size_t m = strlen(b);
+    for (size_t j = 0; j <= m; j++)
+        row[j] = (int)j;
+    for (size_t i = 1; i <= n; i++) {
+        int before = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= m; j++) {
+            const int changed = before + (a[i - 1] != b[j - 1]), either = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
+            before = row[j];
+            row[j] = changed < either ? changed : either;
+        }
+    }
+    return row[m];
+}
+
+const struct tui_word *tui_word_nearest(const char *text, size_t n)
+{
+    const struct tui_word *nearest = NULL;
+    int least = n < 4 ? 2 : 3; /* farther than that it says nothing */
+    for (const struct tui_word *w = tui_words; w->verb; w++) {
+        const int d = strlen(w->verb) >= 32 || n >= 32 ? least : !strncmp(w->verb, text, n) ? 0 : distance(text, n, w->verb);
+        if (d < least) {
+            least = d;
+            nearest = w;
+        }
+    }
+    return nearest;
 }
 
 static void complete_setting(struct tui_candidates *out, const char *key, size_t length, const char *value, size_t n)
@@ -121,6 +159,9 @@ static void complete_argument(const struct tui_screen *s, const struct tui_word 
         break;
     case TUI_TAKES_FILE:
         tui_candidate(out, "none");
+        tui_candidates_files(out, NULL);
+        break;
+    case TUI_TAKES_FILE_NAME:
         tui_candidates_files(out, NULL);
         break;
     case TUI_TAKES_THEME:

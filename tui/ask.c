@@ -233,6 +233,8 @@ struct tui_action tui_command(struct tui_screen *s, const char *text)
             tui_screen_notice(s, tui_past_refusal);
         else if (!strcmp(word->verb, "run"))
             action.act = TUI_ACT_RUN;
+        else if (!strcmp(word->verb, "finish"))
+            action.act = TUI_ACT_FINISH;
         else if (!strcmp(word->verb, "step"))
             action = step(s, rest);
         else if (!s->tree.count)

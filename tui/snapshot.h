@@ -32,6 +32,7 @@ void tui_snapshot_free(struct tui_snapshot *s);
 /* What a key may ask of the engine thread, or of the program. */
 enum tui_act {
     TUI_ACT_NONE, TUI_ACT_RUN, TUI_ACT_PAUSE, TUI_ACT_STEP,
+    TUI_ACT_FINISH, /* run that search until a path of it is complete */
     TUI_ACT_DO,     /* an act on the search, in the words of search_do */
     TUI_ACT_TRAIN,  /* learn from what is kept: options of train, or "stop" */
     TUI_ACT_THEME,  /* another theme: its name or file */

@@ -49,6 +49,7 @@ struct tui_thread {
     enum tui_state state;   /* of all; of those that are done it is told that they are */
     int stepped, steps;     /* in state TUI_STEPPING: which search, and how many steps to go */
     int counting;           /* votes are counted again: what would cost tokens is not begun */
+    int finishing;          /* in state TUI_STEPPING: until the next path is complete */
     int broke, hits;        /* one was hit just now; how many were */
     double told, rest;      /* when the last snapshots were made, and how long none are after */
     struct tui_news *made;  /* since then */
@@ -68,6 +69,15 @@ static void read_breakpoints(struct runner *r)
     r->breaks = now;
 }
 
+static char *completes_path(const struct search_event *event, int *node)
+{
+    if (event->kind != SEARCH_EVENT_THOUGHT || event->thought.by_user || event->thought.illegal || !event->thought.final)
+        return NULL;
+    *node = event->thought.node;
+    return event->thought.answer ? xasprintf("a path is complete: thought %d answers %s", *node, event->thought.answer)
+                                 : xasprintf("a path is complete: thought %d ends it without an answer", *node);
+}
+
 /* What was before the search was opened stops nothing. */
 static void hold_against_breakpoints(struct tui_thread *t, struct runner *r, const struct search_event *event)
 {
@@ -75,6 +85,8 @@ static void hold_against_breakpoints(struct tui_thread *t, struct runner *r, con
     if (r->search)
         read_breakpoints(r);
     char *why = r->search ? search_breakpoints_hit(&r->breakpoints, search_tree(r->search), event, &node) : NULL;
+    if (!why && r->search && t->finishing && r->number == t->stepped)
+        why = completes_path(event, &node);
     if (why && !r->broke) {
         r->broke = why;
         r->broke_at = node;
@@ -227,9 +239,15 @@ static void step(struct tui_thread *t, int search, int steps)
 {
     t->steps = (t->state == TUI_STEPPING && t->stepped == search && !t->counting ? t->steps : 0) + steps;
     t->stepped = search;
-    t->counting = 0;
+    t->counting = t->finishing = 0;
     t->state = TUI_STEPPING;
     let_go(t, search);
+}
+
+static void finish(struct tui_thread *t, int search)
+{
+    step(t, search, 0);
+    t->finishing = 1;
 }
 
 static int is_verb(const char *words, const char *verb)
@@ -313,7 +331,7 @@ static void do_command(struct tui_thread *t, struct tui_action action)
         tell_notice(t, "the engine has failed; q quits");
         return;
     }
-    if ((action.act == TUI_ACT_RUN && all_done(t)) || (action.act == TUI_ACT_STEP && r->done)) {
+    if ((action.act == TUI_ACT_RUN && all_done(t)) || ((action.act == TUI_ACT_STEP || action.act == TUI_ACT_FINISH) && r->done)) {
         tell_notice(t, "the search is done; prune a thought and it looks elsewhere");
         return;
     }
@@ -326,11 +344,14 @@ static void do_command(struct tui_thread *t, struct tui_action action)
     switch (action.act) {
     case TUI_ACT_RUN:
         t->state = TUI_RUNNING;
-        t->counting = 0;
+        t->counting = t->finishing = 0;
         let_go(t, -1);
         break;
     case TUI_ACT_STEP:
         step(t, action.search, action.number);
+        break;
+    case TUI_ACT_FINISH:
+        finish(t, action.search);
         break;
     case TUI_ACT_PAUSE:
         if (is_running(t))
@@ -396,7 +417,7 @@ static void grow(struct tui_thread *t)
         t->runners[i].done |= t->state == TUI_RUNNING || i == t->stepped;
     if ((!r && ended) || all_done(t) || (ended && t->state == TUI_STEPPING))
         t->state = TUI_PAUSED;
-    else if (r && status == SEARCH_BETWEEN && t->state == TUI_STEPPING && --t->steps <= 0)
+    else if (r && status == SEARCH_BETWEEN && t->state == TUI_STEPPING && !t->finishing && --t->steps <= 0)
         t->state = TUI_PAUSED;
     else if (r && t->state == TUI_STEPPING && t->counting && search_tree(r->search)->step_open)
         t->state = TUI_PAUSED;

@@ -4,9 +4,10 @@
 #include <string.h>
 
 const struct tui_word tui_words[] = {
-    {"run", "", "let the search run", "space", TUI_TAKES_NOTHING},
+    {"run", "", "let the search run", "space c", TUI_TAKES_NOTHING},
     {"pause", "", "stop it where it is", "space", TUI_TAKES_NOTHING},
     {"step", "[N]", "one step, or N", "s", TUI_TAKES_NOTHING},
+    {"finish", "", "run until the next path is complete, with an answer or at its end, and pause", "o", TUI_TAKES_NOTHING},
     {"prune", "NODE", "cut a thought off, and all below it", "p", TUI_TAKES_NODE},
     {"restore", "NODE", "take the cut back, whatever was done since", "P", TUI_TAKES_NODE},
     {"edit", "NODE TEXT", "put a text in the place of a thought", "e", TUI_TAKES_NODE},

@@ -261,6 +261,51 @@ int search_fork(struct search *s, int node, int token, int id, struct error *e)
     return ask(s, (struct search_item){.purpose = purpose, .fork = n->completion->number, .token = at, .id = id}, n->parent, e);
 }
 
+/* --- a judge's word again ---------------------------------------------------------------------------------------- */
+
+static const struct search_event *latest_judgement(const struct search_tree *tree)
+{
+    int64_t i = tree->event_count - 1;
+    while (i >= 0 && (tree->events[i]->kind != SEARCH_EVENT_JUDGEMENT || tree->out[i]))
+        i--;
+    return i < 0 ? NULL : tree->events[i];
+}
+
+/* What is known without asking comes out the same: copies and ends without an answer are worth 0, rules say what they said. */
+static int is_asked(const struct search_tree *tree, const struct search_event *judgement)
+{
+    const struct search_node *n = &tree->nodes[judgement->judgement.nodes[0]];
+    if (judgement->judgement.purpose == SEARCH_VOTE)
+        return 1;
+    return judgement->judgement.purpose <= SEARCH_PROCESS_REWARD && (n->state != SEARCH_FINAL || n->thought->thought.answer) &&
+           search_original(tree, judgement->judgement.nodes[0]) == judgement->judgement.nodes[0];
+}
+
+int search_revote(struct search *s, int node, float temperature, struct error *e)
+{
+    const struct search_tree *tree = &s->g.tree;
+    int code = node < 0 ? OK : check_node(s, node, "judge again", e);
+    if (!code && node >= 0)
+        code = check_grows(s, node, e);
+    if (code)
+        return code;
+    const struct search_event *judgement = node < 0 ? latest_judgement(tree) : tree->nodes[node].judgement;
+    if (!judgement)
+        return node < 0 ? error_set(e, ERROR_INPUT, "no judge was asked yet") : error_set(e, ERROR_INPUT, "no judge was asked about node %d", node);
+    const enum search_purpose judge = judgement->judgement.purpose;
+    const int drawn = judge == SEARCH_VALUE || judge == SEARCH_VOTE;
+    if (!judgement->judgement.count || !is_asked(tree, judgement))
+        return error_set(e, ERROR_INPUT, "%s would say the same of it again: no model is asked there", search_purpose_name(judge));
+    if (temperature >= 0 && !drawn)
+        return error_set(e, ERROR_INPUT, "%s is computed, not drawn: a temperature changes nothing of it", search_purpose_name(judge));
+    const struct search_item item = {.purpose = judge, .nodes = judgement->judgement.nodes, .count = judgement->judgement.count,
+                                     .samples = !drawn ? 2 : judgement->judgement.samples ? judgement->judgement.samples : 1,
+                                     .heated = temperature >= 0, .temperature = temperature >= 0 ? temperature : 0};
+    struct search_event *event = begin_act(s, SEARCH_EVENT_ASK);
+    event->ask.item = search_items_copy(&item, 1);
+    return end_act(s, event, e);
+}
+
 /* --- votes again ------------------------------------------------------------------------------------------------- */
 
 static int revote(struct search *s, const int *excluded, int count, const char *weight, struct error *e)
@@ -521,6 +566,24 @@ static int set_in_words(struct search *s, const char *words, struct error *e)
     return code;
 }
 
+static int revote_in_words(struct search *s, const char *words, struct error *e)
+{
+    static const char key[] = "temperature=";
+    int64_t node = -1;
+    double temperature = -1;
+    const char *rest = words;
+    int right = !(*rest >= '0' && *rest <= '9') || (next_number(&rest, &node) && node <= INT32_MAX);
+    if (right && !strncmp(rest, key, sizeof key - 1)) {
+        temperature = amount(rest + sizeof key - 1);
+        right = temperature >= 0 && temperature <= 100;
+    } else {
+        right = right && !*rest;
+    }
+    if (!right)
+        return error_set(e, ERROR_USAGE, "'revote %.60s': expected revote [NODE] [temperature=X], X from 0 to 100", words);
+    return search_revote(s, (int)node, (float)temperature, e);
+}
+
 int search_do(struct search *s, const char *words, struct error *e)
 {
     static const struct {
@@ -534,8 +597,9 @@ int search_do(struct search *s, const char *words, struct error *e)
         {"fork", "fork NODE TOKEN ID", 3, 0}, {"exclude", "exclude NODE", 1, 0}, {"include", "include NODE", 1, 0},
         {"weight", "weight plurality|normalised", 0, 1}, {"set", "set KEY=VALUE ...", 0, 1},
         {"adapter", "adapter FILE[:WEIGHT]|none", 0, 1}, {"break", "break RULE", 0, 1}, {"unbreak", "unbreak RULE|all", 0, 1},
+        {"revote", "revote [NODE] [temperature=X]", 0, 1},
     };
-    enum { PRUNE, RESTORE, UNDO, REDO, BACK, KEEP, UNKEEP, ADD, EDIT, AGAIN, FORK, EXCLUDE, INCLUDE, WEIGHT, SET, ADAPTER, BREAK, UNBREAK, VERBS };
+    enum { PRUNE, RESTORE, UNDO, REDO, BACK, KEEP, UNKEEP, ADD, EDIT, AGAIN, FORK, EXCLUDE, INCLUDE, WEIGHT, SET, ADAPTER, BREAK, UNBREAK, REVOTE, VERBS };
     words += strspn(words, " ");
     size_t n = strcspn(words, " ");
     int verb = 0, read = 0;
@@ -588,6 +652,8 @@ int search_do(struct search *s, const char *words, struct error *e)
     case BREAK:
     case UNBREAK:
         return search_break(s, rest, verb == BREAK, e);
+    case REVOTE:
+        return revote_in_words(s, rest, e);
     case ADAPTER:
         return search_adapt(s, rest, e);
     default:

@@ -120,6 +120,8 @@ static json_t *item(const struct search_item *item)
     set(one, "purpose", json_string(search_purpose_name(item->purpose)));
     set(one, "nodes", integers(item->nodes, item->count));
     set(one, "samples", json_integer(item->samples));
+    if (item->heated)
+        set(one, "temperature", real(item->temperature));
     if (item->fork)
         set(one, "fork",
             json_pack("{s:I, s:i, s:i}", "completion", (json_int_t)item->fork, "token", item->token, "id", item->id));

@@ -269,6 +269,8 @@ static void read_item(struct reader *r, const json_t *o, struct search_item *ite
     item->samples = get_int(r, o, "samples", 0);
     if (!item->count)
         fail(r, "nodes", "a list of at least one node", json_object_get(o, "nodes"));
+    item->heated = has(o, "temperature");
+    item->temperature = item->heated ? (float)get_real(r, o, "temperature") : 0;
     if (has(o, "fork")) {
         const json_t *fork = get_object(r, o, "fork");
         item->fork = get_whole(r, fork, "completion", 1, INT64_MAX);

@@ -116,6 +116,8 @@ struct search_item {       /* one prompt, sampled `samples` times */
     int samples;
     int64_t fork;          /* 0, or the number of a completion event whose beginning this one shares: its first `token` tokens, */
     int token, id;         /* then this token instead of the one that came */
+    int heated;            /* a judge asked again at `temperature` instead of the session's */
+    float temperature;
 };
 
 enum search_event_kind {
@@ -211,7 +213,7 @@ struct search_event {
         struct { int node, on; } keep;       /* the path to the node is to be learned from, or no longer */
         struct { int *excluded, count; char *weight; } revote; /* answers at or below these nodes count no more; weight: of self-consistency, or NULL */
         struct { char *rules; } stops;       /* of break: where the search is to stop by itself from here on, "wrong, value<0.3"; "": nowhere */
-        struct { struct search_item *item; } ask; /* one more sample, or a fork: done when the plan in progress is */
+        struct { struct search_item *item; } ask; /* one more sample, a fork, or a judge's word once more: done when the plan in progress is */
         struct { int64_t target; } back;     /* number of a plan or decision: the search is again where it was before it */
         struct { int64_t target; } undo;     /* number of the act undone, or done again */
         struct {
@@ -426,10 +428,13 @@ int search_set(struct search *search, const struct search_options *o, int with_s
 int search_adapters(struct search *search, const struct search_adapter *list, int count, struct error *e);
 /* In words: "FILE" or "FILE:WEIGHT", one more or another weight of one that is there, 0: without it; "none": without any. */
 int search_adapt(struct search *search, const char *words, struct error *e);
+/* Ask the judge once more about what it judged with that node (-1: what was judged last), at another temperature where that is not below 0. ERROR_INPUT:
+ * it was not judged, or would be told the same again, as by a rule. */
+int search_revote(struct search *search, int node, float temperature, struct error *e);
 /* From here on it is to stop at that rule, too (on = 1), or no longer; "all": at none. What the search comes to is the same. */
 int search_break(struct search *search, const char *rule, int on, struct error *e);
 /* Any of these by its words: "prune 12", "restore 12", "undo", "redo", "back", "back 40", "keep 7", "unkeep 7", "add 3 TEXT", "edit 4 TEXT", "again 4",
- * "fork 4 2 11", "exclude 9", "include 9", "weight normalised", "break value<0.1", "unbreak all", "adapter FILE:0.5", "set strategy=... judge=... b=3 seed=..." Unknown ones: ERROR_USAGE with those there are. */
+ * "fork 4 2 11", "exclude 9", "include 9", "weight normalised", "break value<0.1", "unbreak all", "revote 4 temperature=1", "adapter FILE:0.5", "set strategy=... judge=... b=3 seed=..." Unknown ones: ERROR_USAGE with those there are. */
 int search_do(struct search *search, const char *words, struct error *e);
 const struct search_tree *search_tree(const struct search *search);
 

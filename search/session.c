@@ -48,6 +48,8 @@ static const char *check_item(const struct search_tree *tree, const struct searc
         return "the completion it is a fork of is not one";
     if (item->fork && item->token >= tree->events[item->fork]->completion.count)
         return "it is a fork at a token that is not there";
+    if (item->heated && !(item->temperature >= 0 && item->temperature <= 100))
+        return "its temperature is not one from 0 to 100";
     return check_nodes(tree, item->nodes, item->count);
 }
 

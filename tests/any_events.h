@@ -236,7 +236,7 @@ static inline struct search_event *event_of(uint64_t seed, int tree, int64_t num
         event->back.target = die(d, 100);
         break;
     case SEARCH_EVENT_ASK:
-        event->ask.item = search_items_copy(&(struct search_item){SEARCH_SAMPLE, (int[]){die(d, 100)}, 1, 1, die(d, 9), die(d, 9), die(d, 9)}, 1);
+        event->ask.item = search_items_copy(&(struct search_item){SEARCH_SAMPLE, (int[]){die(d, 100)}, 1, 1, die(d, 9), die(d, 9), die(d, 9), is(d), 0}, 1);
         break;
     case SEARCH_EVENT_KINDS:
         break;

@@ -255,6 +255,7 @@ gone "as before" '⊘'
 press "$h" w 'weight 1\.[0-9]+ of'
 go w
 sees "as before" 'right: plurality 2 of 8'
+press "$h" v 'no judge was asked about it'
 
 # --- time ---
 fresh

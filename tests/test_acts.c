@@ -19,7 +19,7 @@ static const char *const acts[] = {
     "prune %d", "back", "keep %d", "unkeep %d", "add %d of my own", "add 0 answer 7", "edit %d another", "again %d", "fork", "exclude %d", "include %d",
     "weight normalised", "weight plurality", "set strategy=self-consistency,m=3", "set strategy=tot,b=2,generate=sample,evaluate=value",
     "set judge=vote", "set b=3 seed=8", "set m=9 weight=normalised", "set temperature=0.5 top_k=5 top_p=0.9 min_p=0.01", "set tokens=20k nodes=300 flops=1e15 time=1e9",
-    "set tokens=0 nodes=0 flops=0 time=0", "adapter tests/reference/adapters/plain", "adapter tests/reference/adapters/plain:0.25", "adapter none", "restore %d", "break value<0.1", "break wrong", "unbreak wrong", "unbreak all",
+    "set tokens=0 nodes=0 flops=0 time=0", "adapter tests/reference/adapters/plain", "adapter tests/reference/adapters/plain:0.25", "adapter none", "restore %d", "break value<0.1", "break wrong", "unbreak wrong", "unbreak all", "revote %d", "revote temperature=0.5",
 };
 enum { ACTS = sizeof acts / sizeof *acts };
 static int done[ACTS];
@@ -246,6 +246,44 @@ static void test_breakpoints(void **state)
     search_close(plain);
 }
 
+/* The judge asked again draws again, at the temperature it was asked at; undone, it has said what it said. */
+static void test_revote(void **state)
+{
+    (void)state;
+    struct search_options options = {.task = task, .problem = "count", .strategy = "tot,b=2,generate=sample,evaluate=value,k=3", .sampling = {-1, -1, -1, -1, -1}};
+    struct search *search;
+    struct error e;
+    int node = 0;
+    assert_int_equal(search_open(&search, engine, &options, &e), OK);
+    const struct search_tree *tree = search_tree(search);
+    assert_int_equal(search_do(search, "revote", &e), ERROR_INPUT);
+    while (!node && tree->event_count < 500) {
+        advance_to(search, tree->event_count + 1);
+        for (int i = 1; i < tree->count && !tree->step_open; i++)
+            if (tree->nodes[i].judgement && !tree->nodes[i].judgement->judgement.cached)
+                node = i;
+    }
+    assert_true(node);
+    assert_int_equal(search_do(search, "revote 99999", &e), ERROR_INPUT);
+    assert_int_equal(search_do(search, "revote temperature=hot", &e), ERROR_USAGE);
+    assert_int_equal(search_do(search, "revote 1 2", &e), ERROR_USAGE);
+    const struct search_event *before = tree->nodes[node].judgement;
+    char *words = xasprintf("revote %d temperature=2", node);
+    must(search, words);
+    free(words);
+    while (tree->nodes[node].judgement == before && tree->event_count < 500)
+        advance_to(search, tree->event_count + 1);
+    const struct search_event *after = tree->nodes[node].judgement;
+    assert_true(after != before && !after->judgement.cached && after->judgement.samples == before->judgement.samples);
+    assert_true(tree->latest_plan->plan.ask && tree->latest_plan->plan.items[0].heated && tree->latest_plan->plan.items[0].temperature == 2);
+    must(search, "undo");
+    assert_ptr_equal(tree->nodes[node].judgement, before);
+    must(search, "redo");
+    assert_ptr_equal(tree->nodes[node].judgement, after);
+    advance_to(search, INT64_MAX);
+    search_close(search);
+}
+
 /* Words that set nothing say what was expected, and change nothing. */
 static void test_wrong_settings(void **state)
 {
@@ -309,6 +347,6 @@ static int close_all(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_undo), cmocka_unit_test(test_table), cmocka_unit_test(test_breakpoints), cmocka_unit_test(test_wrong_settings)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_undo), cmocka_unit_test(test_table), cmocka_unit_test(test_breakpoints), cmocka_unit_test(test_revote), cmocka_unit_test(test_wrong_settings)};
     return cmocka_run_group_tests_name("acts", tests, open_all, close_all);
 }

@@ -206,6 +206,8 @@ static void test_acts(void **state)
     assert_true(shows(&s, "◆ ⊘ Eight"));
     does(&s, 'x', "include 1");
     does(&s, 'w', "weight plurality");
+    does(&s, 'v', NULL);
+    assert_non_null(strstr(s.notice, "no judge was asked"));
     does(&s, 'b', "back");
     does(&s, 'u', "undo");
     does(&s, 'U', "redo");

@@ -103,6 +103,13 @@ static struct tui_action exclude(struct tui_screen *s)
     return tui_act(s, n->excluded ? "include %d" : "exclude %d", s->selected);
 }
 
+static struct tui_action revote(struct tui_screen *s)
+{
+    if (!tui_screen_node(s, s->selected)->judgement)
+        return refuse(s, "no judge was asked about it; r samples another, x and w count the votes again");
+    return tui_act(s, "revote %d", s->selected);
+}
+
 static struct tui_action weigh(struct tui_screen *s)
 {
     if (!tui_screen_strategy_is(s, "self-consistency"))
@@ -252,7 +259,7 @@ int tui_act_key(struct tui_screen *s, int32_t key, struct tui_action *action)
         char key;
         struct tui_action (*act)(struct tui_screen *s);
     } acts[] = {
-        {'p', prune}, {'P', restore}, {'K', keep}, {'E', edit_outside}, {'r', again}, {'f', begin_fork}, {'x', exclude}, {'w', weigh},
+        {'p', prune}, {'P', restore}, {'K', keep}, {'E', edit_outside}, {'r', again}, {'f', begin_fork}, {'x', exclude}, {'w', weigh}, {'v', revote},
         {'u', undo}, {'U', redo}, {'b', back},
     };
     if (opens_line(s, key))

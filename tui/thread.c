@@ -287,7 +287,7 @@ static void do_words(struct tui_thread *t, struct runner *r, const char *words)
     r->done = 0;
     if (is_verb(words, "back")) {
         t->state = TUI_PAUSED;
-    } else if (!is_running(t) && (is_verb(words, "again") || is_verb(words, "fork"))) {
+    } else if (!is_running(t) && (is_verb(words, "again") || is_verb(words, "fork") || is_verb(words, "revote"))) {
         step(t, r->number, 1 + search_tree(r->search)->step_open);
     } else if (!is_running(t) && recount && was_done) {
         step(t, r->number, 2); /* a decision, the result */

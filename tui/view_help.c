@@ -26,6 +26,7 @@ const struct tui_help_line tui_help_lines[] = {
     {"K", "keep the path to it, to learn from; or no longer"},
     {"y  Y", "copy it, the path to it, to the terminal's clipboard (:copy prompt)"},
     {"x", "take the vote of its answer away, or give it back"},
+    {"v", "ask its judge once more, for a value or a vote (:revote 12 temperature=1)"},
     {"w", "weigh the votes: plurality, or normalised by probability"},
     {"time", NULL},
     {"[ ]", "a step into the past, and forward again"},

@@ -68,7 +68,8 @@ char *tui_event_text(const struct search_event *e)
     case SEARCH_EVENT_BREAK:
         return *e->stops.rules ? xasprintf("stops at %s", e->stops.rules) : xstrdup("stops nowhere by itself");
     case SEARCH_EVENT_ASK:
-        return xasprintf("one more at %d", e->ask.item && e->ask.item->count ? e->ask.item->nodes[0] : 0);
+        return xasprintf(e->ask.item && e->ask.item->purpose >= SEARCH_VALUE ? "the judge again, of %d" : "one more at %d",
+                         e->ask.item && e->ask.item->count ? e->ask.item->nodes[0] : 0);
     default:
         return xstrdup("");
     }

@@ -19,6 +19,7 @@ const struct tui_word tui_words[] = {
     {"exclude", "NODE", "take the vote of its answer away", "x", TUI_TAKES_NODE},
     {"include", "NODE", "give it back", "x", TUI_TAKES_NODE},
     {"weight", "plurality|normalised", "how votes are weighed", "w", TUI_TAKES_WEIGHT},
+    {"revote", "[NODE] [temperature=X]", "ask the judge of a thought once more", "v", TUI_TAKES_NODE},
     {"undo", "", "take back your latest act", "u", TUI_TAKES_NOTHING},
     {"redo", "", "do it again", "U", TUI_TAKES_NOTHING},
     {"back", "[EVENT]", "to before the latest step, or an event", "b", TUI_TAKES_NOTHING},

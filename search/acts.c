@@ -263,22 +263,25 @@ int search_fork(struct search *s, int node, int token, int id, struct error *e)
 
 /* --- a judge's word again ---------------------------------------------------------------------------------------- */
 
-static const struct search_event *latest_judgement(const struct search_tree *tree)
-{
-    int64_t i = tree->event_count - 1;
-    while (i >= 0 && (tree->events[i]->kind != SEARCH_EVENT_JUDGEMENT || tree->out[i]))
-        i--;
-    return i < 0 ? NULL : tree->events[i];
-}
-
 /* What is known without asking comes out the same: copies and ends without an answer are worth 0, rules say what they said. */
 static int is_asked(const struct search_tree *tree, const struct search_event *judgement)
 {
+    if (!judgement->judgement.count)
+        return 0;
     const struct search_node *n = &tree->nodes[judgement->judgement.nodes[0]];
     if (judgement->judgement.purpose == SEARCH_VOTE)
         return 1;
     return judgement->judgement.purpose <= SEARCH_PROCESS_REWARD && (n->state != SEARCH_FINAL || n->thought->thought.answer) &&
            search_original(tree, judgement->judgement.nodes[0]) == judgement->judgement.nodes[0];
+}
+
+/* The latest that a model was asked for. */
+static const struct search_event *latest_judgement(const struct search_tree *tree)
+{
+    int64_t i = tree->event_count - 1;
+    while (i >= 0 && (tree->events[i]->kind != SEARCH_EVENT_JUDGEMENT || tree->out[i] || !is_asked(tree, tree->events[i])))
+        i--;
+    return i < 0 ? NULL : tree->events[i];
 }
 
 int search_revote(struct search *s, int node, float temperature, struct error *e)
@@ -294,7 +297,7 @@ int search_revote(struct search *s, int node, float temperature, struct error *e
         return node < 0 ? error_set(e, ERROR_INPUT, "no judge was asked yet") : error_set(e, ERROR_INPUT, "no judge was asked about node %d", node);
     const enum search_purpose judge = judgement->judgement.purpose;
     const int drawn = judge == SEARCH_VALUE || judge == SEARCH_VOTE;
-    if (!judgement->judgement.count || !is_asked(tree, judgement))
+    if (!is_asked(tree, judgement))
         return error_set(e, ERROR_INPUT, "%s would say the same of it again: no model is asked there", search_purpose_name(judge));
     if (temperature >= 0 && !drawn)
         return error_set(e, ERROR_INPUT, "%s is computed, not drawn: a temperature changes nothing of it", search_purpose_name(judge));

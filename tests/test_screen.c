@@ -337,6 +337,22 @@ static void test_go_on(void **state)
     tui_screen_free(&s);
 }
 
+/* Where scores are summed by answer, w is that. */
+static void test_weighted(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_mcts(&s, "best-of-n,n=4,weighted=0,evaluate=value");
+    does(&s, 'w', "set weighted=1");
+    tui_screen_free(&s);
+    script_mcts(&s, "dvts,n=4,weighted=1");
+    does(&s, 'w', "set weighted=0");
+    tui_screen_free(&s);
+    script_mcts(&s, "mcts,iterations=10");
+    does(&s, 'w', NULL);
+    tui_screen_free(&s);
+}
+
 static void test_in_vain(void **state)
 {
     (void)state;
@@ -727,7 +743,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_in_vain),
-        cmocka_unit_test(test_past), cmocka_unit_test(test_go_on), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
+        cmocka_unit_test(test_past), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
     };
     if (argc > 1 && !strcmp(argv[1], "hostile")) {

@@ -112,8 +112,11 @@ static struct tui_action revote(struct tui_screen *s)
 
 static struct tui_action weigh(struct tui_screen *s)
 {
+    const char *weighted = strstr(s->tree.session->session.strategy, ",weighted="); /* best-of-n and dvts sum scores by answer */
+    if (weighted)
+        return tui_act(s, "set weighted=%d", weighted[strlen(",weighted=")] != '1');
     if (!tui_screen_strategy_is(s, "self-consistency"))
-        return refuse(s, "only self-consistency weighs its votes; x excludes an answer here");
+        return refuse(s, "only self-consistency, best-of-n and dvts weigh votes; v asks a judge again");
     const struct search_event *revote = s->tree.revote;
     const char *weight = revote ? revote->revote.weight : NULL;
     int normalised = weight ? !strcmp(weight, "normalised") : strstr(s->tree.session->session.strategy, "weight=normalised") != NULL;

@@ -27,7 +27,7 @@ const struct tui_help_line tui_help_lines[] = {
     {"y  Y", "copy it, the path to it, to the terminal's clipboard (:copy prompt)"},
     {"x", "take the vote of its answer away, or give it back"},
     {"v", "ask its judge once more, for a value or a vote (:revote 12 temperature=1)"},
-    {"w", "weigh the votes: plurality, or normalised by probability"},
+    {"w", "weigh the votes: plurality, or normalised by probability; best-of-n, dvts: by score"},
     {"time", NULL},
     {"[ ]", "a step into the past, and forward again"},
     {"{ }", "to the beginning, back to now"},

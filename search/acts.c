@@ -84,6 +84,22 @@ int search_prune(struct search *s, int node, struct error *e)
     return code;
 }
 
+int search_restore(struct search *s, int node, struct error *e)
+{
+    int code = check_node(s, node, "restore", e), above = node;
+    if (code)
+        return code;
+    if (!search_tree_is_pruned(&s->g.tree, node))
+        return error_set(e, ERROR_INPUT, "node %d is not pruned; there is nothing to restore", node);
+    while (!s->g.tree.nodes[above].pruned)
+        above = s->g.tree.nodes[above].parent;
+    if (above != node)
+        return error_set(e, ERROR_INPUT, "node %d is pruned with node %d above it; restore %d", node, above, above);
+    struct search_event *event = begin_act(s, SEARCH_EVENT_RESTORE);
+    event->prune.node = node;
+    return end_act(s, event, e);
+}
+
 static int move_along(struct search *s, enum search_event_kind kind, int64_t target, struct error *e)
 {
     struct search_event *event = begin_act(s, kind);
@@ -177,7 +193,7 @@ int search_edit(struct search *s, int node, const char *text, struct error *e)
     if (node == 0)
         return error_set(e, ERROR_INPUT, "the root is the problem, not a thought; begin another search for another problem");
     if (search_tree_is_pruned(&s->g.tree, node))
-        return error_set(e, ERROR_INPUT, "node %d is pruned; undo that first", node);
+        return error_set(e, ERROR_INPUT, "node %d is pruned; restore it first", node);
     return own_thought(s, s->g.tree.nodes[node].parent, node, text, e);
 }
 
@@ -195,7 +211,7 @@ static int ask(struct search *s, struct search_item item, int node, struct error
 static int check_grows(const struct search *s, int node, struct error *e)
 {
     if (search_tree_is_pruned(&s->g.tree, node))
-        return error_set(e, ERROR_INPUT, "node %d is pruned; undo that first", node);
+        return error_set(e, ERROR_INPUT, "node %d is pruned; restore it first", node);
     return OK;
 }
 
@@ -255,6 +271,54 @@ int search_fork(struct search *s, int node, int token, int id, struct error *e)
             plan = s->g.tree.events[i];
     enum search_purpose purpose = plan->plan.items[n->completion->completion.item].purpose;
     return ask(s, (struct search_item){.purpose = purpose, .fork = n->completion->number, .token = at, .id = id}, n->parent, e);
+}
+
+/* --- a judge's word again ---------------------------------------------------------------------------------------- */
+
+/* What is known without asking comes out the same: copies and ends without an answer are worth 0, rules say what they said. */
+static int is_asked(const struct search_tree *tree, const struct search_event *judgement)
+{
+    if (!judgement->judgement.count)
+        return 0;
+    const struct search_node *n = &tree->nodes[judgement->judgement.nodes[0]];
+    if (judgement->judgement.purpose == SEARCH_VOTE)
+        return 1;
+    return judgement->judgement.purpose <= SEARCH_PROCESS_REWARD && (n->state != SEARCH_FINAL || n->thought->thought.answer) &&
+           search_original(tree, judgement->judgement.nodes[0]) == judgement->judgement.nodes[0];
+}
+
+/* The latest that a model was asked for. */
+static const struct search_event *latest_judgement(const struct search_tree *tree)
+{
+    int64_t i = tree->event_count - 1;
+    while (i >= 0 && (tree->events[i]->kind != SEARCH_EVENT_JUDGEMENT || tree->out[i] || !is_asked(tree, tree->events[i])))
+        i--;
+    return i < 0 ? NULL : tree->events[i];
+}
+
+int search_revote(struct search *s, int node, float temperature, struct error *e)
+{
+    const struct search_tree *tree = &s->g.tree;
+    int code = node < 0 ? OK : check_node(s, node, "judge again", e);
+    if (!code && node >= 0)
+        code = check_grows(s, node, e);
+    if (code)
+        return code;
+    const struct search_event *judgement = node < 0 ? latest_judgement(tree) : tree->nodes[node].judgement;
+    if (!judgement)
+        return node < 0 ? error_set(e, ERROR_INPUT, "no judge was asked yet") : error_set(e, ERROR_INPUT, "no judge was asked about node %d", node);
+    const enum search_purpose judge = judgement->judgement.purpose;
+    const int drawn = judge == SEARCH_VALUE || judge == SEARCH_VOTE;
+    if (!is_asked(tree, judgement))
+        return error_set(e, ERROR_INPUT, "%s would say the same of it again: no model is asked there", search_purpose_name(judge));
+    if (temperature >= 0 && !drawn)
+        return error_set(e, ERROR_INPUT, "%s is computed, not drawn: a temperature changes nothing of it", search_purpose_name(judge));
+    const struct search_item item = {.purpose = judge, .nodes = judgement->judgement.nodes, .count = judgement->judgement.count,
+                                     .samples = !drawn ? 2 : judgement->judgement.samples ? judgement->judgement.samples : 1,
+                                     .heated = temperature >= 0, .temperature = temperature >= 0 ? temperature : 0};
+    struct search_event *event = begin_act(s, SEARCH_EVENT_ASK);
+    event->ask.item = search_items_copy(&item, 1);
+    return end_act(s, event, e);
 }
 
 /* --- votes again ------------------------------------------------------------------------------------------------- */
@@ -379,6 +443,24 @@ int search_adapt(struct search *s, const char *words, struct error *e)
     return code;
 }
 
+int search_break(struct search *s, const char *rule, int on, struct error *e)
+{
+    const struct search_event *now = s->g.tree.breaks;
+    struct search_breakpoints list = {0};
+    struct string rules = {0};
+    struct error unknown; /* a rule of a later version is left out */
+    if (now)
+        search_breakpoints_read(&list, now->stops.rules, &unknown);
+    int code = (on ? search_breakpoint_add : search_breakpoint_remove)(&list, rule, e);
+    if (code)
+        return code;
+    struct search_event *event = begin_act(s, SEARCH_EVENT_BREAK);
+    search_breakpoints_text(&list, &rules);
+    event->stops.rules = xstrdup(string_text(&rules));
+    string_free(&rules);
+    return end_act(s, event, e);
+}
+
 /* --- in words ---------------------------------------------------------------------------------------------------- */
 
 /* The next whole number of the words; 0 when there is none. */
@@ -446,9 +528,11 @@ static int set_one(struct search *s, const char *key, const char *value, struct 
     const double x = amount(value);
     char *end;
     if (!strcmp(key, "strategy")) {
+        char *judged = NULL; /* who judges stays, unless that is said, too */
+        int code = search_strategy_judged_as(value, *strategy ? *strategy : s->g.tree.session->session.strategy, &judged, e);
         free(*strategy);
-        *strategy = xstrdup(value);
-        return OK;
+        *strategy = judged;
+        return code;
     }
     if (!strcmp(key, "seed")) {
         errno = 0;
@@ -497,20 +581,40 @@ static int set_in_words(struct search *s, const char *words, struct error *e)
     return code;
 }
 
+static int revote_in_words(struct search *s, const char *words, struct error *e)
+{
+    static const char key[] = "temperature=";
+    int64_t node = -1;
+    double temperature = -1;
+    const char *rest = words;
+    int right = !(*rest >= '0' && *rest <= '9') || (next_number(&rest, &node) && node <= INT32_MAX);
+    if (right && !strncmp(rest, key, sizeof key - 1)) {
+        temperature = amount(rest + sizeof key - 1);
+        right = temperature >= 0 && temperature <= 100;
+    } else {
+        right = right && !*rest;
+    }
+    if (!right)
+        return error_set(e, ERROR_USAGE, "'revote %.60s': expected revote [NODE] [temperature=X], X from 0 to 100", words);
+    return search_revote(s, (int)node, (float)temperature, e);
+}
+
 int search_do(struct search *s, const char *words, struct error *e)
 {
     static const struct {
         const char *verb, *form;
         int numbers, text;
     } verbs[] = {
-        {"prune", "prune NODE", 1, 0},     {"undo", "undo", 0, 0},           {"redo", "redo", 0, 0},
+        {"prune", "prune NODE", 1, 0},     {"restore", "restore NODE", 1, 0},
+        {"undo", "undo", 0, 0},            {"redo", "redo", 0, 0},
         {"back", "back [EVENT]", 0, 1},    {"keep", "keep NODE", 1, 0},      {"unkeep", "unkeep NODE", 1, 0},
         {"add", "add NODE TEXT", 1, 1},    {"edit", "edit NODE TEXT", 1, 1}, {"again", "again NODE", 1, 0},
         {"fork", "fork NODE TOKEN ID", 3, 0}, {"exclude", "exclude NODE", 1, 0}, {"include", "include NODE", 1, 0},
         {"weight", "weight plurality|normalised", 0, 1}, {"set", "set KEY=VALUE ...", 0, 1},
-        {"adapter", "adapter FILE[:WEIGHT]|none", 0, 1},
+        {"adapter", "adapter FILE[:WEIGHT]|none", 0, 1}, {"break", "break RULE", 0, 1}, {"unbreak", "unbreak RULE|all", 0, 1},
+        {"revote", "revote [NODE] [temperature=X]", 0, 1},
     };
-    enum { PRUNE, UNDO, REDO, BACK, KEEP, UNKEEP, ADD, EDIT, AGAIN, FORK, EXCLUDE, INCLUDE, WEIGHT, SET, ADAPTER, VERBS };
+    enum { PRUNE, RESTORE, UNDO, REDO, BACK, KEEP, UNKEEP, ADD, EDIT, AGAIN, FORK, EXCLUDE, INCLUDE, WEIGHT, SET, ADAPTER, BREAK, UNBREAK, REVOTE, VERBS };
     words += strspn(words, " ");
     size_t n = strcspn(words, " ");
     int verb = 0, read = 0;
@@ -534,6 +638,8 @@ int search_do(struct search *s, const char *words, struct error *e)
     switch (verb) {
     case PRUNE:
         return search_prune(s, node, e);
+    case RESTORE:
+        return search_restore(s, node, e);
     case UNDO:
         return search_undo(s, e);
     case REDO:
@@ -558,6 +664,11 @@ int search_do(struct search *s, const char *words, struct error *e)
         return search_exclude(s, node, verb == EXCLUDE, e);
     case WEIGHT:
         return search_weigh(s, rest, e);
+    case BREAK:
+    case UNBREAK:
+        return search_break(s, rest, verb == BREAK, e);
+    case REVOTE:
+        return revote_in_words(s, rest, e);
     case ADAPTER:
         return search_adapt(s, rest, e);
     default:

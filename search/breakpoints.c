@@ -1,5 +1,5 @@
-/* Where a search is to stop by itself: rules, and what an event says to them. Nothing of it is in the log: a search that is stopped comes to
- * what it would have come to.
+/* Where a search is to stop by itself: rules, and what an event says to them. Which rules hold is in the log; nothing else follows from it: a
+ * search that is stopped comes to what it would have come to.
  */
 #include "search/search.h"
 
@@ -100,6 +100,7 @@ void search_breakpoints_text(const struct search_breakpoints *list, struct strin
 
 int search_breakpoints_read(struct search_breakpoints *list, const char *text, struct error *e)
 {
+    const struct search_breakpoints before = *list;
     int code = OK;
     *list = (struct search_breakpoints){0};
     for (size_t n; *text && !code; text += n + (text[n] == ',')) {
@@ -108,6 +109,9 @@ int search_breakpoints_read(struct search_breakpoints *list, const char *text, s
         code = search_breakpoint_add(list, rule, e);
         free(rule);
     }
+    for (int i = 0, was; i < list->count; i++)
+        if ((was = find(&before, &list->list[i])) >= 0)
+            list->list[i].step = before.list[was].step;
     return code;
 }
 

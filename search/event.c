@@ -67,6 +67,9 @@ static void free_content(struct search_event *event)
     case SEARCH_EVENT_ASK:
         search_items_free(event->ask.item, event->ask.item != NULL);
         break;
+    case SEARCH_EVENT_BREAK:
+        free(event->stops.rules);
+        break;
     case SEARCH_EVENT_REVOTE:
         free(event->revote.excluded);
         free(event->revote.weight);
@@ -77,6 +80,7 @@ static void free_content(struct search_event *event)
         free(event->result.why);
         break;
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
     case SEARCH_EVENT_UNDO:
     case SEARCH_EVENT_REDO:
     case SEARCH_EVENT_KEEP:

@@ -9,7 +9,7 @@
 const char *const search_event_names[SEARCH_EVENT_KINDS] = {"session", "plan",  "completion", "thought", "judgement",
                                                             "decision", "prune", "undo",       "redo",    "result",
                                                             "keep",    "revote", "setting",    "back",
-                                                            "ask"};
+                                                            "ask",     "restore", "break"};
 
 /* Text in events is UTF-8 already, except where it did not come from the model (a path, a problem): that is made so
  * here. */
@@ -120,6 +120,8 @@ static json_t *item(const struct search_item *item)
     set(one, "purpose", json_string(search_purpose_name(item->purpose)));
     set(one, "nodes", integers(item->nodes, item->count));
     set(one, "samples", json_integer(item->samples));
+    if (item->heated)
+        set(one, "temperature", real(item->temperature));
     if (item->fork)
         set(one, "fork",
             json_pack("{s:I, s:i, s:i}", "completion", (json_int_t)item->fork, "token", item->token, "id", item->id));
@@ -305,6 +307,7 @@ void search_event_json(const struct search_event *event, const struct engine *en
         add_decision(o, event);
         break;
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
         set(o, "node", json_integer(event->prune.node));
         break;
     case SEARCH_EVENT_KEEP:
@@ -316,6 +319,9 @@ void search_event_json(const struct search_event *event, const struct engine *en
         break;
     case SEARCH_EVENT_REVOTE:
         add_revote(o, event);
+        break;
+    case SEARCH_EVENT_BREAK:
+        set(o, "rules", text(event->stops.rules));
         break;
     case SEARCH_EVENT_UNDO:
     case SEARCH_EVENT_REDO:

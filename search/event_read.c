@@ -269,6 +269,8 @@ static void read_item(struct reader *r, const json_t *o, struct search_item *ite
     item->samples = get_int(r, o, "samples", 0);
     if (!item->count)
         fail(r, "nodes", "a list of at least one node", json_object_get(o, "nodes"));
+    item->heated = has(o, "temperature");
+    item->temperature = item->heated ? (float)get_real(r, o, "temperature") : 0;
     if (has(o, "fork")) {
         const json_t *fork = get_object(r, o, "fork");
         item->fork = get_whole(r, fork, "completion", 1, INT64_MAX);
@@ -469,10 +471,14 @@ static struct search_event *read_event(struct reader *r, const json_t *o)
     case SEARCH_EVENT_REVOTE:
         read_revote(r, o, event);
         break;
+    case SEARCH_EVENT_BREAK:
+        event->stops.rules = get_text(r, o, "rules");
+        break;
     case SEARCH_EVENT_BACK:
         event->back.target = get_whole(r, o, "target", 0, INT64_MAX);
         break;
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
         event->prune.node = get_int(r, o, "node", 1);
         break;
     case SEARCH_EVENT_UNDO:

@@ -158,6 +158,13 @@ static void note_setting(struct search *s)
     make_work_anew(s);
 }
 
+static void after_act(struct search *s, const struct search_event *session)
+{
+    if (s->g.tree.session != session)
+        note_setting(s);
+    note_act(s);
+}
+
 /* Another mix of adapters is another model: what was cached of the one before, and how it judged, is nothing to it. */
 static void fold(struct search *s, struct search_event *event)
 {
@@ -206,17 +213,21 @@ void search_note(struct search *s, struct search_event *event)
         if (event->thought.by_user)
             note_act(s);
         break;
-    case SEARCH_EVENT_PRUNE:
-    case SEARCH_EVENT_KEEP:
-    case SEARCH_EVENT_REVOTE:
     case SEARCH_EVENT_UNDO:
     case SEARCH_EVENT_REDO:
+        if (s->g.tree.events[event->undo.target]->kind == SEARCH_EVENT_BREAK)
+            break; /* as the act itself: whoever is stopped comes to what they would have come to */
+        after_act(s, session);
+        break;
+    case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
+    case SEARCH_EVENT_KEEP:
+    case SEARCH_EVENT_REVOTE:
     case SEARCH_EVENT_BACK:
     case SEARCH_EVENT_ASK:
-        if (s->g.tree.session != session)
-            note_setting(s);
-        note_act(s);
+        after_act(s, session);
         break;
+    case SEARCH_EVENT_BREAK:
     case SEARCH_EVENT_DECISION:
     case SEARCH_EVENT_KINDS:
         break;

@@ -206,7 +206,7 @@ static void do_ask(struct search *s)
 {
     int64_t number = s->g.tree.asks[0];
     const struct search_item *item = s->g.tree.events[number]->ask.item;
-    begin_plan(s, item, 1, xstrdup(item->fork ? "fork, as you asked" : "sample again, as you asked"), number);
+    begin_plan(s, item, 1, xstrdup(item->fork ? "fork, as you asked" : search_item_grows(item) ? "sample again, as you asked" : "judge again, as you asked"), number);
 }
 
 /* --- a little at a time ------------------------------------------------------------------------------------------ */

@@ -116,12 +116,15 @@ struct search_item {       /* one prompt, sampled `samples` times */
     int samples;
     int64_t fork;          /* 0, or the number of a completion event whose beginning this one shares: its first `token` tokens, */
     int token, id;         /* then this token instead of the one that came */
+    int heated;            /* a judge asked again at `temperature` instead of the session's */
+    float temperature;
 };
 
 enum search_event_kind {
     SEARCH_EVENT_SESSION, SEARCH_EVENT_PLAN, SEARCH_EVENT_COMPLETION, SEARCH_EVENT_THOUGHT, SEARCH_EVENT_JUDGEMENT,
     SEARCH_EVENT_DECISION, SEARCH_EVENT_PRUNE, SEARCH_EVENT_UNDO, SEARCH_EVENT_REDO, SEARCH_EVENT_RESULT,
     SEARCH_EVENT_KEEP, SEARCH_EVENT_REVOTE, SEARCH_EVENT_SETTING, SEARCH_EVENT_BACK, SEARCH_EVENT_ASK,
+    SEARCH_EVENT_RESTORE, SEARCH_EVENT_BREAK,
     SEARCH_EVENT_KINDS,
 };
 
@@ -206,10 +209,11 @@ struct search_event {
             int backup_count;
             int spent;             /* the budget was: so in the result */
         } decision;
-        struct { int node; } prune;          /* tombstone on the node and so on all below it */
+        struct { int node; } prune;          /* tombstone on the node and so on all below it; restore: one taken off */
         struct { int node, on; } keep;       /* the path to the node is to be learned from, or no longer */
         struct { int *excluded, count; char *weight; } revote; /* answers at or below these nodes count no more; weight: of self-consistency, or NULL */
-        struct { struct search_item *item; } ask; /* one more sample, or a fork: done when the plan in progress is */
+        struct { char *rules; } stops;       /* of break: where the search is to stop by itself from here on, "wrong, value<0.3"; "": nowhere */
+        struct { struct search_item *item; } ask; /* one more sample, a fork, or a judge's word once more: done when the plan in progress is */
         struct { int64_t target; } back;     /* number of a plan or decision: the search is again where it was before it */
         struct { int64_t target; } undo;     /* number of the act undone, or done again */
         struct {
@@ -263,8 +267,9 @@ struct search_node {
     int same;                     /* the latest node before it whose path reads the same, -1: none */
 };
 
-/* The acts of the user (prune, keep, vote again, setting, a thought of their own, ask, back) stand on one stack that undo and redo move along.
- * An event is in force unless it is an act that is undone, belongs to the plan of one, or stands between a `back` in force and its target.
+/* The acts of the user (prune, restore, keep, vote again, setting, break, a thought of their own, ask, back) stand on one stack that undo and redo move along.
+ * An event is in force unless it is an act that is undone, belongs to the plan of one, or stands between a `back` in force and its target
+ * (but for `break`: one goes back to be stopped there the next time).
  * Invariant: equal to folding, from nothing, the events in force; but for what is counted over all events: tokens, steps, numbers of nodes.
  * Events folded are kept alive. */
 struct search_tree {
@@ -291,7 +296,7 @@ struct search_tree {
     int64_t *asks;                /* the user's that no plan has done yet: their numbers */
     int ask_count, ask_capacity;
     int *paths, paths_capacity;   /* hash table: of each path the latest node, -1: empty; a power of two, at most half full */
-    const struct search_event *session, *latest_plan, *latest_decision, *result, *revote; /* session: the latest setting. Or NULL */
+    const struct search_event *session, *latest_plan, *latest_decision, *result, *revote, *breaks; /* session: the latest setting. Or NULL */
 };
 void search_tree_fold(struct search_tree *tree, struct search_event *event); /* keeps the event; {0} is the empty tree */
 void search_tree_free(struct search_tree *tree);
@@ -309,6 +314,8 @@ int search_strategy_check(const char *spec, struct error *e);
 /* The specification with a judge for its `evaluate` where it names none and takes one: "tot,b=5" and "self-evaluation" give
  * "tot,b=5,evaluate=self-evaluation"; "value,samples=2" also sets n_evaluate_sample. malloc'ed in *out. *judges: it takes one. */
 int search_strategy_judged(const char *spec, const char *judge, char **out, int *judges, struct error *e);
+/* The specification with the judge of another one, where both take a judge and it names none. malloc'ed in *out. */
+int search_strategy_judged_as(const char *spec, const char *other, char **out, struct error *e);
 /* The specification with another value for one of its parameters, by any of its names; "judge" is that which says who judges thoughts. The
  * value is checked where the specification is used. malloc'ed in *out. ERROR_USAGE: the strategy has no such parameter. */
 int search_strategy_with(const char *spec, const char *name, const char *value, char **out, struct error *e);
@@ -397,6 +404,8 @@ void search_rest(struct search *search); /* nothing is done for a while: the tim
  * (the root, a node that is not there, nothing to undo). Work in flight at or below a pruned node is cancelled; undo
  * during the same plan has it done after all. After SEARCH_DONE an act wakes the search: search_advance may come to another result. */
 int search_prune(struct search *search, int node, struct error *e);
+/* The tombstone on this very node is taken off again, whatever was done since: an act itself. */
+int search_restore(struct search *search, int node, struct error *e);
 int search_undo(struct search *search, struct error *e); /* the latest act that is not undone, whatever happened since */
 int search_redo(struct search *search, struct error *e);
 /* Be again where the search was before its latest plan or decision in force, or (target >= 0) before that one, all acts included. */
@@ -419,12 +428,17 @@ int search_set(struct search *search, const struct search_options *o, int with_s
 int search_adapters(struct search *search, const struct search_adapter *list, int count, struct error *e);
 /* In words: "FILE" or "FILE:WEIGHT", one more or another weight of one that is there, 0: without it; "none": without any. */
 int search_adapt(struct search *search, const char *words, struct error *e);
-/* Any of these by its words: "prune 12", "undo", "redo", "back", "back 40", "keep 7", "unkeep 7", "add 3 TEXT", "edit 4 TEXT", "again 4",
- * "fork 4 2 11", "exclude 9", "include 9", "weight normalised", "adapter FILE:0.5", "set strategy=... judge=... b=3 seed=..." Unknown ones: ERROR_USAGE with those there are. */
+/* Ask the judge once more about what it judged with that node (-1: what was judged last), at another temperature where that is not below 0. ERROR_INPUT:
+ * it was not judged, or would be told the same again, as by a rule. */
+int search_revote(struct search *search, int node, float temperature, struct error *e);
+/* From here on it is to stop at that rule, too (on = 1), or no longer; "all": at none. What the search comes to is the same. */
+int search_break(struct search *search, const char *rule, int on, struct error *e);
+/* Any of these by its words: "prune 12", "restore 12", "undo", "redo", "back", "back 40", "keep 7", "unkeep 7", "add 3 TEXT", "edit 4 TEXT", "again 4",
+ * "fork 4 2 11", "exclude 9", "include 9", "weight normalised", "break value<0.1", "unbreak all", "revote 4 temperature=1", "adapter FILE:0.5", "set strategy=... judge=... b=3 seed=..." Unknown ones: ERROR_USAGE with those there are. */
 int search_do(struct search *search, const char *words, struct error *e);
 const struct search_tree *search_tree(const struct search *search);
 
-/* Where a search is to stop by itself, for whoever advances it: rules that its events are held against. They are no part of the log. A rule is
+/* Where a search is to stop by itself, for whoever advances it: rules that its events are held against; the tree's `breaks` has those that hold. A rule is
  * "wrong" (a step that a verifier refuses, a wrong answer), "right", "answer", "value<X", "value>X" (of a judge, as it is shown; not
  * votes), "depth=N" (the first thought there of each plan). */
 enum search_break {
@@ -438,7 +452,8 @@ struct search_breakpoints {
 int search_breakpoint_add(struct search_breakpoints *list, const char *rule, struct error *e);
 int search_breakpoint_remove(struct search_breakpoints *list, const char *rule, struct error *e); /* "all": every one */
 void search_breakpoints_text(const struct search_breakpoints *list, struct string *out); /* "wrong, value<0.3" */
-int search_breakpoints_read(struct search_breakpoints *list, const char *text, struct error *e); /* that text again */
+/* That text again; where the list had a rule before, it is still known what that stopped. */
+int search_breakpoints_read(struct search_breakpoints *list, const char *text, struct error *e);
 /* Is it to stop at this event of a tree that has folded it? Which rule and why, malloc'ed, and the node; or NULL. */
 char *search_breakpoints_hit(struct search_breakpoints *list, const struct search_tree *tree, const struct search_event *event, int *node);
 

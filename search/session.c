@@ -48,6 +48,8 @@ static const char *check_item(const struct search_tree *tree, const struct searc
         return "the completion it is a fork of is not one";
     if (item->fork && item->token >= tree->events[item->fork]->completion.count)
         return "it is a fork at a token that is not there";
+    if (item->heated && !(item->temperature >= 0 && item->temperature <= 100))
+        return "its temperature is not one from 0 to 100";
     return check_nodes(tree, item->nodes, item->count);
 }
 
@@ -119,6 +121,7 @@ static const char *check_event(const struct search_tree *tree, const struct sear
     switch (event->kind) {
     case SEARCH_EVENT_SESSION:
     case SEARCH_EVENT_SETTING:
+    case SEARCH_EVENT_BREAK:
     case SEARCH_EVENT_KINDS:
         return NULL;
     case SEARCH_EVENT_PLAN:
@@ -133,6 +136,8 @@ static const char *check_event(const struct search_tree *tree, const struct sear
         return check_decision(tree, event);
     case SEARCH_EVENT_PRUNE:
         return check_nodes(tree, &event->prune.node, 1);
+    case SEARCH_EVENT_RESTORE:
+        return event->prune.node < tree->count && tree->nodes[event->prune.node].pruned ? NULL : "what it restores is not pruned";
     case SEARCH_EVENT_UNDO:
         return tree->undo_count && tree->undo[tree->undo_count - 1] == event->undo.target ? NULL : "its target is not the latest act";
     case SEARCH_EVENT_REDO:

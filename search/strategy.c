@@ -298,6 +298,23 @@ int search_strategy_judged(const char *spec, const char *judge, char **out, int 
     return search_parameters_parse(&p, text.text, NULL, e);
 }
 
+int search_strategy_judged_as(const char *spec, const char *other, char **out, struct error *e)
+{
+    struct search_parameters p;
+    int judges, code = search_parameters_parse(&p, other, NULL, e);
+    *out = NULL;
+    if (code)
+        return code;
+    const struct search_parameter *evaluate = find_parameter(p.strategy, "evaluate");
+    char *judge = evaluate ? choice_at(evaluate->choices, p.value[evaluate - p.strategy->parameters]) : NULL;
+    if (judge)
+        code = search_strategy_judged(spec, judge, out, &judges, e);
+    else
+        *out = xstrdup(spec);
+    free(judge);
+    return code;
+}
+
 int search_strategy_with(const char *spec, const char *name, const char *value, char **out, struct error *e)
 {
     struct search_parameters p;

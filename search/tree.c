@@ -319,8 +319,10 @@ static int is_act(const struct search_event *event)
 {
     switch (event->kind) {
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
     case SEARCH_EVENT_KEEP:
     case SEARCH_EVENT_REVOTE:
+    case SEARCH_EVENT_BREAK:
     case SEARCH_EVENT_SETTING:
     case SEARCH_EVENT_BACK:
     case SEARCH_EVENT_ASK:
@@ -435,6 +437,9 @@ static void apply(struct search_tree *tree, const struct search_event *event)
     case SEARCH_EVENT_PRUNE:
         prune(tree, event->prune.node, 1);
         break;
+    case SEARCH_EVENT_RESTORE:
+        prune(tree, event->prune.node, -1);
+        break;
     case SEARCH_EVENT_KEEP:
         tree->nodes[event->keep.node].training = event->keep.on;
         break;
@@ -442,6 +447,9 @@ static void apply(struct search_tree *tree, const struct search_event *event)
         exclude(tree, tree->revote, 0);
         exclude(tree, event, 1);
         tree->revote = event;
+        break;
+    case SEARCH_EVENT_BREAK:
+        tree->breaks = event;
         break;
     case SEARCH_EVENT_SETTING:
         if (!same_strategy(tree->session, event))
@@ -479,6 +487,15 @@ static int64_t undo_before(const struct search_tree *tree, int64_t i)
     return i;
 }
 
+/* Breakpoints, and the undoing of them, are not left behind by a `back`. */
+static int is_about_breaks(const struct search_tree *tree, int64_t i)
+{
+    const struct search_event *event = tree->events[i];
+    if (event->kind == SEARCH_EVENT_UNDO || event->kind == SEARCH_EVENT_REDO)
+        event = undone_by(tree, i);
+    return event->kind == SEARCH_EVENT_BREAK;
+}
+
 /* From the end to the beginning, leaping over what a `back` left behind. */
 static void find_out_by_back(struct search_tree *tree)
 {
@@ -491,8 +508,10 @@ static void find_out_by_back(struct search_tree *tree)
             to = find_index(tree, event->undo.target);
         else if (event->kind == SEARCH_EVENT_REDO && undone_by(tree, i)->kind == SEARCH_EVENT_BACK)
             to = undo_before(tree, i);
-        for (tree->out[i] = 0; i > to && to >= 0;)
-            tree->out[--i] = 1;
+        for (tree->out[i] = 0; i > to && to >= 0;) {
+            i--;
+            tree->out[i] = !is_about_breaks(tree, i);
+        }
     }
 }
 
@@ -554,7 +573,7 @@ static void fold_anew(struct search_tree *tree)
     find_out_by_plan(tree);
     tree->count = tree->kept_count = tree->step_open = tree->done_count = tree->items_open = 0;
     tree->illegal = tree->spent = tree->visits = tree->iterations = tree->steps = tree->grown = tree->ask_count = tree->paths_capacity = 0;
-    tree->session = tree->latest_plan = tree->latest_decision = tree->result = tree->revote = NULL;
+    tree->session = tree->latest_plan = tree->latest_decision = tree->result = tree->revote = tree->breaks = NULL;
     for (int64_t i = 0; i < tree->event_count; i++) {
         const struct search_event *event = tree->events[i];
         if (!tree->out[i])
@@ -567,20 +586,32 @@ static void fold_anew(struct search_tree *tree)
     recount_visits(tree);
 }
 
-/* A tombstone or a mark is taken off, or set again, in its place; anything else is undone from the beginning. */
+/* The latest that is not undone. */
+static const struct search_event *find_breaks(const struct search_tree *tree)
+{
+    int64_t i = tree->event_count - 1;
+    while (i >= 0 && (tree->events[i]->kind != SEARCH_EVENT_BREAK || tree->out[i]))
+        i--;
+    return i < 0 ? NULL : tree->events[i];
+}
+
+/* A tombstone, a mark or a breakpoint is taken off, or set again, in its place; anything else is undone from the beginning. */
 static void undo_or_redo(struct search_tree *tree, const struct search_event *event)
 {
     const struct search_event *target = find_event(tree, event->undo.target);
     int undo = event->kind == SEARCH_EVENT_UNDO;
-    if (target->kind != SEARCH_EVENT_PRUNE && target->kind != SEARCH_EVENT_KEEP) {
+    const int restore = target->kind == SEARCH_EVENT_RESTORE, breaks = target->kind == SEARCH_EVENT_BREAK;
+    if (target->kind != SEARCH_EVENT_PRUNE && !restore && !breaks && target->kind != SEARCH_EVENT_KEEP) {
         fold_anew(tree);
         return;
     }
     move_along(tree, event->kind);
     tree->out[find_index(tree, target->number)] = (unsigned char)undo;
-    if (target->kind == SEARCH_EVENT_PRUNE) {
-        prune(tree, target->prune.node, undo ? -1 : 1);
+    if (target->kind == SEARCH_EVENT_PRUNE || restore) {
+        prune(tree, target->prune.node, undo == restore ? 1 : -1);
         recount_visits(tree);
+    } else if (breaks) {
+        tree->breaks = find_breaks(tree);
     } else {
         tree->nodes[target->keep.node].training = undo ? !target->keep.on : target->keep.on;
     }
@@ -606,7 +637,7 @@ void search_tree_fold(struct search_tree *tree, struct search_event *event)
         apply(tree, event);
         if (event->kind == SEARCH_EVENT_DECISION)
             back_up(tree, event);
-        else if (tree->visits && is_act(event))
+        else if (is_act(event) && (tree->visits || event->kind == SEARCH_EVENT_RESTORE)) /* all there were may have been pruned */
             recount_visits(tree);
     }
 }

@@ -183,7 +183,7 @@ static enum way way_of(const struct search *s, int i, const struct search_event 
         if (search_item_is_outside(&s->g, item->purpose))
             return BY_COMPLETIONS;
     }
-    *source = search_judged_before(s, w, item->purpose);
+    *source = s->plan->plan.ask ? NULL : search_judged_before(s, w, item->purpose); /* asked again on purpose */
     if (*source)
         return FROM_SOURCE;
     for (int k = w->earlier; k >= 0; k = s->work[k].earlier)
@@ -353,6 +353,8 @@ static int send_job(struct search *s, int i, int k, struct error *e)
     } else {
         request.stops = search_item_stops(&s->g, item, &request.stop_count);
     }
+    if (item->heated)
+        request.sampling.temperature = item->temperature;
     struct error why;
     int code = engine_submit(engine, &request, &w->jobs[k].id, &why);
     engine_tokens_free(&all);

@@ -210,6 +210,7 @@ static inline struct search_event *event_of(uint64_t seed, int tree, int64_t num
         any_decision(d, event);
         break;
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
         event->prune.node = 1 + die(d, 100);
         break;
     case SEARCH_EVENT_UNDO:
@@ -223,6 +224,9 @@ static inline struct search_event *event_of(uint64_t seed, int tree, int64_t num
         event->keep.node = 1 + die(d, 100);
         event->keep.on = is(d);
         break;
+    case SEARCH_EVENT_BREAK:
+        event->stops.rules = any_text(d);
+        break;
     case SEARCH_EVENT_REVOTE:
         event->revote.count = die(d, 5);
         event->revote.excluded = any_nodes(d, event->revote.count);
@@ -232,7 +236,7 @@ static inline struct search_event *event_of(uint64_t seed, int tree, int64_t num
         event->back.target = die(d, 100);
         break;
     case SEARCH_EVENT_ASK:
-        event->ask.item = search_items_copy(&(struct search_item){SEARCH_SAMPLE, (int[]){die(d, 100)}, 1, 1, die(d, 9), die(d, 9), die(d, 9)}, 1);
+        event->ask.item = search_items_copy(&(struct search_item){SEARCH_SAMPLE, (int[]){die(d, 100)}, 1, 1, die(d, 9), die(d, 9), die(d, 9), is(d), 0}, 1);
         break;
     case SEARCH_EVENT_KINDS:
         break;

@@ -304,6 +304,10 @@ keys ':break nonsense' Enter
 sees "no such rule" 'expected wrong, right, answer'
 keys g
 sees "it is on the status line" ' ! answer '
+keys u
+sees "undone" 'stops nowhere by itself'
+keys U
+sees "and set again" 'it stops at: answer'
 keys q
 ended "breakpoints" 0
 start --session stops
@@ -319,7 +323,11 @@ sees "set for all of a race" 'it stops at: depth=1'
 keys Space
 sees "stopped" 'broke +depth=1: thought 1 is the first'
 sees "stopped" '❚❚ paused'
-keys ':unbreak all' Enter
+keys u
+sees "undone in all of them" 'stops nowhere by itself'
+keys c
+gone "in the other, too" ' ! depth=1 '
+keys c
 keys Space
 sees "and on to the end" '■ done'
 keys q

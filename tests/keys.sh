@@ -90,6 +90,7 @@ start --paused $problem
 sees "paused" '❚❚ paused'
 press "$h" s ' step 1 '
 sees "the step is done" 'the step is done'
+press "$h" o 'a path is complete'
 press "$h" space '■ done'
 press "$h" b '❚❚ paused'
 go space
@@ -131,6 +132,13 @@ press "$h" c '2 of 2: self'
 press "$h" C '1 of 2: greedy'
 keys q
 ended "a race" 0
+
+start --paused $problem
+sees "paused" '❚❚ paused'
+go c
+sees "c goes on" '■ done'
+keys q
+ended "c" 0
 
 # --- a line at the bottom ---
 h='a line at the bottom'
@@ -210,8 +218,7 @@ press 'the tree' '*' '!×2'
 go '*' space
 sees "done again" '■ done'
 press "$h" p ' pruned '
-go u
-gone "as before" ' pruned '
+press "$h" P '! pruned '
 press "$h" e '^ edit 10 6 \* 10 = 60'
 go esc
 press "$h" E '✎ from outside'
@@ -251,6 +258,7 @@ gone "as before" '⊘'
 press "$h" w 'weight 1\.[0-9]+ of'
 go w
 sees "as before" 'right: plurality 2 of 8'
+press "$h" v 'no judge was asked about it'
 
 # --- time ---
 fresh
@@ -331,7 +339,7 @@ gives "$h" j selected 2
 gives "$h" k selected 1
 gives "$h" l selected 9
 gives "$h" h selected 1
-press "$h" o 'in short'
+press "$h" I 'in short'
 press "$h" i 'as labels'
 press "$h" M '!─ map ─'
 fresh

@@ -19,7 +19,7 @@ static const char *const acts[] = {
     "prune %d", "back", "keep %d", "unkeep %d", "add %d of my own", "add 0 answer 7", "edit %d another", "again %d", "fork", "exclude %d", "include %d",
     "weight normalised", "weight plurality", "set strategy=self-consistency,m=3", "set strategy=tot,b=2,generate=sample,evaluate=value",
     "set judge=vote", "set b=3 seed=8", "set m=9 weight=normalised", "set temperature=0.5 top_k=5 top_p=0.9 min_p=0.01", "set tokens=20k nodes=300 flops=1e15 time=1e9",
-    "set tokens=0 nodes=0 flops=0 time=0", "adapter tests/reference/adapters/plain", "adapter tests/reference/adapters/plain:0.25", "adapter none",
+    "set tokens=0 nodes=0 flops=0 time=0", "adapter tests/reference/adapters/plain", "adapter tests/reference/adapters/plain:0.25", "adapter none", "restore %d", "break value<0.1", "break wrong", "unbreak wrong", "unbreak all", "revote %d", "revote temperature=0.5",
 };
 enum { ACTS = sizeof acts / sizeof *acts };
 static int done[ACTS];
@@ -40,6 +40,7 @@ static char *state_of(const struct search_tree *t)
     search_event_json(t->session, NULL, &out);
     if (t->revote)
         search_event_json(t->revote, NULL, &out);
+    string_addf(&out, "stops at %s\n", t->breaks ? t->breaks->stops.rules : "");
     for (int i = 0; i < t->kept_count; i++)
         string_addf(&out, "kept %d\n", t->kept[i]);
     for (int i = 0; i < t->ask_count; i++)
@@ -63,7 +64,7 @@ static char *words_of(const char *act, const struct search_tree *t, uint64_t see
 {
     int node = 1 + (int)(random_uniform(seed, (uint64_t)t->event_count, 0) * (t->count - 1));
     for (int i = 1; i < t->count; i++) /* these are of thoughts that there are few of */
-        if (!t->nodes[i].gone && ((!strncmp(act, "include", 7) && t->nodes[i].excluded) || (!strncmp(act, "unkeep", 6) && t->nodes[i].training)))
+        if (!t->nodes[i].gone && ((!strncmp(act, "include", 7) && t->nodes[i].excluded) || (!strncmp(act, "unkeep", 6) && t->nodes[i].training) || (!strncmp(act, "restore", 7) && t->nodes[i].pruned)))
             node = i;
     if (strcmp(act, "fork")) {
         const char *at = strstr(act, "%d");
@@ -117,7 +118,7 @@ static int try_all(struct search *search, uint64_t seed)
             must(search, "redo");
             check_state(search, after, words, "redo");
             free(after);
-            const int leave = random_uniform(seed, (uint64_t)i, 1) < 0.3;
+            const int leave = random_uniform(seed, (uint64_t)i, 1) < 0.3 || !strncmp(words, "break", 5); /* for those that unbreak */
             if (!leave)
                 must(search, "undo");
             left += leave;
@@ -193,6 +194,96 @@ static void test_table(void **state)
     search_close(search);
 }
 
+static void advance_to(struct search *search, int64_t count)
+{
+    struct error e;
+    enum search_status status = SEARCH_WORKING;
+    while (status != SEARCH_DONE && search_tree(search)->event_count < count)
+        if (search_advance(search, &status, &e))
+            fail_msg("%s", e.message);
+}
+
+/* Breakpoints outlive a step back, are undone after it in their turn, and change nothing of what the search comes to. */
+static void test_breakpoints(void **state)
+{
+    (void)state;
+    struct search_options options = {.task = task, .problem = "count", .strategy = "tot,b=2,generate=sample,evaluate=value,k=3", .sampling = {-1, -1, -1, -1, -1}};
+    struct search *search, *plain;
+    struct error e;
+    assert_int_equal(search_open(&search, engine, &options, &e), OK);
+    assert_int_equal(search_open(&plain, engine, &options, &e), OK);
+    const struct search_tree *tree = search_tree(search);
+    must(search, "break wrong");
+    advance_to(search, 5);
+    must(search, "break value<0.1");
+    must(search, "break depth=2");
+    must(search, "undo");
+    assert_string_equal(tree->breaks->stops.rules, "wrong, value<0.1");
+    must(search, "back");
+    assert_string_equal(tree->breaks->stops.rules, "wrong, value<0.1");
+    must(search, "undo");
+    assert_int_equal(tree->redo_count, 1); /* what was undone before it is done anew no more */
+    must(search, "undo");
+    assert_string_equal(tree->breaks->stops.rules, "wrong");
+    must(search, "undo");
+    assert_null(tree->breaks);
+    must(search, "redo");
+    assert_string_equal(tree->breaks->stops.rules, "wrong");
+    assert_int_equal(search_do(search, "break wrong", &e), ERROR_INPUT);
+    assert_int_equal(search_do(search, "unbreak right", &e), ERROR_INPUT);
+    assert_int_equal(search_do(search, "break nonsense", &e), ERROR_USAGE);
+    advance_to(search, INT64_MAX);
+    advance_to(plain, INT64_MAX);
+    must(search, "unbreak all");
+    enum search_status status;
+    assert_int_equal(search_advance(search, &status, &e), OK);
+    assert_int_equal(status, SEARCH_DONE); /* it wakes no search */
+    assert_string_equal(tree->result->result.why, search_tree(plain)->result->result.why);
+    assert_int_equal(tree->count, search_tree(plain)->count);
+    for (int i = 1; i < tree->count; i++)
+        assert_string_equal(search_node_text(tree, i), search_node_text(search_tree(plain), i));
+    search_close(search);
+    search_close(plain);
+}
+
+/* The judge asked again draws again, at the temperature it was asked at; undone, it has said what it said. */
+static void test_revote(void **state)
+{
+    (void)state;
+    struct search_options options = {.task = task, .problem = "count", .strategy = "tot,b=2,generate=sample,evaluate=value,k=3", .sampling = {-1, -1, -1, -1, -1}};
+    struct search *search;
+    struct error e;
+    int node = 0;
+    assert_int_equal(search_open(&search, engine, &options, &e), OK);
+    const struct search_tree *tree = search_tree(search);
+    assert_int_equal(search_do(search, "revote", &e), ERROR_INPUT);
+    while (!node && tree->event_count < 500) {
+        advance_to(search, tree->event_count + 1);
+        for (int i = 1; i < tree->count && !tree->step_open; i++)
+            if (tree->nodes[i].judgement && !tree->nodes[i].judgement->judgement.cached)
+                node = i;
+    }
+    assert_true(node);
+    assert_int_equal(search_do(search, "revote 99999", &e), ERROR_INPUT);
+    assert_int_equal(search_do(search, "revote temperature=hot", &e), ERROR_USAGE);
+    assert_int_equal(search_do(search, "revote 1 2", &e), ERROR_USAGE);
+    const struct search_event *before = tree->nodes[node].judgement;
+    char *words = xasprintf("revote %d temperature=2", node);
+    must(search, words);
+    free(words);
+    while (tree->nodes[node].judgement == before && tree->event_count < 500)
+        advance_to(search, tree->event_count + 1);
+    const struct search_event *after = tree->nodes[node].judgement;
+    assert_true(after != before && !after->judgement.cached && after->judgement.samples == before->judgement.samples);
+    assert_true(tree->latest_plan->plan.ask && tree->latest_plan->plan.items[0].heated && tree->latest_plan->plan.items[0].temperature == 2);
+    must(search, "undo");
+    assert_ptr_equal(tree->nodes[node].judgement, before);
+    must(search, "redo");
+    assert_ptr_equal(tree->nodes[node].judgement, after);
+    advance_to(search, INT64_MAX);
+    search_close(search);
+}
+
 /* Words that set nothing say what was expected, and change nothing. */
 static void test_wrong_settings(void **state)
 {
@@ -223,6 +314,12 @@ static void test_wrong_settings(void **state)
     now = &search_tree(search)->session->session;
     assert_non_null(strstr(now->strategy, "tot,b=7,generate=sample,evaluate=vote"));
     assert_true(now->budget_time == 1000 && now->budget_flops == 2e12);
+    must(search, "set strategy=beam,n=4,m=2"); /* the judge goes with it, */
+    assert_non_null(strstr(search_tree(search)->session->session.strategy, "evaluate=vote"));
+    must(search, "set strategy=tot,generate=sample,evaluate=value"); /* unless another is named, */
+    assert_non_null(strstr(search_tree(search)->session->session.strategy, "evaluate=value"));
+    must(search, "set judge=vote strategy=beam"); /* before or after it */
+    assert_non_null(strstr(search_tree(search)->session->session.strategy, "evaluate=vote"));
     must(search, "set tokens=0 flops=0 time=0 top_k=3");
     now = &search_tree(search)->session->session;
     assert_true(!now->budget_tokens && !now->budget_time && now->budget_flops == 0 && now->sampling.top_k == 3);
@@ -250,6 +347,6 @@ static int close_all(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_undo), cmocka_unit_test(test_table), cmocka_unit_test(test_wrong_settings)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_undo), cmocka_unit_test(test_table), cmocka_unit_test(test_breakpoints), cmocka_unit_test(test_revote), cmocka_unit_test(test_wrong_settings)};
     return cmocka_run_group_tests_name("acts", tests, open_all, close_all);
 }

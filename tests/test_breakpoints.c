@@ -25,7 +25,7 @@ static void test_rules(void **state)
     (void)state;
     static const char *const wrong[] = {"", "wrongly", "value", "value<", "value<x", "value<1 2x", "value=1", "depth=0", "depth=1.5", "depth=-1", "value<nan",
                                         "value>inf", "all", "wrong,right"};
-    struct search_breakpoints list = {0}, again;
+    struct search_breakpoints list = {0}, again = {0};
     struct error e;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assert_int_equal(search_breakpoint_add(&list, wrong[i], &e), ERROR_USAGE);

@@ -206,6 +206,8 @@ static void test_acts(void **state)
     assert_true(shows(&s, "◆ ⊘ Eight"));
     does(&s, 'x', "include 1");
     does(&s, 'w', "weight plurality");
+    does(&s, 'v', NULL);
+    assert_non_null(strstr(s.notice, "no judge was asked"));
     does(&s, 'b', "back");
     does(&s, 'u', "undo");
     does(&s, 'U', "redo");
@@ -314,6 +316,43 @@ static void write_in_vain(struct tui_screen *s, const char *key, const char *why
     assert_false(shows(s, why));
 }
 
+/* c goes on where there is one search; o goes to the end of a path. */
+static void test_go_on(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    struct tui_snapshot now = {.state = TUI_PAUSED, .time = 1};
+    script_game24(&s);
+    tui_screen_snapshot(&s, &now);
+    assert_int_equal(tui_screen_key(&s, 'c').act, TUI_ACT_RUN);
+    assert_int_equal(tui_screen_key(&s, 'o').act, TUI_ACT_FINISH);
+    assert_int_equal(tui_command(&s, "finish").act, TUI_ACT_FINISH);
+    now = (struct tui_snapshot){.state = TUI_RUNNING, .time = 2};
+    tui_screen_snapshot(&s, &now);
+    assert_int_equal(tui_screen_key(&s, 'c').act, TUI_ACT_NONE);
+    assert_non_null(strstr(s.notice, "goes on already"));
+    press(&s, "[");
+    assert_int_equal(tui_screen_key(&s, 'o').act, TUI_ACT_NONE); /* not in the past */
+    assert_int_equal(tui_command(&s, "finish").act, TUI_ACT_NONE);
+    tui_screen_free(&s);
+}
+
+/* Where scores are summed by answer, w is that. */
+static void test_weighted(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_mcts(&s, "best-of-n,n=4,weighted=0,evaluate=value");
+    does(&s, 'w', "set weighted=1");
+    tui_screen_free(&s);
+    script_mcts(&s, "dvts,n=4,weighted=1");
+    does(&s, 'w', "set weighted=0");
+    tui_screen_free(&s);
+    script_mcts(&s, "mcts,iterations=10");
+    does(&s, 'w', NULL);
+    tui_screen_free(&s);
+}
+
 static void test_in_vain(void **state)
 {
     (void)state;
@@ -332,6 +371,11 @@ static void test_in_vain(void **state)
     e->prune.node = 2;
     script_emit(&s, e);
     write_in_vain(&s, "a", "it is pruned");
+    does(&s, 'P', "restore 2");
+    press(&s, "4G");
+    does(&s, 'P', NULL);
+    assert_non_null(strstr(s.notice, "not pruned"));
+    press(&s, "2G");
     press(&s, "1G[");
     write_in_vain(&s, "e", "this is the past");
     press(&s, "}1Ga");
@@ -473,7 +517,7 @@ static int does_in_view(int script, const struct tui_view *view, const char *bef
 
 static int does_anywhere(int32_t key, size_t most)
 {
-    static const char *const befores[] = {"", "2G", "2G[", "[[", "/left\r", "S", "maj", "gl", "zGk", "\r", "oo", ":a b", ":a b\001"};
+    static const char *const befores[] = {"", "2G", "2G[", "[[", "/left\r", "S", "maj", "gl", "zGk", "\r", "II", ":a b", ":a b\001"};
     for (int script = 0; script < 3; script++)
         for (int v = 0; tui_view_at(v); v++)
             for (size_t i = 0; i < sizeof befores / sizeof *befores && i < most; i++)
@@ -768,7 +812,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_in_vain),
-        cmocka_unit_test(test_past), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
+        cmocka_unit_test(test_past), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
     };
     if (argc > 1 && !strcmp(argv[1], "hostile")) {

@@ -144,7 +144,7 @@ static void check_new_kinds(void)
     event->back.target = 7;
     check_round_trip(event);
     event = search_event_make(SEARCH_EVENT_ASK, 9, 2);
-    event->ask.item = search_items_copy(&(struct search_item){SEARCH_SAMPLE, (int[]){4}, 1, 1, 7, 2, 30}, 1);
+    event->ask.item = search_items_copy(&(struct search_item){SEARCH_SAMPLE, (int[]){4}, 1, 1, 7, 2, 30, 0, 0}, 1);
     check_round_trip(event);
     event = search_event_make(SEARCH_EVENT_REVOTE, 9, 2);
     event->revote.excluded = xcalloc(2, sizeof(int));
@@ -216,8 +216,8 @@ static void test_round_trip(void **state)
     check_round_trip(full_session((uint64_t)INT64_MAX));
     event = search_event_make(SEARCH_EVENT_PLAN, 1, 0);
     event->plan.why = xstrdup("sample");
-    event->plan.items = search_items_copy((struct search_item[]){{SEARCH_SAMPLE, (int[]){0}, 1, 16, 0, 0, 0}, {SEARCH_VOTE, (int[]){3, 1, 2}, 3, 5, 0, 0, 0},
-                                                                 {SEARCH_VALUE, (int[]){7}, 1, 0, 0, 0, 0}, {SEARCH_PROPOSE, (int[]){7}, 1, 1, 12, 3, 99}}, 4);
+    event->plan.items = search_items_copy((struct search_item[]){{SEARCH_SAMPLE, (int[]){0}, 1, 16, 0, 0, 0, 0, 0}, {SEARCH_VOTE, (int[]){3, 1, 2}, 3, 5, 0, 0, 0, 1, 0.75f},
+                                                                 {SEARCH_VALUE, (int[]){7}, 1, 0, 0, 0, 0, 1, 0}, {SEARCH_PROPOSE, (int[]){7}, 1, 1, 12, 3, 99, 0, 0}}, 4);
     event->plan.count = 4;
     event->plan.ask = 11;
     check_round_trip(event);
@@ -236,6 +236,9 @@ static void test_round_trip(void **state)
     check_round_trip(full_decision(0));
     check_round_trip(full_decision(3));
     event = search_event_make(SEARCH_EVENT_PRUNE, 11, 3);
+    event->prune.node = 4;
+    check_round_trip(event);
+    event = search_event_make(SEARCH_EVENT_RESTORE, 11, 3);
     event->prune.node = 4;
     check_round_trip(event);
     event = search_event_make(SEARCH_EVENT_UNDO, 12, 3);

@@ -287,9 +287,9 @@ static void test_drawn(void **state)
     script_game24_done(&s);
     press(&s, "6G");
     picture(&s, "drawn", "drawn");
-    press(&s, "o");
+    press(&s, "I");
     compare(&s, "drawn-short", 80, 24);
-    press(&s, "o");
+    press(&s, "I");
     compare(&s, "drawn-dots", 80, 24);
     s.canvas.ascii = 1;
     compare(&s, "drawn-dots-ascii", 80, 24);
@@ -528,9 +528,9 @@ static void test_copies_drawn(void **state)
     press(&s, ":view drawn\r");
     compare(&s, "drawn-copies", 80, 24);
     compare(&s, "drawn-copies", 40, 12);
-    press(&s, "o");
+    press(&s, "I");
     compare(&s, "drawn-copies-short", 80, 24);
-    press(&s, "o");
+    press(&s, "I");
     compare(&s, "drawn-copies-dots", 80, 24);
     assert_true(shows(&s, "16 thoughts"));
     int rows = s.drawn.tidy.shape.rows;

@@ -84,6 +84,70 @@ static void test_complete(void **state)
     tui_screen_free(&s);
 }
 
+/* A command for the screen alone: this begins its notice, "": it has none. */
+static void says(struct tui_screen *s, const char *command, const char *notice)
+{
+    s->notice[0] = '\0';
+    assert_int_equal(tui_command(s, command).act, TUI_ACT_NONE);
+    if (*notice ? !strstr(s->notice, notice) : *s->notice)
+        fail_msg("%s: '%s'", command, s->notice);
+}
+
+/* What looks at the tree, by keys and by words alike. */
+static void test_looking(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24(&s);
+    says(&s, "12", "there is no thought 12 in the tree; there are 0 to");
+    says(&s, "4", "");
+    assert_int_equal(s.selected, 4);
+    says(&s, "mark a", "mark a is thought 4");
+    says(&s, "mark", "a mark is a letter");
+    says(&s, "go 2 ", "");
+    assert_int_equal(s.selected, 2);
+    says(&s, "go 'a", "");
+    assert_int_equal(s.selected, 4);
+    says(&s, "go 'b", "there is no such mark");
+    says(&s, "go up", "expected the number of a thought");
+    says(&s, "go 0", "");
+    says(&s, "find 10 - 4", "");
+    tui_screen_work(&s);
+    assert_non_null(strstr(search_node_text(&s.tree, s.selected), "10 - 4"));
+    says(&s, "filter 10 - 4", "");
+    assert_true(s.find.filter);
+    says(&s, "filter", "");
+    assert_false(s.find.filter);
+    tui_screen_free(&s);
+}
+
+static void test_export(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ending, *begins;
+    } kinds[] = {{"json", "{\"event\":\"session\""}, {"dot", "digraph espalier"}, {"md", "# 4 5 6 10"}};
+    struct tui_screen s;
+    script_game24(&s);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char begins[64] = "", *path = xasprintf("%s/tree.%s", folder, kinds[i].ending), *words = xasprintf("export %s", path);
+        says(&s, words, "has the tree as it is shown");
+        FILE *f = fopen(path, "r");
+        assert_non_null(f);
+        assert_true(fread(begins, 1, strlen(kinds[i].begins), f) > 0);
+        fclose(f);
+        assert_string_equal(begins, kinds[i].begins);
+        says(&s, words, "is there already"); /* nothing is lost */
+        unlink(path);
+        free(path);
+        free(words);
+    }
+    says(&s, "export tree.png", "ends in .json, .dot or .md");
+    says(&s, "export", "ends in .json, .dot or .md");
+    says(&s, "export /no/such/tree.md", "cannot be written: No such file");
+    tui_screen_free(&s);
+}
+
 static void test_commands(void **state)
 {
     (void)state;
@@ -104,11 +168,13 @@ static void test_commands(void **state)
     assert_int_equal(a.act, TUI_ACT_DO);
     assert_string_equal(a.words, "add 2 some words ");
     assert_int_equal(tui_command(&s, "").act, TUI_ACT_NONE);
-    assert_int_equal(tui_command(&s, "nonsense").act, TUI_ACT_DO); /* the search says what there is */
+    says(&s, "nonsense", "no command 'nonsense'; :help shows");
+    says(&s, "prnue 3", "no command 'prnue'; the nearest is prune NODE");
+    says(&s, "exp x", "the nearest is export FILE"); /* it begins so */
     a = tui_command(&s, "break depth=2");
-    assert_int_equal(a.act, TUI_ACT_BREAK);
+    assert_int_equal(a.act, TUI_ACT_DO);
     assert_string_equal(a.words, "break depth=2");
-    assert_int_equal(tui_command(&s, "unbreak all").act, TUI_ACT_BREAK);
+    assert_int_equal(tui_command(&s, "unbreak all").act, TUI_ACT_DO);
     assert_int_equal(tui_command(&s, "break").act, TUI_ACT_NONE);
     assert_true(shows(&s, "it stops nowhere by itself"));
     type(&s, "!");
@@ -239,7 +305,7 @@ static void test_watch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_complete), cmocka_unit_test(test_commands), cmocka_unit_test(test_table),
+        cmocka_unit_test(test_complete), cmocka_unit_test(test_commands), cmocka_unit_test(test_looking), cmocka_unit_test(test_export), cmocka_unit_test(test_table),
         cmocka_unit_test(test_history),  cmocka_unit_test(test_watch),
     };
     if (!mkdtemp(folder))

@@ -36,8 +36,17 @@ static struct tui_action prune(struct tui_screen *s)
     if (s->selected == 0)
         return refuse(s, "the problem itself cannot be pruned; select a thought below it");
     if (search_tree_is_pruned(&s->tree, s->selected))
-        return refuse(s, "pruned already; u takes back the latest act");
+        return refuse(s, "pruned already; P restores it");
     return tui_act(s, "prune %d", s->selected);
+}
+
+/* The tombstone stands on it, or on a thought above it. */
+static struct tui_action restore(struct tui_screen *s)
+{
+    int node = s->selected;
+    while (node > 0 && !tui_screen_node(s, node)->pruned)
+        node = tui_screen_node(s, node)->parent;
+    return node > 0 ? tui_act(s, "restore %d", node) : refuse(s, "it is not pruned; p prunes it");
 }
 
 static struct tui_action keep(struct tui_screen *s)
@@ -59,7 +68,7 @@ const char *tui_act_why_not(const struct tui_screen *s, enum tui_asking what, in
     if (node >= s->tree.count || tui_screen_node(s, node)->gone)
         return "that thought is not in the tree now";
     if (search_tree_is_pruned(&s->tree, node))
-        return "it is pruned; u takes back the latest act";
+        return "it is pruned; P restores it";
     const enum search_state state = tui_screen_node(s, node)->state;
     if (what == TUI_ASKS_ADD && (state == SEARCH_FINAL || state == SEARCH_ILLEGAL))
         return "the path has ended here: nothing can follow";
@@ -94,10 +103,20 @@ static struct tui_action exclude(struct tui_screen *s)
     return tui_act(s, n->excluded ? "include %d" : "exclude %d", s->selected);
 }
 
+static struct tui_action revote(struct tui_screen *s)
+{
+    if (!tui_screen_node(s, s->selected)->judgement)
+        return refuse(s, "no judge was asked about it; r samples another, x and w count the votes again");
+    return tui_act(s, "revote %d", s->selected);
+}
+
 static struct tui_action weigh(struct tui_screen *s)
 {
+    const char *weighted = strstr(s->tree.session->session.strategy, ",weighted="); /* best-of-n and dvts sum scores by answer */
+    if (weighted)
+        return tui_act(s, "set weighted=%d", weighted[strlen(",weighted=")] != '1');
     if (!tui_screen_strategy_is(s, "self-consistency"))
-        return refuse(s, "only self-consistency weighs its votes; x excludes an answer here");
+        return refuse(s, "only self-consistency, best-of-n and dvts weigh votes; v asks a judge again");
     const struct search_event *revote = s->tree.revote;
     const char *weight = revote ? revote->revote.weight : NULL;
     int normalised = weight ? !strcmp(weight, "normalised") : strstr(s->tree.session->session.strategy, "weight=normalised") != NULL;
@@ -136,7 +155,7 @@ static struct tui_action begin_fork(struct tui_screen *s)
     if (!count)
         return refuse(s, s->selected ? "no tokens of the model's are here to fork at" : "the problem has no tokens to fork at; select a thought");
     if (search_tree_is_pruned(&s->tree, s->selected))
-        return refuse(s, "it is pruned; u takes back the latest act");
+        return refuse(s, "it is pruned; P restores it");
     if (s->thought.node != s->selected) {
         s->thought.node = s->selected;
         s->thought.token = s->thought.text_top = s->thought.detail_top = s->thought.cell_count = 0;
@@ -243,7 +262,7 @@ int tui_act_key(struct tui_screen *s, int32_t key, struct tui_action *action)
         char key;
         struct tui_action (*act)(struct tui_screen *s);
     } acts[] = {
-        {'p', prune}, {'K', keep}, {'E', edit_outside}, {'r', again}, {'f', begin_fork}, {'x', exclude}, {'w', weigh},
+        {'p', prune}, {'P', restore}, {'K', keep}, {'E', edit_outside}, {'r', again}, {'f', begin_fork}, {'x', exclude}, {'w', weigh}, {'v', revote},
         {'u', undo}, {'U', redo}, {'b', back},
     };
     if (opens_line(s, key))

@@ -1,4 +1,5 @@
 /* The line at the bottom in which the user writes: a thought, or a command in words. */
+#include "tui/export.h"
 #include "tui/words.h"
 
 #include <stdlib.h>
@@ -77,6 +78,63 @@ static void go_at(struct tui_screen *s, const char *rest)
     tui_past_go(s, event + 1);
 }
 
+/* "12" or "'a". */
+static void go(struct tui_screen *s, const char *rest)
+{
+    char *end, message[120];
+    const long node = strtol(rest, &end, 10);
+    if (rest[0] == '\'' && rest[1] && !rest[2])
+        tui_marks_take(s, '\'', rest[1]);
+    else if (end == rest || *end)
+        tui_screen_notice(s, "go NODE: expected the number of a thought, as in 12, or a mark, as in 'a");
+    else if (node < 0 || node >= s->tree.count || tui_screen_node(s, (int)node)->gone) {
+        snprintf(message, sizeof message, "there is no thought %ld in the tree; there are 0 to %d", node, s->tree.count - 1);
+        tui_screen_notice(s, message);
+    } else
+        tui_marks_jump(s, (int)node);
+}
+
+static void export(struct tui_screen *s, const char *path)
+{
+    struct error e;
+    char message[sizeof s->notice];
+    snprintf(message, sizeof message, "%.120s has the tree as it is shown", path);
+    tui_screen_notice(s, tui_export_file(&s->tree, s->now.engine, path, &e) ? e.message : message);
+}
+
+/* What looks at the tree, or takes it elsewhere; 0: it is none of these. */
+static int do_looking(struct tui_screen *s, const char *verb, const char *rest)
+{
+    if (strcmp(verb, "find") && strcmp(verb, "filter") && strcmp(verb, "mark") && strcmp(verb, "go") && strcmp(verb, "export"))
+        return 0;
+    if (!s->tree.count)
+        tui_screen_notice(s, "the search has not begun yet");
+    else if (!strcmp(verb, "find"))
+        tui_find_begin(s, rest);
+    else if (!strcmp(verb, "filter") && *rest)
+        tui_find_filter(s, rest);
+    else if (!strcmp(verb, "filter"))
+        tui_find_end(s);
+    else if (!strcmp(verb, "mark"))
+        tui_marks_take(s, 'm', rest[0] && !rest[1] ? rest[0] : 0);
+    else if (!strcmp(verb, "go"))
+        go(s, rest);
+    else
+        export(s, rest);
+    return 1;
+}
+
+static void tell_unknown(struct tui_screen *s, const char *verb, size_t n)
+{
+    const struct tui_word *nearest = tui_word_nearest(verb, n);
+    char text[sizeof s->notice];
+    if (nearest)
+        snprintf(text, sizeof text, "no command '%.*s'; the nearest is %s %s: %s", n > 40 ? 40 : (int)n, verb, nearest->verb, nearest->takes, nearest->does);
+    else
+        snprintf(text, sizeof text, "no command '%.*s'; :help shows those there are", n > 40 ? 40 : (int)n, verb);
+    tui_screen_notice(s, text);
+}
+
 /* Everything, from the commands on; or one of them. */
 static void help(struct tui_screen *s, const char *rest)
 {
@@ -108,7 +166,6 @@ static void breakpoint(struct tui_screen *s, const struct tui_word *word, const 
         return;
     }
     *action = tui_act(s, "%s %s", word->verb, rest);
-    action->act = TUI_ACT_BREAK;
 }
 
 /* Commands that ask nothing of the search's tree; 0: it is none. */
@@ -145,7 +202,7 @@ static int do_own(struct tui_screen *s, const struct tui_word *word, const char 
     } else if (!strcmp(verb, "theme"))
         tui_screen_notice(s, "theme NAME: tab shows those there are; or the path of a YAML file");
     else
-        return tui_places_command(s, verb, rest);
+        return do_looking(s, verb, rest) || tui_places_command(s, verb, rest);
     return 1;
 }
 
@@ -167,14 +224,20 @@ struct tui_action tui_command(struct tui_screen *s, const char *text)
     const size_t n = strcspn(text, " ");
     char *rest = xstrdup(text + n + strspn(text + n, " "));
     const struct tui_word *word = tui_word_find(text, n);
-    for (size_t end = strlen(rest); end && rest[end - 1] == ' ' && (!word || word->kind != TUI_TAKES_NODE);) /* of a thought they may be part */
+    for (size_t end = strlen(rest); end && rest[end - 1] == ' ' && (!word || word->kind != TUI_TAKES_NODE || !strcmp(word->verb, "go"));) /* of a thought they may be part */
         rest[--end] = '\0';
-    if (n && !(word && do_own(s, word, rest, &action))) {
+    if (n && strspn(text, "0123456789") == n)
+        do_looking(s, "go", text);
+    else if (n && !word)
+        tell_unknown(s, text, n);
+    else if (n && !do_own(s, word, rest, &action)) {
         if (s->past.on)
             tui_screen_notice(s, tui_past_refusal);
-        else if (word && !strcmp(word->verb, "run"))
+        else if (!strcmp(word->verb, "run"))
             action.act = TUI_ACT_RUN;
-        else if (word && !strcmp(word->verb, "step"))
+        else if (!strcmp(word->verb, "finish"))
+            action.act = TUI_ACT_FINISH;
+        else if (!strcmp(word->verb, "step"))
             action = step(s, rest);
         else if (!s->tree.count)
             tui_screen_notice(s, tui_not_begun);

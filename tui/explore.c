@@ -332,7 +332,7 @@ static void take_training(struct explorer *x)
 
 static void do_action(struct explorer *x, struct tui_action action)
 {
-    if (x->replay && (action.act == TUI_ACT_EDITOR || action.act == TUI_ACT_TRAIN || action.act == TUI_ACT_BREAK))
+    if (x->replay && (action.act == TUI_ACT_EDITOR || action.act == TUI_ACT_TRAIN))
         action.act = TUI_ACT_DO; /* as all that cannot be done there */
     switch (action.act) {
     case TUI_ACT_NONE:

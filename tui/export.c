@@ -1,8 +1,12 @@
 #include "tui/export.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void tui_export_text(struct string *out, const char *text)
 {
@@ -227,4 +231,50 @@ void tui_export_dot(const struct search_tree *tree, const char *marks, struct st
             string_addf(out, "  n%d -> n%d%s;\n", n->parent, node, n->on_best_path ? " [penwidth=3, color=darkgreen]" : "");
     }
     string_add(out, "}\n");
+}
+
+/* --- a file ------------------------------------------------------------------------------------------------------ */
+
+static void export_events(const struct search_tree *tree, const struct engine *engine, struct string *out)
+{
+    for (int64_t i = 0; i < tree->event_count; i++)
+        search_event_json(tree->events[i], engine, out);
+}
+
+/* Under a name of its own first: what stands under the path is whole. A link, unlike a renaming, takes no file's place. */
+static int write_new(const char *path, const struct string *text, struct error *e)
+{
+    char *fresh = xasprintf("%s.%ld.new", path, (long)getpid());
+    const int fd = open(fresh, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+    int failed = !f ? errno : 0;
+    if (f && (fwrite(string_text(text), 1, text->length, f) != text->length || fflush(f) || fsync(fd)))
+        failed = errno;
+    if (f && fclose(f) && !failed)
+        failed = errno;
+    if (!failed && link(fresh, path))
+        failed = errno;
+    if (fd >= 0)
+        unlink(fresh);
+    free(fresh);
+    if (failed == EEXIST)
+        return error_set(e, ERROR_INPUT, "export: %s is there already; give another name", path);
+    return failed ? error_set(e, ERROR_INPUT, "export: %s cannot be written: %s", path, strerror(failed)) : OK;
+}
+
+int tui_export_file(const struct search_tree *tree, const struct engine *engine, const char *path, struct error *e)
+{
+    const char *dot = strrchr(path, '.'), *ending = dot ? dot : "";
+    struct string out = {0};
+    if (!strcmp(ending, ".json") || !strcmp(ending, ".jsonl"))
+        export_events(tree, engine, &out);
+    else if (!strcmp(ending, ".dot"))
+        tui_export_dot(tree, NULL, &out);
+    else if (!strcmp(ending, ".md"))
+        tui_export_markdown(tree, NULL, &out);
+    else
+        return error_set(e, ERROR_INPUT, "export '%.60s': expected a file whose name ends in .json, .dot or .md", path);
+    const int code = write_new(path, &out, e);
+    string_free(&out);
+    return code;
 }

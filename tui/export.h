@@ -9,6 +9,10 @@ void tui_export_outline(const struct search_tree *tree, const char *marks, struc
 void tui_export_markdown(const struct search_tree *tree, const char *marks, struct string *out);
 void tui_export_dot(const struct search_tree *tree, const char *marks, struct string *out);
 
+/* Write the tree to a new file, by its ending: .json or .jsonl (events, as run --json prints them; the engine gives the texts of tokens, or is
+ * NULL), .dot, .md. ERROR_INPUT: another ending, a file that is there already, or one that cannot be written. */
+int tui_export_file(const struct search_tree *tree, const struct engine *engine, const char *path, struct error *e);
+
 /* Append a text as one line that is safe to print; NULL gives nothing. */
 void tui_export_text(struct string *out, const char *text);
 

@@ -234,7 +234,7 @@ static int letter_index(int32_t key)
 }
 
 /* The key after m or '. */
-static void take_mark(struct tui_screen *s, int32_t asked, int32_t key)
+void tui_marks_take(struct tui_screen *s, int32_t asked, int32_t key)
 {
     int at = letter_index(key), node;
     char text[80];
@@ -265,7 +265,7 @@ int tui_find_key(struct tui_screen *s, int32_t key, int count)
         int32_t asked = s->mark_asked;
         s->mark_asked = 0;
         if (s->tree.count)
-            take_mark(s, asked, key);
+            tui_marks_take(s, asked, key);
         return 1;
     }
     switch (key) {

@@ -255,6 +255,7 @@ void tui_outline_take(struct tui_outline *o, const struct search_event *event)
             look_again(o, event->decision.kept[i]);
         break;
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
         look_again(o, event->prune.node);
         break;
     case SEARCH_EVENT_KEEP:

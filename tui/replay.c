@@ -105,6 +105,19 @@ int tui_replay_go_on(struct tui_replay *r, struct tui_race *race, double now)
     return changed;
 }
 
+/* How many steps until the next thought after which nothing follows is there. */
+static int steps_to_end_of_path(const struct tui_replayed *t)
+{
+    int steps = 1;
+    for (int64_t i = t->at; i < t->tree->event_count; i++) {
+        const struct search_event *event = t->tree->events[i];
+        if (event->kind == SEARCH_EVENT_THOUGHT && event->thought.final && !event->thought.illegal)
+            break;
+        steps += i > t->at && (event->kind == SEARCH_EVENT_PLAN || event->kind == SEARCH_EVENT_DECISION);
+    }
+    return steps;
+}
+
 void tui_replay_command(struct tui_replay *r, struct tui_race *race, struct tui_action action, double now)
 {
     struct tui_replayed *t = &r->trees[action.search];
@@ -112,9 +125,9 @@ void tui_replay_command(struct tui_replay *r, struct tui_race *race, struct tui_
         r->running = action.act == TUI_ACT_RUN;
         for (int i = 0; i < r->count; i++)
             r->trees[i].due = now;
-    } else if (action.act == TUI_ACT_STEP) {
+    } else if (action.act == TUI_ACT_STEP || action.act == TUI_ACT_FINISH) {
         r->running = 0;
-        t->steps += action.number;
+        t->steps += action.act == TUI_ACT_STEP ? action.number : steps_to_end_of_path(t);
     } else {
         tui_race_notice(race, "this is a replay: espalier --session NAME goes on with the search itself");
     }

@@ -533,6 +533,14 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
         return run_or_pause(s);
     case 's':
         return refused_in_past(s) ? (struct tui_action){0} : (struct tui_action){TUI_ACT_STEP, count ? count : 1, NULL, 0};
+    case 'c': /* in a race it is the next search */
+        if (is_running(s))
+            tui_screen_notice(s, "it goes on already; space pauses it");
+        else
+            return (struct tui_action){.act = refused_in_past(s) ? TUI_ACT_NONE : TUI_ACT_RUN};
+        break;
+    case 'o':
+        return (struct tui_action){.act = refused_in_past(s) ? TUI_ACT_NONE : TUI_ACT_FINISH};
     case '[':
         tui_past_move(s, -(count ? count : 1));
         break;

@@ -215,6 +215,7 @@ int tui_find_work(struct tui_screen *s);                       /* a slice; 1: th
 void tui_find_text(const struct tui_screen *s, char out[96]);
 /* As tui_canvas_cut, and where the text has what is searched for it is on the cursor's ground. */
 int tui_find_draw(struct tui_screen *s, int x, int y, int limit, struct tui_style style, const char *text);
+void tui_marks_take(struct tui_screen *s, int32_t asked, int32_t key); /* the letter after m (set it) or ' (go there) */
 void tui_marks_jump(struct tui_screen *s, int node);           /* select it, and remember where one was */
 
 /* --- where in time (past.c) -------------------------------------------------------------------------------------- */

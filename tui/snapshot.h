@@ -34,8 +34,8 @@ void tui_snapshot_free(struct tui_snapshot *s);
 /* What a key may ask of the engine thread, or of the program. */
 enum tui_act {
     TUI_ACT_NONE, TUI_ACT_RUN, TUI_ACT_PAUSE, TUI_ACT_STEP,
+    TUI_ACT_FINISH, /* run that search until a path of it is complete */
     TUI_ACT_DO,     /* an act on the search, in the words of search_do */
-    TUI_ACT_BREAK,  /* "break RULE", "unbreak RULE" */
     TUI_ACT_TRAIN,  /* learn from what is kept: options of train, or "stop" */
     TUI_ACT_THEME,  /* another theme: its name or file */
     TUI_ACT_COPY,   /* to the terminal's clipboard: what of the selected thought */
@@ -45,7 +45,7 @@ enum tui_act {
 struct tui_action {
     enum tui_act act;
     int number;        /* step: how many; editor: the node */
-    const char *words; /* do, break, theme: valid until the next key */
+    const char *words; /* do, theme: valid until the next key */
     int search;        /* which one of a race it is for */
 };
 

@@ -337,6 +337,8 @@ static int search_hints(const struct tui_screen *s, struct tui_hint *out)
         return n;
     if (s->tree.count && s->selected && !search_tree_is_pruned(&s->tree, s->selected))
         out[n++] = (struct tui_hint){"p", "prune"};
+    else if (s->tree.count && s->selected)
+        out[n++] = (struct tui_hint){"P", "restore"};
     if (s->tree.undo_count)
         out[n++] = (struct tui_hint){"u", "undo"};
     if (s->tree.redo_count)

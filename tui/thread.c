@@ -22,6 +22,8 @@ struct runner {
     int done;
     char *broke;            /* why a breakpoint stopped it, the first since it was let go; or NULL */
     int broke_at;
+    const struct search_event *breaks; /* that the breakpoints are of */
+    struct search_breakpoints breakpoints;
 };
 
 /* Above the line: shared, under the lock. Below: the engine thread's own once it runs. */
@@ -47,7 +49,7 @@ struct tui_thread {
     enum tui_state state;   /* of all; of those that are done it is told that they are */
     int stepped, steps;     /* in state TUI_STEPPING: which search, and how many steps to go */
     int counting;           /* votes are counted again: what would cost tokens is not begun */
-    struct search_breakpoints breakpoints;
+    int finishing;          /* in state TUI_STEPPING: until the next path is complete */
     int broke, hits;        /* one was hit just now; how many were */
     double told, rest;      /* when the last snapshots were made, and how long none are after */
     struct tui_news *made;  /* since then */
@@ -57,11 +59,34 @@ struct tui_thread {
 
 /* --- the engine thread: what it tells ------------------------------------------------------------------------------ */
 
+/* A rule of a later version is left out. */
+static void read_breakpoints(struct runner *r)
+{
+    const struct search_event *now = search_tree(r->search)->breaks;
+    struct error e;
+    if (now != r->breaks)
+        search_breakpoints_read(&r->breakpoints, now ? now->stops.rules : "", &e);
+    r->breaks = now;
+}
+
+static char *completes_path(const struct search_event *event, int *node)
+{
+    if (event->kind != SEARCH_EVENT_THOUGHT || event->thought.by_user || event->thought.illegal || !event->thought.final)
+        return NULL;
+    *node = event->thought.node;
+    return event->thought.answer ? xasprintf("a path is complete: thought %d answers %s", *node, event->thought.answer)
+                                 : xasprintf("a path is complete: thought %d ends it without an answer", *node);
+}
+
 /* What was before the search was opened stops nothing. */
 static void hold_against_breakpoints(struct tui_thread *t, struct runner *r, const struct search_event *event)
 {
     int node;
-    char *why = r->search ? search_breakpoints_hit(&t->breakpoints, search_tree(r->search), event, &node) : NULL;
+    if (r->search)
+        read_breakpoints(r);
+    char *why = r->search ? search_breakpoints_hit(&r->breakpoints, search_tree(r->search), event, &node) : NULL;
+    if (!why && r->search && t->finishing && r->number == t->stepped)
+        why = completes_path(event, &node);
     if (why && !r->broke) {
         r->broke = why;
         r->broke_at = node;
@@ -106,9 +131,8 @@ static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struc
     struct tui_snapshot s = {.state = state_of(t, r), .engine = t->engine, .memory = memory, .time = now};
     struct search_live live = SEARCH_LIVE_NONE;
     int capacity = 0;
-    struct string breakpoints = {0};
-    search_breakpoints_text(&t->breakpoints, &breakpoints);
-    s.breakpoints = breakpoints.text;
+    const struct search_event *breaks = r->search ? search_tree(r->search)->breaks : NULL;
+    s.breakpoints = breaks && *breaks->stops.rules ? xstrdup(breaks->stops.rules) : NULL;
     s.broke = xstrdup(r->broke);
     s.broke_at = r->broke_at;
     s.hits = t->hits;
@@ -215,9 +239,15 @@ static void step(struct tui_thread *t, int search, int steps)
 {
     t->steps = (t->state == TUI_STEPPING && t->stepped == search && !t->counting ? t->steps : 0) + steps;
     t->stepped = search;
-    t->counting = 0;
+    t->counting = t->finishing = 0;
     t->state = TUI_STEPPING;
     let_go(t, search);
+}
+
+static void finish(struct tui_thread *t, int search)
+{
+    step(t, search, 0);
+    t->finishing = 1;
 }
 
 static int is_verb(const char *words, const char *verb)
@@ -227,17 +257,21 @@ static int is_verb(const char *words, const char *verb)
     return !strncmp(words, verb, n) && (!words[n] || words[n] == ' ');
 }
 
+/* The act that "undo" or "redo" would move over; NULL. */
+static const struct search_event *moved_over(const struct search_tree *tree, const char *words)
+{
+    if (is_verb(words, "undo") && tree->undo_count)
+        return tree->events[tree->undo[tree->undo_count - 1]];
+    return is_verb(words, "redo") && tree->redo_count ? tree->events[tree->undo[tree->undo_count]] : NULL;
+}
+
 /* Do these words change only how votes are counted, or a mark? Then a search that was done is done again at once, without a token.
  * Asked before they are done. */
 static int is_recount(const struct search_tree *tree, const char *words)
 {
-    int64_t target = -1;
-    if (is_verb(words, "undo") && tree->undo_count)
-        target = tree->undo[tree->undo_count - 1];
-    if (is_verb(words, "redo") && tree->redo_count)
-        target = tree->undo[tree->undo_count];
-    if (target >= 0)
-        return tree->events[target]->kind == SEARCH_EVENT_REVOTE || tree->events[target]->kind == SEARCH_EVENT_KEEP;
+    const struct search_event *act = moved_over(tree, words);
+    if (act)
+        return act->kind == SEARCH_EVENT_REVOTE || act->kind == SEARCH_EVENT_KEEP;
     return is_verb(words, "exclude") || is_verb(words, "include") || is_verb(words, "weight") || is_verb(words, "keep") || is_verb(words, "unkeep");
 }
 
@@ -253,7 +287,7 @@ static void do_words(struct tui_thread *t, struct runner *r, const char *words)
     r->done = 0;
     if (is_verb(words, "back")) {
         t->state = TUI_PAUSED;
-    } else if (!is_running(t) && (is_verb(words, "again") || is_verb(words, "fork"))) {
+    } else if (!is_running(t) && (is_verb(words, "again") || is_verb(words, "fork") || is_verb(words, "revote"))) {
         step(t, r->number, 1 + search_tree(r->search)->step_open);
     } else if (!is_running(t) && recount && was_done) {
         step(t, r->number, 2); /* a decision, the result */
@@ -261,51 +295,24 @@ static void do_words(struct tui_thread *t, struct runner *r, const char *words)
     }
 }
 
-static struct search_journal *journal_of(const struct tui_thread *t)
+static int is_about_breakpoints(const struct runner *r, const char *words)
 {
-    return t->searches->journal ? t->searches->journal : t->searches->loaded.journal;
+    const struct search_event *act = moved_over(search_tree(r->search), words);
+    return act ? act->kind == SEARCH_EVENT_BREAK : is_verb(words, "break") || is_verb(words, "unbreak");
 }
 
-static int keep_breakpoints(struct tui_thread *t, struct error *e)
+/* All searches of a race stop at the same places; what one of them stops at already is said only where it is the one shown. */
+static void set_breakpoint(struct tui_thread *t, struct runner *r, const char *words)
 {
-    struct search_journal *journal = journal_of(t);
-    struct string text = {0};
-    search_breakpoints_text(&t->breakpoints, &text);
-    int code = journal ? search_journal_set(journal, "breakpoints", string_text(&text), e) : OK;
-    if (!code && journal)
-        code = search_journal_commit(journal, e);
-    string_free(&text);
-    return code;
-}
-
-/* Those of the session that is gone on with, or forked. One that this program does not know is not worth refusing it. */
-static void read_breakpoints(struct tui_thread *t)
-{
-    struct search_journal *from = t->searches->loaded.journal ? t->searches->loaded.journal : t->searches->journal;
-    char *text = from ? search_journal_get(from, "breakpoints") : NULL;
-    struct error e;
-    if (text && search_breakpoints_read(&t->breakpoints, text, &e))
-        tell_notice(t, e.message);
-    if (text && t->searches->forked && keep_breakpoints(t, &e))
-        tell_notice(t, e.message);
-    free(text);
-}
-
-/* "break RULE", "unbreak RULE". */
-static void set_breakpoint(struct tui_thread *t, const char *words)
-{
-    struct error e;
-    struct string text = {0};
-    const char *rule = words + strcspn(words, " ");
-    rule += strspn(rule, " ");
-    int code = (is_verb(words, "break") ? search_breakpoint_add : search_breakpoint_remove)(&t->breakpoints, rule, &e);
-    if (!code)
-        code = keep_breakpoints(t, &e);
-    search_breakpoints_text(&t->breakpoints, &text);
-    char *notice = code ? xstrdup(e.message) : xasprintf(text.length ? "it stops at: %s" : "it stops nowhere by itself", string_text(&text));
+    struct error e, others;
+    for (int i = 0; i < t->count; i++)
+        if (&t->runners[i] != r && is_about_breakpoints(&t->runners[i], words))
+            search_do(t->runners[i].search, words, &others);
+    int code = search_do(r->search, words, &e);
+    const struct search_event *now = search_tree(r->search)->breaks;
+    char *notice = code ? xstrdup(e.message) : now && *now->stops.rules ? xasprintf("it stops at: %s", now->stops.rules) : xstrdup("it stops nowhere by itself");
     tell_notice(t, notice);
     free(notice);
-    string_free(&text);
 }
 
 static void forget_hits(struct tui_thread *t)
@@ -324,12 +331,12 @@ static void do_command(struct tui_thread *t, struct tui_action action)
         tell_notice(t, "the engine has failed; q quits");
         return;
     }
-    if ((action.act == TUI_ACT_RUN && all_done(t)) || (action.act == TUI_ACT_STEP && r->done)) {
+    if ((action.act == TUI_ACT_RUN && all_done(t)) || ((action.act == TUI_ACT_STEP || action.act == TUI_ACT_FINISH) && r->done)) {
         tell_notice(t, "the search is done; prune a thought and it looks elsewhere");
         return;
     }
-    if (action.act == TUI_ACT_BREAK) {
-        set_breakpoint(t, action.words);
+    if (action.act == TUI_ACT_DO && is_about_breakpoints(r, action.words)) {
+        set_breakpoint(t, r, action.words);
         return;
     }
     if (action.act != TUI_ACT_PAUSE)
@@ -337,11 +344,14 @@ static void do_command(struct tui_thread *t, struct tui_action action)
     switch (action.act) {
     case TUI_ACT_RUN:
         t->state = TUI_RUNNING;
-        t->counting = 0;
+        t->counting = t->finishing = 0;
         let_go(t, -1);
         break;
     case TUI_ACT_STEP:
         step(t, action.search, action.number);
+        break;
+    case TUI_ACT_FINISH:
+        finish(t, action.search);
         break;
     case TUI_ACT_PAUSE:
         if (is_running(t))
@@ -407,7 +417,7 @@ static void grow(struct tui_thread *t)
         t->runners[i].done |= t->state == TUI_RUNNING || i == t->stepped;
     if ((!r && ended) || all_done(t) || (ended && t->state == TUI_STEPPING))
         t->state = TUI_PAUSED;
-    else if (r && status == SEARCH_BETWEEN && t->state == TUI_STEPPING && --t->steps <= 0)
+    else if (r && status == SEARCH_BETWEEN && t->state == TUI_STEPPING && !t->finishing && --t->steps <= 0)
         t->state = TUI_PAUSED;
     else if (r && t->state == TUI_STEPPING && t->counting && search_tree(r->search)->step_open)
         t->state = TUI_PAUSED;
@@ -460,7 +470,6 @@ static void *run(void *context)
     } else {
         t->state = t->options->paused ? TUI_PAUSED : TUI_RUNNING;
         tell_notice(t, t->searches->notice);
-        read_breakpoints(t);
         tell(t, NULL);
     }
     while (attend(t))

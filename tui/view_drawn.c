@@ -359,7 +359,7 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
 {
     const struct tui_tidy_shape *shape = &s->drawn.tidy.shape;
     (void)action;
-    if (k == 'i' || k == 'o') {
+    if (k == 'i' || k == 'I') { /* o is a key of the search's */
         change_zoom(s, k == 'i' ? -1 : 1);
         return 1;
     }
@@ -378,7 +378,7 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
     int n = 0;
     if (s->drawn.tidy.shape.count) {
         out[n++] = (struct tui_hint){"h j k l", "move"};
-        out[n++] = (struct tui_hint){"i o", "nearer, farther"};
+        out[n++] = (struct tui_hint){"i I", "nearer, farther"};
         if (s->drawn.tidy.shape.rows > s->drawn.rows)
             out[n++] = (struct tui_hint){"M", "map"};
         if (tui_outline_copies(&s->outline, shown_node(s)))

@@ -9,6 +9,7 @@ static const char *const kinds[SEARCH_EVENT_KINDS] = {
     [SEARCH_EVENT_JUDGEMENT] = "judgement", [SEARCH_EVENT_DECISION] = "decision", [SEARCH_EVENT_PRUNE] = "prune", [SEARCH_EVENT_UNDO] = "undo",
     [SEARCH_EVENT_REDO] = "redo", [SEARCH_EVENT_RESULT] = "result", [SEARCH_EVENT_KEEP] = "keep", [SEARCH_EVENT_REVOTE] = "revote",
     [SEARCH_EVENT_SETTING] = "setting", [SEARCH_EVENT_BACK] = "back", [SEARCH_EVENT_ASK] = "ask",
+    [SEARCH_EVENT_RESTORE] = "restore", [SEARCH_EVENT_BREAK] = "break",
 };
 
 /* Where there is little room. */
@@ -17,6 +18,7 @@ static const char *const short_kinds[SEARCH_EVENT_KINDS] = {
     [SEARCH_EVENT_JUDGEMENT] = "judge", [SEARCH_EVENT_DECISION] = "chose", [SEARCH_EVENT_PRUNE] = "prune", [SEARCH_EVENT_UNDO] = "undo",
     [SEARCH_EVENT_REDO] = "redo", [SEARCH_EVENT_RESULT] = "end", [SEARCH_EVENT_KEEP] = "keep", [SEARCH_EVENT_REVOTE] = "vote",
     [SEARCH_EVENT_SETTING] = "set", [SEARCH_EVENT_BACK] = "back", [SEARCH_EVENT_ASK] = "ask",
+    [SEARCH_EVENT_RESTORE] = "regrow", [SEARCH_EVENT_BREAK] = "break",
 };
 
 const char *tui_event_name(const struct search_event *e)
@@ -50,6 +52,7 @@ char *tui_event_text(const struct search_event *e)
     case SEARCH_EVENT_DECISION:
         return xstrdup(or_empty(e->decision.why));
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
         return xasprintf("%d and all below it", e->prune.node);
     case SEARCH_EVENT_UNDO:
     case SEARCH_EVENT_REDO:
@@ -62,8 +65,11 @@ char *tui_event_text(const struct search_event *e)
         return xasprintf("%d%s", e->keep.node, e->keep.on ? "" : " no longer");
     case SEARCH_EVENT_REVOTE:
         return xasprintf("%d without a vote%s%s", e->revote.count, e->revote.weight ? ", by " : "", or_empty(e->revote.weight));
+    case SEARCH_EVENT_BREAK:
+        return *e->stops.rules ? xasprintf("stops at %s", e->stops.rules) : xstrdup("stops nowhere by itself");
     case SEARCH_EVENT_ASK:
-        return xasprintf("one more at %d", e->ask.item && e->ask.item->count ? e->ask.item->nodes[0] : 0);
+        return xasprintf(e->ask.item && e->ask.item->purpose >= SEARCH_VALUE ? "the judge again, of %d" : "one more at %d",
+                         e->ask.item && e->ask.item->count ? e->ask.item->nodes[0] : 0);
     default:
         return xstrdup("");
     }
@@ -79,6 +85,7 @@ int tui_event_node(const struct search_event *e)
     case SEARCH_EVENT_DECISION:
         return e->decision.kept_count ? e->decision.kept[0] : -1;
     case SEARCH_EVENT_PRUNE:
+    case SEARCH_EVENT_RESTORE:
         return e->prune.node;
     case SEARCH_EVENT_KEEP:
         return e->keep.node;

@@ -4,10 +4,12 @@
 #include <string.h>
 
 const struct tui_word tui_words[] = {
-    {"run", "", "let the search run", "space", TUI_TAKES_NOTHING},
+    {"run", "", "let the search run", "space c", TUI_TAKES_NOTHING},
     {"pause", "", "stop it where it is", "space", TUI_TAKES_NOTHING},
     {"step", "[N]", "one step, or N", "s", TUI_TAKES_NOTHING},
+    {"finish", "", "run until the next path is complete, with an answer or at its end, and pause", "o", TUI_TAKES_NOTHING},
     {"prune", "NODE", "cut a thought off, and all below it", "p", TUI_TAKES_NODE},
+    {"restore", "NODE", "take the cut back, whatever was done since", "P", TUI_TAKES_NODE},
     {"edit", "NODE TEXT", "put a text in the place of a thought", "e", TUI_TAKES_NODE},
     {"add", "NODE TEXT", "a thought of your own below one", "a", TUI_TAKES_NODE},
     {"again", "NODE", "sample once more from a thought", "r", TUI_TAKES_NODE},
@@ -17,6 +19,7 @@ const struct tui_word tui_words[] = {
     {"exclude", "NODE", "take the vote of its answer away", "x", TUI_TAKES_NODE},
     {"include", "NODE", "give it back", "x", TUI_TAKES_NODE},
     {"weight", "plurality|normalised", "how votes are weighed", "w", TUI_TAKES_WEIGHT},
+    {"revote", "[NODE] [temperature=X]", "ask the judge of a thought once more", "v", TUI_TAKES_NODE},
     {"undo", "", "take back your latest act", "u", TUI_TAKES_NOTHING},
     {"redo", "", "do it again", "U", TUI_TAKES_NOTHING},
     {"back", "[EVENT]", "to before the latest step, or an event", "b", TUI_TAKES_NOTHING},
@@ -25,6 +28,10 @@ const struct tui_word tui_words[] = {
     {"copy", "thought|path|prompt", "to the clipboard of your terminal, also over ssh (--no-copy: never)", "y Y", TUI_TAKES_PART},
     {"at", "EVENT", "look at the moment after an event", "[ ]", TUI_TAKES_NOTHING},
     {"now", "", "come back from the past", "}", TUI_TAKES_NOTHING},
+    {"find", "TEXT", "the next thought that has it; n and N go on", "/", TUI_TAKES_TEXT},
+    {"filter", "[TEXT]", "only the thoughts that have it, or all again", "\\", TUI_TAKES_TEXT},
+    {"mark", "LETTER", "remember the selected thought by a letter", "m", TUI_TAKES_TEXT},
+    {"go", "NODE|'LETTER", "select a thought by its number (:12 says the same), or a mark", "G '", TUI_TAKES_NODE},
     {"follow", "", "select what happens, as it happens", ".", TUI_TAKES_NOTHING},
     {"copies", "", "a row for each thought that reads as a sibling, or for all of them one", "*", TUI_TAKES_NOTHING},
     {"view", "NAME", "another view in this pane", "V", TUI_TAKES_VIEW},
@@ -35,6 +42,7 @@ const struct tui_word tui_words[] = {
     {"set", "KEY=VALUE ...", "from here on: strategy=, judge=, a parameter of the strategy, seed=, temperature=, top_p=; budgets (0: none): tokens=, nodes=, flops=, time=", "", TUI_TAKES_SETTING},
     {"adapter", "FILE[:WEIGHT]|none", "a LoRA adapter from here on", "", TUI_TAKES_FILE},
     {"train", "[OPTION ...]|stop", "learn from what is kept, and put the adapter on", "", TUI_TAKES_OPTIONS},
+    {"export", "FILE", "the tree as it is shown: .json, .dot (Graphviz) or .md by the ending", "", TUI_TAKES_FILE_NAME},
     {"theme", "NAME|FILE", "other colours; a file is read again as it is saved", "", TUI_TAKES_THEME},
     {"why", "", "what stands below the panes, in full: the latest decision and its reason, the answer", "W", TUI_TAKES_NOTHING},
     {"help", "[COMMAND]", "these, or what one takes", "?", TUI_TAKES_VERB},
@@ -48,6 +56,39 @@ const struct tui_word *tui_word_find(const char *text, size_t n)
         if (strlen(w->verb) == n && !strncmp(w->verb, text, n))
             return w;
     return NULL;
+}
+
+/* How many letters are put in, left out or changed from one to the other. */
+static int distance(const char *a, size_t n, const char *b)
+{
+    int row[32];
+    const size_t m = strlen(b);
+    for (size_t j = 0; j <= m; j++)
+        row[j] = (int)j;
+    for (size_t i = 1; i <= n; i++) {
+        int before = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= m; j++) {
+            const int changed = before + (a[i - 1] != b[j - 1]), either = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
+            before = row[j];
+            row[j] = changed < either ? changed : either;
+        }
+    }
+    return row[m];
+}
+
+const struct tui_word *tui_word_nearest(const char *text, size_t n)
+{
+    const struct tui_word *nearest = NULL;
+    int least = n < 4 ? 2 : 3; /* farther than that it says nothing */
+    for (const struct tui_word *w = tui_words; w->verb; w++) {
+        const int d = strlen(w->verb) >= 32 || n >= 32 ? least : !strncmp(w->verb, text, n) ? 0 : distance(text, n, w->verb);
+        if (d < least) {
+            least = d;
+            nearest = w;
+        }
+    }
+    return nearest;
 }
 
 static void complete_setting(struct tui_candidates *out, const char *key, size_t length, const char *value, size_t n)
@@ -121,6 +162,9 @@ static void complete_argument(const struct tui_screen *s, const struct tui_word 
         break;
     case TUI_TAKES_FILE:
         tui_candidate(out, "none");
+        tui_candidates_files(out, NULL);
+        break;
+    case TUI_TAKES_FILE_NAME:
         tui_candidates_files(out, NULL);
         break;
     case TUI_TAKES_THEME:

@@ -209,6 +209,10 @@ static void test_acts(void **state)
     does(&s, 'b', "back");
     does(&s, 'u', "undo");
     does(&s, 'U', "redo");
+    (void)script_act(&s, SEARCH_EVENT_UNDO, e->number);
+    char *text = tui_event_text(&s.tree, s.tree.events[s.tree.event_count - 1]);
+    assert_string_equal(text, "revote 1 without a vote, by normalised");
+    free(text);
     press(&s, "g");
     does(&s, 'r', "again 0");
     does(&s, 'K', NULL);

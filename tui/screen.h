@@ -265,9 +265,9 @@ const char *tui_number(int64_t n, char out[32]);        /* 1,031 */
 const char *tui_score(double score, char out[32]);      /* 41 or .92 or .003; at most 5 columns below 100,000 */
 const char *tui_probability(double p, char out[32]);    /* .981, 1.00, <.001 */
 const char *tui_flops(double flops, char out[64]);      /* 3.10 GFLOP: the unit that leaves one to three digits */
-/* An event in words, for the log and the time line: its kind; what it says (malloc'ed); the node it is about, -1: of none. */
+/* An event of the tree's log in words, for the log and the time line: its kind; what it says (malloc'ed); the node it is about, -1: of none. */
 const char *tui_event_name(const struct search_event *e);
-char *tui_event_text(const struct search_event *e);
+char *tui_event_text(const struct search_tree *tree, const struct search_event *e);
 int tui_event_node(const struct search_event *e);
 /* What the judge said of a node, and the vote by answer, as parts of a page: in the thought where they have no pane of their own. */
 void tui_judge_write(struct tui_screen *s, struct tui_paper *p, const struct search_node *n);

@@ -4,6 +4,7 @@
 #include "search/strategy.h"
 #include "search/event.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,8 +276,8 @@ static void keep_nodes(struct search_tree *tree, const int *nodes, int count, in
 
 static void set_result(struct search_tree *tree, const struct search_event *event)
 {
-    for (int i = 0; i < tree->count; i++)
-        tree->nodes[i].on_best_path = 0;
+    for (int node = tree->result ? tree->result->result.node : -1; in_tree(tree, node); node = tree->nodes[node].parent)
+        tree->nodes[node].on_best_path = 0;
     for (int node = event->result.node; in_tree(tree, node); node = tree->nodes[node].parent)
         tree->nodes[node].on_best_path = 1;
     tree->result = event;
@@ -479,64 +480,56 @@ static int64_t undo_before(const struct search_tree *tree, int64_t i)
     return i;
 }
 
-/* From the end to the beginning, leaping over what a `back` left behind. */
-static void find_out_by_back(struct search_tree *tree)
+/* Asked from the end to the beginning, leaping over what a `back` left behind. Returns the event before. */
+static int64_t find_out_by_back(struct search_tree *tree, int64_t i)
 {
-    for (int64_t i = tree->event_count - 1; i >= 0; i--) {
-        const struct search_event *event = tree->events[i];
-        int64_t to = i;
-        if (event->kind == SEARCH_EVENT_BACK)
-            to = find_index(tree, event->back.target);
-        else if (event->kind == SEARCH_EVENT_UNDO && undone_by(tree, i)->kind == SEARCH_EVENT_BACK)
-            to = find_index(tree, event->undo.target);
-        else if (event->kind == SEARCH_EVENT_REDO && undone_by(tree, i)->kind == SEARCH_EVENT_BACK)
-            to = undo_before(tree, i);
-        for (tree->out[i] = 0; i > to && to >= 0;)
-            tree->out[--i] = 1;
-    }
+    const struct search_event *event = tree->events[i];
+    int64_t to = i;
+    if (event->kind == SEARCH_EVENT_BACK)
+        to = find_index(tree, event->back.target);
+    else if (event->kind == SEARCH_EVENT_UNDO && undone_by(tree, i)->kind == SEARCH_EVENT_BACK)
+        to = find_index(tree, event->undo.target);
+    else if (event->kind == SEARCH_EVENT_REDO && undone_by(tree, i)->kind == SEARCH_EVENT_BACK)
+        to = undo_before(tree, i);
+    for (tree->out[i] = 0; i > to && to >= 0;)
+        tree->out[--i] = 1;
+    return i - 1;
 }
 
 /* The stack of acts along what is left, and which of them are undone at its end. */
-static void find_out_by_undo(struct search_tree *tree)
+static void find_out_by_undo(struct search_tree *tree, int64_t i)
 {
-    tree->undo_count = tree->redo_count = 0;
-    for (int64_t i = 0; i < tree->event_count; i++) {
-        const struct search_event *event = tree->events[i];
-        int undo = event->kind == SEARCH_EVENT_UNDO, redo = event->kind == SEARCH_EVENT_REDO;
-        if (tree->out[i])
-            continue;
-        if (undo && undone_by(tree, i)->kind == SEARCH_EVENT_BACK) {
-            push_act(tree, event->undo.target);
-            move_along(tree, SEARCH_EVENT_UNDO);
-        } else if ((undo || redo) && undone_by(tree, i)->kind != SEARCH_EVENT_BACK) {
-            move_along(tree, event->kind);
-            tree->out[find_index(tree, event->undo.target)] = (unsigned char)undo;
-        } else if (is_act(event)) {
-            push_act(tree, event->number);
-        }
+    const struct search_event *event = tree->events[i];
+    int undo = event->kind == SEARCH_EVENT_UNDO, redo = event->kind == SEARCH_EVENT_REDO;
+    if (tree->out[i])
+        return;
+    if (undo && undone_by(tree, i)->kind == SEARCH_EVENT_BACK) {
+        push_act(tree, event->undo.target);
+        move_along(tree, SEARCH_EVENT_UNDO);
+    } else if ((undo || redo) && undone_by(tree, i)->kind != SEARCH_EVENT_BACK) {
+        move_along(tree, event->kind);
+        tree->out[find_index(tree, event->undo.target)] = (unsigned char)undo;
+    } else if (is_act(event)) {
+        push_act(tree, event->number);
     }
 }
 
 /* What was recorded for a plan of the user's that is undone. */
-static void find_out_by_plan(struct search_tree *tree)
+static void find_out_by_plan(struct search_refold *r, int64_t i)
 {
-    int64_t *undone = NULL; /* steps */
-    int count = 0, capacity = 0;
-    for (int64_t i = 0; i < tree->event_count; i++) {
-        const struct search_event *event = tree->events[i];
-        int recorded = event->kind == SEARCH_EVENT_COMPLETION || event->kind == SEARCH_EVENT_JUDGEMENT ||
-                       (event->kind == SEARCH_EVENT_THOUGHT && !event->thought.by_user);
-        int64_t ask = event->kind == SEARCH_EVENT_PLAN && event->plan.ask ? find_index(tree, event->plan.ask) : -1;
-        if (ask >= 0 && tree->out[ask]) {
-            ARRAY_RESERVE(undone, count, capacity);
-            undone[count++] = event->step;
-            tree->out[i] = 1;
-        }
-        for (int k = 0; recorded && k < count; k++)
-            if (undone[k] == event->step)
-                tree->out[i] = 1;
+    struct search_tree *tree = &r->tree;
+    const struct search_event *event = tree->events[i];
+    int recorded = event->kind == SEARCH_EVENT_COMPLETION || event->kind == SEARCH_EVENT_JUDGEMENT ||
+                   (event->kind == SEARCH_EVENT_THOUGHT && !event->thought.by_user);
+    int64_t ask = event->kind == SEARCH_EVENT_PLAN && event->plan.ask ? find_index(tree, event->plan.ask) : -1;
+    if (ask >= 0 && tree->out[ask]) {
+        ARRAY_RESERVE(r->undone, r->undone_count, r->undone_capacity);
+        r->undone[r->undone_count++] = event->step;
+        tree->out[i] = 1;
     }
-    free(undone);
+    for (int k = 0; recorded && k < r->undone_count; k++)
+        if (r->undone[k] == event->step)
+            tree->out[i] = 1;
 }
 
 /* A plan that is not in force was asked for all the same. */
@@ -547,24 +540,110 @@ static void count_plan(struct search_tree *tree, const struct search_event *even
         tree->grown += search_item_grows(&event->plan.items[i]);
 }
 
+/* As many events as there will be; the table of paths, which would be counted again each time it grows, as wide as it may have to be. */
+static void begin_anew(struct search_tree *tree, int nodes)
+{
+    int capacity = 64;
+    while (capacity / 2 < nodes)
+        capacity *= 2;
+    if (tree->paths_capacity < capacity)
+        tree->paths = xrealloc(tree->paths, (size_t)capacity * sizeof *tree->paths);
+    tree->paths_capacity = tree->paths_capacity < capacity ? capacity : tree->paths_capacity;
+    memset(tree->paths, -1, (size_t)tree->paths_capacity * sizeof *tree->paths);
+    tree->count = tree->kept_count = tree->step_open = tree->done_count = tree->items_open = 0;
+    tree->illegal = tree->spent = tree->visits = tree->iterations = tree->steps = tree->grown = tree->ask_count = 0;
+    tree->undo_count = tree->redo_count = 0;
+    tree->session = tree->latest_plan = tree->latest_decision = tree->result = tree->revote = NULL;
+}
+
+static void apply_anew(struct search_tree *tree, int64_t i)
+{
+    const struct search_event *event = tree->events[i];
+    if (!tree->out[i])
+        apply(tree, event);
+    else if (event->kind == SEARCH_EVENT_THOUGHT)
+        add_gone_thought(tree, event);
+    else if (event->kind == SEARCH_EVENT_PLAN)
+        count_plan(tree, event);
+}
+
+static void take_event(struct search_tree *tree, struct search_event *event)
+{
+    ARRAY_RESERVE(tree->out, tree->event_count, tree->out_capacity);
+    ARRAY_RESERVE(tree->events, tree->event_count, tree->event_capacity);
+    tree->out[tree->event_count] = 0;
+    tree->events[tree->event_count++] = search_event_keep(event);
+    if (event->kind == SEARCH_EVENT_COMPLETION)
+        add_usage(&tree->usage, &event->completion.usage);
+}
+
+/* The phases of a refold, each over all events: in order, but for `back`, whose reach is known from the end. */
+enum { TAKE, BY_BACK, BY_UNDO, BY_PLAN, APPLY, VISITS, THERE };
+
+static void refold_next(struct search_refold *r)
+{
+    struct search_tree *tree = &r->tree;
+    int64_t i = r->at++;
+    switch (r->phase) {
+    case TAKE:
+        take_event(tree, i < r->log->event_count ? r->log->events[i] : r->last);
+        break;
+    case BY_BACK:
+        r->at = r->count - 1 - find_out_by_back(tree, r->count - 1 - i);
+        break;
+    case BY_UNDO:
+        find_out_by_undo(tree, i);
+        break;
+    case BY_PLAN:
+        find_out_by_plan(r, i);
+        break;
+    case APPLY:
+        apply_anew(tree, i);
+        break;
+    case VISITS:
+        if (tree->events[i]->kind == SEARCH_EVENT_DECISION && !tree->out[i])
+            back_up(tree, tree->events[i]);
+        break;
+    default:
+        break;
+    }
+    if (r->at >= r->count) {
+        r->at = 0;
+        r->phase++;
+    }
+}
+
+void search_refold_begin(struct search_refold *r, const struct search_tree *log, int64_t count, struct search_event *last)
+{
+    *r = (struct search_refold){.log = log, .count = count, .last = last, .phase = TAKE};
+    begin_anew(&r->tree, log->count + (last != NULL));
+}
+
+int search_refold_go_on(struct search_refold *r, int events)
+{
+    while (r->phase < THERE && r->at < r->count && events-- > 0)
+        refold_next(r);
+    if (r->phase < THERE && r->count > 0)
+        return 1;
+    free(r->undone);
+    r->undone = NULL;
+    return 0;
+}
+
+void search_refold_free(struct search_refold *r)
+{
+    free(r->undone);
+    search_tree_free(&r->tree);
+    *r = (struct search_refold){0};
+}
+
 static void fold_anew(struct search_tree *tree)
 {
-    find_out_by_back(tree);
-    find_out_by_undo(tree);
-    find_out_by_plan(tree);
-    tree->count = tree->kept_count = tree->step_open = tree->done_count = tree->items_open = 0;
-    tree->illegal = tree->spent = tree->visits = tree->iterations = tree->steps = tree->grown = tree->ask_count = tree->paths_capacity = 0;
-    tree->session = tree->latest_plan = tree->latest_decision = tree->result = tree->revote = NULL;
-    for (int64_t i = 0; i < tree->event_count; i++) {
-        const struct search_event *event = tree->events[i];
-        if (!tree->out[i])
-            apply(tree, event);
-        else if (event->kind == SEARCH_EVENT_THOUGHT)
-            add_gone_thought(tree, event);
-        else if (event->kind == SEARCH_EVENT_PLAN)
-            count_plan(tree, event);
+    begin_anew(tree, tree->count);
+    struct search_refold r = {.tree = *tree, .count = tree->event_count, .phase = BY_BACK};
+    while (search_refold_go_on(&r, INT_MAX)) {
     }
-    recount_visits(tree);
+    *tree = r.tree;
 }
 
 /* A tombstone or a mark is taken off, or set again, in its place; anything else is undone from the beginning. */
@@ -590,12 +669,7 @@ static void undo_or_redo(struct search_tree *tree, const struct search_event *ev
 
 void search_tree_fold(struct search_tree *tree, struct search_event *event)
 {
-    ARRAY_RESERVE(tree->out, tree->event_count, tree->out_capacity);
-    ARRAY_RESERVE(tree->events, tree->event_count, tree->event_capacity);
-    tree->out[tree->event_count] = 0;
-    tree->events[tree->event_count++] = search_event_keep(event);
-    if (event->kind == SEARCH_EVENT_COMPLETION)
-        add_usage(&tree->usage, &event->completion.usage);
+    take_event(tree, event);
     if (event->kind == SEARCH_EVENT_BACK) {
         fold_anew(tree);
     } else if (event->kind == SEARCH_EVENT_UNDO || event->kind == SEARCH_EVENT_REDO) {
@@ -617,6 +691,19 @@ void search_tree_at(const struct search_tree *tree, int64_t count, struct search
         search_tree_free(out);
     for (int64_t i = out->event_count; i < count && i < tree->event_count; i++)
         search_tree_fold(out, tree->events[i]);
+}
+
+int search_tree_shed(struct search_tree *tree, int steps)
+{
+    for (; steps > 0 && tree->event_count; steps--)
+        search_event_release(tree->events[--tree->event_count]);
+    if (tree->count > tree->event_count) {
+        tree->count = (int)tree->event_count;
+        tree->nodes = xrealloc(tree->nodes, (size_t)(tree->count ? tree->count : 1) * sizeof *tree->nodes);
+    }
+    if (!tree->event_count)
+        search_tree_free(tree);
+    return tree->event_count > 0;
 }
 
 int64_t search_tree_latest_step(const struct search_tree *tree)

@@ -163,7 +163,9 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
     if (!code) {
         struct string text = {0};
         struct tui_screen *screen = tui_race_shown(&race);
-        tui_screen_draw(screen, columns, rows);
+        do
+            tui_screen_draw(screen, columns, rows);
+        while (screen->busy);
         tui_canvas_dump(&screen->canvas, &text);
         fputs(string_text(&text), stdout);
         string_free(&text);

@@ -287,6 +287,7 @@ struct search_tree {
     int spent;                    /* the budget is: nothing more can be asked for */
     int visits;                   /* backups in force, from leaves that are not pruned */
     int iterations;               /* backups in force since the strategy is this one, pruned leaves' too */
+    int backups;                  /* decisions so far that backed something up, undone ones too */
     int grown;                    /* items so far that were to grow a node, undone ones too */
     int64_t *asks;                /* the user's that no plan has done yet: their numbers */
     int ask_count, ask_capacity;

@@ -540,16 +540,8 @@ static void count_plan(struct search_tree *tree, const struct search_event *even
         tree->grown += search_item_grows(&event->plan.items[i]);
 }
 
-/* As many events as there will be; the table of paths, which would be counted again each time it grows, as wide as it may have to be. */
-static void begin_anew(struct search_tree *tree, int nodes)
+static void begin_anew(struct search_tree *tree)
 {
-    int capacity = 64;
-    while (capacity / 2 < nodes)
-        capacity *= 2;
-    if (tree->paths_capacity < capacity)
-        tree->paths = xrealloc(tree->paths, (size_t)capacity * sizeof *tree->paths);
-    tree->paths_capacity = tree->paths_capacity < capacity ? capacity : tree->paths_capacity;
-    memset(tree->paths, -1, (size_t)tree->paths_capacity * sizeof *tree->paths);
     tree->count = tree->kept_count = tree->step_open = tree->done_count = tree->items_open = 0;
     tree->illegal = tree->spent = tree->visits = tree->iterations = tree->steps = tree->grown = tree->ask_count = 0;
     tree->undo_count = tree->redo_count = 0;
@@ -575,16 +567,22 @@ static void take_event(struct search_tree *tree, struct search_event *event)
     tree->events[tree->event_count++] = search_event_keep(event);
     if (event->kind == SEARCH_EVENT_COMPLETION)
         add_usage(&tree->usage, &event->completion.usage);
+    tree->backups += event->kind == SEARCH_EVENT_DECISION && event->decision.backup_count > 0;
 }
 
-/* The phases of a refold, each over all events: in order, but for `back`, whose reach is known from the end. */
-enum { TAKE, BY_BACK, BY_UNDO, BY_PLAN, APPLY, VISITS, THERE };
+/* The phases of a refold, each but the first over all events: in order, but for `back`, whose reach is known from the end. */
+enum { EMPTY, TAKE, BY_BACK, BY_UNDO, BY_PLAN, APPLY, VISITS, THERE };
+enum { EMPTIED = 256 }; /* entries of the table of paths, at a time */
 
 static void refold_next(struct search_refold *r)
 {
     struct search_tree *tree = &r->tree;
     int64_t i = r->at++;
     switch (r->phase) {
+    case EMPTY:
+        for (int k = 0; k < EMPTIED && i * EMPTIED + k < tree->paths_capacity; k++)
+            tree->paths[i * EMPTIED + k] = -1;
+        break;
     case TAKE:
         take_event(tree, i < r->log->event_count ? r->log->events[i] : r->last);
         break;
@@ -607,23 +605,32 @@ static void refold_next(struct search_refold *r)
     default:
         break;
     }
-    if (r->at >= r->count) {
+    if (r->at >= (r->phase == EMPTY ? (tree->paths_capacity + EMPTIED - 1) / EMPTIED : r->count)) {
         r->at = 0;
         r->phase++;
     }
 }
 
+/* With room for all that will come: an array that grows is copied at once, and the table of paths counted anew. */
 void search_refold_begin(struct search_refold *r, const struct search_tree *log, int64_t count, struct search_event *last)
 {
-    *r = (struct search_refold){.log = log, .count = count, .last = last, .phase = TAKE};
-    begin_anew(&r->tree, log->count + (last != NULL));
+    struct search_tree *tree = &r->tree;
+    *r = (struct search_refold){.log = log, .count = count, .last = last, .phase = EMPTY};
+    tree->capacity = log->count + 1;
+    tree->nodes = xmalloc((size_t)tree->capacity * sizeof *tree->nodes);
+    tree->event_capacity = tree->out_capacity = count + 1;
+    tree->events = xmalloc((size_t)tree->event_capacity * sizeof *tree->events);
+    tree->out = xmalloc((size_t)tree->out_capacity);
+    for (tree->paths_capacity = 64; tree->paths_capacity / 2 < tree->capacity;)
+        tree->paths_capacity *= 2;
+    tree->paths = xmalloc((size_t)tree->paths_capacity * sizeof *tree->paths);
 }
 
 int search_refold_go_on(struct search_refold *r, int events)
 {
-    while (r->phase < THERE && r->at < r->count && events-- > 0)
+    while (r->phase < THERE && events-- > 0)
         refold_next(r);
-    if (r->phase < THERE && r->count > 0)
+    if (r->phase < THERE)
         return 1;
     free(r->undone);
     r->undone = NULL;
@@ -639,8 +646,11 @@ void search_refold_free(struct search_refold *r)
 
 static void fold_anew(struct search_tree *tree)
 {
-    begin_anew(tree, tree->count);
-    struct search_refold r = {.tree = *tree, .count = tree->event_count, .phase = BY_BACK};
+    begin_anew(tree);
+    struct search_refold r = {.tree = *tree, .count = tree->event_count, .phase = EMPTY};
+    while (r.phase == EMPTY)
+        refold_next(&r);
+    r.phase = BY_BACK; /* the events it has */
     while (search_refold_go_on(&r, INT_MAX)) {
     }
     *tree = r.tree;
@@ -659,7 +669,8 @@ static void undo_or_redo(struct search_tree *tree, const struct search_event *ev
     tree->out[find_index(tree, target->number)] = (unsigned char)undo;
     if (target->kind == SEARCH_EVENT_PRUNE) {
         prune(tree, target->prune.node, undo ? -1 : 1);
-        recount_visits(tree);
+        if (tree->backups)
+            recount_visits(tree);
     } else {
         tree->nodes[target->keep.node].training = undo ? !target->keep.on : target->keep.on;
     }
@@ -693,17 +704,26 @@ void search_tree_at(const struct search_tree *tree, int64_t count, struct search
         search_tree_fold(out, tree->events[i]);
 }
 
+/* Arrays from their ends, too: what is given back at once is given back slowly where there are many pages of it. */
 int search_tree_shed(struct search_tree *tree, int steps)
 {
-    for (; steps > 0 && tree->event_count; steps--)
+    for (int i = 0; i < steps && tree->event_count; i++)
         search_event_release(tree->events[--tree->event_count]);
-    if (tree->count > tree->event_count) {
-        tree->count = (int)tree->event_count;
-        tree->nodes = xrealloc(tree->nodes, (size_t)(tree->count ? tree->count : 1) * sizeof *tree->nodes);
+    if (tree->event_count) {
+        tree->events = xrealloc(tree->events, (size_t)tree->event_count * sizeof *tree->events);
+        tree->event_capacity = tree->event_count;
     }
-    if (!tree->event_count)
+    if (tree->capacity > steps) {
+        tree->capacity -= steps;
+        tree->nodes = xrealloc(tree->nodes, (size_t)tree->capacity * sizeof *tree->nodes);
+    }
+    if (tree->paths_capacity > steps * 16) {
+        tree->paths_capacity -= steps * 16;
+        tree->paths = xrealloc(tree->paths, (size_t)tree->paths_capacity * sizeof *tree->paths);
+    }
+    if (!tree->event_count && tree->capacity <= steps)
         search_tree_free(tree);
-    return tree->event_count > 0;
+    return tree->nodes != NULL || tree->event_count;
 }
 
 int64_t search_tree_latest_step(const struct search_tree *tree)

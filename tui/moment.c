@@ -233,7 +233,7 @@ void tui_moment_free(struct tui_screen *s)
     if (m->what)
         give_up(s);
     while (m->old_count)
-        shed(m, INT_MAX);
+        shed(m, 1 << 24);
     while (m->waiting_count)
         search_event_release(next_waiting(m));
     free(m->waiting);

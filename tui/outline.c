@@ -400,15 +400,18 @@ void tui_outline_begin_heir(struct tui_outline *o, struct tui_outline *heir, con
     int capacity = 64;
     while (capacity / 2 <= tree->count) /* else all would be put in anew each time it grows */
         capacity *= 2;
-    *heir = (struct tui_outline){.tree = tree, .from = o, .selected = -1, .filtered = o->filtered, .unfolded = o->unfolded, .refolded = INT_MAX,
+    *heir = (struct tui_outline){.tree = tree, .capacity = tree->count > o->known ? tree->count : o->known, .texts_capacity = capacity, .from = o, .selected = -1, .filtered = o->filtered, .unfolded = o->unfolded, .refolded = INT_MAX,
                                  .revealed = INT_MAX, .most_copies = o->most_copies, .renewed = o->renewed, .folded = o->folded};
-    widen_texts(heir, capacity);
+    heir->nodes = xmalloc((size_t)(heir->capacity + 1) * sizeof *heir->nodes); /* one that grows is copied at once */
+    heir->texts = xmalloc((size_t)capacity * sizeof *heir->texts);
     o->heir = heir;
 }
 
 /* Beyond the tree's own nodes are those of another moment: they are as open as they were once they are there again. */
 int tui_outline_grow_heir(struct tui_outline *heir, int nodes)
 {
+    for (; nodes > 0 && heir->emptied < heir->texts_capacity; heir->emptied += 64, nodes--)
+        memset(heir->texts + heir->emptied, -1, 64 * sizeof *heir->texts);
     for (; nodes > 0 && heir->count < heir->tree->count; nodes--)
         grow_one(heir);
     for (; nodes > 0 && heir->known < heir->from->known; nodes--) {
@@ -416,7 +419,7 @@ int tui_outline_grow_heir(struct tui_outline *heir, int nodes)
         heir->nodes[heir->known].open = was_open(heir, heir->known);
         heir->known++;
     }
-    return heir->count < heir->tree->count || heir->known < heir->from->known;
+    return heir->emptied < heir->texts_capacity || heir->count < heir->tree->count || heir->known < heir->from->known;
 }
 
 void tui_outline_inherit(struct tui_outline *o, const struct search_tree *tree, struct tui_outline *old)
@@ -446,6 +449,10 @@ int tui_outline_shed(struct tui_outline *o, int nodes)
         struct tui_outline_family *f = &o->families[--o->family_count];
         free(f->children);
         free(f->sums);
+    }
+    if (o->texts_capacity > 16 * nodes) {
+        o->texts_capacity -= 16 * nodes;
+        o->texts = xrealloc(o->texts, (size_t)o->texts_capacity * sizeof *o->texts);
     }
     if (o->capacity > nodes) {
         o->capacity -= nodes;

@@ -47,6 +47,7 @@ struct tui_outline {
     struct tui_outline_alike *alikes;
     int alike_count, alike_capacity;
     int *texts, texts_capacity; /* hash table: of each parent and text the first node, -1: empty; a power of two, at most half full */
+    int emptied;    /* of an heir: as many of the table's entries are right */
     int filtered, revealed; /* nodes that come are hidden; else: none before this one is, INT_MAX: none */
     int unfolded, refolded; /* copies have their rows, too; that is so, or no longer so, of the nodes before this one: INT_MAX: of all */
     int most_copies; /* that one stood for so far */

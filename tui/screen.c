@@ -247,7 +247,7 @@ int tui_screen_takes(const struct search_tree *tree, const struct search_event *
     const int again = event->kind == SEARCH_EVENT_UNDO || event->kind == SEARCH_EVENT_REDO;
     if (!again)
         return event->kind != SEARCH_EVENT_BACK;
-    return !tree->visits && undone_mark(tree, event);
+    return !tree->backups && undone_mark(tree, event);
 }
 
 void tui_screen_fold(struct tui_screen *s, struct search_event *event)

@@ -38,7 +38,7 @@ extern const struct tui_view tui_view_tree, tui_view_drawn, tui_view_thought, tu
 extern const struct tui_view tui_view_path, tui_view_time, tui_view_compare, tui_view_statistics, tui_view_log;
 extern const struct tui_view tui_view_list; /* an overlay only */
 
-enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096, TUI_SLICE = 2048 }; /* of a slice: events, nodes, rows gone through between two keys */
+enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096, TUI_SLICE = 1024 }; /* of a slice: events, nodes, rows gone through between two keys */
 
 /* What the line at the bottom is being written for. */
 enum tui_asking { TUI_ASKS_NOTHING, TUI_ASKS_EDIT, TUI_ASKS_ADD, TUI_ASKS_COMMAND, TUI_ASKS_FIND, TUI_ASKS_FILTER };

@@ -1,6 +1,6 @@
 /* The tree as the fold of its events. Every event is folded in constant time, but for the counts of ancestors (a walk
  * to the root), tombstones (the items of the plan in progress are looked at again) and what changes the past: `back`,
- * and the undoing of anything but a tombstone or a mark, fold the log anew. */
+ * and the undoing of anything but a tombstone or a mark, fold the log anew: at once, or in slices (search_refold). */
 #include "search/strategy.h"
 #include "search/event.h"
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { AT_ONCE = 1024 }; /* siblings looked at in one go */
 enum { MANY = 32 }; /* children from which a family is worth its memory; below, a walk along the siblings is as fast */
 
 static const struct search_node *tree_node(const struct tui_outline *o, int node)
@@ -168,7 +169,7 @@ static int fold_copy(struct tui_outline *o, int node)
     return o->nodes[node].hidden ? 0 : add_rows(o, node, o->nodes[node].copy ? -o->nodes[node].rows : rows_when_shown(o, node));
 }
 
-/* What the tree says of a node has changed. */
+/* What the tree says of a node has changed. Where very many read the same, most of them are looked at by tui_outline_refold. */
 static void look_again(struct tui_outline *o, int node)
 {
     if (o->nodes[node].alike < 0)
@@ -177,8 +178,11 @@ static void look_again(struct tui_outline *o, int node)
     if (can_stand(o, node) ? a->stands < 0 || node < a->stands : node == a->stands) {
         for (a->stands = a->first; a->stands >= 0 && !can_stand(o, a->stands);)
             a->stands = o->nodes[a->stands].next_alike;
-        for (int n = a->first; n >= 0; n = o->nodes[n].next_alike)
+        int n = a->first;
+        for (int i = 0; n >= 0 && i < AT_ONCE; i++, n = o->nodes[n].next_alike)
             fold_copy(o, n);
+        if (n >= 0 && n < o->refolded)
+            o->refolded = n;
     }
     fold_copy(o, node);
 }

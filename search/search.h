@@ -311,7 +311,7 @@ struct search_refold {
 };
 void search_refold_begin(struct search_refold *r, const struct search_tree *log, int64_t count, struct search_event *last);
 int search_refold_go_on(struct search_refold *r, int events);
-void search_refold_free(struct search_refold *r);
+void search_refold_end(struct search_refold *r); /* before that: what there is of r->tree is the caller's to free */
 /* Free a tree that nobody asks any more, so many events at a time; 1: there is more of it. */
 int search_tree_shed(struct search_tree *tree, int steps);
 /* The latest plan or decision in force, which `back` would take back; -1: none. */

@@ -626,22 +626,20 @@ void search_refold_begin(struct search_refold *r, const struct search_tree *log,
     tree->paths = xmalloc((size_t)tree->paths_capacity * sizeof *tree->paths);
 }
 
+void search_refold_end(struct search_refold *r)
+{
+    free(r->undone);
+    r->undone = NULL;
+}
+
 int search_refold_go_on(struct search_refold *r, int events)
 {
     while (r->phase < THERE && events-- > 0)
         refold_next(r);
     if (r->phase < THERE)
         return 1;
-    free(r->undone);
-    r->undone = NULL;
+    search_refold_end(r);
     return 0;
-}
-
-void search_refold_free(struct search_refold *r)
-{
-    free(r->undone);
-    search_tree_free(&r->tree);
-    *r = (struct search_refold){0};
 }
 
 static void fold_anew(struct search_tree *tree)

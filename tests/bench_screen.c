@@ -116,8 +116,8 @@ static void settle(struct tui_screen *s, const char *what, struct waits w)
         w.all += slice;
         w.slices++;
     } while (s->busy);
-    printf("%-14s the key %5.2f, then %5d slices, %5.0f ms in all; the longest slice %5.2f, frame %5.2f ms\n", what, w.key * 1e3, w.slices, w.all * 1e3,
-           w.slice * 1e3, w.frame * 1e3);
+    printf("%-14s the key %5.2f, then %5d slices, %5.0f ms in all; the longest slice %5.2f, frame %5.2f ms\n", what, w.key * 1e3, w.slices,
+           w.all * 1e3, w.slice * 1e3, w.frame * 1e3);
 }
 
 static void bench_keys(struct tui_screen *s, const char *keys, const char *what)

@@ -33,7 +33,7 @@ static void give_up(struct tui_screen *s)
     struct tui_outline outline = {0};
     if (s->outline.heir)
         tui_outline_disinherit(&s->outline, &outline);
-    free(m->fold.undone);
+    search_refold_end(&m->fold);
     give_back(s, &m->fold.tree, &outline);
     m->fold = (struct search_refold){0};
     tui_known_free(&m->known);

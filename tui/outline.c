@@ -116,9 +116,9 @@ static int *text_entry(const struct tui_outline *o, int node)
     return &o->texts[at];
 }
 
-static void widen_texts(struct tui_outline *o, int capacity)
+static void widen_texts(struct tui_outline *o)
 {
-    o->texts_capacity = capacity;
+    o->texts_capacity = o->texts_capacity ? 2 * o->texts_capacity : 64;
     o->texts = xrealloc(o->texts, (size_t)o->texts_capacity * sizeof *o->texts);
     memset(o->texts, -1, (size_t)o->texts_capacity * sizeof *o->texts);
     for (int i = 1; i < o->count; i++)
@@ -191,7 +191,7 @@ static void look_again(struct tui_outline *o, int node)
 static void join(struct tui_outline *o, int node)
 {
     if (o->count >= o->texts_capacity / 2)
-        widen_texts(o, o->texts_capacity ? 2 * o->texts_capacity : 64);
+        widen_texts(o);
     int *entry = text_entry(o, node), first = *entry;
     if (first < 0) {
         *entry = node;
@@ -404,8 +404,10 @@ void tui_outline_begin_heir(struct tui_outline *o, struct tui_outline *heir, con
     int capacity = 64;
     while (capacity / 2 <= tree->count) /* else all would be put in anew each time it grows */
         capacity *= 2;
-    *heir = (struct tui_outline){.tree = tree, .capacity = tree->count > o->known ? tree->count : o->known, .texts_capacity = capacity, .from = o, .selected = -1, .filtered = o->filtered, .unfolded = o->unfolded, .refolded = INT_MAX,
+    *heir = (struct tui_outline){.tree = tree, .from = o, .selected = -1, .filtered = o->filtered, .unfolded = o->unfolded, .refolded = INT_MAX,
                                  .revealed = INT_MAX, .most_copies = o->most_copies, .renewed = o->renewed, .folded = o->folded};
+    heir->capacity = tree->count > o->known ? tree->count : o->known;
+    heir->texts_capacity = capacity;
     heir->nodes = xmalloc((size_t)(heir->capacity + 1) * sizeof *heir->nodes); /* one that grows is copied at once */
     heir->texts = xmalloc((size_t)capacity * sizeof *heir->texts);
     o->heir = heir;

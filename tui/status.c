@@ -126,8 +126,8 @@ void tui_draw_now(struct tui_screen *s)
     int x = r.x;
     x += tui_canvas_text(&s->canvas, x, s->layout.middle, r.w, tui_style(s->past.on ? TUI_KEPT : TUI_TITLE), s->past.on ? " the past " : " now ");
     if (s->moment.what && s->moment.what != TUI_MAKES_ANEW) {
-        snprintf(label, sizeof label, "… to %lld ", (long long)tui_past_at(s) - 1);
-        x += tui_canvas_text(&s->canvas, x, s->layout.middle, r.x + r.w - x, tui_style(TUI_KEPT), s->moment.what == TUI_MAKES_NOW ? "… to now " : label);
+        snprintf(label, sizeof label, s->moment.what == TUI_MAKES_NOW ? "… to now " : "… to %lld ", (long long)tui_past_at(s) - 1);
+        x += tui_canvas_text(&s->canvas, x, s->layout.middle, r.x + r.w - x, tui_style(TUI_KEPT), label);
     } else if (s->moment.what) {
         x += tui_canvas_text(&s->canvas, x, s->layout.middle, r.x + r.w - x, tui_style(TUI_KEPT), "… ");
     }

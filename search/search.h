@@ -292,6 +292,7 @@ struct search_tree {
     int spent;                    /* the budget is: nothing more can be asked for */
     int visits;                   /* backups in force, from leaves that are not pruned */
     int iterations;               /* backups in force since the strategy is this one, pruned leaves' too */
+    int backups;                  /* decisions so far that backed something up, undone ones too */
     int grown;                    /* items so far that were to grow a node, undone ones too */
     int64_t *asks;                /* the user's that no plan has done yet: their numbers */
     int ask_count, ask_capacity;
@@ -303,6 +304,21 @@ void search_tree_free(struct search_tree *tree);
 int search_tree_is_pruned(const struct search_tree *tree, int node); /* a tombstone on it or above it, or gone */
 /* The tree as it was after the first `count` events of this one; *out is {0} or an earlier such tree, to be freed. */
 void search_tree_at(const struct search_tree *tree, int64_t count, struct search_tree *out);
+/* The same, so many events at a time: begun, then gone on with while that returns 1, then r->tree is it, the caller's. `last` is an event more, not
+ * in the log yet (count is one more than it has), or NULL. The log may grow meanwhile. */
+struct search_refold {
+    struct search_tree tree;
+    const struct search_tree *log;
+    struct search_event *last;
+    int64_t count, at;            /* at: of the phase */
+    int phase;
+    int *undone, undone_count, undone_capacity; /* steps of the user's plans that are */
+};
+void search_refold_begin(struct search_refold *r, const struct search_tree *log, int64_t count, struct search_event *last);
+int search_refold_go_on(struct search_refold *r, int events);
+void search_refold_end(struct search_refold *r); /* before that: what there is of r->tree is the caller's to free */
+/* Free a tree that nobody asks any more, so many events at a time; 1: there is more of it. */
+int search_tree_shed(struct search_tree *tree, int steps);
 /* The latest plan or decision in force, which `back` would take back; -1: none. */
 int64_t search_tree_latest_step(const struct search_tree *tree);
 const char *search_node_text(const struct search_tree *tree, int node); /* never NULL */

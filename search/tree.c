@@ -1,9 +1,10 @@
 /* The tree as the fold of its events. Every event is folded in constant time, but for the counts of ancestors (a walk
  * to the root), tombstones (the items of the plan in progress are looked at again) and what changes the past: `back`,
- * and the undoing of anything but a tombstone or a mark, fold the log anew. */
+ * and the undoing of anything but a tombstone or a mark, fold the log anew: at once, or in slices (search_refold). */
 #include "search/strategy.h"
 #include "search/event.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,8 +276,8 @@ static void keep_nodes(struct search_tree *tree, const int *nodes, int count, in
 
 static void set_result(struct search_tree *tree, const struct search_event *event)
 {
-    for (int i = 0; i < tree->count; i++)
-        tree->nodes[i].on_best_path = 0;
+    for (int node = tree->result ? tree->result->result.node : -1; in_tree(tree, node); node = tree->nodes[node].parent)
+        tree->nodes[node].on_best_path = 0;
     for (int node = event->result.node; in_tree(tree, node); node = tree->nodes[node].parent)
         tree->nodes[node].on_best_path = 1;
     tree->result = event;
@@ -496,66 +497,58 @@ static int is_about_breaks(const struct search_tree *tree, int64_t i)
     return event->kind == SEARCH_EVENT_BREAK;
 }
 
-/* From the end to the beginning, leaping over what a `back` left behind. */
-static void find_out_by_back(struct search_tree *tree)
+/* Asked from the end to the beginning, leaping over what a `back` left behind. Returns the event before. */
+static int64_t find_out_by_back(struct search_tree *tree, int64_t i)
 {
-    for (int64_t i = tree->event_count - 1; i >= 0; i--) {
-        const struct search_event *event = tree->events[i];
-        int64_t to = i;
-        if (event->kind == SEARCH_EVENT_BACK)
-            to = find_index(tree, event->back.target);
-        else if (event->kind == SEARCH_EVENT_UNDO && undone_by(tree, i)->kind == SEARCH_EVENT_BACK)
-            to = find_index(tree, event->undo.target);
-        else if (event->kind == SEARCH_EVENT_REDO && undone_by(tree, i)->kind == SEARCH_EVENT_BACK)
-            to = undo_before(tree, i);
-        for (tree->out[i] = 0; i > to && to >= 0;) {
-            i--;
-            tree->out[i] = !is_about_breaks(tree, i);
-        }
+    const struct search_event *event = tree->events[i];
+    int64_t to = i;
+    if (event->kind == SEARCH_EVENT_BACK)
+        to = find_index(tree, event->back.target);
+    else if (event->kind == SEARCH_EVENT_UNDO && undone_by(tree, i)->kind == SEARCH_EVENT_BACK)
+        to = find_index(tree, event->undo.target);
+    else if (event->kind == SEARCH_EVENT_REDO && undone_by(tree, i)->kind == SEARCH_EVENT_BACK)
+        to = undo_before(tree, i);
+    for (tree->out[i] = 0; i > to && to >= 0;) {
+        i--;
+        tree->out[i] = !is_about_breaks(tree, i);
     }
+    return i - 1;
 }
 
 /* The stack of acts along what is left, and which of them are undone at its end. */
-static void find_out_by_undo(struct search_tree *tree)
+static void find_out_by_undo(struct search_tree *tree, int64_t i)
 {
-    tree->undo_count = tree->redo_count = 0;
-    for (int64_t i = 0; i < tree->event_count; i++) {
-        const struct search_event *event = tree->events[i];
-        int undo = event->kind == SEARCH_EVENT_UNDO, redo = event->kind == SEARCH_EVENT_REDO;
-        if (tree->out[i])
-            continue;
-        if (undo && undone_by(tree, i)->kind == SEARCH_EVENT_BACK) {
-            push_act(tree, event->undo.target);
-            move_along(tree, SEARCH_EVENT_UNDO);
-        } else if ((undo || redo) && undone_by(tree, i)->kind != SEARCH_EVENT_BACK) {
-            move_along(tree, event->kind);
-            tree->out[find_index(tree, event->undo.target)] = (unsigned char)undo;
-        } else if (is_act(event)) {
-            push_act(tree, event->number);
-        }
+    const struct search_event *event = tree->events[i];
+    int undo = event->kind == SEARCH_EVENT_UNDO, redo = event->kind == SEARCH_EVENT_REDO;
+    if (tree->out[i])
+        return;
+    if (undo && undone_by(tree, i)->kind == SEARCH_EVENT_BACK) {
+        push_act(tree, event->undo.target);
+        move_along(tree, SEARCH_EVENT_UNDO);
+    } else if ((undo || redo) && undone_by(tree, i)->kind != SEARCH_EVENT_BACK) {
+        move_along(tree, event->kind);
+        tree->out[find_index(tree, event->undo.target)] = (unsigned char)undo;
+    } else if (is_act(event)) {
+        push_act(tree, event->number);
     }
 }
 
 /* What was recorded for a plan of the user's that is undone. */
-static void find_out_by_plan(struct search_tree *tree)
+static void find_out_by_plan(struct search_refold *r, int64_t i)
 {
-    int64_t *undone = NULL; /* steps */
-    int count = 0, capacity = 0;
-    for (int64_t i = 0; i < tree->event_count; i++) {
-        const struct search_event *event = tree->events[i];
-        int recorded = event->kind == SEARCH_EVENT_COMPLETION || event->kind == SEARCH_EVENT_JUDGEMENT ||
-                       (event->kind == SEARCH_EVENT_THOUGHT && !event->thought.by_user);
-        int64_t ask = event->kind == SEARCH_EVENT_PLAN && event->plan.ask ? find_index(tree, event->plan.ask) : -1;
-        if (ask >= 0 && tree->out[ask]) {
-            ARRAY_RESERVE(undone, count, capacity);
-            undone[count++] = event->step;
-            tree->out[i] = 1;
-        }
-        for (int k = 0; recorded && k < count; k++)
-            if (undone[k] == event->step)
-                tree->out[i] = 1;
+    struct search_tree *tree = &r->tree;
+    const struct search_event *event = tree->events[i];
+    int recorded = event->kind == SEARCH_EVENT_COMPLETION || event->kind == SEARCH_EVENT_JUDGEMENT ||
+                   (event->kind == SEARCH_EVENT_THOUGHT && !event->thought.by_user);
+    int64_t ask = event->kind == SEARCH_EVENT_PLAN && event->plan.ask ? find_index(tree, event->plan.ask) : -1;
+    if (ask >= 0 && tree->out[ask]) {
+        ARRAY_RESERVE(r->undone, r->undone_count, r->undone_capacity);
+        r->undone[r->undone_count++] = event->step;
+        tree->out[i] = 1;
     }
-    free(undone);
+    for (int k = 0; recorded && k < r->undone_count; k++)
+        if (r->undone[k] == event->step)
+            tree->out[i] = 1;
 }
 
 /* A plan that is not in force was asked for all the same. */
@@ -566,24 +559,118 @@ static void count_plan(struct search_tree *tree, const struct search_event *even
         tree->grown += search_item_grows(&event->plan.items[i]);
 }
 
+static void begin_anew(struct search_tree *tree)
+{
+    tree->count = tree->kept_count = tree->step_open = tree->done_count = tree->items_open = 0;
+    tree->illegal = tree->spent = tree->visits = tree->iterations = tree->steps = tree->grown = tree->ask_count = 0;
+    tree->undo_count = tree->redo_count = 0;
+    tree->session = tree->latest_plan = tree->latest_decision = tree->result = tree->revote = tree->breaks = NULL;
+}
+
+static void apply_anew(struct search_tree *tree, int64_t i)
+{
+    const struct search_event *event = tree->events[i];
+    if (!tree->out[i])
+        apply(tree, event);
+    else if (event->kind == SEARCH_EVENT_THOUGHT)
+        add_gone_thought(tree, event);
+    else if (event->kind == SEARCH_EVENT_PLAN)
+        count_plan(tree, event);
+}
+
+static void take_event(struct search_tree *tree, struct search_event *event)
+{
+    ARRAY_RESERVE(tree->out, tree->event_count, tree->out_capacity);
+    ARRAY_RESERVE(tree->events, tree->event_count, tree->event_capacity);
+    tree->out[tree->event_count] = 0;
+    tree->events[tree->event_count++] = search_event_keep(event);
+    if (event->kind == SEARCH_EVENT_COMPLETION)
+        add_usage(&tree->usage, &event->completion.usage);
+    tree->backups += event->kind == SEARCH_EVENT_DECISION && event->decision.backup_count > 0;
+}
+
+/* The phases of a refold, each but the first over all events: in order, but for `back`, whose reach is known from the end. */
+enum { EMPTY, TAKE, BY_BACK, BY_UNDO, BY_PLAN, APPLY, VISITS, THERE };
+enum { EMPTIED = 256 }; /* entries of the table of paths, at a time */
+
+static void refold_next(struct search_refold *r)
+{
+    struct search_tree *tree = &r->tree;
+    int64_t i = r->at++;
+    switch (r->phase) {
+    case EMPTY:
+        for (int k = 0; k < EMPTIED && i * EMPTIED + k < tree->paths_capacity; k++)
+            tree->paths[i * EMPTIED + k] = -1;
+        break;
+    case TAKE:
+        take_event(tree, i < r->log->event_count ? r->log->events[i] : r->last);
+        break;
+    case BY_BACK:
+        r->at = r->count - 1 - find_out_by_back(tree, r->count - 1 - i);
+        break;
+    case BY_UNDO:
+        find_out_by_undo(tree, i);
+        break;
+    case BY_PLAN:
+        find_out_by_plan(r, i);
+        break;
+    case APPLY:
+        apply_anew(tree, i);
+        break;
+    case VISITS:
+        if (tree->events[i]->kind == SEARCH_EVENT_DECISION && !tree->out[i])
+            back_up(tree, tree->events[i]);
+        break;
+    default:
+        break;
+    }
+    if (r->at >= (r->phase == EMPTY ? (tree->paths_capacity + EMPTIED - 1) / EMPTIED : r->count)) {
+        r->at = 0;
+        r->phase++;
+    }
+}
+
+/* With room for all that will come: an array that grows is copied at once, and the table of paths counted anew. */
+void search_refold_begin(struct search_refold *r, const struct search_tree *log, int64_t count, struct search_event *last)
+{
+    struct search_tree *tree = &r->tree;
+    *r = (struct search_refold){.log = log, .count = count, .last = last, .phase = EMPTY};
+    tree->capacity = log->count + 1;
+    tree->nodes = xmalloc((size_t)tree->capacity * sizeof *tree->nodes);
+    tree->event_capacity = tree->out_capacity = count + 1;
+    tree->events = xmalloc((size_t)tree->event_capacity * sizeof *tree->events);
+    tree->out = xmalloc((size_t)tree->out_capacity);
+    for (tree->paths_capacity = 64; tree->paths_capacity / 2 < tree->capacity;)
+        tree->paths_capacity *= 2;
+    tree->paths = xmalloc((size_t)tree->paths_capacity * sizeof *tree->paths);
+}
+
+void search_refold_end(struct search_refold *r)
+{
+    free(r->undone);
+    r->undone = NULL;
+}
+
+int search_refold_go_on(struct search_refold *r, int events)
+{
+    while (r->phase < THERE && events-- > 0)
+        refold_next(r);
+    if (r->phase < THERE)
+        return 1;
+    search_refold_end(r);
+    return 0;
+}
+
 static void fold_anew(struct search_tree *tree)
 {
-    find_out_by_back(tree);
-    find_out_by_undo(tree);
-    find_out_by_plan(tree);
-    tree->count = tree->kept_count = tree->step_open = tree->done_count = tree->items_open = 0;
-    tree->illegal = tree->spent = tree->visits = tree->iterations = tree->steps = tree->grown = tree->ask_count = tree->paths_capacity = 0;
-    tree->session = tree->latest_plan = tree->latest_decision = tree->result = tree->revote = tree->breaks = NULL;
-    for (int64_t i = 0; i < tree->event_count; i++) {
-        const struct search_event *event = tree->events[i];
-        if (!tree->out[i])
-            apply(tree, event);
-        else if (event->kind == SEARCH_EVENT_THOUGHT)
-            add_gone_thought(tree, event);
-        else if (event->kind == SEARCH_EVENT_PLAN)
-            count_plan(tree, event);
+    begin_anew(tree);
+    struct search_refold r = {.tree = *tree, .count = tree->event_count, .phase = EMPTY};
+    while (r.phase == EMPTY)
+        refold_next(&r);
+    r.phase = BY_BACK; /* the events it has */
+    while (search_refold_go_on(&r, INT_MAX)) {
     }
-    recount_visits(tree);
+    *tree = r.tree;
 }
 
 /* The latest that is not undone. */
@@ -609,7 +696,8 @@ static void undo_or_redo(struct search_tree *tree, const struct search_event *ev
     tree->out[find_index(tree, target->number)] = (unsigned char)undo;
     if (target->kind == SEARCH_EVENT_PRUNE || restore) {
         prune(tree, target->prune.node, undo == restore ? 1 : -1);
-        recount_visits(tree);
+        if (tree->backups)
+            recount_visits(tree);
     } else if (breaks) {
         tree->breaks = find_breaks(tree);
     } else {
@@ -621,12 +709,7 @@ static void undo_or_redo(struct search_tree *tree, const struct search_event *ev
 
 void search_tree_fold(struct search_tree *tree, struct search_event *event)
 {
-    ARRAY_RESERVE(tree->out, tree->event_count, tree->out_capacity);
-    ARRAY_RESERVE(tree->events, tree->event_count, tree->event_capacity);
-    tree->out[tree->event_count] = 0;
-    tree->events[tree->event_count++] = search_event_keep(event);
-    if (event->kind == SEARCH_EVENT_COMPLETION)
-        add_usage(&tree->usage, &event->completion.usage);
+    take_event(tree, event);
     if (event->kind == SEARCH_EVENT_BACK) {
         fold_anew(tree);
     } else if (event->kind == SEARCH_EVENT_UNDO || event->kind == SEARCH_EVENT_REDO) {
@@ -637,7 +720,7 @@ void search_tree_fold(struct search_tree *tree, struct search_event *event)
         apply(tree, event);
         if (event->kind == SEARCH_EVENT_DECISION)
             back_up(tree, event);
-        else if (is_act(event) && (tree->visits || event->kind == SEARCH_EVENT_RESTORE)) /* all there were may have been pruned */
+        else if (is_act(event) && tree->backups) /* all visits there were may have been pruned, and one of them restored */
             recount_visits(tree);
     }
 }
@@ -648,6 +731,28 @@ void search_tree_at(const struct search_tree *tree, int64_t count, struct search
         search_tree_free(out);
     for (int64_t i = out->event_count; i < count && i < tree->event_count; i++)
         search_tree_fold(out, tree->events[i]);
+}
+
+/* Arrays from their ends, too: what is given back at once is given back slowly where there are many pages of it. */
+int search_tree_shed(struct search_tree *tree, int steps)
+{
+    for (int i = 0; i < steps && tree->event_count; i++)
+        search_event_release(tree->events[--tree->event_count]);
+    if (tree->event_count) {
+        tree->events = xrealloc(tree->events, (size_t)tree->event_count * sizeof *tree->events);
+        tree->event_capacity = tree->event_count;
+    }
+    if (tree->capacity > steps) {
+        tree->capacity -= steps;
+        tree->nodes = xrealloc(tree->nodes, (size_t)tree->capacity * sizeof *tree->nodes);
+    }
+    if (tree->paths_capacity > steps * 16) {
+        tree->paths_capacity -= steps * 16;
+        tree->paths = xrealloc(tree->paths, (size_t)tree->paths_capacity * sizeof *tree->paths);
+    }
+    if (!tree->event_count && tree->capacity <= steps)
+        search_tree_free(tree);
+    return tree->nodes != NULL || tree->event_count;
 }
 
 int64_t search_tree_latest_step(const struct search_tree *tree)

@@ -1,6 +1,7 @@
 /* What a frame of the explorer costs: drawing it on the canvas, over trees of three shapes.
  *   make build/tests/bench_screen && build/tests/bench_screen          the tree, sizes and shapes
- *   build/tests/bench_screen views                                     every view
+ *   build/tests/bench_screen views                                     every view; what goes on in slices
+ *   build/tests/bench_screen slices                                    only that
  */
 #include "tests/screen_script.h"
 
@@ -25,6 +26,8 @@ static void grow(struct tui_screen *s, int shape, int nodes)
         int any = (int)(random_uniform(5, 0, (uint64_t)i) * i);
         int parent = shape == 0 ? any / 3 : shape == 1 ? 0 : i < 5000 ? i - 1 : any % 5000;
         script_thought(s, parent, -1, 0, 0, texts[i % 3], states[i % 3], NULL, -1, NULL);
+        if (i % 500 == 0) /* moments to go to */
+            script_plan(s, "sample from 1 state", SEARCH_SAMPLE, (int[]){parent}, 1, 1);
     }
 }
 
@@ -81,26 +84,89 @@ static void bench_views(struct tui_screen *s, const char *shape, int nodes)
     }
 }
 
-/* A search through all of it, and a filter: the longest that a key would have to wait. */
-static void bench_find(struct tui_screen *s, const char *keys, const char *what)
+/* What goes on in slices: the longest that a key would have to wait, for another key's own work, a slice or a frame. */
+struct waits {
+    double key, slice, frame, all;
+    int slices;
+};
+
+static double since(double *start)
 {
-    double most = 0, all = 0;
-    int slices = 0;
-    for (const char *k = keys; *k; k++) {
-        double start = cpu_seconds();
-        tui_screen_key(s, *k);
-        double took = cpu_seconds() - start;
-        most = took > most ? took : most;
-    }
+    const double now = cpu_seconds(), took = now - *start;
+    *start = now;
+    return took;
+}
+
+static double most(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static void settle(struct tui_screen *s, const char *what, struct waits w)
+{
     do {
         double start = cpu_seconds();
         tui_screen_work(s);
-        double took = cpu_seconds() - start;
-        most = took > most ? took : most;
-        all += took;
-        slices++;
+        const double slice = since(&start);
+        if (w.slices % 16 == 0) {
+            tui_screen_draw(s, 200, 50);
+            w.frame = most(w.frame, since(&start));
+        }
+        w.slice = most(w.slice, slice);
+        w.all += slice;
+        w.slices++;
     } while (s->busy);
-    printf("%s: %d slices, %.0f ms in all, the longest %.2f ms\n", what, slices, all * 1e3, most * 1e3);
+    printf("%-14s the key %5.2f, then %5d slices, %5.0f ms in all; the longest slice %5.2f, frame %5.2f ms\n", what, w.key * 1e3, w.slices,
+           w.all * 1e3, w.slice * 1e3, w.frame * 1e3);
+}
+
+static void bench_keys(struct tui_screen *s, const char *keys, const char *what)
+{
+    struct waits w = {0};
+    for (const char *k = keys; *k; k++) {
+        double start = cpu_seconds();
+        tui_screen_key(s, *k);
+        w.key = most(w.key, since(&start));
+    }
+    settle(s, what, w);
+}
+
+/* An event that changes the past, as it comes. */
+static void bench_event(struct tui_screen *s, enum search_event_kind kind, int64_t target, const char *what)
+{
+    struct waits w = {0};
+    struct search_event *e = script_make(kind);
+    if (kind == SEARCH_EVENT_BACK)
+        e->back.target = target;
+    else if (kind == SEARCH_EVENT_PRUNE)
+        e->prune.node = (int)target;
+    else
+        e->undo.target = target;
+    double start = cpu_seconds();
+    script_emit(s, e);
+    w.key = since(&start);
+    settle(s, what, w);
+}
+
+static void bench_slices(struct tui_screen *s)
+{
+    bench_keys(s, "\033g/nothing has this\r", "/");
+    bench_keys(s, "\033g\\10 - 4\r", "\\ a text");
+    bench_keys(s, "\\", "\\");
+    bench_keys(s, "*", "*");
+    bench_keys(s, "*", "* again");
+    bench_keys(s, "[", "[");
+    bench_keys(s, "[", "[ again");
+    bench_keys(s, "]", "]");
+    bench_keys(s, "9[", "9[");
+    bench_keys(s, "}", "}");
+    bench_keys(s, "{", "{");
+    bench_keys(s, "}", "} again");
+    const int64_t last = s->moments[s->moment_count - 1], act = s->tree.event_count;
+    bench_event(s, SEARCH_EVENT_BACK, last, "back");
+    bench_event(s, SEARCH_EVENT_UNDO, act, "undo of back");
+    bench_event(s, SEARCH_EVENT_PRUNE, 1, "prune");
+    bench_event(s, SEARCH_EVENT_UNDO, act + 2, "undo of prune");
 }
 
 static void bench_all_views(void)
@@ -113,18 +179,24 @@ static void bench_all_views(void)
             grow(&s, shape, sizes[i]);
             tui_screen_draw(&s, 200, 50);
             bench_views(&s, shapes[shape], sizes[i]);
-            if (i) {
-                bench_find(&s, "\033g/nothing has this\r", "a search");
-                bench_find(&s, "\033g\\10 - 4\r", "a filter");
-                bench_find(&s, "\\", "all again");
-            }
+            if (i)
+                bench_slices(&s);
             tui_screen_free(&s);
         }
 }
 
 int main(int argc, char **argv)
 {
-    (void)argv;
+    if (argc > 1 && !strcmp(argv[1], "slices")) {
+        for (int shape = 0; shape < 2; shape++) {
+            struct tui_screen s;
+            grow(&s, shape, 1000000);
+            tui_screen_draw(&s, 200, 50);
+            bench_slices(&s);
+            tui_screen_free(&s);
+        }
+        return 0;
+    }
     if (argc > 1) {
         bench_all_views();
         return 0;

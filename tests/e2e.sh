@@ -57,6 +57,16 @@ keys g j p
 sees "pruned" '│ pruned'
 keys u
 gone "undone" '│ pruned'
+sees "as done as before" '■ done'
+keys ':set temperature=0.5' Enter
+sees "a setting: there may be more to do" '❚❚ paused'
+keys u
+sees "the setting undone: as done as before" '■ done'
+sees "the answer is told again" '^│? *answer'
+keys p
+sees "pruned again" '│ pruned'
+keys u
+gone "undone again" '│ pruned'
 keys U
 sees "done again" '│ pruned'
 keys g p

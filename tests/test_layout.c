@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "search/event.h"
+#include "tests/renew.h"
 #include "tui/layout.h"
 #include "tui/outline.h"
 
@@ -114,12 +115,19 @@ static void test_moving(void **state)
 
 /* --- outline ----------------------------------------------------------------------------------------------------- */
 
+static void unfold(struct tui_outline *o, int on)
+{
+    tui_outline_unfold(o, on);
+    while (tui_outline_refold(o, 7)) {
+    }
+}
+
 static void tell(struct search_tree *tree, struct tui_outline *o, struct search_event *e)
 {
     int past = e->kind == SEARCH_EVENT_UNDO;
     search_tree_fold(tree, e);
     if (past)
-        tui_outline_renew(o);
+        renew(o);
     else
         tui_outline_take(o, e);
     search_event_release(e);
@@ -328,7 +336,7 @@ static void test_outline(void **state)
             else if (r < 0.8)
                 take_away_or_give_back(&o, any / 2);
             else if (r < 0.81)
-                tui_outline_unfold(&o, !o.unfolded);
+                unfold(&o, !o.unfolded);
             else if (r < 0.85)
                 tui_outline_select(&o, any);
             else if (r < 0.93)
@@ -373,11 +381,11 @@ static void test_copies(void **state)
     assert_int_equal(tui_outline_copies(&o, 1), 0);
     assert_int_equal(tui_outline_copies(&o, 3), 2);
     assert_int_equal(tui_outline_rows(&o), 6);
-    tui_outline_unfold(&o, 1);
+    unfold(&o, 1);
     assert_int_equal(tui_outline_rows(&o), 8);
-    tui_outline_renew(&o);
+    renew(&o);
     assert_int_equal(tui_outline_rows(&o), 8);
-    tui_outline_unfold(&o, 0);
+    unfold(&o, 0);
     assert_int_equal(tui_outline_rows(&o), 6);
     tui_outline_free(&o);
     search_tree_free(&tree);

@@ -211,6 +211,10 @@ static void test_acts(void **state)
     does(&s, 'b', "back");
     does(&s, 'u', "undo");
     does(&s, 'U', "redo");
+    (void)script_act(&s, SEARCH_EVENT_UNDO, e->number);
+    char *text = tui_event_text(&s.tree, s.tree.events[s.tree.event_count - 1]);
+    assert_string_equal(text, "revote 1 without a vote, by normalised");
+    free(text);
     press(&s, "g");
     does(&s, 'r', "again 0");
     does(&s, 'K', NULL);
@@ -415,6 +419,157 @@ static void test_past(void **state)
     free(words);
     assert_false(s.past.on);
     tui_screen_free(&s);
+}
+
+/* --- the past in slices ------------------------------------------------------------------------------------------ */
+
+static void work(struct tui_screen *s)
+{
+    do
+        tui_screen_work(s);
+    while (s->busy);
+}
+
+/* Of more events than a slice takes: plans, judgements, decisions, tombstones, and steps taken back. */
+static void script_large(struct tui_screen *s, int acts)
+{
+    static const char *const texts[] = {"10 - 4 = 6 (left: 5 6 6)", "4 * 6 = 24 (left: 5 10 24)", "5 + 6 = 11 (left: 4 10 11)"};
+    static const char *const labels[3] = {"sure", "likely", "impossible"};
+    script_begin(s, "game24", "4 5 6 10", "tot");
+    for (int i = 1; i < 6000; i++) {
+        const int node = script_thought(s, (i * 7) % ((i + 3) / 4), -1, 0, 0, texts[i % 3], i % 4 ? "5 6 6" : NULL, NULL, -1, NULL);
+        if (i % 50 == 0)
+            script_plan(s, "value 1 state", SEARCH_VALUE, (int[]){node}, 1, 3);
+        if (i % 100 == 0) {
+            script_judge(s, 0, node, labels, i % 41);
+            script_decide(s, "kept 1", (int[]){node}, 1);
+        }
+        if (acts && i % 1500 == 0)
+            script_prune(s, node);
+    }
+}
+
+/* The same events taken one after the other, without any going through time. */
+static void check_same(const struct tui_screen *s, struct search_event *const *events, int64_t count)
+{
+    struct tui_screen plain;
+    struct search_tree folded = {0};
+    tui_screen_open(&plain);
+    for (int64_t i = 0; i < count; i++) {
+        search_tree_fold(&folded, events[i]);
+        tui_screen_event(&plain, events[i]);
+        work(&plain);
+    }
+    tui_outline_select(&plain.outline, s->selected);
+    const struct search_tree *a = &s->tree, *b = &folded;
+    assert_int_equal(a->event_count, count);
+    assert_int_equal(a->count, b->count);
+    assert_int_equal(a->undo_count, b->undo_count);
+    assert_int_equal(a->redo_count, b->redo_count);
+    assert_int_equal(a->steps, b->steps);
+    assert_int_equal(a->step_open, b->step_open);
+    assert_int_equal(a->kept_count, b->kept_count);
+    assert_memory_equal(a->out, b->out, (size_t)count);
+    for (int i = 0; i < a->count; i++) {
+        const struct search_node *x = &a->nodes[i], *y = &b->nodes[i];
+        assert_true(x->parent == y->parent && x->state == y->state && x->pruned == y->pruned && x->gone == y->gone && x->kept == y->kept &&
+                    x->descendants == y->descendants && x->thought == y->thought && x->judgement == y->judgement && x->same == y->same);
+        assert_int_equal(s->outline.nodes[i].rows, plain.outline.nodes[i].rows);
+    }
+    assert_int_equal(s->outline.count, plain.outline.count);
+    for (int row = 0; row < tui_outline_rows(&plain.outline); row += 97)
+        assert_int_equal(tui_outline_at(&s->outline, row).node, tui_outline_at(&plain.outline, row).node);
+    assert_int_equal(s->known.decision_count, plain.known.decision_count);
+    int decisions = 0; /* those in force, in order */
+    for (int64_t i = 0; i < count; i++)
+        if (events[i]->kind == SEARCH_EVENT_DECISION && !folded.out[i])
+            assert_ptr_equal(s->known.decisions[decisions++], events[i]);
+    assert_int_equal(s->known.decision_count, decisions);
+    assert_int_equal(s->known.progress_count, plain.known.progress_count);
+    assert_true(s->known.best == plain.known.best && s->known.judged == plain.known.judged && s->known.tokens == plain.known.tokens);
+    assert_int_equal(s->known.to_write, plain.known.to_write);
+    search_tree_free(&folded);
+    tui_screen_free(&plain);
+}
+
+/* No key waits for another moment: what was shown stays until it is there, keys go on, and it is what it would be without slices. */
+static void test_past_slices(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_large(&s, 1);
+    const int64_t all = s.tree.event_count;
+    press(&s, "[");
+    assert_true(s.busy && !s.past.on && s.tree.event_count == all);
+    assert_true(shows(&s, "… to"));
+    press(&s, "[["); /* from where it is going, not from what is shown */
+    const int64_t third = tui_past_at(&s);
+    press(&s, "gjj");
+    assert_int_equal(s.tree.event_count, all); /* what was shown; and it can be walked */
+    work(&s);
+    assert_true(s.past.on && s.tree.event_count == third);
+    check_same(&s, tui_past_latest(&s)->events, third);
+    press(&s, "h"); /* a fold made here stays */
+    script_prune(&s, 7);
+    press(&s, "40[");
+    work(&s);
+    press(&s, "]20]5[");
+    work(&s);
+    assert_true(s.past.on);
+    press(&s, "}");
+    assert_true(s.past.on && s.busy);
+    script_prune(&s, 11); /* comes meanwhile, and waits */
+    assert_int_equal(tui_past_count(&s), all + 1);
+    work(&s);
+    assert_false(s.past.on);
+    for (int i = 0; i < s.tree.count; i++)
+        tui_outline_set_open(&s.outline, i, 1);
+    check_same(&s, s.tree.events, all + 2);
+    assert_true(s.tree.nodes[7].pruned && s.tree.nodes[11].pruned);
+    press(&s, "["); /* and back before it is there */
+    press(&s, "}");
+    work(&s);
+    assert_true(!s.past.on && s.tree.event_count == all + 2);
+    tui_screen_free(&s);
+}
+
+/* A step taken back and that undone, with events that come meanwhile; now, and while the user looks at the past. */
+static void test_back_slices(void **state)
+{
+    (void)state;
+    for (int past = 0; past < 2; past++) {
+        struct tui_screen s;
+        script_large(&s, 1);
+        const int64_t all = s.tree.event_count;
+        int64_t place = all - 900;
+        while (!tui_past_is_place(&s.tree, place))
+            place--;
+        if (past)
+            press(&s, "9[");
+        work(&s);
+        (void)script_act(&s, SEARCH_EVENT_BACK, place);
+        assert_int_equal(tui_past_count(&s), all); /* not yet */
+        (void)script_act(&s, SEARCH_EVENT_UNDO, all);
+        script_prune(&s, 5);
+        tui_screen_draw(&s, 80, 24);
+        work(&s);
+        assert_int_equal(tui_past_count(&s), all + 3);
+        press(&s, "}");
+        work(&s);
+        assert_false(s.past.on);
+        check_same(&s, s.tree.events, all + 3);
+        (void)script_act(&s, SEARCH_EVENT_BACK, place);
+        press(&s, "["); /* before it is there: that goes first, then this */
+        work(&s);
+        assert_true(s.past.on);
+        assert_int_equal(tui_past_count(&s), all + 4);
+        press(&s, "}");
+        work(&s);
+        check_same(&s, s.tree.events, all + 4);
+        (void)script_act(&s, SEARCH_EVENT_UNDO, all + 3); /* given up in the middle */
+        tui_screen_work(&s);
+        tui_screen_free(&s);
+    }
 }
 
 /* Nodes go and come back: the selection is at the nearest that is there. */
@@ -812,7 +967,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_in_vain),
-        cmocka_unit_test(test_past), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
+        cmocka_unit_test(test_past), cmocka_unit_test(test_past_slices), cmocka_unit_test(test_back_slices), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
     };
     if (argc > 1 && !strcmp(argv[1], "hostile")) {

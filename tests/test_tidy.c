@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "search/event.h"
+#include "tests/renew.h"
 #include "tui/tidy.h"
 
 #include <stdlib.h>
@@ -118,7 +119,7 @@ static void test_shapes(void **state)
                 assert_memory_equal(all.shape.y, slices.shape.y, (size_t)tree.count * sizeof(int));
             }
         }
-        tui_outline_renew(&o);
+        renew(&o);
         finish(&slices, 1000);
         check(&slices);
         tui_tidy_free(&all);

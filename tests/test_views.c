@@ -386,7 +386,7 @@ static void test_compare(void **state)
         s->asked_strategy = strategies[i];
     }
     struct tui_screen *s = tui_race_shown(&race);
-    assert_true(s->right_at > 0 && s->progress_count == 2);
+    assert_true(s->known.right_at > 0 && s->known.progress_count == 2);
     tui_race_key(&race, '\t');
     picture(s, "compare", "compare");
     tui_race_key(&race, 'c'); /* the panes go with the user */
@@ -636,7 +636,9 @@ static void test_filter_slices(void **state)
         snprintf(text, sizeof text, "%d is a number", i % 1000);
         script_thought(&s, i < 4000 ? 0 : (i * 7) % (i / 2), -1, 0, 0, text, NULL, NULL, -1, NULL);
     }
-    press(&s, "*2000G");
+    press(&s, "*");
+    work(&s);
+    press(&s, "2000G");
     tui_screen_draw(&s, 80, 24);
     const int line = tui_outline_row(&s.outline, s.selected) - s.top;
     press(&s, "\\77 is\r");

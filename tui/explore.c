@@ -165,7 +165,9 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
     if (!code) {
         struct string text = {0};
         struct tui_screen *screen = tui_race_shown(&race);
-        tui_screen_draw(screen, columns, rows);
+        do
+            tui_screen_draw(screen, columns, rows);
+        while (screen->busy);
         tui_canvas_dump(&screen->canvas, &text);
         fputs(string_text(&text), stdout);
         string_free(&text);
@@ -425,6 +427,16 @@ static void draw(struct explorer *x)
     x->dirty = 0;
 }
 
+/* The one that is shown, else another of the race: NULL where none has work to go on with. */
+static struct tui_screen *busy_screen(struct explorer *x)
+{
+    struct tui_screen *s = tui_race_shown(&x->race);
+    for (int i = 0; i < x->race.count && !s->busy; i++)
+        if (x->race.screens[i].busy)
+            return &x->race.screens[i];
+    return s->busy ? s : NULL;
+}
+
 /* Keys are answered at once; news is drawn thirty times a second at most, and less often where that would take too much; where there is
  * none of either, the thread sleeps. */
 static void live(struct explorer *x)
@@ -432,7 +444,7 @@ static void live(struct explorer *x)
     double drawn = 0, rest = frame_interval, before = spent();
     draw(x);
     while (!x->quit && !x->signal && !(tui_race_shown(&x->race)->now.state == TUI_FAILED && !tui_race_shown(&x->race)->tree.count)) {
-        struct tui_screen *s = tui_race_shown(&x->race);
+        struct tui_screen *busy = busy_screen(x);
         double now = clock_seconds(), wait = x->dirty ? drawn + rest - now : x->replay ? tui_replay_wait(x->replay, now) : -1;
         if (x->dirty && wait <= 0) {
             draw(x);
@@ -441,13 +453,13 @@ static void live(struct explorer *x)
             drawn = clock_seconds();
             continue;
         }
-        if (s->busy) { /* what takes many frames goes on between two keys, and is shown as news is */
-            tui_screen_work(s);
+        if (busy) { /* what takes many frames goes on between two keys, and is shown as news is */
+            tui_screen_work(busy);
             x->dirty = 1;
             wait = 0;
         }
         enum { WAKE, THEME, TRAINER, FDS };
-        const int fds[FDS] = {[WAKE] = (x->dirty && !s->busy) || x->replay ? -1 : tui_thread_wake(x->thread), [THEME] = x->setting->theme_file.fd,
+        const int fds[FDS] = {[WAKE] = (x->dirty && !busy) || x->replay ? -1 : tui_thread_wake(x->thread), [THEME] = x->setting->theme_file.fd,
                               [TRAINER] = x->trainer.fd};
         int happened = tui_terminal_wait(fds, FDS, wait), keys = 0;
         if (happened & TUI_WAIT_FD << WAKE || x->replay)

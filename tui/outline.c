@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { AT_ONCE = 1024 }; /* siblings looked at in one go */
 enum { MANY = 32 }; /* children from which a family is worth its memory; below, a walk along the siblings is as fast */
 
 static const struct search_node *tree_node(const struct tui_outline *o, int node)
@@ -101,24 +102,6 @@ static int has_row(const struct tui_outline *o, int node)
     return !o->nodes[node].hidden && !o->nodes[node].copy;
 }
 
-/* From `open`, `live`, `hidden` and `copy` of all. Children have greater numbers than those above them. */
-static void count_all(struct tui_outline *o)
-{
-    for (int i = 0; i < o->count; i++)
-        o->nodes[i].rows = !has_row(o, i) ? 0 : 1 + (o->nodes[i].open ? o->nodes[i].live : 0);
-    for (int i = o->count - 1; i > 0; i--) {
-        int parent = tree_node(o, i)->parent;
-        if (!tree_node(o, i)->gone && parent >= 0 && o->nodes[parent].open)
-            o->nodes[parent].rows += o->nodes[i].rows;
-    }
-    for (int i = 0; i < o->family_count; i++) {
-        struct tui_outline_family *f = &o->families[i];
-        int count = f->count;
-        for (f->count = 0; f->count < count;)
-            family_append(f, f->children[f->count], o->nodes[f->children[f->count]].rows);
-    }
-}
-
 /* --- siblings that read the same --------------------------------------------------------------------------------- */
 
 /* The entry of its parent and text in the table: the first node that has them, or an empty one. */
@@ -177,16 +160,16 @@ static int mark_copy(struct tui_outline *o, int node)
     return 1;
 }
 
-static void fold_copy(struct tui_outline *o, int node)
+/* Returns of how many nodes the rows changed. */
+static int fold_copy(struct tui_outline *o, int node)
 {
     if (!mark_copy(o, node))
-        return;
+        return 0;
     o->folded++;
-    if (!o->nodes[node].hidden)
-        add_rows(o, node, o->nodes[node].copy ? -o->nodes[node].rows : rows_when_shown(o, node));
+    return o->nodes[node].hidden ? 0 : add_rows(o, node, o->nodes[node].copy ? -o->nodes[node].rows : rows_when_shown(o, node));
 }
 
-/* What the tree says of a node has changed. */
+/* What the tree says of a node has changed. Where very many read the same, most of them are looked at by tui_outline_refold. */
 static void look_again(struct tui_outline *o, int node)
 {
     if (o->nodes[node].alike < 0)
@@ -195,8 +178,11 @@ static void look_again(struct tui_outline *o, int node)
     if (can_stand(o, node) ? a->stands < 0 || node < a->stands : node == a->stands) {
         for (a->stands = a->first; a->stands >= 0 && !can_stand(o, a->stands);)
             a->stands = o->nodes[a->stands].next_alike;
-        for (int n = a->first; n >= 0; n = o->nodes[n].next_alike)
+        int n = a->first;
+        for (int i = 0; n >= 0 && i < AT_ONCE; i++, n = o->nodes[n].next_alike)
             fold_copy(o, n);
+        if (n >= 0 && n < o->refolded)
+            o->refolded = n;
     }
     fold_copy(o, node);
 }
@@ -279,11 +265,19 @@ void tui_outline_take(struct tui_outline *o, const struct search_event *event)
 void tui_outline_unfold(struct tui_outline *o, int on)
 {
     o->unfolded = on;
-    o->folded++;
-    for (int i = 1; i < o->count; i++)
-        if (o->nodes[i].alike >= 0)
-            mark_copy(o, i);
-    count_all(o);
+    o->refolded = 1;
+    if (o->heir)
+        tui_outline_unfold(o->heir, on);
+}
+
+int tui_outline_refold(struct tui_outline *o, int steps)
+{
+    for (; o->refolded < o->count && steps > 0; o->refolded++, steps--)
+        if (o->nodes[o->refolded].alike >= 0)
+            steps -= fold_copy(o, o->refolded);
+    if (o->refolded >= o->count)
+        o->refolded = INT_MAX;
+    return o->refolded < o->count;
 }
 
 int tui_outline_copies(const struct tui_outline *o, int node)
@@ -304,7 +298,7 @@ int tui_outline_next_copy(const struct tui_outline *o, int copy)
 
 void tui_outline_open(struct tui_outline *o, const struct search_tree *tree)
 {
-    *o = (struct tui_outline){.tree = tree, .selected = -1, .revealed = INT_MAX};
+    *o = (struct tui_outline){.tree = tree, .selected = -1, .revealed = INT_MAX, .refolded = INT_MAX};
     tui_outline_grow(o);
 }
 
@@ -317,20 +311,6 @@ static void free_families(struct tui_outline *o)
     o->family_count = 0;
 }
 
-void tui_outline_renew(struct tui_outline *o)
-{
-    free_families(o);
-    o->count = o->alike_count = 0;
-    o->selected = -1;
-    o->revealed = INT_MAX;
-    for (int i = 0; i < o->texts_capacity; i++)
-        o->texts[i] = -1;
-    o->renewed++;
-    tui_outline_grow(o);
-    o->result = o->tree->result;
-    o->revote = o->tree->revote;
-}
-
 void tui_outline_free(struct tui_outline *o)
 {
     free_families(o);
@@ -341,49 +321,69 @@ void tui_outline_free(struct tui_outline *o)
     *o = (struct tui_outline){0};
 }
 
+/* Was it open the last time, here or in the one before? */
+static int was_open(const struct tui_outline *o, int node)
+{
+    const struct tui_outline *from = o->from;
+    return !from || node >= from->known || from->nodes[node].open;
+}
+
+/* Children come in order of their ids: the one before has the greatest place so far. */
+static void join_family(struct tui_outline *o, int node, int parent)
+{
+    struct tui_outline_node *n = &o->nodes[node], *p = &o->nodes[parent];
+    if (p->family >= 0) {
+        n->place = o->families[p->family].count;
+        family_append(&o->families[p->family], node, n->rows);
+        o->count++;
+        return;
+    }
+    for (int c = tree_node(o, parent)->first_child; c >= 0 && c != node; c = tree_node(o, c)->next_sibling)
+        n->place++;
+    o->count++;
+    if (n->place + 1 >= MANY)
+        p->family = new_family(o, parent);
+}
+
+static void grow_one(struct tui_outline *o)
+{
+    ARRAY_RESERVE(o->nodes, o->count, o->capacity);
+    int node = o->count, parent = tree_node(o, node)->parent;
+    struct tui_outline_node *n = &o->nodes[node];
+    int hidden = node > 0 && (o->filtered || (parent >= 0 && o->nodes[parent].hidden)), open = node < o->known ? n->open : was_open(o, node);
+    *n = (struct tui_outline_node){.family = -1, .open = open, .hidden = hidden, .alike = -1, .next_alike = -1};
+    if (node >= o->known)
+        o->known = node + 1;
+    if (parent < 0 || tree_node(o, node)->gone) {
+        n->rows = !hidden;
+        o->count++;
+        return;
+    }
+    join(o, node);
+    n->rows = has_row(o, node);
+    if (o->nodes[parent].copy) /* it is none from here on: before there is a child to be counted */
+        fold_copy(o, parent);
+    o->nodes[parent].shown += !hidden;
+    join_family(o, node, parent);
+    if (o->nodes[parent].open)
+        add_rows(o, parent, n->rows);
+}
+
 void tui_outline_grow(struct tui_outline *o)
 {
-    while (o->count < o->tree->count) {
-        ARRAY_RESERVE(o->nodes, o->count, o->capacity);
-        int node = o->count, parent = tree_node(o, node)->parent;
-        struct tui_outline_node *n = &o->nodes[node];
-        int hidden = node > 0 && (o->filtered || (parent >= 0 && o->nodes[parent].hidden));
-        *n = (struct tui_outline_node){.family = -1, .open = node >= o->known || n->open, .hidden = hidden, .alike = -1, .next_alike = -1};
-        if (node >= o->known)
-            o->known = node + 1;
-        if (parent < 0 || tree_node(o, node)->gone) {
-            n->rows = !hidden;
-            o->count++;
-            continue;
-        }
-        join(o, node);
-        n->rows = has_row(o, node);
-        if (o->nodes[parent].copy) /* it is none from here on: before there is a child to be counted */
-            fold_copy(o, parent);
-        struct tui_outline_node *p = &o->nodes[parent];
-        p->shown += !hidden;
-        int first = tree_node(o, parent)->first_child;
-        /* Children come in order of their ids: the one before has the greatest place so far. */
-        if (p->family >= 0) {
-            n->place = o->families[p->family].count;
-            family_append(&o->families[p->family], node, n->rows);
-            o->count++;
-        } else {
-            for (int c = first; c >= 0 && c != node; c = tree_node(o, c)->next_sibling)
-                n->place++;
-            o->count++;
-            if (n->place + 1 >= MANY)
-                p->family = new_family(o, parent);
-        }
-        if (p->open)
-            add_rows(o, parent, n->rows);
-    }
+    while (o->count < o->tree->count)
+        grow_one(o);
 }
 
 void tui_outline_set_open(struct tui_outline *o, int node, int open)
 {
+    struct tui_outline *heir = o->heir;
     if (o->nodes[node].open == open)
         return;
+    if (heir && node < heir->count)
+        tui_outline_set_open(heir, node, open);
+    else if (heir && node < heir->known)
+        heir->nodes[node].open = open;
     o->nodes[node].open = open;
     o->folded++;
     if (has_row(o, node))
@@ -398,12 +398,86 @@ void tui_outline_set_live(struct tui_outline *o, int node, int live)
         add_rows(o, node, more);
 }
 
+/* --- another tree in its place ------------------------------------------------------------------------------------ */
+
+void tui_outline_begin_heir(struct tui_outline *o, struct tui_outline *heir, const struct search_tree *tree)
+{
+    int capacity = 64;
+    while (capacity / 2 <= tree->count) /* else all would be put in anew each time it grows */
+        capacity *= 2;
+    *heir = (struct tui_outline){.tree = tree, .from = o, .selected = -1, .filtered = o->filtered, .unfolded = o->unfolded, .refolded = INT_MAX,
+                                 .revealed = INT_MAX, .most_copies = o->most_copies, .renewed = o->renewed, .folded = o->folded};
+    heir->capacity = tree->count > o->known ? tree->count : o->known;
+    heir->texts_capacity = capacity;
+    heir->nodes = xmalloc((size_t)(heir->capacity + 1) * sizeof *heir->nodes); /* one that grows is copied at once */
+    heir->texts = xmalloc((size_t)capacity * sizeof *heir->texts);
+    o->heir = heir;
+}
+
+/* Beyond the tree's own nodes are those of another moment: they are as open as they were once they are there again. */
+int tui_outline_grow_heir(struct tui_outline *heir, int nodes)
+{
+    for (; nodes > 0 && heir->emptied < heir->texts_capacity; heir->emptied += 64, nodes--)
+        memset(heir->texts + heir->emptied, -1, 64 * sizeof *heir->texts);
+    for (; nodes > 0 && heir->count < heir->tree->count; nodes--)
+        grow_one(heir);
+    for (; nodes > 0 && heir->known < heir->from->known; nodes--) {
+        ARRAY_RESERVE(heir->nodes, heir->known, heir->capacity);
+        heir->nodes[heir->known].open = was_open(heir, heir->known);
+        heir->known++;
+    }
+    return heir->emptied < heir->texts_capacity || heir->count < heir->tree->count || heir->known < heir->from->known;
+}
+
+void tui_outline_inherit(struct tui_outline *o, const struct search_tree *tree, struct tui_outline *old)
+{
+    struct tui_outline *heir = o->heir;
+    *old = *o;
+    *o = *heir;
+    *heir = (struct tui_outline){0};
+    old->heir = o->from = NULL;
+    o->tree = tree;
+    o->renewed++;
+    o->folded++;
+    o->result = tree->result;
+    o->revote = tree->revote;
+}
+
+void tui_outline_disinherit(struct tui_outline *o, struct tui_outline *old)
+{
+    *old = *o->heir;
+    *o->heir = (struct tui_outline){0};
+    o->heir = old->from = NULL;
+}
+
+int tui_outline_shed(struct tui_outline *o, int nodes)
+{
+    for (int i = 0; i < nodes && o->family_count; i++) {
+        struct tui_outline_family *f = &o->families[--o->family_count];
+        free(f->children);
+        free(f->sums);
+    }
+    if (o->texts_capacity > 16 * nodes) {
+        o->texts_capacity -= 16 * nodes;
+        o->texts = xrealloc(o->texts, (size_t)o->texts_capacity * sizeof *o->texts);
+    }
+    if (o->capacity > nodes) {
+        o->capacity -= nodes;
+        o->nodes = xrealloc(o->nodes, (size_t)o->capacity * sizeof *o->nodes);
+    } else if (!o->family_count) {
+        tui_outline_free(o);
+    }
+    return o->nodes != NULL;
+}
+
 /* --- a filter ---------------------------------------------------------------------------------------------------- */
 
 void tui_outline_filter(struct tui_outline *o, int on)
 {
     o->filtered = on;
     o->revealed = on ? INT_MAX : 1;
+    if (o->heir)
+        tui_outline_filter(o->heir, on);
 }
 
 int tui_outline_hide(struct tui_outline *o, int node)

@@ -41,13 +41,15 @@ struct tui_outline {
     struct tui_outline_node *nodes;
     int count, capacity;
     int known;      /* nodes whose `open` is right, also where the tree has fewer now */
+    struct tui_outline *heir, *from; /* who will stand in its place, and in whose place it will: NULL unless that is being made */
     struct tui_outline_family *families;
     int family_count, family_capacity;
     struct tui_outline_alike *alikes;
     int alike_count, alike_capacity;
     int *texts, texts_capacity; /* hash table: of each parent and text the first node, -1: empty; a power of two, at most half full */
+    int emptied;    /* of an heir: as many of the table's entries are right */
     int filtered, revealed; /* nodes that come are hidden; else: none before this one is, INT_MAX: none */
-    int unfolded;   /* copies have their rows, too */
+    int unfolded, refolded; /* copies have their rows, too; that is so, or no longer so, of the nodes before this one: INT_MAX: of all */
     int most_copies; /* that one stood for so far */
     int selected;   /* has a row even as a copy, -1: none */
     const struct search_event *result, *revote; /* the tree's, when it was last looked at */
@@ -65,8 +67,14 @@ void tui_outline_free(struct tui_outline *o);
 void tui_outline_grow(struct tui_outline *o); /* take in the nodes the tree has got since; new ones are open */
 /* The same, after the event that the tree folded last and that left its past alone: copies it spoke of may be no more. */
 void tui_outline_take(struct tui_outline *o, const struct search_event *event);
-/* The tree is another one now (another moment of the same search): all rows counted anew. Folds stay; nothing is live. */
-void tui_outline_renew(struct tui_outline *o);
+/* Another tree (another moment of the same search) is to be shown in its place: `heir`, {0} before, is made for that so many nodes at a time, until
+ * the second of these returns 0. Folds and filter stay, also what changes meanwhile; nothing is live and nothing selected. The third puts it there,
+ * with another address of its tree, and leaves the one before in *old, to be given back so many nodes at a time (1: there is more of it). */
+void tui_outline_begin_heir(struct tui_outline *o, struct tui_outline *heir, const struct search_tree *tree);
+int tui_outline_grow_heir(struct tui_outline *heir, int nodes);
+void tui_outline_inherit(struct tui_outline *o, const struct search_tree *tree, struct tui_outline *old);
+void tui_outline_disinherit(struct tui_outline *o, struct tui_outline *old); /* it will not be: what was made of it is in *old */
+int tui_outline_shed(struct tui_outline *o, int nodes);
 void tui_outline_set_open(struct tui_outline *o, int node, int open);
 void tui_outline_set_live(struct tui_outline *o, int node, int live);
 /* While a filter is on, nodes that come are hidden; those there are become so one by one, those below a node first. When it is off, what was
@@ -76,8 +84,9 @@ void tui_outline_filter(struct tui_outline *o, int on);
 int tui_outline_hide(struct tui_outline *o, int node);
 int tui_outline_let_through(struct tui_outline *o, int node);
 int tui_outline_reveal(struct tui_outline *o, int steps);
-/* Copies have rows, or (at first) none. */
+/* Copies have rows, or (at first) none; those there are get or lose them so many steps at a time (1: there is more). */
 void tui_outline_unfold(struct tui_outline *o, int on);
+int tui_outline_refold(struct tui_outline *o, int steps);
 /* It has a row as long as no other is selected: what stands above it is opened, a filter lets it through, and it is no copy. */
 void tui_outline_select(struct tui_outline *o, int node);
 /* Who stands for the node when it is not selected: often itself. */

@@ -26,7 +26,7 @@ int tui_past_is_place(const struct search_tree *tree, int64_t count)
 
 /* --- moving ------------------------------------------------------------------------------------------------------ */
 
-static void enter(struct tui_screen *s)
+void tui_past_enter(struct tui_screen *s)
 {
     s->past.on = 1;
     s->past.latest = s->tree;
@@ -37,32 +37,39 @@ static void enter(struct tui_screen *s)
     s->now.live_count = 0;
 }
 
-static void leave(struct tui_screen *s)
+void tui_past_leave(struct tui_screen *s)
 {
-    search_tree_free(&s->tree);
     s->tree = s->past.latest;
     s->now.live = s->past.live;
     s->now.live_count = s->past.live_count;
     s->past = (struct tui_past){0};
 }
 
+int64_t tui_past_at(const struct tui_screen *s)
+{
+    switch (s->moment.what) {
+    case TUI_MAKES_PAST:
+    case TUI_MAKES_FURTHER:
+        return s->moment.count;
+    case TUI_MAKES_NOW:
+        return tui_past_count(s);
+    default:
+        return s->tree.event_count;
+    }
+}
+
 void tui_past_go(struct tui_screen *s, int64_t count)
 {
-    int64_t all = tui_past_count(s);
+    const int64_t all = tui_past_count(s);
+    const enum tui_making making = s->moment.what;
     count = count < 1 ? 1 : count;
-    if (!all || (count >= all && !s->past.on))
+    if (!all || (count >= all && !s->past.on && making != TUI_MAKES_PAST))
         return;
-    tui_screen_before(s);
-    if (count >= all) {
-        leave(s);
-    } else {
-        if (!s->past.on)
-            enter(s);
-        search_tree_at(&s->past.latest, count, &s->tree);
-    }
-    tui_screen_after(s);
-    if (s->tree.event_count)
-        tui_screen_follow(s, s->tree.events[s->tree.event_count - 1]);
+    if (count >= all)
+        tui_moment_make(s, s->past.on ? TUI_MAKES_NOW : TUI_MAKES_NOTHING, all);
+    else
+        tui_moment_make(s, s->past.on && count >= s->tree.event_count ? TUI_MAKES_FURTHER : TUI_MAKES_PAST, count);
+    s->busy |= tui_moment_work(s, TUI_SLICE); /* of a small tree it is there at once */
 }
 
 int tui_past_moment(const struct tui_screen *s, int64_t event)
@@ -81,7 +88,8 @@ int tui_past_moment(const struct tui_screen *s, int64_t event)
 void tui_past_move(struct tui_screen *s, int steps)
 {
     const struct search_tree *tree = tui_past_latest(s);
-    int64_t at = s->tree.event_count, to = at;
+    const int64_t at = tui_past_at(s);
+    int64_t to = at;
     for (int i = tui_past_moment(s, at) - 1; steps < 0 && i >= 0; i--)
         if (tui_past_is_place(tree, s->moments[i])) {
             to = s->moments[i];
@@ -93,8 +101,8 @@ void tui_past_move(struct tui_screen *s, int steps)
             break;
         steps -= tui_past_is_place(tree, to);
     }
-    if (to == s->tree.event_count)
-        tui_screen_notice(s, s->past.on ? "this is the beginning" : steps > 0 ? "this is now" : "nothing has been done yet");
+    if (to == at)
+        tui_screen_notice(s, at < tree->event_count ? "this is the beginning" : steps > 0 ? "this is now" : "nothing has been done yet");
     else
         tui_past_go(s, to);
 }
@@ -104,8 +112,8 @@ void tui_past_move(struct tui_screen *s, int steps)
 struct tui_action tui_past_go_on(struct tui_screen *s)
 {
     const struct search_tree *tree = tui_past_latest(s);
-    int64_t place = s->tree.event_count;
-    if (!s->past.on) {
+    int64_t place = tui_past_at(s);
+    if (place >= tree->event_count) {
         tui_screen_notice(s, "this is now; [ goes a step into the past, b takes one back");
         return (struct tui_action){0};
     }

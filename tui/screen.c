@@ -24,7 +24,7 @@ void tui_snapshot_free(struct tui_snapshot *s)
 
 void tui_screen_open(struct tui_screen *s)
 {
-    *s = (struct tui_screen){.asked = "", .model = "", .follow = 1, .focus = &tui_view_tree, .dragged = -1, .right_at = -1};
+    *s = (struct tui_screen){.asked = "", .model = "", .follow = 1, .focus = &tui_view_tree, .dragged = -1, .known = {.right_at = -1}};
     tui_places_open(&s->places);
     tui_outline_open(&s->outline, &s->tree);
     tui_tidy_open(&s->drawn.tidy, &s->outline);
@@ -47,8 +47,8 @@ void tui_screen_free(struct tui_screen *s)
     tui_canvas_free(&s->statistics.text);
     tui_canvas_free(&s->compare.text);
     free(s->thought.cells);
-    free(s->decisions);
-    free(s->progress);
+    tui_moment_free(s);
+    tui_known_free(&s->known);
     free(s->moments);
     tui_ask_free(&s->ask);
     string_free(&s->words);
@@ -103,15 +103,15 @@ int tui_screen_writes_below(const struct tui_live *live)
 const struct search_event *tui_screen_decision(const struct tui_screen *s, int node)
 {
     const struct search_event *thought = tui_screen_node(s, node)->thought;
-    int low = 0, high = s->decision_count;
+    int low = 0, high = s->known.decision_count;
     while (low < high) {
         int middle = (low + high) / 2;
-        if (!thought || s->decisions[middle]->number < thought->number)
+        if (!thought || s->known.decisions[middle]->number < thought->number)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < s->decision_count ? s->decisions[low] : NULL;
+    return low < s->known.decision_count ? s->known.decisions[low] : NULL;
 }
 
 int tui_decision_keeps(const struct search_event *decision, int node)
@@ -162,69 +162,6 @@ size_t tui_length_without_state(const char *text, const char *state)
     return at ? at : n;
 }
 
-static void note_thought(struct tui_screen *s, const struct search_event *event)
-{
-    const char *text = event->thought.text, *state = event->thought.state, *answer = event->thought.answer;
-    if (state && !s->has_states) /* the column is for states: answers stand in it where there are none */
-        s->state_width = 0;
-    s->has_states |= state != NULL;
-    int w = state ? tui_width(state, strlen(state)) : answer && !s->has_states ? 2 + tui_width(answer, strlen(answer)) : 0;
-    if (w > s->state_width)
-        s->state_width = w;
-    w = 2 + tui_screen_node(s, event->thought.node)->depth + tui_width(text, state ? tui_length_without_state(text, state) : strlen(text));
-    if (w > s->text_width && !event->thought.illegal)
-        s->text_width = w;
-}
-
-/* The best so far, against what it cost: a point for each time it became better. */
-static void note_progress(struct tui_screen *s, double best)
-{
-    if (!(best > s->best))
-        return;
-    s->best = best;
-    ARRAY_RESERVE(s->progress, s->progress_count, s->progress_capacity);
-    s->progress[s->progress_count++] = (struct tui_progress){tui_tokens_spent(&s->tree), best};
-}
-
-static void note_right(struct tui_screen *s, int right)
-{
-    if (right && s->right_at < 0)
-        s->right_at = tui_tokens_spent(&s->tree);
-    else if (!right)
-        s->right_at = -1;
-}
-
-static int is_right(const struct tui_screen *s, int node)
-{
-    const struct search_event *thought = node >= 0 && node < s->tree.count ? tui_screen_node(s, node)->thought : NULL;
-    return thought && thought->thought.answer && thought->thought.correct == 1;
-}
-
-/* The answer it would give now is the first one kept, or the winner of the vote. */
-static void note_decision(struct tui_screen *s, const struct search_event *event)
-{
-    int votes = 0, winner = event->decision.kept_count ? event->decision.kept[0] : -1;
-    for (int i = 0; i < event->decision.tally_count; i++)
-        votes += event->decision.tally[i].votes;
-    if (votes && !s->judged)
-        note_progress(s, (double)event->decision.tally[0].votes / votes);
-    if (!event->decision.backup_count) /* a visit chooses no answer */
-        note_right(s, is_right(s, winner));
-    ARRAY_RESERVE(s->decisions, s->decision_count, s->decision_capacity);
-    s->decisions[s->decision_count++] = event; /* the tree keeps it alive */
-}
-
-static void note_scores(struct tui_screen *s, const struct search_event *event)
-{
-    s->judged = 1;
-    s->voted = event->judgement.purpose == SEARCH_VOTE;
-    for (int i = 0; i < event->judgement.count; i++)
-        if (event->judgement.scores[i] > s->value_most)
-            s->value_most = event->judgement.scores[i];
-    for (int i = 0; i < event->judgement.count && event->judgement.most > 0; i++)
-        note_progress(s, fmin(event->judgement.scores[i] / event->judgement.most, 1));
-}
-
 /* A completion that has become an event is being written no more, whatever the latest snapshot says. */
 static void drop_live(struct tui_screen *s, int item, int sample)
 {
@@ -241,44 +178,15 @@ static void drop_live(struct tui_screen *s, int item, int sample)
 }
 
 /* Rows that come and go above the selection must not move it on the screen. */
-static int line_of_selection(const struct tui_screen *s)
+int tui_screen_line(const struct tui_screen *s)
 {
     return s->tree.count ? tui_outline_row(&s->outline, s->selected) - s->top : 0;
 }
 
-static void keep_line(struct tui_screen *s, int line)
+void tui_screen_keep_line(struct tui_screen *s, int line)
 {
     if (s->tree.count && !s->follow)
         s->top = tui_outline_row(&s->outline, s->selected) - line;
-}
-
-/* What is known beside the tree, one event further. */
-static void note(struct tui_screen *s, const struct search_event *event)
-{
-    switch (event->kind) {
-    case SEARCH_EVENT_PLAN:
-        s->written = s->to_write = 0;
-        for (int i = 0; i < event->plan.count; i++)
-            s->to_write += event->plan.items[i].samples;
-        break;
-    case SEARCH_EVENT_COMPLETION:
-        s->written++;
-        break;
-    case SEARCH_EVENT_THOUGHT:
-        note_thought(s, event);
-        break;
-    case SEARCH_EVENT_JUDGEMENT:
-        note_scores(s, event);
-        break;
-    case SEARCH_EVENT_DECISION:
-        note_decision(s, event);
-        break;
-    case SEARCH_EVENT_RESULT:
-        note_right(s, event->result.correct == 1);
-        break;
-    default:
-        break;
-    }
 }
 
 void tui_screen_follow(struct tui_screen *s, const struct search_event *event)
@@ -316,11 +224,6 @@ static void select_own(struct tui_screen *s, const struct search_event *event)
         select_node(s, event->thought.node);
 }
 
-static int changes_past(const struct search_event *event)
-{
-    return event->kind == SEARCH_EVENT_BACK || event->kind == SEARCH_EVENT_UNDO || event->kind == SEARCH_EVENT_REDO;
-}
-
 /* What the time line marks. The log only grows. */
 static void note_moment(struct tui_screen *s, const struct search_event *event)
 {
@@ -332,7 +235,36 @@ static void note_moment(struct tui_screen *s, const struct search_event *event)
     s->moments[s->moment_count++] = at;
 }
 
-void tui_screen_event(struct tui_screen *s, struct search_event *event)
+/* The act that the event undoes, or does again, is a tombstone, a mark or a breakpoint: nothing but its node looks otherwise. NULL: it is not. */
+static const struct search_event *undone_mark(const struct search_tree *tree, const struct search_event *event)
+{
+    if (event->kind != SEARCH_EVENT_UNDO && event->kind != SEARCH_EVENT_REDO)
+        return NULL;
+    const int64_t i = event->undo.target;
+    const struct search_event *act = i >= 0 && i < tree->event_count && tree->events[i]->number == i ? tree->events[i] : NULL;
+    const enum search_event_kind kind = act ? act->kind : SEARCH_EVENT_BACK;
+    return kind == SEARCH_EVENT_PRUNE || kind == SEARCH_EVENT_RESTORE || kind == SEARCH_EVENT_KEEP || kind == SEARCH_EVENT_BREAK ? act : NULL;
+}
+
+int tui_screen_takes(const struct search_tree *tree, const struct search_event *event)
+{
+    const int again = event->kind == SEARCH_EVENT_UNDO || event->kind == SEARCH_EVENT_REDO;
+    if (!again)
+        return event->kind != SEARCH_EVENT_BACK;
+    return !tree->backups && undone_mark(tree, event);
+}
+
+void tui_screen_fold(struct tui_screen *s, struct search_event *event)
+{
+    const struct search_event *act = undone_mark(&s->tree, event);
+    search_tree_fold(&s->tree, event);
+    tui_outline_take(&s->outline, act ? act : event);
+    if (event->kind == SEARCH_EVENT_COMPLETION)
+        drop_live(s, event->completion.item, event->completion.sample);
+    tui_known_take(s, &s->known, &s->tree, event);
+}
+
+void tui_screen_take(struct tui_screen *s, struct search_event *event)
 {
     note_moment(s, event);
     if (!s->tree.count && !strcmp(s->notice, tui_not_begun))
@@ -341,23 +273,24 @@ void tui_screen_event(struct tui_screen *s, struct search_event *event)
         search_tree_fold(&s->past.latest, event);
         return;
     }
-    int line = line_of_selection(s);
-    if (changes_past(event)) {
-        tui_screen_before(s);
-        search_tree_fold(&s->tree, event);
-        tui_screen_after(s);
-        keep_line(s, line);
-        return;
-    }
-    search_tree_fold(&s->tree, event);
-    tui_outline_take(&s->outline, event);
-    if (event->kind == SEARCH_EVENT_COMPLETION)
-        drop_live(s, event->completion.item, event->completion.sample);
-    note(s, event);
+    int line = tui_screen_line(s);
+    tui_screen_fold(s, event);
     tui_screen_follow(s, event);
     if (event->kind == SEARCH_EVENT_THOUGHT)
         select_own(s, event);
-    keep_line(s, line);
+    tui_screen_keep_line(s, line);
+}
+
+/* The log has it, and in its place stands what is folded of it already. */
+void tui_screen_took(struct tui_screen *s, const struct search_event *event)
+{
+    note_moment(s, event);
+}
+
+void tui_screen_event(struct tui_screen *s, struct search_event *event)
+{
+    if (!tui_moment_holds(s, event))
+        tui_screen_take(s, event);
 }
 
 static void note_speed(struct tui_screen *s, int64_t rows)
@@ -416,7 +349,7 @@ static void drop_unknown(struct tui_screen *s)
 
 void tui_screen_snapshot(struct tui_screen *s, struct tui_snapshot *snapshot)
 {
-    int line = line_of_selection(s), hit = snapshot->broke && snapshot->hits > s->now.hits;
+    int line = tui_screen_line(s), hit = snapshot->broke && snapshot->hits > s->now.hits;
     set_live_rows(s, -1);
     if (snapshot->state != s->now.state)
         s->rate_count = 0;
@@ -435,7 +368,7 @@ void tui_screen_snapshot(struct tui_screen *s, struct tui_snapshot *snapshot)
     drop_unknown(s);
     set_live_rows(s, 1);
     note_rate(s);
-    keep_line(s, line);
+    tui_screen_keep_line(s, line);
     if (hit && s->past.on)
         tui_screen_notice(s, s->now.broke);
     else if (hit && s->now.broke_at < s->tree.count && !tui_screen_node(s, s->now.broke_at)->gone)
@@ -466,19 +399,11 @@ static void select_wanted(struct tui_screen *s)
         select_node(s, s->selected);
 }
 
-/* Widths of columns stay as they were: the picture does not jump as one goes through time. */
 void tui_screen_after(struct tui_screen *s)
 {
     drop_unknown(s);
-    tui_outline_renew(&s->outline);
     set_live_rows(s, 1);
-    s->best = s->progress_count = 0;
-    s->right_at = -1;
-    s->judged = s->voted = s->decision_count = s->written = s->to_write = 0;
     s->thought.forking = 0;
-    for (int64_t i = 0; i < s->tree.event_count; i++)
-        if (!s->tree.out[i])
-            note(s, s->tree.events[i]);
     select_wanted(s);
 }
 
@@ -511,9 +436,10 @@ static struct tui_action run_or_pause(struct tui_screen *s)
 
 void tui_screen_copies(struct tui_screen *s)
 {
-    int line = line_of_selection(s), on = !s->outline.unfolded;
+    int line = tui_screen_line(s), on = !s->outline.unfolded;
     tui_outline_unfold(&s->outline, on);
-    keep_line(s, line);
+    s->busy |= tui_outline_refold(&s->outline, TUI_SLICE);
+    tui_screen_keep_line(s, line);
     tui_screen_notice(s, on ? "each copy has a row: * folds them again" : "×9 stands for nine that read the same; * shows each");
 }
 
@@ -850,18 +776,22 @@ static void draw_frame(struct tui_screen *s)
     draw_stack(s);
 }
 
-/* A filter takes rows away and gives them back, while the user goes on. */
-static void find_on(struct tui_screen *s)
+/* Copies that are folded or unfolded and a filter take rows away and give them back, while the user goes on. One thing in a slice: else it would be
+ * as long as all of theirs. */
+static void go_on(struct tui_screen *s)
 {
-    const int line = line_of_selection(s), selected = s->selected;
-    s->busy = tui_find_work(s);
+    s->busy = tui_moment_work(s, TUI_SLICE);
+    if (s->busy)
+        return;
+    const int line = tui_screen_line(s), selected = s->selected;
+    s->busy = tui_outline_refold(&s->outline, TUI_SLICE) || tui_find_work(s);
     if (s->selected == selected)
-        keep_line(s, line);
+        tui_screen_keep_line(s, line);
 }
 
 void tui_screen_work(struct tui_screen *s)
 {
-    find_on(s);
+    go_on(s);
     if (!s->busy && tui_screen_shows(s, &tui_view_drawn)) /* what is hidden or shown meanwhile would have it begin again */
         s->busy = tui_drawn_work(s);
 }
@@ -869,7 +799,7 @@ void tui_screen_work(struct tui_screen *s)
 void tui_screen_draw(struct tui_screen *s, int columns, int rows)
 {
     const int below = s->tour ? tui_tour_rows(s, columns, rows) : 0, both = rows - below >= TUI_LEAST_ROWS;
-    find_on(s);
+    go_on(s);
     tui_canvas_size(&s->canvas, columns, rows);
     tui_places_arrange(s, columns, both ? rows - below : rows);
     s->layout = tui_layout(columns, both ? rows - below : rows, &s->places.arrangement, s->race_count);

@@ -38,7 +38,7 @@ extern const struct tui_view tui_view_tree, tui_view_drawn, tui_view_thought, tu
 extern const struct tui_view tui_view_path, tui_view_time, tui_view_compare, tui_view_statistics, tui_view_log;
 extern const struct tui_view tui_view_list; /* an overlay only */
 
-enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096, TUI_SIBLING_COLUMNS = 7 };
+enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096, TUI_SIBLING_COLUMNS = 7, TUI_SLICE = 1024 }; /* of a slice: events, nodes, rows gone through between two keys */
 
 /* What the line at the bottom is being written for. */
 enum tui_asking { TUI_ASKS_NOTHING, TUI_ASKS_EDIT, TUI_ASKS_ADD, TUI_ASKS_COMMAND, TUI_ASKS_FIND, TUI_ASKS_FILTER };
@@ -57,6 +57,39 @@ struct tui_past {
     struct search_tree latest;        /* the tree as it is now; the screen's own is of its first events */
     struct tui_live *live;            /* what the latest snapshot had */
     int live_count;
+};
+
+/* What is known beside a tree, of its events in force (widths of columns are not here: the picture does not jump as one goes through time). */
+struct tui_known {
+    int64_t tokens;                   /* that all events so far have spent */
+    int judged, voted;                /* some node has a score; the latest scores are votes */
+    int written, to_write;            /* completions of the present plan */
+    const struct search_event **decisions;
+    int decision_count, decision_capacity;
+    struct tui_progress { int64_t tokens; double best; } *progress; /* each time something better was found */
+    int progress_count, progress_capacity;
+    double best;                      /* what was found so far, 0 to 1: the judge's, or the share of the votes */
+    int64_t right_at;                 /* tokens at which its answer had become the right one; -1: it is not */
+};
+
+/* Another tree to be shown: made in slices, beside the one that is shown until then. */
+enum tui_making {
+    TUI_MAKES_NOTHING,
+    TUI_MAKES_PAST,                   /* the tree of the log's first `count` events */
+    TUI_MAKES_FURTHER,                /* the same, where it is shown: of those events the tree has some, and takes one after the other */
+    TUI_MAKES_NOW,                    /* back from the past: the tree is there, what is known of it is not */
+    TUI_MAKES_ANEW,                   /* the latest tree, after the event that waits first and that changes its past */
+};
+struct tui_moment {
+    enum tui_making what;
+    int64_t count, known_to;          /* known_to: events that `known` is of */
+    struct search_refold fold;
+    struct tui_outline outline;
+    struct tui_known known;
+    struct search_event **waiting;    /* events that came since one had to wait, [first] to [waiting_count] */
+    int first, waiting_count, waiting_capacity;
+    struct tui_old { struct search_tree tree; struct tui_outline outline; } *old; /* what was shown: given back in slices */
+    int old_count, old_capacity;
 };
 
 /* What is searched for. Invariant: 0 <= from <= to <= tree.count, of the outline's tree; `at` is in it while running. */
@@ -93,26 +126,20 @@ struct tui_screen {
     struct tui_outline outline;
     struct tui_snapshot now;
     double value_most;                /* greatest score so far */
-    int judged, voted;                /* some node has a score; the latest scores are votes */
     int state_width;                  /* of the widest state or answer so far, 0: there is none */
     int has_states;
     int text_width;                   /* of the widest thought so far with its guides and without its state */
-    int written, to_write;            /* completions of the present plan */
-    const struct search_event **decisions;
-    int decision_count, decision_capacity;
+    struct tui_known known;
     struct { double time; int64_t rows; } rates[TUI_RATES]; /* of the last second, newest last */
     int rate_count;
     int speeds[TUI_SPEEDS], speed_count; /* rows a second, of the latest seconds, newest last */
     struct { double time; int64_t rows; } second; /* when the one at hand began */
     double began, ended;              /* when it was first seen to run, and to be done; 0: not yet */
-    struct tui_progress { int64_t tokens; double best; } *progress; /* each time something better was found */
-    int progress_count, progress_capacity;
-    double best;                      /* what was found so far, 0 to 1: the judge's, or the share of the votes */
-    int64_t right_at;                 /* tokens at which its answer had become the right one; -1: it is not */
     int64_t *moments;                 /* plans, decisions, results and the user's acts of the latest log: indices of the events */
     int moment_count, moment_capacity;
 
     struct tui_past past;
+    struct tui_moment moment;
     struct tui_tour *tour;            /* that explains what is shown, or NULL; not the screen's own */
     struct tui_ask ask;
     struct string words;              /* of the latest act */
@@ -226,10 +253,23 @@ void tui_past_move(struct tui_screen *s, int steps);       /* plans and decision
 struct tui_action tui_past_go_on(struct tui_screen *s);    /* ask the search to be there, and show it */
 char *tui_past_text(const struct tui_screen *s);           /* "41 of 97: kept 5 of 38"; malloc'ed */
 char *tui_past_next(const struct tui_screen *s);           /* what the search did next, or NULL */
+int64_t tui_past_at(const struct tui_screen *s);           /* of how many events what is shown is, or what is being made */
 int64_t tui_past_count(const struct tui_screen *s);        /* of events, all there are */
 const struct search_tree *tui_past_latest(const struct tui_screen *s); /* the tree as it is now, whatever moment is shown */
 int tui_past_moment(const struct tui_screen *s, int64_t event);        /* the index of the first moment at that event or after it */
 int tui_past_is_place(const struct search_tree *tree, int64_t count);  /* one steps to it: it is before a plan or a decision */
+
+/* --- another tree (moment.c), and what is known of it (known.c) ---------------------------------------------------- */
+
+void tui_moment_make(struct tui_screen *s, enum tui_making what, int64_t count); /* begin; what was being made no longer is */
+int tui_moment_work(struct tui_screen *s, int steps);      /* a slice; 1: there is more to do. What is ready is shown */
+int tui_moment_holds(struct tui_screen *s, struct search_event *event); /* 1: the event has to wait, and is kept */
+void tui_moment_free(struct tui_screen *s);
+void tui_known_take(struct tui_screen *s, struct tui_known *k, const struct search_tree *tree, const struct search_event *event); /* an event more */
+void tui_known_pass(struct tui_known *k, const struct search_event *event); /* the same where it is not in force */
+void tui_known_free(struct tui_known *k);
+void tui_past_enter(struct tui_screen *s);                 /* s->tree becomes the latest one, and empty */
+void tui_past_leave(struct tui_screen *s);                 /* s->tree, which is given away, becomes the latest one */
 
 /* --- acts (acts.c), and the line they are written on (ask.c) ------------------------------------------------------- */
 
@@ -260,8 +300,14 @@ void tui_screen_select(struct tui_screen *s, int node);        /* by the user: o
 int tui_screen_go(struct tui_screen *s, int node);             /* select the thought of that number, as 12G does; 0: there is none */
 void tui_screen_copies(struct tui_screen *s);                  /* a row for each that reads as a sibling does, or for all of them one */
 int tui_screen_copies_text(const struct tui_screen *s, int node, char out[40]); /* "×9", "" where it stands for itself alone: its width */
-void tui_screen_before(struct tui_screen *s);                  /* another tree is about to stand in s->tree; */
-void tui_screen_after(struct tui_screen *s);                   /* it does: the outline, the selection, what is known follow */
+void tui_screen_before(struct tui_screen *s);                  /* another tree is about to stand in s->tree, with its outline; */
+void tui_screen_after(struct tui_screen *s);                   /* it does: the selection and what is being written follow */
+int tui_screen_takes(const struct search_tree *tree, const struct search_event *event); /* it can be folded at once: it changes little */
+void tui_screen_fold(struct tui_screen *s, struct search_event *event); /* into what is shown */
+void tui_screen_take(struct tui_screen *s, struct search_event *event); /* the same with the log, and the selection follows */
+void tui_screen_took(struct tui_screen *s, const struct search_event *event); /* what was made has it: for the log's sake */
+int tui_screen_line(const struct tui_screen *s);               /* of the pane, that the selection stands on: */
+void tui_screen_keep_line(struct tui_screen *s, int line);     /* rows that come and go above it must not move it */
 void tui_screen_follow(struct tui_screen *s, const struct search_event *event); /* to where it happened, when following */
 const struct engine_token *tui_screen_tokens(const struct tui_screen *s, int node, int *count); /* of a thought; NULL and 0: none */
 int tui_screen_strategy_is(const struct tui_screen *s, const char *name);
@@ -276,9 +322,9 @@ const char *tui_number(int64_t n, char out[32]);        /* 1,031 */
 const char *tui_score(double score, char out[32]);      /* 41 or .92 or .003; at most 5 columns below 100,000 */
 const char *tui_probability(double p, char out[32]);    /* .981, 1.00, <.001 */
 const char *tui_flops(double flops, char out[64]);      /* 3.10 GFLOP: the unit that leaves one to three digits */
-/* An event in words, for the log and the time line: its kind; what it says (malloc'ed); the node it is about, -1: of none. */
+/* An event of the tree's log in words, for the log and the time line: its kind; what it says (malloc'ed); the node it is about, -1: of none. */
 const char *tui_event_name(const struct search_event *e);
-char *tui_event_text(const struct search_event *e);
+char *tui_event_text(const struct search_tree *tree, const struct search_event *e);
 int tui_event_node(const struct search_event *e);
 /* What the judge said of a node, and the vote by answer, as parts of a page: in the thought where they have no pane of their own. */
 void tui_judge_write(struct tui_screen *s, struct tui_paper *p, const struct search_node *n);

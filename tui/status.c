@@ -133,9 +133,9 @@ static void draw_line(struct tui_screen *s, int y, const char *label, enum tui_r
 static char *plan_text(const struct tui_screen *s)
 {
     const char *why = s->tree.latest_plan && s->tree.latest_plan->plan.why ? s->tree.latest_plan->plan.why : "";
-    if (s->to_write <= 1)
+    if (s->known.to_write <= 1)
         return xasprintf("%s", why);
-    return xasprintf("%s · %d of %d written", why, s->written, s->to_write);
+    return xasprintf("%s · %d of %d written", why, s->known.written, s->known.to_write);
 }
 
 static char *result_text(const struct search_event *result)
@@ -207,9 +207,15 @@ void tui_draw_now(struct tui_screen *s)
 {
     struct tui_rect r = s->layout.now;
     struct line lines[LINES];
-    char label[24];
+    char label[40];
     int x = r.x;
     x += tui_canvas_text(&s->canvas, x, s->layout.middle, r.w, tui_style(s->past.on ? TUI_KEPT : TUI_TITLE), s->past.on ? " the past " : " now ");
+    if (s->moment.what && s->moment.what != TUI_MAKES_ANEW) {
+        snprintf(label, sizeof label, s->moment.what == TUI_MAKES_NOW ? "… to now " : "… to %lld ", (long long)tui_past_at(s) - 1);
+        x += tui_canvas_text(&s->canvas, x, s->layout.middle, r.x + r.w - x, tui_style(TUI_KEPT), label);
+    } else if (s->moment.what) {
+        x += tui_canvas_text(&s->canvas, x, s->layout.middle, r.x + r.w - x, tui_style(TUI_KEPT), "… ");
+    }
     if (s->tree.steps) {
         snprintf(label, sizeof label, " step %d ", s->tree.steps);
         tui_canvas_right(&s->canvas, x, s->layout.middle, r.x + r.w - x, tui_style(TUI_DIM), label);

@@ -275,6 +275,15 @@ static int is_recount(const struct search_tree *tree, const char *words)
     return is_verb(words, "exclude") || is_verb(words, "include") || is_verb(words, "weight") || is_verb(words, "keep") || is_verb(words, "unkeep");
 }
 
+/* Everything since the result was taken back: the search is as done as it was then. */
+static int is_done_again(const struct search_tree *tree)
+{
+    int64_t i = tree->event_count - 1;
+    while (i >= 0 && (tree->out[i] || tree->events[i]->kind == SEARCH_EVENT_UNDO || tree->events[i]->kind == SEARCH_EVENT_REDO))
+        i--;
+    return i >= 0 && tree->events[i]->kind == SEARCH_EVENT_RESULT;
+}
+
 /* What is asked for is begun even while paused: another sample; the tally of votes counted again. */
 static void do_words(struct tui_thread *t, struct runner *r, const char *words)
 {
@@ -292,6 +301,8 @@ static void do_words(struct tui_thread *t, struct runner *r, const char *words)
     } else if (!is_running(t) && recount && was_done) {
         step(t, r->number, 2); /* a decision, the result */
         t->counting = 1;
+    } else if (!is_running(t) && (is_verb(words, "undo") || is_verb(words, "redo"))) {
+        r->done = is_done_again(search_tree(r->search));
     }
 }
 

@@ -103,7 +103,7 @@ static enum tui_role budget_cell(const struct tui_screen *racer, char out[80])
 static enum tui_role best_cell(const struct tui_screen *racer, char out[80])
 {
     char a[32];
-    snprintf(out, 80, "%s", racer->progress_count ? tui_probability(racer->best, a) : "-");
+    snprintf(out, 80, "%s", racer->known.progress_count ? tui_probability(racer->known.best, a) : "-");
     return TUI_TEXT;
 }
 
@@ -111,11 +111,11 @@ static enum tui_role best_cell(const struct tui_screen *racer, char out[80])
 static enum tui_role right_cell(const struct tui_screen *racer, char out[80])
 {
     char a[32];
-    if (racer->right_at < 0)
+    if (racer->known.right_at < 0)
         snprintf(out, 80, "-");
     else
-        snprintf(out, 80, "%s tokens", tui_number(racer->right_at, a));
-    return racer->right_at < 0 ? TUI_DIM : TUI_RIGHT;
+        snprintf(out, 80, "%s tokens", tui_number(racer->known.right_at, a));
+    return racer->known.right_at < 0 ? TUI_DIM : TUI_RIGHT;
 }
 
 /* --- the plot ---------------------------------------------------------------------------------------------------- */
@@ -123,14 +123,14 @@ static enum tui_role right_cell(const struct tui_screen *racer, char out[80])
 /* The points where it became better, thinned out where they are many, and one for how it stands. */
 static int points_of(const struct tui_screen *racer, struct tui_plot_point out[MOST_POINTS + 1])
 {
-    int count = racer->progress_count, shown = count > MOST_POINTS ? MOST_POINTS : count, n = 0;
+    int count = racer->known.progress_count, shown = count > MOST_POINTS ? MOST_POINTS : count, n = 0;
     int64_t now = tui_tokens_spent(tui_past_latest(racer));
     for (int i = 0; i < shown; i++) {
-        const struct tui_progress *point = &racer->progress[(int64_t)i * count / shown];
+        const struct tui_progress *point = &racer->known.progress[(int64_t)i * count / shown];
         out[n++] = (struct tui_plot_point){(double)point->tokens, point->best, point->best, point->best};
     }
-    if (count && now > racer->progress[count - 1].tokens)
-        out[n++] = (struct tui_plot_point){(double)now, racer->best, racer->best, racer->best};
+    if (count && now > racer->known.progress[count - 1].tokens)
+        out[n++] = (struct tui_plot_point){(double)now, racer->known.best, racer->known.best, racer->known.best};
     return n;
 }
 

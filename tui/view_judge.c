@@ -150,7 +150,7 @@ static const char *why_nothing(const struct tui_screen *s)
         return "Nothing has been thought yet: space begins.";
     if (!s->selected)
         return "The problem is not judged: select a thought.";
-    if (s->judged)
+    if (s->known.judged)
         return "No judge has scored this thought: an illegal one is not judged, nor one whose turn has not come.";
     return "No judge has scored anything: this strategy asks none, or has not yet. -s tot, -s beam, -s mcts and others with evaluate= do.";
 }

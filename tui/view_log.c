@@ -31,7 +31,18 @@ static const char *or_empty(const char *text)
     return text ? text : "";
 }
 
-char *tui_event_text(const struct search_event *e)
+/* What an undo or a redo is of: "prune 12 and all below it". */
+static char *text_of_target(const struct search_tree *tree, int64_t target)
+{
+    const struct search_event *e = target >= 0 && target < tree->event_count ? tree->events[target] : NULL;
+    if (!e || e->number != target || e->kind == SEARCH_EVENT_UNDO || e->kind == SEARCH_EVENT_REDO)
+        return xasprintf("of event %lld", (long long)target);
+    char *text = tui_event_text(tree, e), *both = xasprintf("%s %s", tui_event_name(e), text);
+    free(text);
+    return both;
+}
+
+char *tui_event_text(const struct search_tree *tree, const struct search_event *e)
 {
     char a[32];
     switch (e->kind) {
@@ -56,7 +67,7 @@ char *tui_event_text(const struct search_event *e)
         return xasprintf("%d and all below it", e->prune.node);
     case SEARCH_EVENT_UNDO:
     case SEARCH_EVENT_REDO:
-        return xasprintf("of event %lld", (long long)e->undo.target);
+        return text_of_target(tree, e->undo.target);
     case SEARCH_EVENT_BACK:
         return xasprintf("to before event %lld", (long long)e->back.target);
     case SEARCH_EVENT_RESULT:
@@ -124,7 +135,7 @@ static void draw_event(struct tui_screen *s, struct tui_rect r, int y, int64_t i
     const struct search_tree *tree = tui_past_latest(s);
     const struct search_event *e = tree->events[i];
     int moment = i == s->tree.event_count - 1 && s->past.on, end = r.x + r.w - 1, out = tree->out[i], x = r.x + 1;
-    char number[32], *text = tui_event_text(e);
+    char number[32], *text = tui_event_text(tree, e);
     for (char *c = text; *c; c++)
         *c = *c == '\n' ? ' ' : *c;
     int narrow = r.w < 56, digits = (int)strlen(tui_number(tui_past_count(s), number));

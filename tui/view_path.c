@@ -17,7 +17,7 @@ static void write_thought(struct tui_screen *s, struct tui_paper *p, int node)
     p->indent = number_width;
     struct tui_style style = tui_style(node == s->selected ? TUI_TITLE : n->state == SEARCH_ILLEGAL ? TUI_ILLEGAL : TUI_TEXT);
     tui_paper_wrap(p, style, search_node_text(&s->tree, node));
-    if (n->judgement && s->judged) {
+    if (n->judgement && s->known.judged) {
         char *value = xasprintf(" · %s", tui_score(n->value, score));
         tui_paper_wrap(p, tui_style(TUI_DIM), value);
         free(value);

@@ -181,7 +181,7 @@ static void explain(const struct tui_screen *s, int node, const struct search_te
 static int is_voted(const struct tui_screen *s)
 {
     const struct search_event *d = s->tree.latest_decision;
-    return s->voted || (d && d->decision.tally_count);
+    return s->known.voted || (d && d->decision.tally_count);
 }
 
 /* The number that the strategy goes by. */
@@ -202,7 +202,7 @@ static int says_something(const struct tui_screen *s, int column)
     case PRIOR:
         return searches(s) && strategy && strstr(strategy, "select=puct");
     case VALUE:
-        return s->judged && !s->voted;
+        return s->known.judged && !s->known.voted;
     case VOTES:
         return is_voted(s);
     default:

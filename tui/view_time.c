@@ -73,7 +73,7 @@ static void draw_moment(struct tui_screen *s, struct tui_rect r, int cursor)
     char a[32], b[32];
     tui_paper_open(&p, &canvas, r.w - 2, s->canvas.ascii);
     const struct search_event *e = tree->events[s->moments[cursor]];
-    char *text = tui_event_text(e), *next = s->past.on ? tui_past_next(s) : NULL;
+    char *text = tui_event_text(tree, e), *next = s->past.on ? tui_past_next(s) : NULL;
     tui_paper_putf(&p, tui_style(TUI_DIM), "%s %s of %s", tui_event_name(e), tui_number(cursor + 1, a), tui_number(s->moment_count, b));
     if (tree->out[s->moments[cursor]])
         tui_paper_put(&p, tui_style(TUI_PRUNED), ", taken back since");

@@ -22,9 +22,9 @@ static struct columns place_columns(const struct tui_screen *s, struct tui_rect 
     int rest = r.w - (1 + SIGNS) - SCORE - 1;
     c.signs.w = SIGNS;
     c.score.w = SCORE;
-    if (r.w >= (s->judged && !marks ? 40 : 56)) /* where there is little room, how often is worth more than a bar beside its number */
+    if (r.w >= (s->known.judged && !marks ? 40 : 56)) /* where there is little room, how often is worth more than a bar beside its number */
         rest -= (c.bar.w = BAR) + 1;
-    if (r.w >= 64 && s->judged)
+    if (r.w >= 64 && s->known.judged)
         rest -= (c.probability.w = SCORE) + 2;
     int most = rest * (s->has_states ? 4 : 3) / 10, state = s->state_width > MOST_STATE ? MOST_STATE : s->state_width;
     state = state > most ? most : state < LEAST_STATE ? LEAST_STATE : state;
@@ -70,7 +70,7 @@ static void draw_title(struct tui_screen *s, struct tui_rect r, const struct col
     if (c->probability.w)
         tui_canvas_right(&s->canvas, c->probability.x - 1, y, c->probability.w + 2, tui_style(TUI_DIM), " prob ");
     tui_canvas_right(&s->canvas, c->score.x - 2, y, c->score.w + 3, tui_style(TUI_DIM),
-                     !s->judged ? " prob " : s->voted ? " votes " : " value ");
+                     !s->known.judged ? " prob " : s->known.voted ? " votes " : " value ");
 }
 
 /* --- a row ------------------------------------------------------------------------------------------------------- */
@@ -148,20 +148,20 @@ static void draw_scores(struct tui_screen *s, int y, const struct columns *c, co
 {
     char number[32];
     double p = n->tokens ? exp(n->logprob / n->tokens) : NAN;
-    double score = s->judged ? n->value : p, part = s->judged ? score / (s->value_most > 0 ? s->value_most : 1) : score;
-    enum tui_role gradient = s->judged ? TUI_VALUE : TUI_PROBABILITY;
+    double score = s->known.judged ? n->value : p, part = s->known.judged ? score / (s->value_most > 0 ? s->value_most : 1) : score;
+    enum tui_role gradient = s->known.judged ? TUI_VALUE : TUI_PROBABILITY;
     if (c->probability.w && isfinite(p))
         tui_canvas_right(&s->canvas, c->probability.x, y, c->probability.w, tui_style_level(TUI_PROBABILITY, p), tui_probability(p, number));
     if (!isfinite(score))
         return;
-    if (s->judged && tui_screen_is_lost(n)) {
+    if (s->known.judged && tui_screen_is_lost(n)) {
         tui_canvas_right(&s->canvas, c->score.x, y, c->score.w, tui_style(TUI_LOST), "lost");
         return;
     }
     if (c->bar.w)
         tui_canvas_bar(&s->canvas, c->bar.x, y, c->bar.w, tui_style_level(gradient, part), part);
     tui_canvas_right(&s->canvas, c->score.x, y, c->score.w, tui_style_level(gradient, part),
-                     s->judged ? tui_score(score, number) : tui_probability(score, number));
+                     s->known.judged ? tui_score(score, number) : tui_probability(score, number));
 }
 
 /* Why a row has no numbers, in their place. Returns the column where the thought before it, of `thought` columns, must end. */

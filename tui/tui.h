@@ -93,6 +93,7 @@ struct tui_searches {
     struct search_journal *journal; /* a new session they are kept in; NULL: in none, or in the one they come from */
     struct search_sessions loaded;  /* the session that was there, with its journal */
     int resumed, forked;            /* they come from one; they begin with its past, and leave it as it is */
+    int budgets;                    /* the command line gives some, which hold from here on though the searches come from one */
     char notice[200];               /* why they are not kept, though asked to be; or "" */
 };
 /* keep: in a session of their own where --session names none. */

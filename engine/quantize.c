@@ -289,6 +289,7 @@ static int run(struct job *job, const struct target *target)
         code = read_shape(job);
     if (!code && (job->options->adapter_count || job->options->quant))
         code = engine_merge_open(&job->merge, job->file, job->options->adapters, job->options->adapter_count, job->options->quant, job->e);
+    job->said->quant = !code && job->merge ? engine_merge_quant(job->merge) : "";
     if (!code)
         code = list_tensors(job);
     if (!code)

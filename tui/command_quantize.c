@@ -54,6 +54,8 @@ static void print_text(const struct engine_quantized *q, const char *path)
     printf("%s: %.1f MB from %.1f MB, %.2f bits a weight\n", string_text(&clean), (double)q->bytes_out / 1e6, (double)q->bytes_in / 1e6,
            bits_a_weight(q));
     string_free(&clean);
+    if (*q->quant)
+        printf("  the adapters are added to the model as %s (--quant none: to the file's own weights)\n", q->quant);
     for (int t = 0; t < KERNEL_TYPES; t++) {
         if (!q->types[t].tensors)
             continue;

@@ -109,6 +109,9 @@ int tui_session_find(const struct tui_options *o, char **path, int *there, struc
 /* The strategies of a command line, or the task's (with the prompts that the model is asked with); each with the judge where it takes one and names none. Each malloc'ed, and the list,
  * whatever this returns. */
 int tui_strategies_choose(const struct tui_options *o, const struct search_task *task, char ***out, int *count, struct error *e);
+/* A line for each adapter that is open over other weights than it says it was trained on; and the same on stderr. */
+void tui_adapters_note(const struct engine *engine, struct string *out);
+void tui_adapters_warn(const struct engine *engine);
 /* The mix of every --adapter, for a command that makes requests of its own. */
 int tui_adapters_open(const struct tui_options *o, struct engine *engine, int *mix, struct error *e);
 /* The second model that judges, where one was given: *out is NULL otherwise. */

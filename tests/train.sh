@@ -133,6 +133,17 @@ gives '2 steps' "$espalier" train -m $tiny --from-sessions "$work/right.jsonl" -
 says '1 search: 0 paths kept, 1 with a right answer'
 refuses 3 'was made with the model tiny-f32, and this is tiny-q8_0' "$espalier" train -m tests/reference/tiny/tiny-q8_0.gguf --from-sessions "$work/right.jsonl" --steps 2 --out "$work/se4"
 
+# A name is a session that is kept, and the model is the latest one's unless another is given; those of other models are counted.
+export XDG_DATA_HOME="$work/data"
+"$espalier" run -m tests/reference/tiny/tiny-q8_0.gguf -t tests/tiny.yaml -s sample --session theirs ab >"$work/out" 2>"$work/err"
+sleep 0.01
+"$espalier" run -m $tiny -t tests/tiny.yaml -s sample --session ours --act 'keep 1' ab >"$work/out" 2>"$work/err"
+gives '2 steps' env -u ESPALIER_MODEL "$espalier" train --from-sessions ours --rank 4 --steps 2 --out "$work/se5"
+says '1 search: 1 path kept, 0 with a right answer'
+gives '2 steps' env -u ESPALIER_MODEL "$espalier" train --from-sessions "$work/data/espalier/sessions" --rank 4 --steps 2 --out "$work/se6"
+says '1 search: 1 path kept, 0 with a right answer; 1 of another model left out'
+unset XDG_DATA_HOME
+
 # --- what is refused, before anything is begun ---
 sed '5s/.*/{"prompt": "a"}/; 7s/}$//' "$work/sums.jsonl" >"$work/broken.jsonl"
 refuses 3 'broken.jsonl:5: `completion` is missing' "$espalier" train -m $tiny --data "$work/broken.jsonl" --steps 2 --out "$work/x"

@@ -269,6 +269,7 @@ struct engine_quantize_options {
 struct engine_quantized {
     size_t bytes_in, bytes_out; /* of the files */
     const char *quant;          /* what adapters were added to: "nf4", "nf4+head"; "" for the file's own weights */
+    char base[200];             /* the name of another model that an adapter was trained on; "" */
     int64_t weights;
     int narrow; /* matrices that are F16 for a width that is not a multiple of the type's block */
     struct {

@@ -94,6 +94,14 @@ const char *engine_merge_quant(const struct engine_merge *m)
     return engine_quants[m->quant];
 }
 
+const char *engine_merge_stranger(const struct engine_merge *m, const char *name)
+{
+    for (int i = 0; i < m->count; i++)
+        if (m->adapters[i]->base && !engine_same_name(m->adapters[i]->base, name))
+            return m->adapters[i]->base;
+    return NULL;
+}
+
 int engine_merge_unties(const struct engine_merge *m)
 {
     const size_t bytes = (size_t)m->model.vocabulary * (size_t)m->model.width * sizeof(float);

@@ -209,6 +209,8 @@ if grep -q '"use_rslora": true' "$work/qn/adapter_config.json" && grep -q '"lora
 sed -i 's|"base_model_name_or_path": .*|"base_model_name_or_path": "someone/Other-7B",|' "$work/qn/adapter_config.json"
 perplexity -m $tiny --adapter "$work/qn" --quant nf4 >/dev/null
 says 'was trained on someone/Other-7B, and this is tiny-f32'
+gives '' "$espalier" merge -m $tiny --adapter "$work/qn" --type f16 --out "$work/other.gguf"
+says 'an adapter was trained on someone/Other-7B'
 refuses 2 'merge needs' "$espalier" merge -m $tiny --out "$work/x.gguf"
 refuses 3 'tiny-wide-q8_0.gguf' "$espalier" merge -m $tiny --adapter tests/reference/tiny/tiny-wide-q8_0.gguf --out "$work/x.gguf"
 

@@ -94,6 +94,12 @@ static int write_model(const struct tui_options *o, const char *type, const stru
         tui_fail(&e);
         return tui_interrupted() ? 128 + tui_interrupted() : code;
     }
+    if (*said.base) {
+        struct string clean = {0};
+        utf8_sanitize(&clean, said.base, strlen(said.base), 0);
+        fprintf(stderr, "an adapter was trained on %s: right only if this model is that one by another name\n", string_text(&clean));
+        string_free(&clean);
+    }
     if (o->json)
         print_json(&said);
     else
@@ -144,8 +150,8 @@ const struct tui_command tui_command_quantize = {
 const struct tui_command tui_command_merge = {
     .name = "merge",
     .summary = "a model's file with adapters in its weights",
-    .usage = "merge -m BASE.gguf --adapter FILE[:WEIGHT] --out OUT.gguf [--type TYPE] [--quant nf4]",
-    .example = "espalier merge -m base.gguf --quant nf4 --adapter mine --type q8_0 --out merged.gguf",
+    .usage = "merge -m BASE.gguf --adapter FILE[:WEIGHT] --out OUT.gguf [--type TYPE] [--quant nf4|none]",
+    .example = "espalier merge -m base.gguf --adapter mine --type q8_0 --out merged.gguf",
     .options = "model adapter type quant out threads json",
     .run = run_merge,
 };

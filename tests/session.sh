@@ -99,10 +99,10 @@ code=1
 "$espalier" run --session more --act 'set nodes=16' >"$work/out" 2>"$work/err" || code=$?
 gives $code '17 nodes' "$espalier" run --session more
 [ "$("$espalier" show more --json 2>/dev/null | grep -c '"event":"result"')" = 2 ] && ok || bad 'a budget of nodes ended without a result'
-"$espalier" run --session more --budget-nodes 30 >"$work/out" 2>"$work/err"
-grep -q '31 nodes' "$work/err" && ok || bad 'a budget given again is not set'
+"$espalier" run --session more --budget-nodes 20 >"$work/out" 2>"$work/err"
+grep -q '21 nodes' "$work/err" && ok || bad 'a budget given again is not set'
 "$espalier" show more --json 2>/dev/null >"$work/before"
-"$espalier" run --session more --budget-nodes 30 >"$work/out" 2>"$work/err"
+"$espalier" run --session more --budget-nodes 20 >"$work/out" 2>"$work/err"
 "$espalier" show more --json 2>/dev/null | cmp -s - "$work/before" && ok || bad 'the same budget is set again'
 
 # --- races ---

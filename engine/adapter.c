@@ -1,8 +1,11 @@
 #include "engine/adapter.h"
+#include "engine/engine.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 struct engine_adapter *engine_adapter_new(int layers)
@@ -28,7 +31,38 @@ void engine_adapter_free(struct engine_adapter *adapter)
     free(adapter->norms);
     free(adapter->embedding);
     free(adapter->head);
+    free(adapter->base);
+    free(adapter->quant);
     free(adapter);
+}
+
+/* The name's last part in small letters and digits, without an ending that says how its weights are kept. */
+static void bare_name(const char *name, char out[128])
+{
+    static const char *const types[] = {"f16", "f32", "bf16", "q", "iq", "nf4", "gguf"};
+    size_t n = 0, last = 0;
+    for (const char *p = name; *p; p++)
+        if (*p == '/' && p[1])
+            name = p + 1;
+    for (const char *p = name; *p && n < 127; p++) {
+        const int letter = isalnum((unsigned char)*p) || (unsigned char)*p >= 0x80;
+        for (size_t i = 0; letter && p > name && strchr("-._ :", p[-1]) && i < sizeof types / sizeof *types; i++) {
+            const size_t length = strlen(types[i]);
+            if (!strncasecmp(p, types[i], length) && (length > 2 ? !isalnum((unsigned char)p[length]) : isdigit((unsigned char)p[length])))
+                last = last ? last : n;
+        }
+        if (letter)
+            out[n++] = (char)tolower((unsigned char)*p);
+    }
+    out[last ? last : n] = '\0';
+}
+
+int engine_same_name(const char *a, const char *b)
+{
+    char bare[2][128];
+    bare_name(a, bare[0]);
+    bare_name(b, bare[1]);
+    return !strcmp(bare[0], bare[1]);
 }
 
 static float *zeros(size_t count)

@@ -26,6 +26,8 @@ struct engine_adapter {
     float *embedding, *head; /* [vocabulary][width] */
     float **norms;           /* [layers][ENGINE_NORMS], then the output's: [width] each */
     uint64_t sum;            /* of the bytes it was read from */
+    char *base, *quant;      /* the model's name, and what of it was NF4 as it was trained ("nf4"), as far as that is said; NULL */
+    int rslora;              /* its configuration has alpha over the root of the rank */
 };
 
 /* Without parts or replacements. */
@@ -45,11 +47,10 @@ int engine_adapter_read(struct engine_adapter **out, const char *path, const str
 int engine_adapter_read_gguf(struct engine_adapter **out, const char *path, const struct engine_model *m, struct error *e);
 int engine_adapter_read_peft(struct engine_adapter **out, const char *path, const struct engine_model *m, struct error *e);
 /* Write it. GGUF has one alpha for all: where scale * rank differs, the difference goes into B. What GGUF cannot say (a replaced head,
- * embedding or norm) is refused by name. base: the model's name for adapter_config.json; the folder is made where it is missing. Until a
+ * embedding or norm) is refused by name. The folder is made where it is missing. Until a
  * file is whole there is nothing of it under its name. */
 int engine_adapter_write_gguf(const struct engine_adapter *adapter, const char *path, const struct engine_model *m, struct error *e);
-int engine_adapter_write_peft(const struct engine_adapter *adapter, const char *path, const struct engine_model *m, const char *base,
-                              struct error *e);
+int engine_adapter_write_peft(const struct engine_adapter *adapter, const char *path, const struct engine_model *m, struct error *e);
 
 /* --- for its readers and writers --------------------------------------------------------------------------------- */
 

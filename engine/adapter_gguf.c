@@ -1,5 +1,5 @@
 /* Adapters as llama.cpp keeps them: general.type adapter, adapter.type lora, adapter.lora.alpha; blk.N.attn_q.weight.lora_a of ne
- * {in, rank} and .lora_b of ne {rank, out}. */
+ * {in, rank} and .lora_b of ne {rank, out}. Of ours is espalier.quant: what of the base was NF4 as it was trained. */
 #include "engine/adapter.h"
 #include "engine/file_write.h"
 
@@ -33,6 +33,13 @@ static int expect_text(struct reader *r, const char *key, const char *expected, 
                      (int)(text.length < 60 ? text.length : 60), text.bytes, expected, advice);
 }
 
+/* malloc'ed; NULL: it is not said. */
+static char *read_text(const struct reader *r, const char *key)
+{
+    struct engine_text text;
+    return engine_file_text(r->file, key, &text) && text.length ? xasprintf("%.*s", (int)(text.length < 200 ? text.length : 200), text.bytes) : NULL;
+}
+
 static int read_keys(struct reader *r)
 {
     double alpha;
@@ -47,19 +54,22 @@ static int read_keys(struct reader *r)
     if (!engine_file_number(r->file, "adapter.lora.alpha", &alpha) || !isfinite((float)alpha))
         return error_set(r->e, ERROR_INPUT, "%.300s: metadata adapter.lora.alpha: missing, or no number that a float holds; expected one", r->path);
     r->alpha = (float)alpha;
+    r->adapter->quant = read_text(r, "espalier.quant");
+    r->adapter->base = read_text(r, "general.base_model.0.name");
     return OK;
 }
 
 static int read_numbers(struct reader *r, const struct engine_tensor *t, const char *name, float **out)
 {
     const size_t count = (size_t)t->size[0] * (size_t)t->size[1];
-    if (t->type != KERNEL_F32 && t->type != KERNEL_F16)
-        return error_set(r->e, ERROR_INPUT, "%.300s: tensor %s: type %s; expected F32 or F16", r->path, name, kernel_format(t->type)->name);
+    const struct kernel_format *format = kernel_format(t->type);
+    if (!format->dequantize || t->size[0] % format->block)
+        return error_set(r->e, ERROR_INPUT, "%.300s: tensor %s: type %s; expected one that is read here, with whole blocks a row", r->path, name, format->name);
     *out = input_alloc(count, sizeof **out);
     if (!*out)
         return error_set(r->e, ERROR_ENGINE, "%.300s: tensor %s: not enough memory", r->path, name);
     for (size_t row = 0; row < (size_t)t->size[1]; row++)
-        kernel_format(t->type)->dequantize((const char *)t->data + row * (t->bytes / (size_t)t->size[1]), *out + row * (size_t)t->size[0],
+        format->dequantize((const char *)t->data + row * (t->bytes / (size_t)t->size[1]), *out + row * (size_t)t->size[0],
                                            (int)t->size[0]);
     for (size_t i = 0; i < count; i++)
         if (!isfinite((*out)[i]))
@@ -238,6 +248,12 @@ int engine_adapter_write_gguf(const struct engine_adapter *adapter, const char *
     engine_keys_text(&keys, "general.architecture", m->architecture->name);
     engine_keys_text(&keys, "adapter.type", "lora");
     engine_keys_f32(&keys, "adapter.lora.alpha", alpha);
+    if (adapter->base) { /* as llama.cpp's converter says it */
+        engine_keys_u32(&keys, "general.base_model.count", 1);
+        engine_keys_text(&keys, "general.base_model.0.name", adapter->base);
+    }
+    if (adapter->quant)
+        engine_keys_text(&keys, "espalier.quant", adapter->quant);
     plan(adapter, m, &tensors);
     if (!(code = engine_writer_create(&w, path, NULL, &keys, engine_tensors_list(&tensors), tensors.count, e)) &&
         !(code = write_parts(w, adapter, m, alpha, e)))

@@ -25,6 +25,7 @@ static const char *const norms[2][ENGINE_NORMS] = {
      "self_attn.k_norm"},
 };
 #define PREFIX "base_model.model."
+#define QUANT "espalier_quant" /* a key of ours: PEFT reads past it, with a warning */
 /* Of matching one key of a pattern; one that has a sense takes some hundred. */
 enum { STEPS_MOST = 100000 };
 
@@ -74,7 +75,7 @@ static int one_of(const json_t *value, const char *const *words)
 static int check_config(struct reader *r)
 {
     static const char *const off[] = {
-        "use_dora", "lora_bias", "fan_in_fan_out", "use_qalora", "layers_to_transform", "layer_replication", "trainable_token_indices",
+        "use_dora", "lora_bias", "fan_in_fan_out", "use_qalora", "layer_replication", "trainable_token_indices",
         "target_parameters", "alora_invocation_tokens", "arrow_config", "use_bdlora", "kasa_config", "monteclora_config",
     };
     const json_t *rank = json_object_get(r->config, "r"), *alpha = json_object_get(r->config, "lora_alpha");
@@ -310,6 +311,13 @@ static int tie(struct reader *r)
     return *missing ? OK : error_set(r->e, ERROR_ENGINE, "%.300s: not enough memory", r->folder);
 }
 
+/* malloc'ed; NULL: it is not said. */
+static char *text_of(const json_t *config, const char *key)
+{
+    const char *text = json_string_value(json_object_get(config, key));
+    return text && *text ? xasprintf("%.200s", text) : NULL;
+}
+
 static int read_folder(struct reader *r)
 {
     char *path = xasprintf("%s/adapter_model.safetensors", r->folder);
@@ -325,6 +333,9 @@ static int read_folder(struct reader *r)
     free(path);
     if (code)
         return code;
+    r->adapter->base = text_of(r->config, "base_model_name_or_path");
+    r->adapter->quant = text_of(r->config, QUANT);
+    r->adapter->rslora = json_is_true(json_object_get(r->config, "use_rslora"));
     char *config = json_dumps(r->config, JSON_COMPACT | JSON_SORT_KEYS);
     r->adapter->sum = engine_safetensors_sum(r->file) ^ hash_bytes(config, strlen(config)) * 31;
     free(config);
@@ -414,15 +425,22 @@ static void add_word(json_t *list, const char *word)
     json_array_append_new(list, json_string(word));
 }
 
+/* A scale is alpha in fp32 over something: the whole number it came from, where it is one. */
+static double alpha_of(const struct engine_adapter_part *part, int rslora)
+{
+    const double own = part->scale * (rslora ? sqrt(part->rank) : part->rank), whole = round(own);
+    return fabs(own - whole) <= 2e-7 * fabs(own) ? whole : own;
+}
+
 /* Where the parts are of one rank and alpha, only that is said; else what each has beside the first's. */
-static json_t *make_config(const struct engine_adapter *a, const struct engine_model *m, const char *base)
+static json_t *make_config(const struct engine_adapter *a, const struct engine_model *m)
 {
     json_t *targets = json_array(), *saved = json_array(), *ranks = json_object(), *alphas = json_object();
     int used[ENGINE_MATRICES] = {0}, rank = 0, any_norm[ENGINE_NORMS + 1] = {0};
     double alpha = 0;
     for (int i = 0; i < a->layers * ENGINE_MATRICES; i++) {
         const struct engine_adapter_part *part = &a->parts[i];
-        const double own = (double)part->scale * part->rank;
+        const double own = alpha_of(part, a->rslora);
         if (!part->rank)
             continue;
         if (!rank)
@@ -459,16 +477,19 @@ static json_t *make_config(const struct engine_adapter *a, const struct engine_m
         json_decref(saved);
         saved = json_null();
     }
-    return json_pack("{s:s, s:s, s:o, s:i, s:o, s:f, s:s, s:b, s:b, s:o, s:o, s:o, s:b, s:b, s:o}", "peft_type", "LORA", "task_type", "CAUSAL_LM",
-                     "base_model_name_or_path", base ? json_string(base) : json_null(), "r", rank ? rank : 1, "lora_alpha",
+    json_t *config = json_pack("{s:s, s:s, s:o, s:i, s:o, s:f, s:s, s:b, s:b, s:o, s:o, s:o, s:b, s:b, s:o}", "peft_type", "LORA", "task_type", "CAUSAL_LM",
+                     "base_model_name_or_path", a->base ? json_string(a->base) : json_null(), "r", rank ? rank : 1, "lora_alpha",
                      alpha == floor(alpha) && fabs(alpha) < 1e9 ? json_integer((json_int_t)alpha) : json_real(alpha), "lora_dropout", 0.0,
-                     "bias", "none", "fan_in_fan_out", 0, "use_rslora", 0, "target_modules", targets, "rank_pattern", ranks, "alpha_pattern",
+                     "bias", "none", "fan_in_fan_out", 0, "use_rslora", a->rslora, "target_modules", targets, "rank_pattern", ranks, "alpha_pattern",
                      alphas, "inference_mode", 1, "use_dora", 0, "modules_to_save", saved);
+    if (a->quant)
+        json_object_set_new(config, QUANT, json_string(a->quant));
+    return config;
 }
 
-static int write_config(const struct engine_adapter *a, const struct engine_model *m, const char *folder, const char *base, struct error *e)
+static int write_config(const struct engine_adapter *a, const struct engine_model *m, const char *folder, struct error *e)
 {
-    json_t *config = make_config(a, m, base);
+    json_t *config = make_config(a, m);
     char *text = json_dumps(config, JSON_INDENT(2) | JSON_SORT_KEYS), *path = xasprintf("%s/adapter_config.json", folder);
     struct engine_draft *d;
     int code = engine_draft_open(&d, path, e);
@@ -484,8 +505,7 @@ static int write_config(const struct engine_adapter *a, const struct engine_mode
     return code;
 }
 
-int engine_adapter_write_peft(const struct engine_adapter *adapter, const char *path, const struct engine_model *m, const char *base,
-                              struct error *e)
+int engine_adapter_write_peft(const struct engine_adapter *adapter, const char *path, const struct engine_model *m, struct error *e)
 {
     struct writer w = {.adapter = adapter, .m = m};
     if (mkdir(path, 0777) && errno != EEXIST)
@@ -495,7 +515,7 @@ int engine_adapter_write_peft(const struct engine_adapter *adapter, const char *
     if (!code)
         code = engine_safetensors_write(file, w.tensors, w.count, e);
     if (!code)
-        code = write_config(adapter, m, path, base, e);
+        code = write_config(adapter, m, path, e);
     for (int i = 0; i < w.count; i++) {
         free((char *)w.tensors[i].name);
         free(w.turned[i]);

@@ -133,7 +133,11 @@ struct engine_adapter_about {
     size_t bytes;                /* in memory */
     int matrices, rank_least, rank_most;
     int replaces_embedding, replaces_head, replaces_norms; /* trained whole; norms: how many */
+    const char *base;            /* the name of the model it was trained on, as far as it says; NULL */
+    const char *quant;           /* as what that was loaded: "nf4", "nf4+head"; NULL: as it is, or it is not said */
 };
+/* Do these name the same model? But for folders, a type at the end ("-Q4_1.gguf"), case and punctuation. */
+int engine_same_name(const char *a, const char *b);
 /* Read and check an adapter; it stays until engine_close. The same bytes under the same path have the same id. ERROR_INPUT, in one line:
  * what is wrong with it, or does not fit the model. */
 int engine_adapter_open(struct engine *engine, const char *path, int *id, struct error *e);
@@ -258,12 +262,14 @@ struct engine_quantize_options {
     int threads;          /* 0: as many as the machine has */
     const struct engine_merge_use *adapters; /* what these add is added first, to the dequantized weights */
     int adapter_count;
-    const char *quant; /* "nf4", "nf4+head": to these, what the adapters were trained on; NULL: to the file's own */
+    const char *quant; /* "nf4", "nf4+head": to these, what the adapters were trained on; "none": to the file's own; NULL: as the adapters say */
     int (*progress)(void *context, size_t bytes, size_t of); /* now and then, bytes written; not 0 ends it; may be NULL */
     void *context;
 };
 struct engine_quantized {
     size_t bytes_in, bytes_out; /* of the files */
+    const char *quant;          /* what adapters were added to: "nf4", "nf4+head"; "" for the file's own weights */
+    char base[200];             /* the name of another model that an adapter was trained on; "" */
     int64_t weights;
     int narrow; /* matrices that are F16 for a width that is not a multiple of the type's block */
     struct {

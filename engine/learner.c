@@ -41,7 +41,7 @@ static int check_rank(const struct engine_learner *l, int i, int target, int ran
 static int add_adapter(struct engine_learner *l, struct error *e)
 {
     const struct engine_learner_options *o = &l->options;
-    const float scale = o->alpha / (o->rslora ? sqrtf((float)o->rank) : (float)o->rank);
+    const float scale = (float)(o->alpha / (o->rslora ? sqrt(o->rank) : o->rank)); /* as it will be read */
     int code = OK;
     for (int i = 0; i < l->model->layers_count; i++)
         for (int t = 0; t < ENGINE_TARGETS && !code; t++) {

@@ -26,11 +26,14 @@ static int gather(const struct engine_learner *l, struct engine_adapter *adapter
 int engine_learner_export_adapter(const struct engine_learner *l, const char *gguf, const char *folder, struct error *e)
 {
     struct engine_adapter *adapter = engine_adapter_new(l->model->layers_count);
+    adapter->base = xstrdup(engine_info(l->vocabulary)->name);
+    adapter->quant = l->options.quant ? xstrdup(l->options.quant) : NULL;
+    adapter->rslora = l->options.rslora;
     int code = gather(l, adapter, e);
     if (!code && gguf)
         code = engine_adapter_write_gguf(adapter, gguf, l->model, e);
     if (!code && folder)
-        code = engine_adapter_write_peft(adapter, folder, l->model, engine_info(l->vocabulary)->name, e);
+        code = engine_adapter_write_peft(adapter, folder, l->model, e);
     engine_adapter_free(adapter);
     return code;
 }

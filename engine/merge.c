@@ -32,6 +32,17 @@ static int check_whole(const struct engine_merge *m, const struct engine_merge_u
     return OK;
 }
 
+/* What the adapters say that they were trained on, where nobody says it. */
+static int choose_quant(struct engine_merge *m, const struct engine_merge_use *uses, const char *quant, struct error *e)
+{
+    m->quant = engine_quant_of(quant ? quant : m->count ? m->adapters[0]->quant : NULL);
+    for (int i = 1; i < m->count && !quant; i++)
+        if (engine_quant_of(m->adapters[i]->quant) != m->quant)
+            return error_set(e, ERROR_INPUT, "%.300s: was not trained on the same weights as %.300s, as is, nf4 or nf4+head; say which to take with --quant",
+                             uses[i].path, uses[0].path);
+    return OK;
+}
+
 int engine_merge_open(struct engine_merge **out, const struct engine_file *file, const struct engine_merge_use *uses, int count, const char *quant,
                       struct error *e)
 {
@@ -39,14 +50,13 @@ int engine_merge_open(struct engine_merge **out, const struct engine_file *file,
     struct engine_model *described;
     int code;
     *out = NULL;
-    if (quant && !engine_quant_of(quant))
-        return error_set(e, ERROR_USAGE, "--quant %s: expected nf4 or nf4+head, what the adapter was trained on", quant);
+    if (quant && !engine_quant_of(quant) && strcmp(quant, "none"))
+        return error_set(e, ERROR_USAGE, "--quant %s: expected nf4, nf4+head or none, what the adapter was trained on", quant);
     const struct kernel_set *set;
     if ((code = kernel_set_find("reference", &set, e)) ||
         (code = engine_model_describe(&described, file, embedding ? (int)embedding->size[1] : 0, 0, ENGINE_QUANT_NONE, set, e)))
         return code;
     struct engine_merge *m = xcalloc(1, sizeof *m);
-    m->quant = engine_quant_of(quant);
     m->adapters = xcalloc((size_t)count + 1, sizeof *m->adapters);
     m->weights = xcalloc((size_t)count + 1, sizeof *m->weights);
     for (int i = 0; i < count && !code; i++) {
@@ -56,6 +66,8 @@ int engine_merge_open(struct engine_merge **out, const struct engine_file *file,
     }
     m->model = *described;
     engine_model_close(described);
+    if (!code)
+        code = choose_quant(m, uses, quant, e);
     if (!code)
         code = check_whole(m, uses, e);
     if (code) {
@@ -75,6 +87,19 @@ void engine_merge_close(struct engine_merge *m)
     free(m->adapters);
     free(m->weights);
     free(m);
+}
+
+const char *engine_merge_quant(const struct engine_merge *m)
+{
+    return engine_quants[m->quant];
+}
+
+const char *engine_merge_stranger(const struct engine_merge *m, const char *name)
+{
+    for (int i = 0; i < m->count; i++)
+        if (m->adapters[i]->base && !engine_same_name(m->adapters[i]->base, name))
+            return m->adapters[i]->base;
+    return NULL;
 }
 
 int engine_merge_unties(const struct engine_merge *m)

@@ -6,10 +6,14 @@
 #include "engine/engine.h"
 
 struct engine_merge;
-/* Read the adapters, checked against the model of the file. quant: what they were trained on, as in engine_options, or NULL. */
+/* Read the adapters, checked against the model of the file. quant: what they were trained on, as in engine_options, "none", or NULL: what
+ * they say. */
 int engine_merge_open(struct engine_merge **out, const struct engine_file *file, const struct engine_merge_use *uses, int count, const char *quant,
                       struct error *e);
 void engine_merge_close(struct engine_merge *merge);
+const char *engine_merge_quant(const struct engine_merge *merge); /* as what the base is taken: "", "nf4", "nf4+head" */
+/* The name of the model that an adapter says it was trained on, where that is not this one; NULL. */
+const char *engine_merge_stranger(const struct engine_merge *merge, const char *name);
 /* Of a model whose head is its embedding only one is replaced: the new file needs a head of its own. */
 int engine_merge_unties(const struct engine_merge *merge);
 

@@ -89,6 +89,8 @@ static void describe(struct engine_lora *lora, const struct engine_adapter *adap
     struct engine_adapter_about *about = &lora->about;
     about->path = lora->path;
     about->sum = lora->sum;
+    about->base = adapter->base;
+    about->quant = adapter->quant;
     about->replaces_embedding = adapter->embedding != NULL;
     about->replaces_head = adapter->head != NULL;
     about->parameters = engine_adapter_parameters(adapter, m);

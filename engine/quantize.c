@@ -282,6 +282,18 @@ static int refuse_parts(const struct job *job)
     return OK;
 }
 
+/* Where the model has a name. */
+static void note_stranger(struct job *job)
+{
+    struct engine_text text;
+    if (!engine_file_text(job->file, "general.name", &text) || !text.length)
+        return;
+    char *name = xstrndup(text.bytes, text.length);
+    const char *other = engine_merge_stranger(job->merge, name);
+    snprintf(job->said->base, sizeof job->said->base, "%s", other ? other : "");
+    free(name);
+}
+
 static int run(struct job *job, const struct target *target)
 {
     int code = refuse_parts(job);
@@ -289,6 +301,9 @@ static int run(struct job *job, const struct target *target)
         code = read_shape(job);
     if (!code && (job->options->adapter_count || job->options->quant))
         code = engine_merge_open(&job->merge, job->file, job->options->adapters, job->options->adapter_count, job->options->quant, job->e);
+    job->said->quant = !code && job->merge ? engine_merge_quant(job->merge) : "";
+    if (!code && job->merge)
+        note_stranger(job);
     if (!code)
         code = list_tensors(job);
     if (!code)

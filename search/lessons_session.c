@@ -179,12 +179,13 @@ static int read_file(struct search_lesson_reader *r, const char *path, int *othe
     for (int i = 0; i < sessions.count && !code; i++) {
         const struct search_tree *tree = &sessions.list[i].tree;
         const char *model = tree->events[0]->session.model;
-        r->about->sessions++;
         if (!strcmp(model, engine_info(r->options->engine)->name)) {
+            r->about->sessions++;
             code = read_tree(r, tree, task, e);
             continue;
         }
         ++*others;
+        r->about->others++;
         free(*other);
         *other = xstrdup(model);
     }

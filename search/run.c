@@ -153,6 +153,14 @@ static void record_decision(struct search *s, struct search_plan *plan)
     search_emit(s, event);
 }
 
+/* Nothing was written and nothing added since the result that stands, which says the same. */
+static int says_the_same(const struct search_tree *tree, int node, const char *why)
+{
+    const struct search_event *old = tree->result;
+    return old && old->result.node == node && !strcmp(old->result.why, why) && old->result.nodes == tree->count &&
+           old->result.usage.prompt == tree->usage.prompt && old->result.usage.completion == tree->usage.completion;
+}
+
 /* The result, unless the one that stands says the same: a search that an act of the user woke may come to its end
  * again. */
 static void record_result(struct search *s, struct search_plan *plan)
@@ -160,7 +168,7 @@ static void record_result(struct search *s, struct search_plan *plan)
     const struct search_tree *tree = &s->g.tree;
     char *why = search_is_spent(s) ? xasprintf("budget spent: %s", plan->why) : xstrdup(plan->why);
     s->done = 1;
-    if (tree->result && tree->result->result.node == plan->node && !strcmp(tree->result->result.why, why)) {
+    if (says_the_same(tree, plan->node, why)) {
         free(why);
         return;
     }

@@ -47,6 +47,7 @@ struct search_lessons_about {
     int64_t lessons, tokens, learned; /* of files and sessions, to train on */
     int validation;                   /* lessons */
     int64_t validation_tokens;
+    int others;                       /* searches of other models, whose tokens are not ours: left out */
     int sessions, kept, won;          /* searches; paths in them that are kept, that came to a right answer */
     int bad, too_long, pieces;            /* lines left out; lessons left out; what long texts were cut into */
     char first_bad[256];                  /* "file:line: what is wrong" */

@@ -199,7 +199,7 @@ static void write_again(const char *path)
         opened_fail("an adapter is refused at the second time", e.code, &e);
     for (int gguf = 0; gguf < 2; gguf++) {
         const char *to = gguf ? written : saved;
-        if (!opened(gguf ? engine_adapter_write_gguf(a, to, model, &e) : engine_adapter_write_peft(a, to, model, NULL, &e), &e, to))
+        if (!opened(gguf ? engine_adapter_write_gguf(a, to, model, &e) : engine_adapter_write_peft(a, to, model, &e), &e, to))
             continue;
         if (engine_adapter_read(&again, to, model, &e))
             opened_fail("what was written is refused", e.code, &e);

@@ -363,7 +363,7 @@ static void check_written(const char *model, const char *name, int gguf)
     struct error e;
     if (engine_adapter_read(&a, from, engine->model, &e))
         fail_msg("%s", e.message);
-    int code = gguf ? engine_adapter_write_gguf(a, to, engine->model, &e) : engine_adapter_write_peft(a, to, engine->model, "tiny", &e);
+    int code = gguf ? engine_adapter_write_gguf(a, to, engine->model, &e) : engine_adapter_write_peft(a, to, engine->model, &e);
     if (gguf && !strncmp(name, "saved", 5)) {
         assert_int_equal(code, ERROR_INPUT);
         assert_non_null(strstr(e.message, "PEFT folder"));
@@ -398,6 +398,16 @@ static void test_written(void **state)
         check_written(TINY "tiny-untied-f32.gguf", "patterns", gguf);
         check_written(TINY "tiny-untied-f32.gguf", "saved", gguf);
     }
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    assert_true(engine_same_name("HuggingFaceTB/SmolLM2-135M-Instruct", "SmolLM2 135M Instruct"));
+    assert_true(engine_same_name("/models/SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2-135M-Instruct-f16"));
+    assert_true(engine_same_name("Qwen3-0.6B-IQ4_XS/", "qwen3-0.6b"));
+    assert_false(engine_same_name("SmolLM2-135M", "SmolLM2-135M-Instruct"));
+    assert_false(engine_same_name("Qwen2.5-1.5B", "Qwen3-1.7B"));
 }
 
 /* --- bad input --------------------------------------------------------------------------------------------------- */
@@ -467,6 +477,34 @@ static void refused_file(const char *from, const char *to, size_t cut, const cha
     free(file);
 }
 
+/* Which layers it has the tensors say. */
+static void test_layers(void **state)
+{
+    (void)state;
+    static const char from[] = "\"layers_to_transform\": null";
+    struct engine *engine = open_model(TINY "tiny-f32.gguf", "reference", 1);
+    char *path = xasprintf("%s/layers", folder), *config = xasprintf("%s/adapter_config.json", path), *model = xasprintf("%s/adapter_model.safetensors", path);
+    struct string changed = {0};
+    struct error e;
+    size_t n, m;
+    int id;
+    char *file = read_file(ADAPTERS "plain/adapter_config.json", &n), *numbers = read_file(ADAPTERS "plain/adapter_model.safetensors", &m);
+    char *at = strstr(file, from);
+    assert_non_null(at);
+    string_append(&changed, file, (size_t)(at - file));
+    string_add(&changed, "\"layers_to_transform\": [0, 1]");
+    string_add(&changed, at + strlen(from));
+    mkdir(path, 0777);
+    write_file(config, string_text(&changed), changed.length);
+    write_file(model, numbers, m);
+    if (engine_adapter_open(engine, path, &id, &e))
+        fail_msg("%s", e.message);
+    engine_close(engine);
+    unlink(config), unlink(model), rmdir(path);
+    string_free(&changed);
+    free(file), free(numbers), free(path), free(config), free(model);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -474,7 +512,6 @@ static void test_refused(void **state)
     refused("\"use_dora\": false", "\"use_dora\": true", NULL, "use_dora: true");
     refused("\"bias\": \"none\"", "\"bias\": \"lora_only\"", NULL, "bias: \"lora_only\"");
     refused("\"peft_type\": \"LORA\"", "\"peft_type\": \"IA3\"", NULL, "peft_type: \"IA3\"");
-    refused("\"layers_to_transform\": null", "\"layers_to_transform\": [0]", NULL, "layers_to_transform: [0]");
     refused("\"fan_in_fan_out\": false", "\"fan_in_fan_out\": true", NULL, "fan_in_fan_out");
     refused("\"init_lora_weights\": true", "\"init_lora_weights\": \"pissa\"", NULL, "init_lora_weights: \"pissa\"");
     refused("\"r\": 4", "\"r\": 3", NULL, "expected 3 x 64");
@@ -580,7 +617,7 @@ static void test_not_written(void **state)
     assert_int_equal(engine_adapter_read(&a, ADAPTERS "other", engine->model, &e), OK);
     assert_int_equal(engine_adapter_write_gguf(a, "/nowhere/x.gguf", engine->model, &e), ERROR_INPUT);
     assert_int_equal(engine_adapter_write_gguf(a, folder, engine->model, &e), ERROR_INPUT);
-    assert_int_equal(engine_adapter_write_peft(a, "/nowhere/x", engine->model, NULL, &e), ERROR_INPUT);
+    assert_int_equal(engine_adapter_write_peft(a, "/nowhere/x", engine->model, &e), ERROR_INPUT);
     engine_adapter_free(a);
     engine_close(engine);
 }
@@ -610,6 +647,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_peft),     cmocka_unit_test(test_merged),  cmocka_unit_test(test_lists),
         cmocka_unit_test(test_together), cmocka_unit_test(test_cache),   cmocka_unit_test(test_written),
+        cmocka_unit_test(test_names),   cmocka_unit_test(test_layers),
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_damaged), cmocka_unit_test(test_not_written),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -95,7 +95,7 @@ static void write_adapter(const struct engine_file *file, const float *embedding
     a->embedding = embedding ? memcpy(xmalloc(ALL * sizeof *embedding), embedding, ALL * sizeof *embedding) : NULL;
     a->head = head ? memcpy(xmalloc(ALL * sizeof *head), head, ALL * sizeof *head) : NULL;
     if (kernel_set_find("reference", &set, &e) || engine_model_describe(&m, file, TOKENS, 0, ENGINE_QUANT_NONE, set, &e) ||
-        engine_adapter_write_peft(a, adapter, m, NULL, &e))
+        engine_adapter_write_peft(a, adapter, m, &e))
         fail_msg("%s", e.message);
     engine_model_close(m);
     engine_adapter_free(a);

@@ -133,6 +133,17 @@ gives '2 steps' "$espalier" train -m $tiny --from-sessions "$work/right.jsonl" -
 says '1 search: 0 paths kept, 1 with a right answer'
 refuses 3 'was made with the model tiny-f32, and this is tiny-q8_0' "$espalier" train -m tests/reference/tiny/tiny-q8_0.gguf --from-sessions "$work/right.jsonl" --steps 2 --out "$work/se4"
 
+# A name is a session that is kept, and the model is the latest one's unless another is given; those of other models are counted.
+export XDG_DATA_HOME="$work/data"
+"$espalier" run -m tests/reference/tiny/tiny-q8_0.gguf -t tests/tiny.yaml -s sample --session theirs ab >"$work/out" 2>"$work/err"
+sleep 0.01
+"$espalier" run -m $tiny -t tests/tiny.yaml -s sample --session ours --act 'keep 1' ab >"$work/out" 2>"$work/err"
+gives '2 steps' env -u ESPALIER_MODEL "$espalier" train --from-sessions ours --rank 4 --steps 2 --out "$work/se5"
+says '1 search: 1 path kept, 0 with a right answer'
+gives '2 steps' env -u ESPALIER_MODEL "$espalier" train --from-sessions "$work/data/espalier/sessions" --rank 4 --steps 2 --out "$work/se6"
+says '1 search: 1 path kept, 0 with a right answer; 1 of another model left out'
+unset XDG_DATA_HOME
+
 # --- what is refused, before anything is begun ---
 sed '5s/.*/{"prompt": "a"}/; 7s/}$//' "$work/sums.jsonl" >"$work/broken.jsonl"
 refuses 3 'broken.jsonl:5: `completion` is missing' "$espalier" train -m $tiny --data "$work/broken.jsonl" --steps 2 --out "$work/x"
@@ -180,6 +191,26 @@ merges $untied $adapters/saved
 merges $tiny $adapters/saved-tied
 merges $tiny "$work/merged" --quant nf4
 merges $untied $adapters/patterns --quant nf4
+# What it was trained on is in both of its forms: merge takes it so by itself, and others say it where the model is opened otherwise.
+gives '' "$espalier" train -m $tiny $sums --rank 4 --rate 0.01 --steps 10 --quant nf4 --rslora --out "$work/qn"
+for form in "$work/qn" "$work/qn/adapter.gguf"; do
+    gives 'added to the model as nf4' "$espalier" merge -m $tiny --adapter "$form" --type f16 --out "$work/by-itself.gguf"
+    "$espalier" merge -m $tiny --adapter "$form" --quant nf4 --type f16 --out "$work/told.gguf" >"$work/out" 2>"$work/err"
+    same "$work/by-itself.gguf" "$work/told.gguf"
+    "$espalier" merge -m $tiny --adapter "$form" --quant none --type f16 --out "$work/plain.gguf" >"$work/out" 2>"$work/err"
+    if cmp -s "$work/plain.gguf" "$work/told.gguf"; then bad '--quant none takes NF4 all the same'; else ok; fi
+    perplexity -m $tiny --adapter "$form" >/dev/null
+    says 'was trained on nf4 weights: right over those, with --quant nf4'
+    perplexity -m $tiny --adapter "$form" --quant nf4 >/dev/null
+    if [ -s "$work/err" ]; then bad 'something is said of an adapter over what it was trained on'; else ok; fi
+done
+# rsLoRA is kept as such, for whoever goes on in PEFT.
+if grep -q '"use_rslora": true' "$work/qn/adapter_config.json" && grep -q '"lora_alpha": 8,' "$work/qn/adapter_config.json"; then ok; else bad 'rsLoRA is lost'; fi
+sed -i 's|"base_model_name_or_path": .*|"base_model_name_or_path": "someone/Other-7B",|' "$work/qn/adapter_config.json"
+perplexity -m $tiny --adapter "$work/qn" --quant nf4 >/dev/null
+says 'was trained on someone/Other-7B, and this is tiny-f32'
+gives '' "$espalier" merge -m $tiny --adapter "$work/qn" --type f16 --out "$work/other.gguf"
+says 'an adapter was trained on someone/Other-7B'
 refuses 2 'merge needs' "$espalier" merge -m $tiny --out "$work/x.gguf"
 refuses 3 'tiny-wide-q8_0.gguf' "$espalier" merge -m $tiny --adapter tests/reference/tiny/tiny-wide-q8_0.gguf --out "$work/x.gguf"
 

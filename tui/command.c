@@ -111,6 +111,29 @@ int tui_engine_open(const struct tui_options *o, const struct search_task *task,
     return code;
 }
 
+/* An adapter is right over the weights that it was trained on, and its numbers alone do not tell. */
+void tui_adapters_note(const struct engine *engine, struct string *out)
+{
+    const struct engine_info *info = engine_info(engine);
+    for (int i = 0; i < engine_adapters(engine); i++) {
+        const struct engine_adapter_about *a = engine_adapter_about(engine, i);
+        if (a->quant && strcmp(a->quant, info->quant))
+            string_addf(out, "%s was trained on %s weights: right over those, with --quant %s\n", a->path, a->quant, a->quant);
+        if (a->base && !engine_same_name(a->base, info->name))
+            string_addf(out, "%s was trained on %s, and this is %s: right only if that is another name of the same\n", a->path, a->base, info->name);
+    }
+}
+
+void tui_adapters_warn(const struct engine *engine)
+{
+    struct string note = {0}, clean = {0};
+    tui_adapters_note(engine, &note);
+    utf8_sanitize(&clean, string_text(&note), note.length, 1);
+    fputs(string_text(&clean), stderr);
+    string_free(&note);
+    string_free(&clean);
+}
+
 int tui_adapters_open(const struct tui_options *o, struct engine *engine, int *mix, struct error *e)
 {
     struct engine_adapter_use *uses = xcalloc((size_t)o->adapter_count + 1, sizeof *uses);
@@ -126,6 +149,8 @@ int tui_adapters_open(const struct tui_options *o, struct engine *engine, int *m
     if (!code && o->adapter_count)
         code = engine_mix(engine, uses, o->adapter_count, mix, e);
     free(uses);
+    if (!code)
+        tui_adapters_warn(engine);
     return code;
 }
 

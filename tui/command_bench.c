@@ -383,6 +383,7 @@ static int bench_all(const struct tui_options *o, struct search_bench_options *o
     if (code) {
         tui_fail(e);
     } else {
+        tui_adapters_warn(engine);
         struct report r = {.o = o, .bench = bench, .task = options->each.task, .names = names,
                            .budgets = o->budget_count ? o->budgets : &none, .strategies = count};
         code = report(&r);

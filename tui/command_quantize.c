@@ -54,6 +54,8 @@ static void print_text(const struct engine_quantized *q, const char *path)
     printf("%s: %.1f MB from %.1f MB, %.2f bits a weight\n", string_text(&clean), (double)q->bytes_out / 1e6, (double)q->bytes_in / 1e6,
            bits_a_weight(q));
     string_free(&clean);
+    if (*q->quant)
+        printf("  the adapters are added to the model as %s (--quant none: to the file's own weights)\n", q->quant);
     for (int t = 0; t < KERNEL_TYPES; t++) {
         if (!q->types[t].tensors)
             continue;
@@ -91,6 +93,12 @@ static int write_model(const struct tui_options *o, const char *type, const stru
     if (code) {
         tui_fail(&e);
         return tui_interrupted() ? 128 + tui_interrupted() : code;
+    }
+    if (*said.base) {
+        struct string clean = {0};
+        utf8_sanitize(&clean, said.base, strlen(said.base), 0);
+        fprintf(stderr, "an adapter was trained on %s: right only if this model is that one by another name\n", string_text(&clean));
+        string_free(&clean);
     }
     if (o->json)
         print_json(&said);
@@ -142,8 +150,8 @@ const struct tui_command tui_command_quantize = {
 const struct tui_command tui_command_merge = {
     .name = "merge",
     .summary = "a model's file with adapters in its weights",
-    .usage = "merge -m BASE.gguf --adapter FILE[:WEIGHT] --out OUT.gguf [--type TYPE] [--quant nf4]",
-    .example = "espalier merge -m base.gguf --quant nf4 --adapter mine --type q8_0 --out merged.gguf",
+    .usage = "merge -m BASE.gguf --adapter FILE[:WEIGHT] --out OUT.gguf [--type TYPE] [--quant nf4|none]",
+    .example = "espalier merge -m base.gguf --adapter mine --type q8_0 --out merged.gguf",
     .options = "model adapter type quant out threads json",
     .run = run_merge,
 };

@@ -194,6 +194,8 @@ static int run(const struct tui_options *o)
         runners[i] = (struct runner){.output = &output, .number = i};
         code = tui_searches_start(&searches, i, engine, judge, take_event, &runners[i], &runners[i].search, &e);
     }
+    if (!code)
+        tui_adapters_warn(engine);
     if (!code && searches.notice[0])
         fprintf(stderr, "%s\n", searches.notice);
     if (!code && searches.forked)

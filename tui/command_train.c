@@ -268,8 +268,12 @@ static void print_beginning(const struct work *w)
         fprintf(stderr, "; %d lesson%s of %lld tokens for validation", a->validation, a->validation == 1 ? "" : "s", (long long)a->validation_tokens);
     fputc('\n', stderr);
     if (a->sessions)
-        fprintf(stderr, "%d search%s: %d path%s kept, %d with a right answer\n", a->sessions, a->sessions == 1 ? "" : "es", a->kept,
+        fprintf(stderr, "%d search%s: %d path%s kept, %d with a right answer", a->sessions, a->sessions == 1 ? "" : "es", a->kept,
                 a->kept == 1 ? "" : "s", a->won);
+    if (a->others)
+        fprintf(stderr, "; %d of another model left out", a->others);
+    if (a->sessions)
+        fputc('\n', stderr);
     if (a->bad)
         fprintf(stderr, "%d wrong line%s left out, the first is %s\n", a->bad, a->bad == 1 ? "" : "s", string_text(&clean));
     if (a->too_long)

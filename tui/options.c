@@ -85,7 +85,7 @@ static const struct option_row table[] = {
     {"csv", '4', FLAG, AT(csv), 0, 0, NULL, "one line a run on stdout"},
     {"all", 0, FLAG, AT(all), 0, 0, NULL, "learn all weights, not an adapter"},
     {"scratch", 0, FLAG, AT(scratch), 0, 0, NULL, "learn a new model, of the shape and vocabulary in the recipe"},
-    {"from-sessions", 0, LIST, AT(from_sessions), 0, 0, "FILE|FOLDER", "learn from sessions: the paths that were kept, and those that came to a right answer"},
+    {"from-sessions", 0, LIST, AT(from_sessions), 0, 0, "NAME|FILE|FOLDER", "learn from sessions: the paths that were kept, and those that came to a right answer"},
     {"rank", 0, COUNT, AT(rank), 1, 1e6, "N", "of the adapter (default 16)"},
     {"alpha", 0, NUMBER, AT(alpha), 0, 1e6, "X", "its scale is alpha / rank (default: twice the rank)"},
     {"rslora", 0, FLAG, AT(rslora), 0, 0, NULL, "its scale is alpha / sqrt(rank)"},

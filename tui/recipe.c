@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* Keys that are options, and those that are read here. */
 static const char *const options[] = {
@@ -244,6 +246,47 @@ static int read_recipe(struct tui_recipe *r, const char *path, struct error *e)
     return code ? code : read_model(r, root, e);
 }
 
+/* A name is that of a session where they are kept, as for --session. */
+static int add_session(struct tui_recipe *r, const char *name, struct error *e)
+{
+    char *path = NULL;
+    if (access(name, F_OK) && !strchr(name, '/') && tui_session_path(name, &path, e))
+        return e->code;
+    keep_source(r, (struct search_lesson_source){.session = path ? own(r, path) : name});
+    return OK;
+}
+
+/* The model that the latest session was made with, where no other is given and its file is there; NULL. */
+static char *model_of_sessions(const struct tui_recipe *r)
+{
+    const char *given = getenv("ESPALIER_MODEL");
+    struct error e;
+    struct stat about;
+    char *model = NULL;
+    if (r->o.model || (given && *given))
+        return NULL;
+    for (int i = 0; i < r->source_count && !model; i++) {
+        const char *path = r->sources[i].session;
+        struct search_journal_entry *list = NULL;
+        struct search_journal *journal;
+        int count = 0;
+        if (!path || stat(path, &about))
+            continue;
+        if (S_ISDIR(about.st_mode))
+            path = !search_journal_list(&list, &count, path, &e) && count ? list[0].path : NULL;
+        if (path && !search_journal_open(&journal, path, 0, &e)) {
+            model = search_journal_get(journal, "model");
+            search_journal_close(journal);
+        }
+        search_journal_list_free(list, count);
+        if (model && access(model, R_OK)) {
+            free(model);
+            model = NULL;
+        }
+    }
+    return model;
+}
+
 static int read_command_line(struct tui_recipe *r, struct error *e)
 {
     const struct tui_options *o = &r->o;
@@ -251,8 +294,8 @@ static int read_command_line(struct tui_recipe *r, struct error *e)
     char end;
     for (int i = 0; i < o->data_count; i++)
         keep_source(r, (struct search_lesson_source){.file = o->all_data[i]});
-    for (int i = 0; i < o->from_sessions_count; i++)
-        keep_source(r, (struct search_lesson_source){.session = o->from_sessions[i]});
+    for (int i = 0; i < o->from_sessions_count && !code; i++)
+        code = add_session(r, o->from_sessions[i], e);
     for (int i = 0; i < o->validation_count && !code; i++)
         code = add_validation(r, o->validation[i], o->validation[i], e);
     if (!code && o->targets)
@@ -272,7 +315,7 @@ int tui_recipe_open(struct tui_recipe *r, const struct tui_options *o, const cha
         code = read_command_line(r, e);
     if (!code && r->o.scratch)
         code = finish_shape(r, e);
-    else if (!code && !r->model)
+    else if (!code && !r->model && !(r->model = model_of_sessions(r)))
         code = tui_model_path(&r->o, NULL, &r->model, e);
     return code;
 }

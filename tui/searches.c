@@ -1,4 +1,5 @@
 /* The searches of a command line: their task, problem, strategies, and the session on disk that they are kept in or come from. */
+#include "tui/options.h"
 #include "tui/tui.h"
 
 #include <errno.h>
@@ -267,6 +268,14 @@ static void keep_anyway(struct tui_searches *s)
     free(folder);
 }
 
+/* Those of the command line are set, of a session that is there too; those of a file of options are of new sessions only. */
+static void choose_budgets(struct tui_searches *s, const struct tui_options *o)
+{
+    static const char *const names[] = {"budget-tokens", "budget-flops", "budget-nodes", "budget-time"};
+    for (int i = 0; i < 4; i++)
+        s->budgets |= tui_options_given(o, names[i]) << i;
+}
+
 int tui_searches_open(struct tui_searches *s, const struct tui_options *o, int keep, struct error *e)
 {
     *s = (struct tui_searches){0};
@@ -289,6 +298,7 @@ int tui_searches_open(struct tui_searches *s, const struct tui_options *o, int k
         .budget_tokens = o->budget_tokens, .budget_flops = o->budget_flops, .budget_nodes = o->budget_nodes, .budget_time = o->budget_time,
         .grammar = o->grammar, .prompts = prompts, .commands = o->allow_commands,
     };
+    choose_budgets(s, o);
     if (code)
         tui_searches_close(s);
     return code;
@@ -299,6 +309,18 @@ static int copy_past(struct tui_searches *s, int i, struct error *e)
 {
     const struct search_tree *tree = &s->loaded.list[i].tree;
     return search_journal_copy(s->journal, i, tree->events, tree->event_count, e);
+}
+
+static int set_budgets(const struct tui_searches *s, struct search *search, struct error *e)
+{
+    const struct search_setting *now = &search_tree(search)->session->session;
+    const struct search_options new = {
+        .budget_tokens = s->budgets & 1 ? s->options.budget_tokens : 0, .budget_flops = s->budgets & 2 ? s->options.budget_flops : 0,
+        .budget_nodes = s->budgets & 4 ? s->options.budget_nodes : 0, .budget_time = s->budgets & 8 ? s->options.budget_time : 0,
+        .sampling = {-1, -1, -1, -1, -1}};
+    const int same = (new.budget_tokens <= 0 || new.budget_tokens == now->budget_tokens) && (new.budget_nodes <= 0 || new.budget_nodes == now->budget_nodes) &&
+                     (new.budget_flops <= 0 || new.budget_flops == now->budget_flops) && (new.budget_time <= 0 || new.budget_time == now->budget_time);
+    return same ? OK : search_set(search, &new, 0, e);
 }
 
 int tui_searches_start(struct tui_searches *s, int i, struct engine *engine, struct engine *judge,
@@ -314,7 +336,12 @@ int tui_searches_start(struct tui_searches *s, int i, struct engine *engine, str
     int code = s->forked ? copy_past(s, i, e) : OK;
     if (code || !s->resumed)
         return code ? code : search_open(out, engine, &options, e);
-    return search_open_again(out, engine, &options, s->loaded.list[i].tree.events, s->loaded.list[i].tree.event_count, e);
+    code = search_open_again(out, engine, &options, s->loaded.list[i].tree.events, s->loaded.list[i].tree.event_count, e);
+    if (!code && (code = set_budgets(s, *out, e))) {
+        search_close(*out);
+        *out = NULL;
+    }
+    return code;
 }
 
 void tui_searches_close(struct tui_searches *s)

@@ -480,7 +480,12 @@ static void *run(void *context)
         fail(t, &e);
     } else {
         t->state = t->options->paused ? TUI_PAUSED : TUI_RUNNING;
-        tell_notice(t, t->searches->notice);
+        struct string note = {0}, clean = {0};
+        tui_adapters_note(t->engine, &note);
+        utf8_sanitize(&clean, string_text(&note), note.length, 0);
+        tell_notice(t, note.length ? string_text(&clean) : t->searches->notice);
+        string_free(&note);
+        string_free(&clean);
         tell(t, NULL);
     }
     while (attend(t))

@@ -93,6 +93,7 @@ struct tui_searches {
     struct search_journal *journal; /* a new session they are kept in; NULL: in none, or in the one they come from */
     struct search_sessions loaded;  /* the session that was there, with its journal */
     int resumed, forked;            /* they come from one; they begin with its past, and leave it as it is */
+    int budgets;                    /* the command line gives some, which hold from here on though the searches come from one */
     char notice[200];               /* why they are not kept, though asked to be; or "" */
 };
 /* keep: in a session of their own where --session names none. */
@@ -108,6 +109,9 @@ int tui_session_find(const struct tui_options *o, char **path, int *there, struc
 /* The strategies of a command line, or the task's (with the prompts that the model is asked with); each with the judge where it takes one and names none. Each malloc'ed, and the list,
  * whatever this returns. */
 int tui_strategies_choose(const struct tui_options *o, const struct search_task *task, char ***out, int *count, struct error *e);
+/* A line for each adapter that is open over other weights than it says it was trained on; and the same on stderr. */
+void tui_adapters_note(const struct engine *engine, struct string *out);
+void tui_adapters_warn(const struct engine *engine);
 /* The mix of every --adapter, for a command that makes requests of its own. */
 int tui_adapters_open(const struct tui_options *o, struct engine *engine, int *mix, struct error *e);
 /* The second model that judges, where one was given: *out is NULL otherwise. */

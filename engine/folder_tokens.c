@@ -2,7 +2,7 @@
  *
  * Two kinds of byte pair encoding are known: over bytes in GPT-2's alphabet ("gpt2"), and over characters with a token for each byte that
  * none has ("llama", what SentencePiece makes). The second has scores in GGUF in the place of merges: the earlier a token's first merge, the
- * higher. Where tokenizer.json normalizes text (NFC), it is not done here, as llama.cpp does not.
+ * higher. That text is normalized (NFC) is a key of our own, espalier.nfc, as no GGUF of llama.cpp's says it.
  */
 #include "engine/folder.h"
 
@@ -285,19 +285,23 @@ static const char *pretokenizer_name(const struct reader *r, const json_t *pre)
 }
 
 /* Text is otherwise taken as it is, or in the form NFC. */
-static int check_normalizer(struct reader *r)
+static int put_normalizer(struct reader *r)
 {
     const json_t *normalizer = json_object_get(r->texts->tokenizer, "normalizer"), *type = json_object_get(normalizer, "type");
     const int none = is_text(type, "Sequence") && !json_array_size(json_object_get(normalizer, "normalizers"));
-    if (!normalizer || json_is_null(normalizer) || none || is_text(type, "NFC"))
+    if (!normalizer || json_is_null(normalizer) || none)
         return OK;
+    if (is_text(type, "NFC")) {
+        engine_keys_boolean(r->keys, "espalier.nfc", 1);
+        return OK;
+    }
     return engine_json_refuse(r->path, r->texts->tokenizer, "normalizer", "none, or NFC: no other is supported", r->e);
 }
 
 static int put_pretokenizer(struct reader *r)
 {
     const char *name = pretokenizer_name(r, json_object_get(r->texts->tokenizer, "pre_tokenizer"));
-    int code = check_normalizer(r);
+    int code = put_normalizer(r);
     if (code)
         return code;
     if (!name)

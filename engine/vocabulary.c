@@ -2,13 +2,15 @@
  * sentencepiece.c's, the cutting into words pretokenizer.c's, what is said around a conversation chat.c's; here are the
  * special tokens, and the order in which everything happens.
  *
- * The reference is llama.cpp: the same file and text give the same ids.
+ * The reference is llama.cpp: the same file and text give the same ids. What only a folder says, and no GGUF of llama.cpp's, is in keys of
+ * our own, and tokenizers is the reference: espalier.nfc.
  */
 #include "engine/vocabulary.h"
 #include "engine/bpe.h"
 #include "engine/chat.h"
 #include "engine/pretokenizer.h"
 #include "engine/sentencepiece.h"
+#include "engine/unicode.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -44,6 +46,7 @@ struct engine_vocabulary {
     struct engine_bpe *bpe;
     struct engine_pretokenizer *pretokenizer;
     struct engine_sentencepiece *sentencepiece;
+    int composes;     /* with bpe: text is put in the form NFC first */
     int blank_before; /* with sentencepiece: a text begins as if with a blank */
     struct special *specials;
     int special_count;
@@ -371,6 +374,7 @@ static int read_bpe(struct engine_vocabulary *v, const struct engine_file *f, st
     struct engine_text pre = {"default", 7}, *names = NULL, *merges = NULL;
     int merge_count = 0;
     engine_file_text(f, "tokenizer.ggml.pre", &pre);
+    engine_file_boolean(f, "espalier.nfc", &v->composes);
     int code = engine_pretokenizer_create(&v->pretokenizer, pre, engine_file_path(f), e);
     if (!code)
         code = read_texts(f, "tokenizer.ggml.merges", &merges, &merge_count, e);
@@ -382,7 +386,7 @@ static int read_bpe(struct engine_vocabulary *v, const struct engine_file *f, st
         settle_names(v, f, names, engine_pretokenizer_begins(v->pretokenizer));
     free(names);
     free(merges);
-    v->about = code ? NULL : xasprintf("gpt2 (%s)", engine_pretokenizer_name(v->pretokenizer));
+    v->about = code ? NULL : xasprintf("gpt2 (%s%s)", engine_pretokenizer_name(v->pretokenizer), v->composes ? ", NFC" : "");
     return code;
 }
 
@@ -596,7 +600,12 @@ static void write_word(void *argument, const char *bytes, size_t n)
 /* A text between special tokens, or the ends of all. */
 static void write_text(struct writing *w, const char *text, size_t n)
 {
-    if (n && w->v->bpe)
+    if (n && w->v->bpe && w->v->composes) {
+        struct string composed = {0};
+        engine_unicode_compose(text, n, &composed);
+        engine_pretokenizer_split(w->v->pretokenizer, string_text(&composed), composed.length, write_word, w);
+        string_free(&composed);
+    } else if (n && w->v->bpe)
         engine_pretokenizer_split(w->v->pretokenizer, text, n, write_word, w);
     else if (n)
         engine_sentencepiece_write(w->v->sentencepiece, text, n, w->v->blank_before && !w->continues, &w->chain, w->out);

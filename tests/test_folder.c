@@ -2,6 +2,7 @@
  * from one, adapters on one; the keys that configurations become; and every way a folder can be wrong, in one line each. */
 #include "engine/engine.h"
 #include "engine/folder.h"
+#include "engine/unicode.h"
 #include "reference_text.h"
 
 #include <dirent.h>
@@ -325,6 +326,52 @@ static void test_quantize(void **state)
     }
     unlink(out);
     free(out);
+}
+
+/* What tokenizers makes of a text, special tokens parsed. */
+struct tokenized {
+    const char *text;
+    int count, ids[16];
+};
+
+static void check_tokens(const char *path, const struct tokenized *of, size_t n)
+{
+    struct engine *engine = open_engine(path, "reference");
+    for (size_t i = 0; i < n; i++) {
+        struct engine_tokens tokens = {0};
+        engine_tokenize(engine, of[i].text, strlen(of[i].text), 1, &tokens);
+        if (tokens.count != of[i].count || memcmp(tokens.ids, of[i].ids, (size_t)of[i].count * sizeof *of[i].ids))
+            fail_msg("%s: other tokens of \"%s\"", path, of[i].text);
+        engine_tokens_free(&tokens);
+    }
+    engine_close(engine);
+}
+
+/* The form NFC, between special tokens; a GGUF from such a folder does the same. The last is not UTF-8: what stands around such a byte is
+ * composed, and nothing across it. */
+static void test_composed(void **state)
+{
+    (void)state;
+    static const struct tokenized composed[] = {
+        {"cafe\xcc\x81", 4, {69, 67, 72, 295}},
+        {"cafe\xcc\x81<|im_end|>e\xcc\x81", 6, {69, 67, 72, 295, 2, 295}},
+        {"e<|im_end|>\xcc\x81", 4, {71, 2, 139, 226}},
+        {"\xe2\x84\xab \xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8 q\xcc\x87\xcc\xa3", 12, {130, 230, 223, 169, 111, 226, 223, 83, 139, 99, 139, 232}},
+        {"\xe0\xa5\x98 \xe2\x84\xa6\xcd\x84", 13, {159, 100, 246, 159, 100, 123, 223, 141, 105, 139, 233, 139, 226}},
+    }, plain = {"cafe\xcc\x81", 6, {69, 67, 72, 71, 139, 226}};
+    char *copy = copy_folder("f32"), *out = xasprintf("%s/out.gguf", work);
+    check_tokens(copy, &plain, 1);
+    change(copy, "tokenizer.json", "\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}");
+    quantize(copy, out, "f16");
+    check_tokens(copy, composed, sizeof composed / sizeof *composed);
+    check_tokens(out, composed, sizeof composed / sizeof *composed);
+    struct string text = {0};
+    engine_unicode_compose("e\xff\xcc\x81" "e\xcc\x81\xcc", 8, &text);
+    assert_string_equal(text.text, "e\xff\xcc\x81\xc3\xa9\xcc");
+    string_free(&text);
+    unlink(out);
+    free(out);
+    free(copy);
 }
 
 static int mix_of(struct engine *engine, const char *adapter)
@@ -832,7 +879,7 @@ int main(void)
         cmocka_unit_test(test_llama3_factors),  cmocka_unit_test(test_sentencepiece),  cmocka_unit_test(test_refused_files),
         cmocka_unit_test(test_refused_lengths), cmocka_unit_test(test_refused_shards), cmocka_unit_test(test_refused_configurations),
         cmocka_unit_test(test_refused_nf4),     cmocka_unit_test(test_refused_weights), cmocka_unit_test(test_refused_tokenizers),
-        cmocka_unit_test(test_holes),
+        cmocka_unit_test(test_holes),           cmocka_unit_test(test_composed),
         cmocka_unit_test(test_damage),
     };
     return cmocka_run_group_tests(tests, open_work, close_work);

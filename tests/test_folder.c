@@ -483,7 +483,10 @@ static void test_configurations(void **state)
                  "\"full_attention\"], \"rope_parameters\": {\"full_attention\": {\"rope_theta\": 1000000.0, \"rope_type\": \"linear\", \"factor\": 8}, "
                  "\"sliding_attention\": {\"rope_theta\": 20000.0}}, \"query_pre_attn_scalar\": 256, " SIZES "}",
                  KEYS("gemma3.attention.sliding_window=4096", "gemma3.attention.sliding_window_pattern=2", "gemma3.attention.key_length=256",
-                      "gemma3.rope.freq_base=1000000", "gemma3.rope.freq_base_swa=20000", "gemma3.rope.scaling.factor=8"));
+                      "gemma3.rope.freq_base=1000000", "gemma3.rope.freq_base_swa=20000", "gemma3.rope.scaling.factor=8",
+                      "gemma3.attention.scale=0.0625"));
+    check_config("{\"model_type\": \"gemma3_text\", \"head_dim\": 128, \"query_pre_attn_scalar\": 168, " SIZES "}",
+                 KEYS("gemma3.attention.scale=0.0771516785026", "gemma3.attention.key_length=128"));
     check_config("{\"model_type\": \"gemma3\", \"text_config\": {\"model_type\": \"gemma3_text\", \"hidden_size\": 64, \"intermediate_size\": 96, "
                  "\"num_hidden_layers\": 7, \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 8.0}, \"sliding_window\": 1024}}",
                  KEYS("gemma3.vocab_size=262208", "gemma3.attention.head_count=8", "gemma3.attention.head_count_kv=4", "gemma3.attention.sliding_window=1024",

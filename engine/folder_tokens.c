@@ -2,7 +2,8 @@
  *
  * Two kinds of byte pair encoding are known: over bytes in GPT-2's alphabet ("gpt2"), and over characters with a token for each byte that
  * none has ("llama", what SentencePiece makes). The second has scores in GGUF in the place of merges: the earlier a token's first merge, the
- * higher. That text is normalized (NFC) is a key of our own, espalier.nfc, as no GGUF of llama.cpp's says it.
+ * higher. What no GGUF of llama.cpp's says has keys of our own: that text is normalized (espalier.nfc), and which tokens take white space around
+ * them along (espalier.lstrip, espalier.rstrip).
  */
 #include "engine/folder.h"
 
@@ -21,6 +22,8 @@ struct reader {
     int count;
     struct engine_text *names; /* [count]; bytes NULL: no token has the id */
     int32_t *types;            /* [count] */
+    int32_t *strips[2];        /* [strip_counts]: the tokens that take the white space before, and after them along */
+    int strip_counts[2], strip_capacities[2];
     char **made;               /* names that are not in the file */
     int made_count, made_capacity;
     struct engine_new_keys *keys;
@@ -82,6 +85,34 @@ static const char *with_blanks(struct reader *r, const char *name)
     return make_name(r, copy);
 }
 
+/* White space around added tokens, as tokenizers takes it; in SentencePiece's text blanks are none any more where it looks for those that are
+ * normalized. */
+static int read_strips(struct reader *r, const json_t *token, size_t i, int id)
+{
+    static const char *const keys[] = {"lstrip", "rstrip"};
+    if (json_is_true(json_object_get(token, "single_word")))
+        return FAIL(r, "%.300s: added_tokens: number %zu: single_word: true; expected false: tokens that are only words are not supported",
+                    r->path, i);
+    for (int k = 0; k < 2; k++) {
+        if (!json_is_true(json_object_get(token, keys[k])))
+            continue;
+        if (r->sentencepiece && json_is_true(json_object_get(token, "normalized")))
+            return FAIL(r, "%.300s: added_tokens: number %zu: %s: true; expected false: it is not supported where normalized is true as well",
+                        r->path, i, keys[k]);
+        ARRAY_RESERVE(r->strips[k], r->strip_counts[k], r->strip_capacities[k]);
+        r->strips[k][r->strip_counts[k]++] = id;
+    }
+    return OK;
+}
+
+static void put_strips(struct reader *r)
+{
+    static const char *const keys[] = {"espalier.lstrip", "espalier.rstrip"};
+    for (int k = 0; k < 2; k++)
+        if (r->strip_counts[k])
+            engine_keys_integers(r->keys, keys[k], r->strips[k], r->strip_counts[k]);
+}
+
 /* Those beyond the embedding have no row that could be looked up: a model that only reads has them of one that also sees. */
 static int read_added(struct reader *r)
 {
@@ -95,6 +126,8 @@ static int read_added(struct reader *r)
             return FAIL(r, "%.300s: added_tokens: number %zu: expected an id and its content; the file is damaged: get it anew", r->path, i);
         if (id >= r->count)
             continue;
+        if (read_strips(r, token, i, id))
+            return ERROR_INPUT;
         if (r->names[id].bytes && strcmp(r->names[id].bytes, name))
             return FAIL(r, "%.300s: added_tokens: %.100s has the id %d of %.100s; the file is damaged: get it anew", r->path, name, id,
                         r->names[id].bytes);
@@ -462,6 +495,7 @@ static int put_all(struct reader *r)
     if (code)
         return code;
     put_ids(r);
+    put_strips(r);
     put_template(r);
     engine_keys_texts(r->keys, "tokenizer.ggml.tokens", r->names, r->count);
     engine_keys_integers(r->keys, "tokenizer.ggml.token_type", r->types, r->count);
@@ -481,6 +515,8 @@ int engine_folder_tokens(const struct engine_folder_texts *texts, int vocabulary
     free(r.made);
     free(r.names);
     free(r.types);
+    free(r.strips[0]);
+    free(r.strips[1]);
     free(r.path);
     return code;
 }

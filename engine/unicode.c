@@ -41,3 +41,38 @@ void engine_unicode_compose(const char *text, size_t n, struct string *out)
         }
     }
 }
+
+/* The length of the character at the beginning where it is white space; 0. */
+static size_t space(const char *text, size_t n)
+{
+    utf8proc_int32_t c;
+    const utf8proc_ssize_t length = utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n, &c);
+    if (length <= 0)
+        return 0;
+    const utf8proc_category_t kind = utf8proc_category(c);
+    const int control = (c >= '\t' && c <= '\r') || c == 0x85;
+    const int separator = kind == UTF8PROC_CATEGORY_ZS || kind == UTF8PROC_CATEGORY_ZL || kind == UTF8PROC_CATEGORY_ZP;
+    return control || separator ? (size_t)length : 0;
+}
+
+size_t engine_unicode_space_first(const char *text, size_t n)
+{
+    size_t at = 0;
+    for (size_t length; at < n && (length = space(text + at, n - at));)
+        at += length;
+    return at;
+}
+
+size_t engine_unicode_space_last(const char *text, size_t n)
+{
+    size_t end = n;
+    while (end) {
+        size_t at = end - 1;
+        while (at && end - at < 4 && ((unsigned char)text[at] & 0xc0) == 0x80)
+            at--;
+        if (space(text + at, end - at) != end - at)
+            break;
+        end = at;
+    }
+    return n - end;
+}

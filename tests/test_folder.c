@@ -374,6 +374,44 @@ static void test_composed(void **state)
     free(copy);
 }
 
+/* White space that an added token takes along, before it, after it, or both: the property White_Space, which U+1C and U+180E have not. */
+static void test_stripped(void **state)
+{
+    (void)state;
+    static const char end[] = "\"<|im_end|>\",\n      \"single_word\": false,\n      \"lstrip\": false,\n      \"rstrip\": false";
+    static const char *const flags[] = {"\"<|im_end|>\", \"lstrip\": true, \"rstrip\": false", "\"<|im_end|>\", \"lstrip\": false, \"rstrip\": true",
+                                        "\"<|im_end|>\", \"lstrip\": true, \"rstrip\": true"};
+    enum { TEXTS = 5 };
+    static const struct tokenized of[3][TEXTS] = {
+        {{"a \xc2\xa0\n<|im_end|>\xe3\x80\x80\t b", 8, {67, 2, 162, 225, 225, 200, 223, 68}},
+         {"<|im_end|>  <|im_end|>", 2, {2, 2}},
+         {"<|im_start|> <|im_end|> <|im_start|>", 4, {1, 2, 223, 1}},
+         {"a\xe2\x80\x8b<|im_end|>\xc2\x85" "b\x1c" "c", 10, {67, 161, 225, 236, 2, 129, 230, 68, 219, 69}},
+         {"a\x1c<|im_end|>\xe1\xa0\x8e" "b", 7, {67, 219, 2, 160, 257, 239, 68}}},
+        {{"a \xc2\xa0\n<|im_end|>\xe3\x80\x80\t b", 7, {67, 223, 129, 257, 201, 2, 68}},
+         {"<|im_end|>  <|im_end|>", 2, {2, 2}},
+         {"<|im_start|> <|im_end|> <|im_start|>", 4, {1, 223, 2, 1}},
+         {"a\xe2\x80\x8b<|im_end|>\xc2\x85" "b\x1c" "c", 8, {67, 161, 225, 236, 2, 68, 219, 69}},
+         {" <|im_end|> ", 2, {223, 2}}},
+        {{"a \xc2\xa0\n<|im_end|>\xe3\x80\x80\t b", 3, {67, 2, 68}},
+         {"<|im_end|>  <|im_end|>", 2, {2, 2}},
+         {"<|im_start|> <|im_end|> <|im_start|>", 3, {1, 2, 1}},
+         {"a\x1c<|im_end|>\xe1\xa0\x8e" "b", 7, {67, 219, 2, 160, 257, 239, 68}},
+         {" <|im_end|> ", 1, {2}}},
+    };
+    char *out = xasprintf("%s/out.gguf", work);
+    for (int i = 0; i < 3; i++) {
+        char *copy = copy_folder("f32");
+        change(copy, "tokenizer.json", end, flags[i]);
+        check_tokens(copy, of[i], TEXTS);
+        quantize(copy, out, "f16");
+        check_tokens(out, of[i], TEXTS);
+        free(copy);
+    }
+    unlink(out);
+    free(out);
+}
+
 static int mix_of(struct engine *engine, const char *adapter)
 {
     struct engine_adapter_use use = {.weight = 1};
@@ -805,6 +843,7 @@ static void test_refused_tokenizers(void **state)
     refused_with("f32", t, "\"merges\": [", "\"merges\": [7, ", "number 0");
     refused_with("f32", t, "\"added_tokens\": [", "\"added_tokens\": [{\"id\": 7, \"content\": \"other\"}, ", "has the id 7");
     refused_with("f32", t, "\"added_tokens\": [", "\"added_tokens\": [{\"id\": -7, \"content\": \"other\"}, ", "number 0");
+    refused_with("f32", t, "\"single_word\": false", "\"single_word\": true", "number 0: single_word");
     refused_with("f32", t, "\"ignore_merges\": false", "\"ignore_merges\": true", "pre_tokenizer");
     struct string deep = {0};
     for (int i = 0; i < 100000; i++)
@@ -882,7 +921,7 @@ int main(void)
         cmocka_unit_test(test_llama3_factors),  cmocka_unit_test(test_sentencepiece),  cmocka_unit_test(test_refused_files),
         cmocka_unit_test(test_refused_lengths), cmocka_unit_test(test_refused_shards), cmocka_unit_test(test_refused_configurations),
         cmocka_unit_test(test_refused_nf4),     cmocka_unit_test(test_refused_weights), cmocka_unit_test(test_refused_tokenizers),
-        cmocka_unit_test(test_holes),           cmocka_unit_test(test_composed),
+        cmocka_unit_test(test_holes),           cmocka_unit_test(test_composed),        cmocka_unit_test(test_stripped),
         cmocka_unit_test(test_damage),
     };
     return cmocka_run_group_tests(tests, open_work, close_work);

@@ -2,8 +2,8 @@
  *
  * Two kinds of byte pair encoding are known: over bytes in GPT-2's alphabet ("gpt2"), and over characters with a token for each byte that
  * none has ("llama", what SentencePiece makes). The second has scores in GGUF in the place of merges: the earlier a token's first merge, the
- * higher. What no GGUF of llama.cpp's says has keys of our own: that text is normalized (espalier.nfc), and which tokens take white space around
- * them along (espalier.lstrip, espalier.rstrip).
+ * higher. What no GGUF of llama.cpp's says has keys of our own: that text is normalized (espalier.nfc), how it is cut into words where
+ * llama.cpp only comes near to it (espalier.pre), and which tokens take white space around them along (espalier.lstrip, espalier.rstrip).
  */
 #include "engine/folder.h"
 
@@ -271,15 +271,21 @@ static int put_scores(struct reader *r)
 #define LLAMA3(digits) "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" digits \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
-/* By the expression and whether a word that is a token stays whole: a row of pretokenizer.c's table. */
+#define TEKKEN "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+" \
+    "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|\\p{N}" \
+    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+/* By the expression and whether a word that is a token stays whole: a row of pretokenizer.c's table, and what llama.cpp calls that or what
+ * is nearest. */
 static const struct {
     const char *expression;
     int whole_words;
-    const char *name;
+    const char *name, *own;
 } expressions[] = {
-    {LLAMA3("{1,3}"), 1, "llama-bpe"},
-    {LLAMA3("{1,3}"), 0, "dbrx"},
-    {LLAMA3(""), 0, "qwen2"},
+    {LLAMA3("{1,3}"), 1, "llama-bpe", NULL},
+    {LLAMA3("{1,3}"), 0, "dbrx", NULL},
+    {LLAMA3(""), 0, "qwen2", NULL},
+    {TEKKEN, 1, "tekken", "tekken-exact"},
 };
 
 /* Its steps in order, sequences within it gone through; NULL beyond the last. */
@@ -297,7 +303,7 @@ static int is_byte_level(const json_t *step, int with_expression)
            (uses ? json_is_true(uses) : 1) == with_expression;
 }
 
-static const char *pretokenizer_name(const struct reader *r, const json_t *pre)
+static const char *pretokenizer_name(const struct reader *r, const json_t *pre, const char **own)
 {
     const json_t *first = step(pre, 0), *second = step(pre, 1);
     const int whole_words = json_is_true(json_object_get(r->model, "ignore_merges"));
@@ -312,8 +318,10 @@ static const char *pretokenizer_name(const struct reader *r, const json_t *pre)
         json_is_true(json_object_get(first, "invert")) || !is_byte_level(second, 0))
         return NULL;
     for (size_t i = 0; i < sizeof expressions / sizeof *expressions; i++)
-        if (is_text(pattern, expressions[i].expression) && expressions[i].whole_words == whole_words)
+        if (is_text(pattern, expressions[i].expression) && expressions[i].whole_words == whole_words) {
+            *own = expressions[i].own;
             return expressions[i].name;
+        }
     return NULL;
 }
 
@@ -333,14 +341,16 @@ static int put_normalizer(struct reader *r)
 
 static int put_pretokenizer(struct reader *r)
 {
-    const char *name = pretokenizer_name(r, json_object_get(r->texts->tokenizer, "pre_tokenizer"));
+    const char *own = NULL, *name = pretokenizer_name(r, json_object_get(r->texts->tokenizer, "pre_tokenizer"), &own);
     int code = put_normalizer(r);
     if (code)
         return code;
     if (!name)
-        return engine_json_refuse(r->path, r->texts->tokenizer, "pre_tokenizer", "that of GPT-2, SmolLM, Llama 3 or Qwen 2: no other way of "
+        return engine_json_refuse(r->path, r->texts->tokenizer, "pre_tokenizer", "that of GPT-2, SmolLM, Llama 3, Qwen 2 or Tekken: no other way of "
                                   "cutting text into words is known", r->e);
     engine_keys_text(r->keys, "tokenizer.ggml.pre", name);
+    if (own)
+        engine_keys_text(r->keys, "espalier.pre", own);
     return OK;
 }
 

@@ -3,7 +3,8 @@
  * special tokens, and the order in which everything happens.
  *
  * The reference is llama.cpp: the same file and text give the same ids. What only a folder says, and no GGUF of llama.cpp's, is in keys of
- * our own, and tokenizers is the reference: espalier.nfc, espalier.lstrip and espalier.rstrip.
+ * our own, and tokenizers is the reference: espalier.nfc, espalier.pre, espalier.lstrip and
+ * espalier.rstrip.
  */
 #include "engine/vocabulary.h"
 #include "engine/bpe.h"
@@ -400,7 +401,8 @@ static int read_bpe(struct engine_vocabulary *v, const struct engine_file *f, st
 {
     struct engine_text pre = {"default", 7}, *names = NULL, *merges = NULL;
     int merge_count = 0;
-    engine_file_text(f, "tokenizer.ggml.pre", &pre);
+    if (!engine_file_text(f, "espalier.pre", &pre))
+        engine_file_text(f, "tokenizer.ggml.pre", &pre);
     engine_file_boolean(f, "espalier.nfc", &v->composes);
     int code = engine_pretokenizer_create(&v->pretokenizer, pre, engine_file_path(f), e);
     if (!code)

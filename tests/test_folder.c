@@ -299,6 +299,8 @@ static void test_tokens(void **state)
     free(all);
 }
 
+static void refused(const char *path, const char *said);
+
 /* --- a GGUF from one ----------------------------------------------------------------------------------------------- */
 
 static void quantize(const char *in, const char *out, const char *type)
@@ -410,6 +412,37 @@ static void test_stripped(void **state)
     }
     unlink(out);
     free(out);
+}
+
+/* Mistral's, as Nemo has it: a GGUF has the name that llama.cpp knows, and ours beside it. */
+static void test_tekken(void **state)
+{
+    (void)state;
+    static const char split[] =
+        "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?[\\\\p{Lu}\\\\p{Lt}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]*"
+        "[\\\\p{Ll}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]+|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?[\\\\p{Lu}\\\\p{Lt}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]+[\\\\p{Ll}\\\\p{Lm}"
+        "\\\\p{Lo}\\\\p{M}]*|\\\\p{N}| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n/]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\"}, "
+        "\"behavior\": \"Isolated\", \"invert\": false}";
+    char *copy = copy_folder("f32"), *out = xasprintf("%s/out.gguf", work);
+    struct engine_file *f;
+    struct engine_text pre = {0}, own = {0};
+    change(copy, "tokenizer.json", "{\n        \"type\": \"Digits\",\n        \"individual_digits\": true\n      }", split);
+    change(copy, "tokenizer.json", "\"use_regex\": true", "\"use_regex\": false");
+    refused(copy, "pre_tokenizer"); /* merges are ignored there */
+    change(copy, "tokenizer.json", "\"ignore_merges\": false", "\"ignore_merges\": true");
+    quantize(copy, out, "f16");
+    for (int i = 0; i < 2; i++) {
+        struct engine *engine = open_engine(i ? out : copy, "reference");
+        assert_string_equal(engine_info(engine)->tokenizer, "gpt2 (tekken-exact)");
+        engine_close(engine);
+    }
+    assert_int_equal(engine_file_open(&f, out, NULL), OK);
+    assert_true(engine_file_text(f, "tokenizer.ggml.pre", &pre) && pre.length == strlen("tekken") && !memcmp(pre.bytes, "tekken", pre.length));
+    assert_true(engine_file_text(f, "espalier.pre", &own));
+    engine_file_close(f);
+    unlink(out);
+    free(out);
+    free(copy);
 }
 
 static int mix_of(struct engine *engine, const char *adapter)
@@ -922,7 +955,7 @@ int main(void)
         cmocka_unit_test(test_refused_lengths), cmocka_unit_test(test_refused_shards), cmocka_unit_test(test_refused_configurations),
         cmocka_unit_test(test_refused_nf4),     cmocka_unit_test(test_refused_weights), cmocka_unit_test(test_refused_tokenizers),
         cmocka_unit_test(test_holes),           cmocka_unit_test(test_composed),        cmocka_unit_test(test_stripped),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_tekken),          cmocka_unit_test(test_damage),
     };
     return cmocka_run_group_tests(tests, open_work, close_work);
 }

@@ -20,7 +20,7 @@ static const struct kind {
     {.model_type = "gemma3_text", .architecture = "gemma3", .activation = "gelu_pytorch_tanh", .tied = 1, .norms_less_1 = 1, .heads = 8,
      .kv_heads = 4, .head_dim = 256, .vocabulary = 262208, .context = 131072, .window = 4096, .epsilon = 1e-6},
 };
-enum { KINDS = sizeof kinds / sizeof *kinds, LAYERS_MOST = 1024, SIZE_MOST = 1 << 24, GEMMA_PERIOD = 6 };
+enum { KINDS = sizeof kinds / sizeof *kinds, LAYERS_MOST = 1024, SIZE_MOST = 1 << 24, GEMMA_PERIOD = 6, GEMMA_SCALAR = 256 };
 
 struct reader {
     const json_t *config; /* of the text's part */
@@ -241,13 +241,13 @@ static int put_window(struct reader *r)
     return OK;
 }
 
-/* Gemma's: the window of most layers, and how they alternate; its queries are to be scaled as everybody's. */
+/* Gemma's: the window of most layers, and how they alternate; and what its queries are scaled by. */
 static int put_windows(struct reader *r)
 {
     int window, period, scalar;
     int code = whole(r, "sliding_window", INT32_MAX, r->kind->window, &window);
     if (code || (code = whole(r, "sliding_window_pattern", LAYERS_MOST, GEMMA_PERIOD, &period)) ||
-        (code = whole(r, "query_pre_attn_scalar", SIZE_MOST, r->head_dim, &scalar)))
+        (code = whole(r, "query_pre_attn_scalar", SIZE_MOST, GEMMA_SCALAR, &scalar)))
         return code;
     const json_t *types = get(r, "layer_types");
     size_t full = 0;
@@ -255,8 +255,7 @@ static int put_windows(struct reader *r)
         full++;
     if (types && !json_object_get(r->config, "sliding_window_pattern") && full < json_array_size(types))
         period = (int)full + 1;
-    if (scalar != r->head_dim)
-        return refuse(r, "query_pre_attn_scalar", "the width of a head, head_dim: another scale is not supported");
+    put_number(r, "attention.scale", 1 / sqrt(scalar));
     put_whole(r, "attention.sliding_window", window);
     if (period != GEMMA_PERIOD)
         put_whole(r, "attention.sliding_window_pattern", period);

@@ -2,7 +2,8 @@
  *
  * Two kinds of byte pair encoding are known: over bytes in GPT-2's alphabet ("gpt2"), and over characters with a token for each byte that
  * none has ("llama", what SentencePiece makes). The second has scores in GGUF in the place of merges: the earlier a token's first merge, the
- * higher. Where tokenizer.json normalizes text (NFC), it is not done here, as llama.cpp does not.
+ * higher. What no GGUF of llama.cpp's says has keys of our own: that text is normalized (espalier.nfc), how it is cut into words where
+ * llama.cpp only comes near to it (espalier.pre), and which tokens take white space around them along (espalier.lstrip, espalier.rstrip).
  */
 #include "engine/folder.h"
 
@@ -21,6 +22,8 @@ struct reader {
     int count;
     struct engine_text *names; /* [count]; bytes NULL: no token has the id */
     int32_t *types;            /* [count] */
+    int32_t *strips[2];        /* [strip_counts]: the tokens that take the white space before, and after them along */
+    int strip_counts[2], strip_capacities[2];
     char **made;               /* names that are not in the file */
     int made_count, made_capacity;
     struct engine_new_keys *keys;
@@ -82,6 +85,34 @@ static const char *with_blanks(struct reader *r, const char *name)
     return make_name(r, copy);
 }
 
+/* White space around added tokens, as tokenizers takes it; in SentencePiece's text blanks are none any more where it looks for those that are
+ * normalized. */
+static int read_strips(struct reader *r, const json_t *token, size_t i, int id)
+{
+    static const char *const keys[] = {"lstrip", "rstrip"};
+    if (json_is_true(json_object_get(token, "single_word")))
+        return FAIL(r, "%.300s: added_tokens: number %zu: single_word: true; expected false: tokens that are only words are not supported",
+                    r->path, i);
+    for (int k = 0; k < 2; k++) {
+        if (!json_is_true(json_object_get(token, keys[k])))
+            continue;
+        if (r->sentencepiece && json_is_true(json_object_get(token, "normalized")))
+            return FAIL(r, "%.300s: added_tokens: number %zu: %s: true; expected false: it is not supported where normalized is true as well",
+                        r->path, i, keys[k]);
+        ARRAY_RESERVE(r->strips[k], r->strip_counts[k], r->strip_capacities[k]);
+        r->strips[k][r->strip_counts[k]++] = id;
+    }
+    return OK;
+}
+
+static void put_strips(struct reader *r)
+{
+    static const char *const keys[] = {"espalier.lstrip", "espalier.rstrip"};
+    for (int k = 0; k < 2; k++)
+        if (r->strip_counts[k])
+            engine_keys_integers(r->keys, keys[k], r->strips[k], r->strip_counts[k]);
+}
+
 /* Those beyond the embedding have no row that could be looked up: a model that only reads has them of one that also sees. */
 static int read_added(struct reader *r)
 {
@@ -95,6 +126,8 @@ static int read_added(struct reader *r)
             return FAIL(r, "%.300s: added_tokens: number %zu: expected an id and its content; the file is damaged: get it anew", r->path, i);
         if (id >= r->count)
             continue;
+        if (read_strips(r, token, i, id))
+            return ERROR_INPUT;
         if (r->names[id].bytes && strcmp(r->names[id].bytes, name))
             return FAIL(r, "%.300s: added_tokens: %.100s has the id %d of %.100s; the file is damaged: get it anew", r->path, name, id,
                         r->names[id].bytes);
@@ -238,15 +271,21 @@ static int put_scores(struct reader *r)
 #define LLAMA3(digits) "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" digits \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
-/* By the expression and whether a word that is a token stays whole: a row of pretokenizer.c's table. */
+#define TEKKEN "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+" \
+    "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|\\p{N}" \
+    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+/* By the expression and whether a word that is a token stays whole: a row of pretokenizer.c's table, and what llama.cpp calls that or what
+ * is nearest. */
 static const struct {
     const char *expression;
     int whole_words;
-    const char *name;
+    const char *name, *own;
 } expressions[] = {
-    {LLAMA3("{1,3}"), 1, "llama-bpe"},
-    {LLAMA3("{1,3}"), 0, "dbrx"},
-    {LLAMA3(""), 0, "qwen2"},
+    {LLAMA3("{1,3}"), 1, "llama-bpe", NULL},
+    {LLAMA3("{1,3}"), 0, "dbrx", NULL},
+    {LLAMA3(""), 0, "qwen2", NULL},
+    {TEKKEN, 1, "tekken", "tekken-exact"},
 };
 
 /* Its steps in order, sequences within it gone through; NULL beyond the last. */
@@ -264,7 +303,7 @@ static int is_byte_level(const json_t *step, int with_expression)
            (uses ? json_is_true(uses) : 1) == with_expression;
 }
 
-static const char *pretokenizer_name(const struct reader *r, const json_t *pre)
+static const char *pretokenizer_name(const struct reader *r, const json_t *pre, const char **own)
 {
     const json_t *first = step(pre, 0), *second = step(pre, 1);
     const int whole_words = json_is_true(json_object_get(r->model, "ignore_merges"));
@@ -279,31 +318,39 @@ static const char *pretokenizer_name(const struct reader *r, const json_t *pre)
         json_is_true(json_object_get(first, "invert")) || !is_byte_level(second, 0))
         return NULL;
     for (size_t i = 0; i < sizeof expressions / sizeof *expressions; i++)
-        if (is_text(pattern, expressions[i].expression) && expressions[i].whole_words == whole_words)
+        if (is_text(pattern, expressions[i].expression) && expressions[i].whole_words == whole_words) {
+            *own = expressions[i].own;
             return expressions[i].name;
+        }
     return NULL;
 }
 
 /* Text is otherwise taken as it is, or in the form NFC. */
-static int check_normalizer(struct reader *r)
+static int put_normalizer(struct reader *r)
 {
     const json_t *normalizer = json_object_get(r->texts->tokenizer, "normalizer"), *type = json_object_get(normalizer, "type");
     const int none = is_text(type, "Sequence") && !json_array_size(json_object_get(normalizer, "normalizers"));
-    if (!normalizer || json_is_null(normalizer) || none || is_text(type, "NFC"))
+    if (!normalizer || json_is_null(normalizer) || none)
         return OK;
+    if (is_text(type, "NFC")) {
+        engine_keys_boolean(r->keys, "espalier.nfc", 1);
+        return OK;
+    }
     return engine_json_refuse(r->path, r->texts->tokenizer, "normalizer", "none, or NFC: no other is supported", r->e);
 }
 
 static int put_pretokenizer(struct reader *r)
 {
-    const char *name = pretokenizer_name(r, json_object_get(r->texts->tokenizer, "pre_tokenizer"));
-    int code = check_normalizer(r);
+    const char *own = NULL, *name = pretokenizer_name(r, json_object_get(r->texts->tokenizer, "pre_tokenizer"), &own);
+    int code = put_normalizer(r);
     if (code)
         return code;
     if (!name)
-        return engine_json_refuse(r->path, r->texts->tokenizer, "pre_tokenizer", "that of GPT-2, SmolLM, Llama 3 or Qwen 2: no other way of "
+        return engine_json_refuse(r->path, r->texts->tokenizer, "pre_tokenizer", "that of GPT-2, SmolLM, Llama 3, Qwen 2 or Tekken: no other way of "
                                   "cutting text into words is known", r->e);
     engine_keys_text(r->keys, "tokenizer.ggml.pre", name);
+    if (own)
+        engine_keys_text(r->keys, "espalier.pre", own);
     return OK;
 }
 
@@ -458,6 +505,7 @@ static int put_all(struct reader *r)
     if (code)
         return code;
     put_ids(r);
+    put_strips(r);
     put_template(r);
     engine_keys_texts(r->keys, "tokenizer.ggml.tokens", r->names, r->count);
     engine_keys_integers(r->keys, "tokenizer.ggml.token_type", r->types, r->count);
@@ -477,6 +525,8 @@ int engine_folder_tokens(const struct engine_folder_texts *texts, int vocabulary
     free(r.made);
     free(r.names);
     free(r.types);
+    free(r.strips[0]);
+    free(r.strips[1]);
     free(r.path);
     return code;
 }

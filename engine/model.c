@@ -91,6 +91,16 @@ static int read_architecture(struct reader *r, const struct engine_architecture 
     return code;
 }
 
+/* Of either kind: a writer may have put 12 as an integer. */
+static int any_number(struct reader *r, const char *name, double *out)
+{
+    int64_t whole;
+    if (!engine_file_integer(r->file, key_of(r, name), &whole))
+        return engine_file_number(r->file, r->key, out);
+    *out = (double)whole;
+    return 1;
+}
+
 /* What would change the numbers and is not computed here must not be passed over. */
 static int refuse_unknown(struct reader *r, const struct engine_model *m)
 {
@@ -110,14 +120,17 @@ static int refuse_unknown(struct reader *r, const struct engine_model *m)
         double nothing;
     } numbers[] = {{"attn_logit_softcapping", 0}, {"final_logit_softcapping", 0}, {"logit_scale", 0}, {"rope.scaling.attn_factor", 1},
                    {"rope.scaling.alpha", 0}, {"rope.scaling.yarn_log_multiplier", 0}, {"rope.scaling.yarn_ext_factor", 1},
-                   {"rope.scaling.yarn_attn_factor", 1}};
+                   {"rope.scaling.yarn_attn_factor", 1}, {"embedding_scale", 1}, {"residual_scale", 1}, {"attention.clamp_kqv", 0},
+                   {"attention.temperature_scale", 0}, {"attention.temperature_length", 0}};
     double number;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (engine_file_number(r->file, key_of(r, numbers[i].name), &number) && number != numbers[i].nothing && number != 0)
+        if (any_number(r, numbers[i].name, &number) && number != numbers[i].nothing && number != 0)
             return error_set(r->e, ERROR_INPUT, "%s: metadata %s: %g is not supported; expected none", r->path, r->key, number);
-    int causal = 1;
+    int causal = 1, parallel = 0;
     if (engine_file_boolean(r->file, key_of(r, "attention.causal"), &causal) && !causal)
         return error_set(r->e, ERROR_INPUT, "%s: metadata %s: false: a model that sees what comes after is not supported", r->path, r->key);
+    if (engine_file_boolean(r->file, key_of(r, "use_parallel_residual"), &parallel) && parallel)
+        return error_set(r->e, ERROR_INPUT, "%s: metadata %s: true: the two parts of a layer side by side are not supported", r->path, r->key);
     return OK;
 }
 

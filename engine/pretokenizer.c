@@ -18,10 +18,11 @@
 /* --- the table --------------------------------------------------------------------------------------------------- */
 
 /* For use within [ ]. */
-#define LETTER                                                                                                         \
-    "\\p{L}\\x{1123F}-\\x{11240}\\x{11F02}\\x{11F04}-\\x{11F10}\\x{11F12}-\\x{11F33}\\x{1342F}"                        \
+#define YOUNG_LETTER                                                                                                   \
+    "\\x{1123F}-\\x{11240}\\x{11F02}\\x{11F04}-\\x{11F10}\\x{11F12}-\\x{11F33}\\x{1342F}"                              \
     "\\x{13441}-\\x{13446}\\x{1B132}\\x{1B155}\\x{1DF25}-\\x{1DF2A}\\x{1E030}-\\x{1E06D}"                              \
     "\\x{1E4D0}-\\x{1E4EB}\\x{2B739}\\x{2EBF0}-\\x{2EE5D}\\x{31350}-\\x{323AF}"
+#define LETTER "\\p{L}" YOUNG_LETTER
 #define NUMBER "\\p{N}\\x{11F50}-\\x{11F59}\\x{1D2C0}-\\x{1D2D3}\\x{1E4F0}-\\x{1E4F9}"
 #define PUNCTUATION "\\p{P}\\x{11B00}-\\x{11B09}\\x{11F43}-\\x{11F4F}"
 #define MARK                                                                                                           \
@@ -49,6 +50,12 @@
     "|(?:[A-Z]*+(?![A-Za-z])[" LETTER "])++|[A-Z]++)"
 #define TEKKEN(suffix, digits)                                                                                         \
     CASED suffix "|[" NUMBER "]" digits "| ?[^" SPACE LETTER NUMBER "]++[\\r\\n/]*+|[" SPACE "]*[\\r\\n]++|" SPACES
+/* What the makers of Tekken wrote, and llama.cpp only comes near to: letters outside ASCII have a case too, and marks are among them. */
+#define CAPITALS "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}" YOUNG_LETTER MARK "]"
+#define SMALL "[\\p{Ll}\\p{Lm}\\p{Lo}" YOUNG_LETTER MARK "]"
+#define TEKKEN_EXACT                                                                                                   \
+    "[^\\r\\n" LETTER NUMBER "]?" CAPITALS "*" SMALL "++|[^\\r\\n" LETTER NUMBER "]?" CAPITALS "++" SMALL "*+|[" NUMBER "]"    \
+    "| ?[^" SPACE LETTER NUMBER "]++[\\r\\n/]*+|[" SPACE "]*[\\r\\n]++|" SPACES
 /* DeepSeek's. The letters are those that have a case, of the Unicode of its day. */
 #define CASED_LETTERS                                                                                                  \
     "A-Za-z\\x{B5}\\x{C0}-\\x{D6}\\x{D8}-\\x{F6}\\x{F8}-\\x{1BA}\\x{1BC}-\\x{1BF}\\x{1C4}-\\x{293}\\x{295}-\\x{2AF}\\x{370}-\\x{373}" \
@@ -74,7 +81,7 @@
 
 enum { STAGES = 6 };
 
-/* What a file may call them, and what llama.cpp does for that name. */
+/* What a file may call them, and what llama.cpp does for that name; tekken-exact is ours, for folders. */
 static const struct row {
     const char *name;
     int whole_words, begins;
@@ -108,6 +115,7 @@ static const struct row {
     {"stablelm2", 0, 0, {LLAMA3("")}},
     {"megrez", 0, 0, {LLAMA3("")}},
     {"tekken", 1, 1, {TEKKEN("", "")}},
+    {"tekken-exact", 1, 1, {TEKKEN_EXACT}},
     {"gpt-4o", 0, 0, {TEKKEN("(?:" CONTRACTIONS ")?+", "{1,3}+")}},
     {"llama4", 0, 0, {TEKKEN("(?:" CONTRACTIONS ")?+", "{1,3}+")}},
     {"deepseek-llm",

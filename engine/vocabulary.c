@@ -2,13 +2,16 @@
  * sentencepiece.c's, the cutting into words pretokenizer.c's, what is said around a conversation chat.c's; here are the
  * special tokens, and the order in which everything happens.
  *
- * The reference is llama.cpp: the same file and text give the same ids.
+ * The reference is llama.cpp: the same file and text give the same ids. What only a folder says, and no GGUF of llama.cpp's, is in keys of
+ * our own, and tokenizers is the reference: espalier.nfc, espalier.pre, espalier.lstrip and
+ * espalier.rstrip.
  */
 #include "engine/vocabulary.h"
 #include "engine/bpe.h"
 #include "engine/chat.h"
 #include "engine/pretokenizer.h"
 #include "engine/sentencepiece.h"
+#include "engine/unicode.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -21,11 +24,13 @@ enum { TOKENS_MOST = 1 << 24 }; /* far above any vocabulary; what is beyond it i
 
 enum { FIRST_CONTROL = 1, FIRST_USER_DEFINED = 2 };
 
+enum { EATS_ASCII_AFTER = 1, EATS_BEFORE = 2, EATS_AFTER = 4 };
+
 struct token {
     size_t at, length; /* in the vocabulary's text */
     enum kind kind;
     int ends;
-    int eats; /* found in a text, it takes the white space after it along */
+    int eats; /* found in a text, it takes white space along: EATS_ bits */
 };
 
 struct special {
@@ -44,6 +49,7 @@ struct engine_vocabulary {
     struct engine_bpe *bpe;
     struct engine_pretokenizer *pretokenizer;
     struct engine_sentencepiece *sentencepiece;
+    int composes;     /* with bpe: text is put in the form NFC first */
     int blank_before; /* with sentencepiece: a text begins as if with a blank */
     struct special *specials;
     int special_count;
@@ -269,12 +275,32 @@ static void mark_eaters(struct engine_vocabulary *v, const struct engine_file *f
     int eat = strstr(string_text(&lower), "phi-3") || strstr(string_text(&lower), "phi3");
     string_free(&lower);
     for (int i = 0; eat && i < v->count; i++)
-        v->tokens[i].eats = is_special(v, i);
+        v->tokens[i].eats = is_special(v, i) ? EATS_ASCII_AFTER : 0;
     for (size_t i = 0; eat && i < sizeof others / sizeof *others; i++) {
         int id = find_name(v, others[i]);
         if (id >= 0)
             v->tokens[id].eats = 0;
     }
+}
+
+/* What a folder says of them, in a key of ours with a list of ids. */
+static int read_eaters(struct engine_vocabulary *v, const struct engine_file *f, const char *key, int bit, struct error *e)
+{
+    const int64_t n = engine_file_integers(f, key);
+    int64_t *ids = n > 0 ? input_alloc((size_t)n, sizeof *ids) : NULL;
+    int code = OK;
+    if (n > 0 && !ids)
+        return error_set(e, ERROR_INPUT, "%.200s: not enough memory for %s", engine_file_path(f), key);
+    if (ids)
+        engine_file_integers_get(f, key, ids);
+    for (int64_t i = 0; i < n && !code; i++)
+        if (ids[i] < 0 || ids[i] >= v->count)
+            code = error_set(e, ERROR_INPUT, "%.200s: %s has %lld, but the vocabulary has the tokens 0 to %d: the file is damaged",
+                             engine_file_path(f), key, (long long)ids[i], v->count - 1);
+        else
+            v->tokens[ids[i]].eats |= bit;
+    free(ids);
+    return code;
 }
 
 static int has_name(const void *vocabulary, const char *name)
@@ -357,12 +383,17 @@ static int read_names(struct engine_vocabulary *v, const struct engine_file *f, 
 }
 
 /* And what follows from them. */
-static void settle_names(struct engine_vocabulary *v, const struct engine_file *f, const struct engine_text *names, int begins)
+static int settle_names(struct engine_vocabulary *v, const struct engine_file *f, const struct engine_text *names, int begins, struct error *e)
 {
     write_texts(v, names);
     collect_specials(v);
     mark_eaters(v, f);
-    read_chat(v, f, begins);
+    int code = read_eaters(v, f, "espalier.lstrip", EATS_BEFORE, e);
+    if (!code)
+        code = read_eaters(v, f, "espalier.rstrip", EATS_AFTER, e);
+    if (!code)
+        read_chat(v, f, begins);
+    return code;
 }
 
 /* tokenizer.ggml.model "gpt2". */
@@ -370,7 +401,9 @@ static int read_bpe(struct engine_vocabulary *v, const struct engine_file *f, st
 {
     struct engine_text pre = {"default", 7}, *names = NULL, *merges = NULL;
     int merge_count = 0;
-    engine_file_text(f, "tokenizer.ggml.pre", &pre);
+    if (!engine_file_text(f, "espalier.pre", &pre))
+        engine_file_text(f, "tokenizer.ggml.pre", &pre);
+    engine_file_boolean(f, "espalier.nfc", &v->composes);
     int code = engine_pretokenizer_create(&v->pretokenizer, pre, engine_file_path(f), e);
     if (!code)
         code = read_texts(f, "tokenizer.ggml.merges", &merges, &merge_count, e);
@@ -379,10 +412,10 @@ static int read_bpe(struct engine_vocabulary *v, const struct engine_file *f, st
     if (!code)
         code = engine_bpe_create(&v->bpe, &v->names, merges, merge_count, engine_file_path(f), e);
     if (!code)
-        settle_names(v, f, names, engine_pretokenizer_begins(v->pretokenizer));
+        code = settle_names(v, f, names, engine_pretokenizer_begins(v->pretokenizer), e);
     free(names);
     free(merges);
-    v->about = code ? NULL : xasprintf("gpt2 (%s)", engine_pretokenizer_name(v->pretokenizer));
+    v->about = code ? NULL : xasprintf("gpt2 (%s%s)", engine_pretokenizer_name(v->pretokenizer), v->composes ? ", NFC" : "");
     return code;
 }
 
@@ -437,7 +470,7 @@ static int read_sentencepiece(struct engine_vocabulary *v, const struct engine_f
     if (!code)
         code = create_sentencepiece(v, f, scores, e);
     if (!code)
-        settle_names(v, f, names, 1);
+        code = settle_names(v, f, names, 1, e);
     free(names);
     free(scores);
     v->about = code ? NULL : xasprintf("llama (SentencePiece%s)", v->blank_before ? "" : ", no blank before a text");
@@ -596,7 +629,12 @@ static void write_word(void *argument, const char *bytes, size_t n)
 /* A text between special tokens, or the ends of all. */
 static void write_text(struct writing *w, const char *text, size_t n)
 {
-    if (n && w->v->bpe)
+    if (n && w->v->bpe && w->v->composes) {
+        struct string composed = {0};
+        engine_unicode_compose(text, n, &composed);
+        engine_pretokenizer_split(w->v->pretokenizer, string_text(&composed), composed.length, write_word, w);
+        string_free(&composed);
+    } else if (n && w->v->bpe)
         engine_pretokenizer_split(w->v->pretokenizer, text, n, write_word, w);
     else if (n)
         engine_sentencepiece_write(w->v->sentencepiece, text, n, w->v->blank_before && !w->continues, &w->chain, w->out);
@@ -692,14 +730,19 @@ static void tokenize(const struct engine_vocabulary *v, const char *text, size_t
     }
     settle(&found, n);
     for (int i = 0; i < found.count; i++) {
-        if (found.items[i].at > from)
-            write_text(&w, text + from, found.items[i].at - from);
+        const int eats = v->tokens[found.items[i].id].eats;
+        size_t before = found.items[i].at - from;
+        if (eats & EATS_BEFORE)
+            before -= engine_unicode_space_last(text + from, before);
+        write_text(&w, text + from, before);
         engine_tokens_add(out, found.items[i].id);
         w.continues = 0; /* after a special token a text begins */
         from = found.items[i].at + found.items[i].length;
         size_t until = i + 1 < found.count ? found.items[i + 1].at : n;
-        while (v->tokens[found.items[i].id].eats && from < until && isspace((unsigned char)text[from]))
+        while (eats & EATS_ASCII_AFTER && from < until && isspace((unsigned char)text[from]))
             from++;
+        if (eats & EATS_AFTER)
+            from += engine_unicode_space_first(text + from, until - from);
     }
     write_text(&w, text + from, n - from);
     free(found.items);

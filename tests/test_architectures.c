@@ -438,6 +438,14 @@ static struct string key_text(const char *key, const char *value)
     return s;
 }
 
+static struct string key_boolean(const char *key, int value)
+{
+    struct string s = {0};
+    put_key(&s, key, PUT_BOOL);
+    put(&s, (uint64_t)value, 1);
+    return s;
+}
+
 static struct string key_flags(const char *key, int count)
 {
     struct string s = {0};
@@ -465,6 +473,17 @@ static void test_refused(void **state)
     assert_refused("tiny-qwen3", key_number("qwen3.rope.scaling.factor", 0.5f), SAYS("qwen3.rope.scaling.factor", "0.5"));
     assert_refused("tiny-yarn", key_number("qwen3.rope.scaling.yarn_attn_factor", 0.7f), SAYS("yarn_attn_factor", "0.7"));
     assert_refused("tiny-mistral", key_integer("llama.expert_count", 8), SAYS("llama.expert_count", "8"));
+    assert_refused("tiny-mistral", key_number("llama.embedding_scale", 12), SAYS("llama.embedding_scale", "12"));
+    assert_refused("tiny-mistral", key_integer("llama.embedding_scale", 12), SAYS("llama.embedding_scale", "12"));
+    assert_refused("tiny-mistral", key_number("llama.residual_scale", 0.5f), SAYS("llama.residual_scale", "0.5"));
+    assert_refused("tiny-mistral", key_number("llama.attention.clamp_kqv", 0.5f), SAYS("llama.attention.clamp_kqv", "0.5"));
+    assert_refused("tiny-mistral", key_number("llama.attention.temperature_scale", 0.1f), SAYS("llama.attention.temperature_scale", "0.1"));
+    assert_refused("tiny-mistral", key_integer("llama.attention.temperature_length", 8192), SAYS("llama.attention.temperature_length", "8192"));
+    assert_refused("tiny-mistral", key_boolean("llama.use_parallel_residual", 1), SAYS("llama.use_parallel_residual", "true"));
+    assert_refused("tiny-mistral", key_number("llama.embedding_scale", 1), SAYS(NULL));
+    assert_refused("tiny-mistral", key_number("llama.residual_scale", 1), SAYS(NULL));
+    assert_refused("tiny-mistral", key_number("llama.attention.clamp_kqv", 0), SAYS(NULL));
+    assert_refused("tiny-mistral", key_boolean("llama.use_parallel_residual", 0), SAYS(NULL));
 }
 
 /* Tensors that another architecture has. */

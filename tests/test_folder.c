@@ -2,6 +2,7 @@
  * from one, adapters on one; the keys that configurations become; and every way a folder can be wrong, in one line each. */
 #include "engine/engine.h"
 #include "engine/folder.h"
+#include "engine/unicode.h"
 #include "reference_text.h"
 
 #include <dirent.h>
@@ -298,6 +299,8 @@ static void test_tokens(void **state)
     free(all);
 }
 
+static void refused(const char *path, const char *said);
+
 /* --- a GGUF from one ----------------------------------------------------------------------------------------------- */
 
 static void quantize(const char *in, const char *out, const char *type)
@@ -325,6 +328,121 @@ static void test_quantize(void **state)
     }
     unlink(out);
     free(out);
+}
+
+/* What tokenizers makes of a text, special tokens parsed. */
+struct tokenized {
+    const char *text;
+    int count, ids[16];
+};
+
+static void check_tokens(const char *path, const struct tokenized *of, size_t n)
+{
+    struct engine *engine = open_engine(path, "reference");
+    for (size_t i = 0; i < n; i++) {
+        struct engine_tokens tokens = {0};
+        engine_tokenize(engine, of[i].text, strlen(of[i].text), 1, &tokens);
+        if (tokens.count != of[i].count || memcmp(tokens.ids, of[i].ids, (size_t)of[i].count * sizeof *of[i].ids))
+            fail_msg("%s: other tokens of \"%s\"", path, of[i].text);
+        engine_tokens_free(&tokens);
+    }
+    engine_close(engine);
+}
+
+/* The form NFC, between special tokens; a GGUF from such a folder does the same. The last is not UTF-8: what stands around such a byte is
+ * composed, and nothing across it. */
+static void test_composed(void **state)
+{
+    (void)state;
+    static const struct tokenized composed[] = {
+        {"cafe\xcc\x81", 4, {69, 67, 72, 295}},
+        {"cafe\xcc\x81<|im_end|>e\xcc\x81", 6, {69, 67, 72, 295, 2, 295}},
+        {"e<|im_end|>\xcc\x81", 4, {71, 2, 139, 226}},
+        {"\xe2\x84\xab \xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8 q\xcc\x87\xcc\xa3", 12, {130, 230, 223, 169, 111, 226, 223, 83, 139, 99, 139, 232}},
+        {"\xe0\xa5\x98 \xe2\x84\xa6\xcd\x84", 13, {159, 100, 246, 159, 100, 123, 223, 141, 105, 139, 233, 139, 226}},
+    }, plain = {"cafe\xcc\x81", 6, {69, 67, 72, 71, 139, 226}};
+    char *copy = copy_folder("f32"), *out = xasprintf("%s/out.gguf", work);
+    check_tokens(copy, &plain, 1);
+    change(copy, "tokenizer.json", "\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}");
+    quantize(copy, out, "f16");
+    check_tokens(copy, composed, sizeof composed / sizeof *composed);
+    check_tokens(out, composed, sizeof composed / sizeof *composed);
+    struct string text = {0};
+    engine_unicode_compose("e\xff\xcc\x81" "e\xcc\x81\xcc", 8, &text);
+    assert_string_equal(text.text, "e\xff\xcc\x81\xc3\xa9\xcc");
+    string_free(&text);
+    unlink(out);
+    free(out);
+    free(copy);
+}
+
+/* White space that an added token takes along, before it, after it, or both: the property White_Space, which U+1C and U+180E have not. */
+static void test_stripped(void **state)
+{
+    (void)state;
+    static const char end[] = "\"<|im_end|>\",\n      \"single_word\": false,\n      \"lstrip\": false,\n      \"rstrip\": false";
+    static const char *const flags[] = {"\"<|im_end|>\", \"lstrip\": true, \"rstrip\": false", "\"<|im_end|>\", \"lstrip\": false, \"rstrip\": true",
+                                        "\"<|im_end|>\", \"lstrip\": true, \"rstrip\": true"};
+    enum { TEXTS = 5 };
+    static const struct tokenized of[3][TEXTS] = {
+        {{"a \xc2\xa0\n<|im_end|>\xe3\x80\x80\t b", 8, {67, 2, 162, 225, 225, 200, 223, 68}},
+         {"<|im_end|>  <|im_end|>", 2, {2, 2}},
+         {"<|im_start|> <|im_end|> <|im_start|>", 4, {1, 2, 223, 1}},
+         {"a\xe2\x80\x8b<|im_end|>\xc2\x85" "b\x1c" "c", 10, {67, 161, 225, 236, 2, 129, 230, 68, 219, 69}},
+         {"a\x1c<|im_end|>\xe1\xa0\x8e" "b", 7, {67, 219, 2, 160, 257, 239, 68}}},
+        {{"a \xc2\xa0\n<|im_end|>\xe3\x80\x80\t b", 7, {67, 223, 129, 257, 201, 2, 68}},
+         {"<|im_end|>  <|im_end|>", 2, {2, 2}},
+         {"<|im_start|> <|im_end|> <|im_start|>", 4, {1, 223, 2, 1}},
+         {"a\xe2\x80\x8b<|im_end|>\xc2\x85" "b\x1c" "c", 8, {67, 161, 225, 236, 2, 68, 219, 69}},
+         {" <|im_end|> ", 2, {223, 2}}},
+        {{"a \xc2\xa0\n<|im_end|>\xe3\x80\x80\t b", 3, {67, 2, 68}},
+         {"<|im_end|>  <|im_end|>", 2, {2, 2}},
+         {"<|im_start|> <|im_end|> <|im_start|>", 3, {1, 2, 1}},
+         {"a\x1c<|im_end|>\xe1\xa0\x8e" "b", 7, {67, 219, 2, 160, 257, 239, 68}},
+         {" <|im_end|> ", 1, {2}}},
+    };
+    char *out = xasprintf("%s/out.gguf", work);
+    for (int i = 0; i < 3; i++) {
+        char *copy = copy_folder("f32");
+        change(copy, "tokenizer.json", end, flags[i]);
+        check_tokens(copy, of[i], TEXTS);
+        quantize(copy, out, "f16");
+        check_tokens(out, of[i], TEXTS);
+        free(copy);
+    }
+    unlink(out);
+    free(out);
+}
+
+/* Mistral's, as Nemo has it: a GGUF has the name that llama.cpp knows, and ours beside it. */
+static void test_tekken(void **state)
+{
+    (void)state;
+    static const char split[] =
+        "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?[\\\\p{Lu}\\\\p{Lt}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]*"
+        "[\\\\p{Ll}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]+|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?[\\\\p{Lu}\\\\p{Lt}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]+[\\\\p{Ll}\\\\p{Lm}"
+        "\\\\p{Lo}\\\\p{M}]*|\\\\p{N}| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n/]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\"}, "
+        "\"behavior\": \"Isolated\", \"invert\": false}";
+    char *copy = copy_folder("f32"), *out = xasprintf("%s/out.gguf", work);
+    struct engine_file *f;
+    struct engine_text pre = {0}, own = {0};
+    change(copy, "tokenizer.json", "{\n        \"type\": \"Digits\",\n        \"individual_digits\": true\n      }", split);
+    change(copy, "tokenizer.json", "\"use_regex\": true", "\"use_regex\": false");
+    refused(copy, "pre_tokenizer"); /* merges are ignored there */
+    change(copy, "tokenizer.json", "\"ignore_merges\": false", "\"ignore_merges\": true");
+    quantize(copy, out, "f16");
+    for (int i = 0; i < 2; i++) {
+        struct engine *engine = open_engine(i ? out : copy, "reference");
+        assert_string_equal(engine_info(engine)->tokenizer, "gpt2 (tekken-exact)");
+        engine_close(engine);
+    }
+    assert_int_equal(engine_file_open(&f, out, NULL), OK);
+    assert_true(engine_file_text(f, "tokenizer.ggml.pre", &pre) && pre.length == strlen("tekken") && !memcmp(pre.bytes, "tekken", pre.length));
+    assert_true(engine_file_text(f, "espalier.pre", &own));
+    engine_file_close(f);
+    unlink(out);
+    free(out);
+    free(copy);
 }
 
 static int mix_of(struct engine *engine, const char *adapter)
@@ -436,7 +554,10 @@ static void test_configurations(void **state)
                  "\"full_attention\"], \"rope_parameters\": {\"full_attention\": {\"rope_theta\": 1000000.0, \"rope_type\": \"linear\", \"factor\": 8}, "
                  "\"sliding_attention\": {\"rope_theta\": 20000.0}}, \"query_pre_attn_scalar\": 256, " SIZES "}",
                  KEYS("gemma3.attention.sliding_window=4096", "gemma3.attention.sliding_window_pattern=2", "gemma3.attention.key_length=256",
-                      "gemma3.rope.freq_base=1000000", "gemma3.rope.freq_base_swa=20000", "gemma3.rope.scaling.factor=8"));
+                      "gemma3.rope.freq_base=1000000", "gemma3.rope.freq_base_swa=20000", "gemma3.rope.scaling.factor=8",
+                      "gemma3.attention.scale=0.0625"));
+    check_config("{\"model_type\": \"gemma3_text\", \"head_dim\": 128, \"query_pre_attn_scalar\": 168, " SIZES "}",
+                 KEYS("gemma3.attention.scale=0.0771516785026", "gemma3.attention.key_length=128"));
     check_config("{\"model_type\": \"gemma3\", \"text_config\": {\"model_type\": \"gemma3_text\", \"hidden_size\": 64, \"intermediate_size\": 96, "
                  "\"num_hidden_layers\": 7, \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 8.0}, \"sliding_window\": 1024}}",
                  KEYS("gemma3.vocab_size=262208", "gemma3.attention.head_count=8", "gemma3.attention.head_count_kv=4", "gemma3.attention.sliding_window=1024",
@@ -755,6 +876,7 @@ static void test_refused_tokenizers(void **state)
     refused_with("f32", t, "\"merges\": [", "\"merges\": [7, ", "number 0");
     refused_with("f32", t, "\"added_tokens\": [", "\"added_tokens\": [{\"id\": 7, \"content\": \"other\"}, ", "has the id 7");
     refused_with("f32", t, "\"added_tokens\": [", "\"added_tokens\": [{\"id\": -7, \"content\": \"other\"}, ", "number 0");
+    refused_with("f32", t, "\"single_word\": false", "\"single_word\": true", "number 0: single_word");
     refused_with("f32", t, "\"ignore_merges\": false", "\"ignore_merges\": true", "pre_tokenizer");
     struct string deep = {0};
     for (int i = 0; i < 100000; i++)
@@ -832,8 +954,8 @@ int main(void)
         cmocka_unit_test(test_llama3_factors),  cmocka_unit_test(test_sentencepiece),  cmocka_unit_test(test_refused_files),
         cmocka_unit_test(test_refused_lengths), cmocka_unit_test(test_refused_shards), cmocka_unit_test(test_refused_configurations),
         cmocka_unit_test(test_refused_nf4),     cmocka_unit_test(test_refused_weights), cmocka_unit_test(test_refused_tokenizers),
-        cmocka_unit_test(test_holes),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_holes),           cmocka_unit_test(test_composed),        cmocka_unit_test(test_stripped),
+        cmocka_unit_test(test_tekken),          cmocka_unit_test(test_damage),
     };
     return cmocka_run_group_tests(tests, open_work, close_work);
 }

@@ -32,11 +32,11 @@ static void test_normalised(void **state)
 {
     (void)state;
     struct search_tree tree = {0};
-    const char *spec = "self-consistency,weight=normalised";
+    const char *spec = "self-consistency,m=4,weight=normalised";
     made_session(&tree, "p", 1);
     chains(&tree, 4, (const char *[]){"7", "8", NULL, "7"},
            (float[]){logf(.1f), logf(.5f), -1, logf(.1f)}); /* 1 2 3 4 */
-    expect(&tree, "self-consistency", "keep 1 4", "plurality 2 of 4: 7");
+    expect(&tree, "self-consistency,m=4", "keep 1 4", "plurality 2 of 4: 7");
     expect(&tree, spec, "keep 2", "weight 0.5 of 0.7 (1 of 4 paths): 8");
     record_decision(&tree, spec, 0);
     assert_int_equal(tree.latest_decision->decision.tally_count, 2);

@@ -75,11 +75,11 @@ static inline void script_emit(struct tui_screen *s, struct search_event *event)
     search_event_release(event);
 }
 
-static inline void script_begin(struct tui_screen *s, const char *task, const char *problem, const char *strategy)
+/* On a screen that is open. */
+static inline void script_session(struct tui_screen *s, const char *task, const char *problem, const char *strategy)
 {
     script_number = script_nodes = 0;
     script_step = -1;
-    tui_screen_open(s);
     s->token_text = script_token_text;
     struct search_event *e = script_make(SEARCH_EVENT_SESSION);
     e->session.task = xstrdup(task);
@@ -91,6 +91,12 @@ static inline void script_begin(struct tui_screen *s, const char *task, const ch
     e->session.budget_tokens = 10000;
     script_emit(s, e);
     script_nodes = 1;
+}
+
+static inline void script_begin(struct tui_screen *s, const char *task, const char *problem, const char *strategy)
+{
+    tui_screen_open(s);
+    script_session(s, task, problem, strategy);
 }
 
 /* One item a node; `samples` each. */

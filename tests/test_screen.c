@@ -773,7 +773,8 @@ static void test_begins(void **state)
     struct tui_screen s;
     tui_screen_open(&s);
     press(&s, ":set seed=7\r");
-    script_begin(&s, "game24", "4 5 6 10", "tot,b=3");
+    assert_string_equal(s.notice, tui_not_begun);
+    script_session(&s, "game24", "4 5 6 10", "tot,b=3");
     assert_string_equal(s.notice, "");
     tui_screen_free(&s);
 }

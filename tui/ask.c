@@ -108,7 +108,7 @@ static int do_looking(struct tui_screen *s, const char *verb, const char *rest)
     if (strcmp(verb, "find") && strcmp(verb, "filter") && strcmp(verb, "mark") && strcmp(verb, "go") && strcmp(verb, "export"))
         return 0;
     if (!s->tree.count)
-        tui_screen_notice(s, "the search has not begun yet");
+        tui_screen_notice(s, tui_not_begun);
     else if (!strcmp(verb, "find"))
         tui_find_begin(s, rest);
     else if (!strcmp(verb, "filter") && *rest)

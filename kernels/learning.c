@@ -54,7 +54,7 @@ static int is_rounded(const struct kernel_learning *l, const struct kernel_produ
 /* Floats that a column of a panel takes: its numbers, or what they are rounded to and its steps. */
 static int column_floats(const struct kernel_learning *l, int rounded, int depth)
 {
-    return rounded ? (depth + l->pair - 1) / l->pair + (depth + KERNEL_ROUND - 1) / KERNEL_ROUND : depth;
+    return rounded ? kernel_rounded_floats(l->pair, depth) + (depth + KERNEL_ROUND - 1) / KERNEL_ROUND : depth;
 }
 
 static int blocks_of(const struct piece *x)

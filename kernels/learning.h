@@ -66,6 +66,11 @@ int kernel_document_parts(int count);
 
 #define KERNEL_ROUND 192
 #define KERNEL_DEPTH 576 /* of a panel that is rounded, at most */
+/* Floats that n numbers of a column take once they are rounded, in whole pairs: its steps come after them, one for every KERNEL_ROUND. */
+static inline int kernel_rounded_floats(int pair, int n)
+{
+    return (n + pair - 1) / pair * pair / 2;
+}
 struct kernel_words { /* rounded rows: numbers[(r * row + k / pair * this.k) * pair + k % pair], steps[k / KERNEL_ROUND * steps_row + r] */
     int16_t *numbers;
     float *steps;

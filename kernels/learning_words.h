@@ -76,10 +76,10 @@ static void round_rows(const float *a, ptrdiff_t a_row, ptrdiff_t a_k, int rows,
     }
 }
 
-/* Where in a panel its steps are: after its numbers, which take half of what they took. */
+/* Where in a panel its steps are. */
 static ptrdiff_t panel_steps(int depth)
 {
-    return (ptrdiff_t)whole_pairs(depth) * PAIR / 2 * PANEL;
+    return (ptrdiff_t)kernel_rounded_floats(PAIR, depth) * PANEL;
 }
 
 /* Columns beside each other, or each beside its own numbers: these are rounded as rows are, and turned by pairs. */

@@ -275,6 +275,12 @@ go '['
 sees "the past" '├ the past'
 press "$h" B '!├ the past'
 sees "it goes on from there" 'chose +nothing yet'
+keys q
+ended "time" 0
+start show "'$(ls "$work"/data/espalier/sessions/* | tail -1)'" --replay --paused
+sees "a replay" '❚❚ paused'
+press "$h" + '2 times as fast'
+press "$h" - '1 times as fast'
 fresh
 
 # --- the panes ---
@@ -398,8 +404,52 @@ gives "$h" k selected 9
 press "$h" enter '├ the past'
 go '}' V t
 gone "now" '├ the past'
+
+# --- what is text to be scrolled; the screen that opens when nothing is asked for ---
+h='judge, path, compare, statistics'
+first() { screen | sed -nE '3s/^│ (.{12}).*/\1/p'; } # of the pane's first line
+go V a
+sees "statistics" '^┌ statistics'
+size 120 14
+sees "a small one" '[0-9] more  │'
+top=$(first)
+go j
+gone "its first line" "│ $top"
+second=$(first)
+go g
+turns "its beginning" first "$top"
+gives "$h" j first "$second"
+gives "$h" k first "$top"
+gives "$h" ↓ first "$second"
+gives "$h" ↑ first "$top"
+press "$h" pgdn '!'"$top"
+press "$h" pgup "$top"
+press "$h" G '!'"$top"
+press "$h" g "$top"
+size 120 40
+go V t
 keys q
 ended "all of it" 0
+h='the start screen'
+keys "unset ESPALIER_MODEL" Enter
+start
+sees "it offers a tour" 'enter begin'
+row() { t capture-pane -pe -t s | grep -nE $'^(\e\\[[0-9]+m)*\e\\[48;' | head -1 | cut -d: -f1; } # the selected one, by its ground
+first=$(row)
+gives "$h" j row $((first + 1))
+gives "$h" k row "$first"
+gives "$h" ↓ row $((first + 1))
+gives "$h" ↑ row "$first"
+press "$h" G 'enter use this model'
+press "$h" enter '● '
+gives "$h" g row "$first"
+press "$h" tab 'enter open'
+press "$h" '?' 'the start screen  '
+go '?'
+gone "the help is left" 'the start screen  '
+press "$h" q '^code 0'
+ended "the start screen" 0
+keys "export ESPALIER_MODEL=$ESPALIER_MODEL" Enter
 
 # --- keys of one's own, on those that have no other meaning; what is recorded meanwhile; learning begun from what K keeps ---
 mkdir -p "$work/config/espalier"

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "tests/golden.h"
+#include "tui/keymap.h"
 #include "tui/race.h"
 #include "tui/words.h"
 
@@ -705,10 +706,47 @@ static void test_help(void **state)
         }
         free(keys);
     }
-    assert_true(checked > 60);
+    assert_true(checked > 80);
     for (int32_t key = ' '; key < 127; key++)
         if (!known[key] && !(key >= '0' && key <= '9') && key != '=' && does_anywhere(key, 2)) /* =: + without shift */
             fail_msg("'%c' does something, and the help does not name it", key);
+}
+
+/* What the pane with the keys takes stands first, then the user's own keys, then all others, once each. In a pane of its own the help is what it was. */
+static void test_help_here(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    struct tui_binding own[] = {{.key = 'J', .from = "J", .to = "10j"}, {.key = 'Q', .from = "Q", .to = "none"}};
+    const struct tui_keymap keymap = {own, 2, 2};
+    script_game24_done(&s);
+    s.keymap = &keymap;
+    for (int v = 0; tui_view_at(v); v++) {
+        const struct tui_view *view = tui_view_at(v);
+        struct string out = {0};
+        int of_own = 0;
+        if (!view->help)
+            continue;
+        tui_screen_focus(&s, view);
+        tui_screen_draw(&s, 120, 24);
+        press(&s, "?");
+        tui_screen_draw(&s, 120, 24);
+        tui_canvas_dump(&s.overlay_text, &out);
+        assert_memory_equal(out.text, view->help, strlen(view->help));
+        assert_true(strstr(out.text, view->about) && strstr(out.text, "J          10j\nQ          nothing\n"));
+        for (const struct tui_help_line *line = tui_help_lines; line->keys; line++) {
+            char *title = xasprintf("\n%s\n", line->keys);
+            of_own += !line->does && !strstr(out.text, title);
+            free(title);
+        }
+        assert_int_equal(of_own, 1);
+        string_free(&out);
+        press(&s, "\033\033");
+        assert_ptr_equal(s.focus, s.places.views[0]);
+    }
+    press(&s, "V?");
+    assert_true(shows(&s, "keys of your own"));
+    tui_screen_free(&s);
 }
 
 /* What is told of a key that does nothing, and in full; in the header, whatever else has no room, which adapters are on. */
@@ -968,7 +1006,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_in_vain),
-        cmocka_unit_test(test_past), cmocka_unit_test(test_past_slices), cmocka_unit_test(test_back_slices), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
+        cmocka_unit_test(test_past), cmocka_unit_test(test_past_slices), cmocka_unit_test(test_back_slices), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_help_here), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
     };
     if (argc > 1 && !strcmp(argv[1], "hostile")) {

@@ -84,6 +84,33 @@ static void test_choose(void **state)
     tui_start_free(&s);
 }
 
+/* What its keys do, scrolled where it has no room; then the rows again, as they were. */
+static void test_help(void **state)
+{
+    (void)state;
+    struct tui_start s;
+    some(&s);
+    type(&s, "jx");
+    assert_true(shows(&s, 80, 24, "x is no key here; ? shows them"));
+    type(&s, "?");
+    assert_true(shows(&s, 40, 12, "the start screen") && !shows(&s, 40, 12, "? help"));
+    assert_true(shows(&s, 40, 12, "more") && !shows(&s, 40, 12, " ?          this"));
+    type(&s, "G");
+    assert_true(shows(&s, 40, 12, " ?          this") && !shows(&s, 40, 12, "the start screen") && !shows(&s, 40, 12, "more"));
+    type(&s, "kkg");
+    assert_true(shows(&s, 40, 12, "the start screen"));
+    assert_int_equal(type(&s, "\033"), TUI_START_NOTHING);
+    assert_true(shows(&s, 80, 24, "─ tasks ─") && shows(&s, 80, 24, "? help"));
+    assert_string_equal(s.rows[s.selected].value, "game24");
+    type(&s, "?");
+    assert_int_equal(type(&s, "\032"), TUI_START_SUSPEND);
+    assert_int_equal(tui_start_click(&s, 5, 6), TUI_START_NOTHING); /* closes it */
+    assert_true(shows(&s, 80, 24, "─ tasks ─"));
+    type(&s, "?");
+    assert_int_equal(type(&s, "q"), TUI_START_QUIT);
+    tui_start_free(&s);
+}
+
 static void test_click(void **state)
 {
     (void)state;
@@ -169,6 +196,6 @@ static void test_models(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_choose), cmocka_unit_test(test_click), cmocka_unit_test(test_sizes), cmocka_unit_test(test_models)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_choose), cmocka_unit_test(test_help), cmocka_unit_test(test_click), cmocka_unit_test(test_sizes), cmocka_unit_test(test_models)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

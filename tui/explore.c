@@ -117,6 +117,7 @@ static void open_race(struct tui_race *race, const struct setting *s)
         screen->asked = s->searches.problem ? s->searches.problem : "";
         screen->model = slash ? slash + 1 : s->searches.model;
         screen->quant = s->options.quant;
+        screen->keymap = &s->config.keys;
         screen->asked_strategy = s->searches.strategies[i];
         screen->token_text = token_text;
         screen->canvas.ascii = s->ascii;

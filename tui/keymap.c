@@ -56,6 +56,13 @@ const char *tui_key_name(int32_t key, char out[16])
     return out;
 }
 
+void tui_key_refuse(int32_t key, char *out, size_t size)
+{
+    char name[16];
+    const int is_one = key != TUI_KEY_NONE && key != TUI_KEY_PASTE_ENDS;
+    snprintf(out, size, is_one ? "%s is no key here; ? shows them" : "", *tui_key_name(key, name) ? name : "this");
+}
+
 /* Keys that must do what they do, or one could be locked in. */
 static int is_reserved(int32_t key)
 {

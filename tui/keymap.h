@@ -21,6 +21,7 @@ struct tui_keymap {
 int tui_keymap_read(struct tui_keymap *m, const struct search_yaml *node, struct error *e);
 const struct tui_binding *tui_keymap_find(const struct tui_keymap *m, int32_t key); /* or NULL */
 const char *tui_key_name(int32_t key, char out[16]); /* as it is written there, ^N for ctrl-n; "": it has none */
+void tui_key_refuse(int32_t key, char *out, size_t size); /* what is told of one that does nothing; "": it is none */
 void tui_keymap_free(struct tui_keymap *m);
 
 #endif

@@ -443,15 +443,6 @@ void tui_screen_copies(struct tui_screen *s)
     tui_screen_notice(s, on ? "each copy has a row: * folds them again" : "×9 stands for nine that read the same; * shows each");
 }
 
-static void refuse_key(struct tui_screen *s, int32_t key)
-{
-    char name[16], text[64];
-    if (key == TUI_KEY_NONE || key == TUI_KEY_PASTE_ENDS)
-        return;
-    snprintf(text, sizeof text, "%s is no key here; ? shows them", *tui_key_name(key, name) ? name : "this");
-    tui_screen_notice(s, text);
-}
-
 static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
 {
     switch (key) {
@@ -525,7 +516,7 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
     case 'L' - TUI_KEY_CONTROL:
         return (struct tui_action){.act = TUI_ACT_REPAINT};
     default:
-        refuse_key(s, key);
+        tui_key_refuse(key, s->notice, sizeof s->notice);
         break;
     }
     return (struct tui_action){0};

@@ -16,6 +16,7 @@
 
 struct tui_screen;
 struct tui_tour;
+struct tui_keymap;
 
 /* A view: what a pane or an overlay shows. A file each. */
 struct tui_hint {
@@ -26,6 +27,7 @@ struct tui_view {
     const char *name;      /* as :view takes it; NULL: only ever an overlay */
     char letter;           /* in the list of views */
     const char *about;     /* what it is for, a line */
+    const char *help;      /* the heading in the help under which its keys are; NULL: there is none */
     /* Draw in r; the row above it is a rule on which the view writes its title. */
     void (*draw)(struct tui_screen *s, struct tui_rect r);
     /* 1 when the key was the view's; count is the number typed before it, 0: none. */
@@ -37,6 +39,7 @@ struct tui_view {
 extern const struct tui_view tui_view_tree, tui_view_drawn, tui_view_thought, tui_view_judge, tui_view_siblings, tui_view_votes, tui_view_help;
 extern const struct tui_view tui_view_path, tui_view_time, tui_view_compare, tui_view_statistics, tui_view_log;
 extern const struct tui_view tui_view_list; /* an overlay only */
+extern const char tui_help_pages[];         /* the heading of those that are text to be scrolled */
 
 enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096, TUI_SIBLING_COLUMNS = 7, TUI_SLICE = 1024 }; /* of a slice: events, nodes, rows gone through between two keys */
 
@@ -115,6 +118,7 @@ struct tui_places {
  * node above it, not folded as a copy) and the outline's; outline.tree is &tree; live rows of the outline are those of `now`. */
 struct tui_screen {
     const char *asked, *model;        /* the problem as typed and the model's file, shown until the session's event; "" : not known */
+    const struct tui_keymap *keymap;  /* keys of the user's own, for the help; or NULL */
     const char *quant;                /* the model's weights were made that; NULL: they are as in its file */
     const char *asked_strategy;       /* as typed: its name in a race; NULL: it is not in one */
     const struct tui_screen *race;    /* all that are in it, [race_count]; this one among them */

@@ -1,6 +1,7 @@
 #include "tui/start.h"
+#include "tui/keymap.h"
 #include "tui/layout.h"
-#include "tui/screen.h"
+#include "tui/words.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ void tui_start_free(struct tui_start *s)
     free(s->rows);
     tui_line_free(&s->line);
     tui_canvas_free(&s->canvas);
+    tui_canvas_free(&s->help);
     *s = (struct tui_start){0};
 }
 
@@ -96,6 +98,21 @@ static enum tui_start_act asking_key(struct tui_start *s, int32_t key)
     return TUI_START_NOTHING;
 }
 
+static int is_quit(int32_t key)
+{
+    return key == 'q' || key == 'C' - TUI_KEY_CONTROL;
+}
+
+static enum tui_start_act helping_key(struct tui_start *s, int32_t key)
+{
+    const int64_t to = tui_key_place(key, 0, s->page, s->help_top, s->help.h);
+    if (to >= 0)
+        s->help_top = (int)to;
+    else
+        s->helping = 0;
+    return is_quit(key) ? TUI_START_QUIT : TUI_START_NOTHING;
+}
+
 enum tui_start_act tui_start_key(struct tui_start *s, int32_t key)
 {
     if (key == TUI_KEY_RESIZE)
@@ -107,6 +124,10 @@ enum tui_start_act tui_start_key(struct tui_start *s, int32_t key)
         return TUI_START_REPAINT;
     if (s->asking)
         return asking_key(s, key);
+    if (s->helping)
+        return helping_key(s, key);
+    if (is_quit(key))
+        return TUI_START_QUIT;
     switch (key) {
     case 'j':
     case TUI_KEY_DOWN:
@@ -139,10 +160,12 @@ enum tui_start_act tui_start_key(struct tui_start *s, int32_t key)
     case TUI_KEY_RIGHT:
     case ' ':
         return choose(s);
-    case 'q':
-    case 'C' - TUI_KEY_CONTROL:
-        return TUI_START_QUIT;
+    case '?':
+        s->helping = 1;
+        s->help_top = 0;
+        break;
     default:
+        tui_key_refuse(key, s->notice, sizeof s->notice);
         break;
     }
     return TUI_START_NOTHING;
@@ -151,6 +174,7 @@ enum tui_start_act tui_start_key(struct tui_start *s, int32_t key)
 enum tui_start_act tui_start_click(struct tui_start *s, int x, int y)
 {
     const int row = s->top + y - s->list.y;
+    s->helping = 0;
     if (s->asking || x < s->list.x || y < s->list.y || y >= s->list.y + s->list.h || row >= s->count || s->rows[row].kind == TUI_START_HEADING)
         return TUI_START_NOTHING;
     if (row == s->selected)
@@ -206,12 +230,50 @@ static void draw_last_line(struct tui_start *s)
         tui_line_draw(&s->line, &s->canvas, x, y, w - 1 - x);
         if (s->notice[0])
             tui_paper_note(&s->canvas, y - 1, tui_style(TUI_ERROR), s->notice);
+    } else if (s->helping) {
+        x = draw_hint(s, x, "j k", "scroll");
+        x = draw_hint(s, x, "esc", "back");
+        x = draw_hint(s, x, "q", "quit");
     } else if (s->count) {
         x = draw_hint(s, x, "enter", enters[s->rows[s->selected].kind]);
         x = draw_hint(s, x, "j k", "move");
+        x = draw_hint(s, x, "?", "help");
         x = draw_hint(s, x, "q", "quit");
         x = draw_hint(s, x, "tab", "the next part");
     }
+}
+
+/* How many lines are below what is shown. */
+static void draw_more(struct tui_start *s, int lines)
+{
+    char more[32];
+    snprintf(more, sizeof more, "↓ %d more", lines);
+    if (lines > 0)
+        tui_canvas_right(&s->canvas, 0, s->canvas.h - 2, s->canvas.w - 2, tui_style(TUI_DIM), more);
+}
+
+static void draw_help(struct tui_start *s)
+{
+    struct tui_paper p;
+    tui_paper_open(&p, &s->help, s->list.w - 2, s->canvas.ascii);
+    tui_help_write(&p, "the start screen", "the tour explains the explorer, step by step; ? there shows its keys");
+    const int lines = tui_paper_lines(&p), last = lines > s->page ? lines - s->page : 0;
+    s->help_top = s->help_top < last ? s->help_top : last;
+    tui_canvas_paste(&s->canvas, (struct tui_rect){1, s->list.y, s->list.w - 2, s->page}, &s->help, s->help_top);
+    draw_more(s, lines - s->help_top - s->page);
+}
+
+static void draw_rows(struct tui_start *s)
+{
+    if (s->selected < s->top + 1) /* with its heading */
+        s->top = s->selected > 0 ? s->selected - 1 : 0;
+    if (s->selected >= s->top + s->page)
+        s->top = s->selected - s->page + 1;
+    if (s->top > s->count - s->page)
+        s->top = s->count > s->page ? s->count - s->page : 0;
+    for (int i = 0; i < s->page && s->top + i < s->count; i++)
+        draw_row(s, s->list.y + i, s->top + i);
+    draw_more(s, s->count - s->top - s->page);
 }
 
 void tui_start_draw(struct tui_start *s, int columns, int rows)
@@ -225,18 +287,9 @@ void tui_start_draw(struct tui_start *s, int columns, int rows)
     tui_canvas_cut(&s->canvas, x + 2, 0, columns - x - 3, tui_style(TUI_DIM), "the reasoning of a language model, grown as a tree");
     s->list = (struct tui_rect){0, 2, columns, rows - 4};
     s->page = s->list.h;
-    if (s->selected < s->top + 1) /* with its heading */
-        s->top = s->selected > 0 ? s->selected - 1 : 0;
-    if (s->selected >= s->top + s->page)
-        s->top = s->selected - s->page + 1;
-    if (s->top > s->count - s->page)
-        s->top = s->count > s->page ? s->count - s->page : 0;
-    for (int i = 0; i < s->page && s->top + i < s->count; i++)
-        draw_row(s, s->list.y + i, s->top + i);
-    if (s->count > s->top + s->page) {
-        char more[32];
-        snprintf(more, sizeof more, "↓ %d more", s->count - s->top - s->page);
-        tui_canvas_right(&s->canvas, 0, rows - 2, columns - 2, tui_style(TUI_DIM), more);
-    }
+    if (s->helping)
+        draw_help(s);
+    else
+        draw_rows(s);
     draw_last_line(s);
 }

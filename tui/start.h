@@ -23,10 +23,11 @@ struct tui_start {
     int selected, top, page;
     int model;  /* the row of the model that was chosen; -1: each task's own */
     int asking; /* a problem for the selected task is being written */
+    int helping, help_top; /* what its keys do is shown in place of the rows, from that line on */
     struct tui_line line;
     char notice[400];
     struct tui_rect list; /* where the rows stood at the last drawing */
-    struct tui_canvas canvas;
+    struct tui_canvas canvas, help;
 };
 void tui_start_open(struct tui_start *s);
 void tui_start_free(struct tui_start *s);

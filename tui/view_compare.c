@@ -202,6 +202,6 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 }
 
 const struct tui_view tui_view_compare = {
-    .name = "compare", .letter = 'c', .about = "a race side by side: answers, tokens, time, and a plot",
+    .name = "compare", .letter = 'c', .about = "a race side by side: answers, tokens, time, and a plot", .help = tui_help_pages,
     .draw = draw, .key = key, .hints = hints,
 };

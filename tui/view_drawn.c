@@ -408,6 +408,6 @@ static void scroll(struct tui_screen *s, int lines)
 }
 
 const struct tui_view tui_view_drawn = {
-    .name = "drawn", .letter = 'd', .about = "the tree as a drawing, near or far, with a map",
+    .name = "drawn", .letter = 'd', .about = "the tree as a drawing, near or far, with a map", .help = "the drawn tree",
     .draw = draw, .key = key, .hints = hints, .click = click, .scroll = scroll,
 };

@@ -1,9 +1,12 @@
 /* What every key does, and what the signs mean. */
-#include "tui/paper.h"
+#include "tui/keymap.h"
 #include "tui/words.h"
 
 #include <string.h>
 
+enum { KEYS = 11 }; /* columns for them, before what they do */
+
+const char tui_help_pages[] = "judge, path, compare, statistics";
 const struct tui_help_line tui_help_lines[] = {
     {"the search", NULL},
     {"space", "run, or pause"},
@@ -16,7 +19,7 @@ const struct tui_help_line tui_help_lines[] = {
     {"W", "why: what stands below the panes, in full"},
     {"^C", "stop the generation; when stopped, quit"},
     {"q  ^Z  ^L", "quit, suspend, paint the screen anew"},
-    {"?", "all of this"},
+    {"?", "all of this; what the pane with the keys takes stands first"},
     {"c  C", "go on, as space does; in a race (several -s): the next search, the previous"},
     {"the selected thought", NULL},
     {"p  P", "prune it and all below it (of a ×9 the one that stands for it); restore it, whatever was done since"},
@@ -33,6 +36,7 @@ const struct tui_help_line tui_help_lines[] = {
     {"[ ]", "a step into the past, and forward again"},
     {"{ }", "to the beginning, back to now"},
     {"B", "let the search go on from the moment shown"},
+    {"+ -", "in a replay: twice as fast, half as fast"},
     {"the panes", NULL},
     {"tab", "to the next pane; shift-tab: back"},
     {"V", "another view in this pane: a list, and a letter (or :view NAME)"},
@@ -77,6 +81,17 @@ const struct tui_help_line tui_help_lines[] = {
     {"time, log", NULL},
     {"h l", "time: one mark earlier, later"},
     {"j k enter", "log: next, previous event; the tree as it was then"},
+    {tui_help_pages, NULL},
+    {"j k ↓ ↑", "a line down, up (10j: ten)"},
+    {"pgdn pgup", "a page down, up"},
+    {"g G", "to its beginning, to its end"},
+    {"the start screen", NULL},
+    {"j k ↓ ↑", "next, previous row"},
+    {"g G", "first, last row"},
+    {"tab", "the next part: sessions, tasks, models; shift-tab: the one before"},
+    {"enter", "open a session as it was left; write a problem for a task; use a model (●) for what is opened next"},
+    {"?", "this"},
+    {"q", "quit"},
     {"signs", NULL},
     {"▾ ▸", "unfolded, folded"},
     {"»", "being grown, judged or written now"},
@@ -95,13 +110,66 @@ const struct tui_help_line tui_help_lines[] = {
     {0},
 };
 
-/* The table of commands. Returns the line where it begins. */
-static int write_words(struct tui_paper *p)
+static void write_title(struct tui_paper *p, const char *title)
+{
+    p->indent = 0;
+    if (p->x)
+        tui_paper_newline(p);
+    tui_paper_put(p, tui_style(TUI_TITLE), title);
+}
+
+static void write_line(struct tui_paper *p, const char *keys, const char *does)
 {
     p->indent = 0;
     tui_paper_newline(p);
+    tui_paper_put(p, tui_style(TUI_KEY), keys);
+    p->x = p->x < KEYS ? KEYS : p->x + 2;
+    p->indent = KEYS;
+    tui_paper_wrap(p, tui_style(TUI_TEXT), does);
+}
+
+static const struct tui_help_line *find_section(const char *title)
+{
+    const struct tui_help_line *line = tui_help_lines;
+    while (line->keys && (line->does || strcmp(line->keys, title)))
+        line++;
+    return line->keys ? line : NULL;
+}
+
+/* Its lines, without its title. Returns the next one's. */
+static const struct tui_help_line *write_section(struct tui_paper *p, const struct tui_help_line *title)
+{
+    const struct tui_help_line *line = title + 1;
+    for (; line->keys && line->does; line++)
+        write_line(p, line->keys, line->does);
+    return line;
+}
+
+void tui_help_write(struct tui_paper *p, const char *title, const char *about)
+{
+    const struct tui_help_line *section = find_section(title);
+    write_title(p, title);
+    if (*about) {
+        p->x += 2;
+        tui_paper_wrap(p, tui_style(TUI_DIM), about);
+    }
+    if (section)
+        write_section(p, section);
+}
+
+/* Those of the user's own, which come before all others. */
+static void write_keymap(struct tui_paper *p, const struct tui_keymap *m)
+{
+    write_title(p, "keys of your own (config.yaml)");
+    for (int i = 0; i < m->count; i++)
+        write_line(p, m->list[i].from, strcmp(m->list[i].to, "none") ? m->list[i].to : "nothing");
+}
+
+/* The table of commands. Returns the line where it begins. */
+static int write_words(struct tui_paper *p)
+{
+    write_title(p, "commands, after : (tab completes, ↑ ↓ the ones before)");
     const int top = p->y;
-    tui_paper_put(p, tui_style(TUI_TITLE), "commands, after : (tab completes, ↑ ↓ the ones before)");
     for (const struct tui_word *w = tui_words; w->verb; w++) {
         p->indent = 0;
         tui_paper_newline(p);
@@ -112,33 +180,42 @@ static int write_words(struct tui_paper *p)
             p->x++;
         else
             p->x = 28;
-        p->indent = p->canvas->w > 60 ? 28 : 11;
+        p->indent = p->canvas->w > 60 ? 28 : KEYS;
         tui_paper_wrap(p, tui_style(TUI_TEXT), w->does);
         if (*w->key) {
             tui_paper_wrap(p, tui_style(TUI_DIM), "  ");
             tui_paper_wrap(p, tui_style(TUI_KEY), w->key);
         }
     }
+    p->indent = 0;
     return top;
+}
+
+/* Over the panes, what the one with the keys takes comes first. */
+static int write_all(const struct tui_screen *s, struct tui_paper *p)
+{
+    const struct tui_help_line *first = s->overlay && s->focus->help ? find_section(s->focus->help) : NULL, *line = tui_help_lines;
+    if (first)
+        tui_help_write(p, first->keys, s->focus->about);
+    if (s->keymap && s->keymap->count)
+        write_keymap(p, s->keymap);
+    while (line->keys) {
+        if (line == first) {
+            for (line++; line->keys && line->does;)
+                line++;
+            continue;
+        }
+        write_title(p, line->keys);
+        line = write_section(p, line);
+    }
+    return write_words(p);
 }
 
 static void draw(struct tui_screen *s, struct tui_rect r)
 {
     struct tui_paper p;
     tui_paper_open(&p, &s->overlay_text, r.w - 2, s->canvas.ascii);
-    for (const struct tui_help_line *line = tui_help_lines; line->keys; line++) {
-        p.indent = 0;
-        if (p.x)
-            tui_paper_newline(&p);
-        tui_paper_put(&p, tui_style(line->does ? TUI_KEY : TUI_TITLE), line->keys);
-        if (!line->does)
-            continue;
-        p.x = p.indent = 11;
-        tui_paper_wrap(&p, tui_style(TUI_TEXT), line->does);
-    }
-    int words = write_words(&p);
-    p.indent = 0;
-    int rows = tui_paper_lines(&p);
+    const int words = write_all(s, &p), rows = tui_paper_lines(&p);
     if (s->overlay_top == TUI_HELP_WORDS)
         s->overlay_top = words;
     if (s->overlay_top > rows - r.h)

@@ -193,6 +193,6 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 }
 
 const struct tui_view tui_view_judge = {
-    .name = "judge", .letter = 'g', .about = "what the judge was asked, what it wrote, how it was read",
+    .name = "judge", .letter = 'g', .about = "what the judge was asked, what it wrote, how it was read", .help = tui_help_pages,
     .draw = draw, .key = key, .hints = hints,
 };

@@ -223,6 +223,6 @@ static void click(struct tui_screen *s, int x, int y)
 }
 
 const struct tui_view tui_view_log = {
-    .name = "log", .letter = 'l', .about = "every event, a line each; enter: the tree as it was then",
+    .name = "log", .letter = 'l', .about = "every event, a line each; enter: the tree as it was then", .help = "time, log",
     .draw = draw, .key = key, .hints = hints, .click = click,
 };

@@ -89,5 +89,5 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 }
 
 const struct tui_view tui_view_path = {
-    .name = "path", .letter = 'p', .about = "from the problem to the selected thought, as one text", .draw = draw, .key = key, .hints = hints,
+    .name = "path", .letter = 'p', .about = "from the problem to the selected thought, as one text", .help = tui_help_pages, .draw = draw, .key = key, .hints = hints,
 };

@@ -426,6 +426,6 @@ static void click(struct tui_screen *s, int x, int y)
 }
 
 const struct tui_view tui_view_siblings = {
-    .name = "siblings", .letter = 's', .about = "the thoughts it was chosen from, each number with its formula",
+    .name = "siblings", .letter = 's', .about = "the thoughts it was chosen from, each number with its formula", .help = "siblings",
     .draw = draw, .key = key, .hints = hints, .click = click,
 };

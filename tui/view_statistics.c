@@ -164,6 +164,6 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 }
 
 const struct tui_view tui_view_statistics = {
-    .name = "statistics", .letter = 'a', .about = "speed, the batch, keys and values, memory",
+    .name = "statistics", .letter = 'a', .about = "speed, the batch, keys and values, memory", .help = tui_help_pages,
     .draw = draw, .key = key, .hints = hints,
 };

@@ -514,6 +514,6 @@ static void click(struct tui_screen *s, int x, int y)
 }
 
 const struct tui_view tui_view_thought = {
-    .name = "thought", .letter = 'h', .about = "the selected thought, its tokens and their probabilities",
+    .name = "thought", .letter = 'h', .about = "the selected thought, its tokens and their probabilities", .help = "the thought",
     .draw = draw, .key = key, .hints = hints, .click = click, .scroll = scroll_detail,
 };

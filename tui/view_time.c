@@ -158,6 +158,6 @@ static void scroll(struct tui_screen *s, int lines)
 }
 
 const struct tui_view tui_view_time = {
-    .name = "time", .letter = 'i', .about = "plans, decisions and acts in a row, the tree at each",
+    .name = "time", .letter = 'i', .about = "plans, decisions and acts in a row, the tree at each", .help = "time, log",
     .draw = draw, .key = key, .hints = hints, .click = click, .scroll = scroll,
 };

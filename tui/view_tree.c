@@ -458,6 +458,6 @@ static int hints(const struct tui_screen *s, struct tui_hint out[TUI_HINTS])
 }
 
 const struct tui_view tui_view_tree = {
-    .name = "tree", .letter = 't', .about = "the outline: a row for each thought",
+    .name = "tree", .letter = 't', .about = "the outline: a row for each thought", .help = "the tree",
     .draw = draw, .key = key, .hints = hints, .click = click, .scroll = scroll,
 };

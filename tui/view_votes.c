@@ -204,6 +204,6 @@ static void scroll(struct tui_screen *s, int lines)
 }
 
 const struct tui_view tui_view_votes = {
-    .name = "votes", .letter = 'v', .about = "who was voted for; whose vote is gone, how they are weighed",
+    .name = "votes", .letter = 'v', .about = "who was voted for; whose vote is gone, how they are weighed", .help = "votes",
     .draw = draw, .key = key, .hints = hints, .click = click, .scroll = scroll,
 };

@@ -4,6 +4,7 @@
 #define ESPALIER_TUI_WORDS_H
 
 #include "tui/candidates.h"
+#include "tui/paper.h"
 #include "tui/screen.h"
 
 struct tui_word {
@@ -18,6 +19,8 @@ struct tui_help_line {
     const char *keys, *does;
 };
 extern const struct tui_help_line tui_help_lines[]; /* of view_help.c; keys NULL at the end */
+/* The part of it under that heading, and what is said beside that. */
+void tui_help_write(struct tui_paper *p, const char *title, const char *about);
 /* What may stand where the last word of `text` does; its prefix is in `text`. To be freed. */
 void tui_words_complete(const struct tui_screen *s, const char *text, struct tui_candidates *out);
 

@@ -514,7 +514,7 @@ static int remove_work(void **state)
 /* A file that makes us ask for far more than it has is caught by what there is; under a sanitizer, by its own limit. */
 static void limit_memory(void)
 {
-#ifndef __SANITIZE_ADDRESS__
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
     const struct rlimit limit = {(rlim_t)2 << 30, RLIM_INFINITY};
     setrlimit(RLIMIT_AS, &limit);
 #endif

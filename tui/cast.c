@@ -169,12 +169,35 @@ static int read_options(struct tui_config *config, struct tui_options *o, struct
     return code ? code : tui_cast_colors(o->colours, &of->colors, e);
 }
 
+/* "41 %, 0:12 left", rewriting itself four times a second. */
+static int show_progress(const struct tui_cast *c, double start, double *last)
+{
+    const double now = clock_seconds();
+    double at = 0, of = 0;
+    if (now - *last < 0.25 || now - start < 1)
+        return 0;
+    *last = now;
+    for (int i = 0; i < c->count; i++) {
+        at += (double)c->replay.trees[i].at;
+        of += (double)c->logs[i].event_count;
+    }
+    const int left = (int)((now - start) * (of - at) / at);
+    fprintf(stderr, "\r\033[K%.0f %% of %.0f events, %d:%02d left", 100 * at / of, of, left / 60, left % 60);
+    return 1;
+}
+
 static int write_sessions(const struct tui_cast_of *of, struct error *e)
 {
+    const double start = clock_seconds();
+    const int told = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
+    double last = start;
+    int shown = 0;
     struct tui_cast c;
     tui_cast_open(&c, of, stdout);
     while (tui_cast_work(&c))
-        ;
+        shown |= told && show_progress(&c, start, &last);
+    if (shown)
+        fprintf(stderr, "\r\033[K");
     return tui_cast_close(&c, e);
 }
 

@@ -15,7 +15,8 @@
 #include <unistd.h>
 #include <vterm.h>
 
-static const char hostile[] = "\x1b[31mred\x1b]0;title\x07 \xe2\x80\xae" "backwards \xc2\x9b" "2J \xff\xfe cafe\xcc\x81 \xe4\xb8\xad\xe6\x96\x87 \xf0\x9f\x98\x80\xe2\x80\x8d\xf0\x9f\x91\xa9 \r\n\t\b end";
+static const char hostile[] = "\x1b[31mred\x1b]0;title\x07 \xe2\x80\xae" "backwards \xc2\x9b" "2J \xff\xfe cafe\xcc\x81 \xe4\xb8\xad\xe6\x96\x87 "
+                              "\xf0\x9f\x98\x80\xe2\x80\x8d\xf0\x9f\x91\xa9 \r\n\t\b end";
 static char folder[] = "/tmp/espalier-cast-XXXXXX";
 
 /* --- the other terminal ------------------------------------------------------------------------------------------ */
@@ -115,7 +116,9 @@ static const int depths[] = {TUI_MONO, TUI_PALETTE, TUI_DIRECT};
 static struct tui_style any_style(uint64_t round, uint64_t i)
 {
     const int role = (int)(random_uniform(3, round, i) * TUI_STYLES), ground = (int)(random_uniform(4, round, i) * TUI_GROUNDS);
-    struct tui_style style = role < TUI_ROLES ? (struct tui_style){.role = (uint8_t)role} : tui_style_level((enum tui_role)role, random_uniform(5, round, i));
+    struct tui_style style = {.role = (uint8_t)role};
+    if (role >= TUI_ROLES)
+        style = tui_style_level((enum tui_role)role, random_uniform(5, round, i));
     style.ground = (uint8_t)ground;
     return style;
 }
@@ -163,7 +166,8 @@ static void paint(int columns, int rows, int colors, const char *const *texts, i
 static void test_painter(void **state)
 {
     (void)state;
-    static const char *const agreed[] = {"│ ├▾ 4 * 5 = 20", "kept ★✓ .998", "é à ü", "cafe\xcc\x81", "中文字", "left", " ", "x"}, *const all[] = {"a", hostile, "│", hostile + 20};
+    static const char *const agreed[] = {"│ ├▾ 4 * 5 = 20", "kept ★✓ .998", "é à ü", "cafe\xcc\x81", "中文字", "left", " ", "x"};
+    static const char *const all[] = {"a", hostile, "│", hostile + 20};
     for (size_t i = 0; i < sizeof depths / sizeof *depths; i++) {
         paint(80, 24, depths[i], agreed, 8, 1);
         paint(40, 12, depths[i], all, 4, 0);
@@ -217,7 +221,8 @@ static void script_all(struct tui_screen *s)
 
 static struct tui_cast_of cast_of(const struct search_tree *const *trees, int count, int columns, int rows)
 {
-    return (struct tui_cast_of){.trees = trees, .count = count, .theme = &tui_theme_builtin, .colors = TUI_PALETTE, .columns = columns, .rows = rows, .speed = 1};
+    return (struct tui_cast_of){.trees = trees, .count = count, .theme = &tui_theme_builtin, .colors = TUI_PALETTE, .columns = columns, .rows = rows,
+                                .speed = 1};
 }
 
 /* All of the file after its header, [seconds, "o", text] each: times never fall, and no two are nearer than a thirtieth. */
@@ -443,7 +448,7 @@ static int close_all(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_painter), cmocka_unit_test(test_bytes), cmocka_unit_test(test_session), cmocka_unit_test(test_race),
-                                       cmocka_unit_test(test_export), cmocka_unit_test(test_full_disk)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_painter), cmocka_unit_test(test_bytes), cmocka_unit_test(test_session),
+                                       cmocka_unit_test(test_race), cmocka_unit_test(test_export), cmocka_unit_test(test_full_disk)};
     return cmocka_run_group_tests(tests, open_folder, close_all);
 }

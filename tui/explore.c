@@ -333,8 +333,9 @@ static void begin_cast(struct explorer *x, struct tui_action action)
     const struct search_tree **trees = xcalloc((size_t)x->race.count, sizeof *trees);
     for (int i = 0; i < x->race.count; i++)
         trees[i] = &x->race.screens[i].tree;
-    struct tui_cast_of of = {.trees = trees, .count = x->race.count, .shown = x->race.shown, .engine = s->now.engine, .like = s, .theme = &x->setting->theme,
-                             .ascii = x->setting->ascii, .columns = s->canvas.w, .rows = s->canvas.h, .speed = x->replay ? x->replay->speed : 1};
+    struct tui_cast_of of = {.trees = trees, .count = x->race.count, .shown = x->race.shown, .engine = s->now.engine, .like = s,
+                             .theme = &x->setting->theme, .ascii = x->setting->ascii, .columns = s->canvas.w, .rows = s->canvas.h,
+                             .speed = x->replay ? x->replay->speed : 1};
     struct tui_cast *cast = xcalloc(1, sizeof *cast);
     tui_cast_colors(NULL, &of.colors, &e);
     const int code = tui_cast_export(cast, &of, action.words, &e);

@@ -473,12 +473,21 @@ keys F12
 if within is_nord; then ok; else bad "F12 changes no colours"; fi
 go K
 sees "kept" '◆'
+keys : ; say 'export grown.cast'
+sees "what is there is recorded, too" 'grown.cast shows how the tree grew'
+keys : ; say 'export grown.cast'
+sees "and is no second time" 'grown.cast is there already'
 keys : ; say 'train --steps 9 --rank 2'
 sees "it learns from it" ' train (begins|[0-9]/9 )'
 keys : ; say 'train stop'
 sees "and is stopped" 'learning was stopped'
+keys : ; say 'export at-last.cast'
 keys q
 ended "function keys" 0
+for cast in grown at-last; do
+    if tail -1 "$work/$cast.cast" | grep -qF '[?1049l"]'; then ok; else bad "$cast.cast is not whole"; fi
+done
+is "what is left of them" "$(ls "$work" | grep -c 'cast\..*new')" 0
 if head -1 "$work/all.cast" | grep -q '"version"'; then ok; else bad "no recording: $(head -c 200 "$work/all.cast")"; fi
 if grep -q 'learning was stopped' "$work/all.cast"; then ok; else bad "the recording lacks what was shown"; fi
 

@@ -46,7 +46,54 @@ gives '4 \* 6 = 24' "$espalier" show $excerpt 1 --md
 "$espalier" show $excerpt --audit | tail -n +2 >"$work/one"
 "$espalier" show "$work/all.jsonl" --audit | tail -n +2 | cmp -s - "$work/one" && ok || bad 'the audit of the export'
 
+# --- a recording: of a tree or of all side by side, always the same bytes ---
+cast() { env $with "$espalier" show $excerpt "$@" >"$work/out" 2>"$work/err" </dev/null || bad "exit $?: show $*"; }
+holds() { if grep -qF -- "$1" "$work/out"; then ok; else bad "no '$1' in the recording"; fi; }
+lacks() { if grep -qF -- "$1" "$work/out"; then bad "'$1' in the recording"; else ok; fi; }
+unset NO_COLOR
+with=
+export XDG_CONFIG_HOME="$work/config"
+cast 1 --cast
+is_first() { if [ "$(head -1 "$work/out")" = "$1" ]; then ok; else bad "the header: $(head -1 "$work/out")"; fi; }
+is_first '{"version":2,"width":80,"height":24,"env":{"TERM":"xterm-256color"}}'
+holds '4 * 6 = 24'
+holds '[0;38;5;'
+if [ "$(tail -c 16 "$work/out")" = '\u001B[?1049l"]' ]; then ok; else bad 'it does not give the terminal back at its end'; fi
+mv "$work/out" "$work/one"
+with='LC_ALL=C TERM=dumb TZ=Asia/Tokyo'
+cast 1 --cast
+with=
+if cmp -s "$work/out" "$work/one"; then ok; else bad 'another recording on another terminal'; fi
+cast 1 --cast --size 40x12 --speed 1000
+is_first '{"version":2,"width":40,"height":12,"env":{"TERM":"xterm-256color"}}'
+if [ "$(wc -l <"$work/out")" -lt 6 ]; then ok; else bad 'a thousand times as fast it has as many frames'; fi
+cast 1 --cast --ascii --colours none
+lacks ';38;'
+if LC_ALL=C grep -q '[^ -~]' "$work/out"; then bad 'not ASCII alone'; else ok; fi
+with=NO_COLOR=1
+cast 1 --cast
+with=
+lacks ';38;'
+cast 1 --cast --colours true --theme nord
+holds ';38;2;'
+lacks ';38;5;'
+cast --cast --speed 100
+holds 'compare'
+mkdir -p "$work/config/espalier" && echo 'theme: light' >"$work/config/espalier/config.yaml"
+cast 1 --cast
+if cmp -s "$work/out" "$work/one"; then bad 'the configured theme changes nothing'; else ok; fi
+rm -r "$work/config"
+"$espalier" show $excerpt 1 --cast >/dev/full 2>"$work/err"
+got=$?
+if [ $got = 3 ] && grep -qF 'standard output cannot be written: ' "$work/err" && [ "$(wc -l <"$work/err")" = 1 ]; then ok; else bad "exit $got on a full disk"; fi
+
 # --- what is refused ---
+refuses 2 '--cast goes with' "$espalier" show $excerpt 1 --cast --md
+refuses 2 '--cast goes with' "$espalier" show $excerpt 1 --cast --replay
+refuses 2 '--size 80: expected COLUMNSxROWS' "$espalier" show $excerpt 1 --cast --size 80
+refuses 2 '--colours 12: expected 256, true or none' "$espalier" show $excerpt 1 --cast --colours 12
+refuses 3 'no theme "none-such"' "$espalier" show $excerpt 1 --cast --theme none-such
+refuses 3 'no-such-file' "$espalier" show no-such-file --cast
 gives 'no sessions are kept in' env XDG_DATA_HOME="$work" "$espalier" show
 refuses 2 'show takes a file' "$espalier" show a b c
 refuses 2 'the trees 1 to 8' "$espalier" show $excerpt 9
@@ -70,6 +117,10 @@ for form in '' --audit --md --dot; do
     if LC_ALL=C tr -d '\n\040-\176\200-\377' <"$work/out" | grep -q .; then bad "a control byte in $form"; else ok; fi
     if LC_ALL=C.UTF-8 grep -q "$(printf '\302\233\|\342\200\256')" "$work/out"; then bad "a C1 or bidi control in $form"; else ok; fi
 done
+"$espalier" show "$work/evil.jsonl" 1 --cast >"$work/out" 2>"$work/err" || bad "evil --cast"
+if LC_ALL=C tr -d '\n\040-\176\200-\377' <"$work/out" | grep -q . || grep -qi 'u0007\|u001b\[31m\|u009b' "$work/out"; then bad "a control byte in --cast"; else ok; fi
+if LC_ALL=C.UTF-8 grep -q "$(printf '\302\233\|\342\200\256')" "$work/out"; then bad "a C1 or bidi control in --cast"; else ok; fi
+holds 'H[31m' # after the sign that stands for the escape, which has a move of its own
 gives 'a�[31m� � �2J \"];evil[x=\"\\ <b>' "$espalier" show "$work/evil.jsonl" 1 --dot
 gives '\<b\>\*x\*\</b\> - item' "$espalier" show "$work/evil.jsonl" 1 --md
 

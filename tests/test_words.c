@@ -142,8 +142,8 @@ static void test_export(void **state)
         free(path);
         free(words);
     }
-    says(&s, "export tree.png", "ends in .json, .dot or .md");
-    says(&s, "export", "ends in .json, .dot or .md");
+    says(&s, "export tree.png", "ends in .json, .dot, .md or .cast");
+    says(&s, "export", "ends in .json, .dot, .md or .cast");
     says(&s, "export /no/such/tree.md", "cannot be written: No such file");
     tui_screen_free(&s);
 }

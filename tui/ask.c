@@ -94,8 +94,15 @@ static void go(struct tui_screen *s, const char *rest)
         tui_marks_jump(s, (int)node);
 }
 
-static void export(struct tui_screen *s, const char *path)
+/* A recording takes longer than a key may: it is made between keys. */
+static void export(struct tui_screen *s, const char *path, struct tui_action *action)
 {
+    const char *ending = strrchr(path, '.');
+    if (ending && !strcmp(ending, ".cast")) {
+        *action = tui_act(s, "%s", path);
+        action->act = TUI_ACT_CAST;
+        return;
+    }
     struct error e;
     char message[sizeof s->notice];
     snprintf(message, sizeof message, "%.120s has the tree as it is shown", path);
@@ -103,7 +110,7 @@ static void export(struct tui_screen *s, const char *path)
 }
 
 /* What looks at the tree, or takes it elsewhere; 0: it is none of these. */
-static int do_looking(struct tui_screen *s, const char *verb, const char *rest)
+static int do_looking(struct tui_screen *s, const char *verb, const char *rest, struct tui_action *action)
 {
     if (strcmp(verb, "find") && strcmp(verb, "filter") && strcmp(verb, "mark") && strcmp(verb, "go") && strcmp(verb, "export"))
         return 0;
@@ -120,7 +127,7 @@ static int do_looking(struct tui_screen *s, const char *verb, const char *rest)
     else if (!strcmp(verb, "go"))
         go(s, rest);
     else
-        export(s, rest);
+        export(s, rest, action);
     return 1;
 }
 
@@ -202,7 +209,7 @@ static int do_own(struct tui_screen *s, const struct tui_word *word, const char 
     } else if (!strcmp(verb, "theme"))
         tui_screen_notice(s, "theme NAME: tab shows those there are; or the path of a YAML file");
     else
-        return do_looking(s, verb, rest) || tui_places_command(s, verb, rest);
+        return do_looking(s, verb, rest, action) || tui_places_command(s, verb, rest);
     return 1;
 }
 
@@ -227,7 +234,7 @@ struct tui_action tui_command(struct tui_screen *s, const char *text)
     for (size_t end = strlen(rest); end && rest[end - 1] == ' ' && (!word || word->kind != TUI_TAKES_NODE || !strcmp(word->verb, "go"));) /* of a thought they may be part */
         rest[--end] = '\0';
     if (n && strspn(text, "0123456789") == n)
-        do_looking(s, "go", text);
+        do_looking(s, "go", text, &action);
     else if (n && !word)
         tell_unknown(s, text, n);
     else if (n && !do_own(s, word, rest, &action)) {

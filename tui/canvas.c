@@ -206,6 +206,19 @@ static void add_scalar(struct string *out, int32_t c)
     string_append(out, b, n);
 }
 
+void tui_cell_text(const struct tui_cell *cell, struct string *out)
+{
+    for (int i = 0; i < TUI_CLUSTER && cell->scalars[i]; i++)
+        add_scalar(out, cell->scalars[i]);
+}
+
+int tui_cell_is_settled(const struct tui_cell *cell)
+{
+    const int32_t c = cell->scalars[0];
+    return cell->width != 2 && !cell->scalars[1] &&
+           (c < 0x300 || (c >= 0x370 && c < 0x530) || (c >= 0x2010 && c < 0x2060) || (c >= 0x2190 && c < 0x2300) || (c >= 0x2500 && c < 0x2900));
+}
+
 static int is_blank(const struct tui_cell *cell)
 {
     return cell->scalars[0] == ' ' && !cell->scalars[1];
@@ -218,8 +231,7 @@ void tui_canvas_dump(const struct tui_canvas *c, struct string *out)
         while (last > 0 && is_blank(cell_at(c, last - 1, y)))
             last--;
         for (int x = 0; x < last; x++)
-            for (int i = 0; i < TUI_CLUSTER && cell_at(c, x, y)->scalars[i]; i++)
-                add_scalar(out, cell_at(c, x, y)->scalars[i]);
+            tui_cell_text(cell_at(c, x, y), out);
         string_append(out, "\n", 1);
     }
 }

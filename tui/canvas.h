@@ -44,6 +44,11 @@ void tui_canvas_ground(struct tui_canvas *c, int x, int y, int w, enum tui_groun
 /* Copy rows of another canvas, from its row `from` on, into r. */
 void tui_canvas_paste(struct tui_canvas *c, struct tui_rect r, const struct tui_canvas *source, int from);
 
+void tui_cell_text(const struct tui_cell *cell, struct string *out); /* append its characters; those of a second half are none */
+/* Terminals agree on how wide these are: letters of the alphabets without marks, and the signs that we draw with. Of all else (marks, what is two
+ * cells wide, what is newer than the terminal) they may think otherwise, and what follows would stand elsewhere. */
+int tui_cell_is_settled(const struct tui_cell *cell);
+
 /* Append the canvas as lines of UTF-8, blanks at the end of a line left out; or a letter for each cell's role. */
 void tui_canvas_dump(const struct tui_canvas *c, struct string *out);
 void tui_canvas_dump_roles(const struct tui_canvas *c, struct string *out);

@@ -1,4 +1,5 @@
 /* show: read a file of sessions and say what is in it: an outline of a tree, a list of many, exports, and the audit. */
+#include "tui/cast.h"
 #include "tui/command.h"
 #include "tui/export.h"
 
@@ -297,11 +298,13 @@ static int run(const struct tui_options *o)
     struct error e;
     struct search_sessions sessions = {0};
     int which = 0, code = OK;
-    if (!o->word_count && !o->json && !o->dot && !o->md && !o->audit && !o->replay)
+    if (!o->word_count && !o->json && !o->dot && !o->md && !o->audit && !o->replay && !o->cast)
         return list_kept();
     char *path = o->word_count ? find_file(o->words[0]) : NULL;
     if (o->word_count < 1 || o->word_count > 2)
         code = error_set(&e, ERROR_USAGE, "show takes a file or a session, and the number of a tree in it; as in espalier show run.jsonl");
+    else if (o->cast && o->json + o->dot + o->md + o->audit + o->replay)
+        code = error_set(&e, ERROR_USAGE, "--cast goes with --at, --speed, --size, --colours, --theme and --ascii");
     else if (o->replay && o->json + o->dot + o->md + o->audit)
         code = error_set(&e, ERROR_USAGE, "--replay goes with --at, --speed, --theme, --ascii, --paused and --record");
     else if (o->json + o->dot + o->md > 1 || (o->json && o->audit))
@@ -314,10 +317,12 @@ static int run(const struct tui_options *o)
         code = rewind_trees(&sessions, which, o->at, &e);
     if (!code && o->replay)
         code = tui_replay(o, &sessions, which, path, &e);
+    if (!code && o->cast)
+        code = tui_cast_sessions(o, &sessions, which, path, &e);
     if (code) {
         tui_fail(&e);
-    } else if (o->replay) {
-        ; /* it was seen */
+    } else if (o->replay || o->cast) {
+        ; /* it was seen, or is written */
     } else if (which) {
         show_one(&sessions.list[which - 1], o);
     } else if (o->json) {
@@ -334,8 +339,8 @@ static int run(const struct tui_options *o)
 const struct tui_command tui_command_show = {
     .name = "show",
     .summary = "sessions that are kept; what is in one, or in a file: outline, --audit, exports",
-    .usage = "show [SESSION|FILE [NUMBER]] [--at N] [--audit] [--json | --dot | --md | --replay [--speed X]]",
+    .usage = "show [SESSION|FILE [NUMBER]] [--at N] [--audit] [--json | --dot | --md | --cast | --replay] [--speed X]",
     .example = "espalier run -t game24 --json '4 5 6 10' >run.jsonl; espalier show run.jsonl --audit",
-    .options = "at audit json dot md replay speed theme ascii no-copy paused record",
+    .options = "at audit json dot md cast size colours replay speed theme ascii no-copy paused record",
     .run = run,
 };

@@ -94,6 +94,7 @@ static void add_values(struct tui_candidates *c, const struct tui_option *option
     } words[] = {
         {"kernels", "auto avx512 avx2 neon reference"}, {"prompts", "auto trained plain"}, {"only", "prefill stream branches limits"},
         {"type", "f32 f16 q8_0 q4_0 iq4_nl"}, {"schedule", "cosine linear constant"}, {"train-on", "completion all"}, {"dump", "80x24 200x50"},
+        {"size", "80x24 120x36"},
     };
     const char *name = option->name, *argument = option->argument;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

@@ -1,8 +1,10 @@
 /* The explorer: the loop between the terminal, the screen and the engine thread; and the same screen dumped without any of them. */
 #include "tui/bookmark.h"
+#include "tui/cast.h"
 #include "tui/config.h"
 #include "tui/copy.h"
 #include "tui/editor.h"
+#include "tui/options.h"
 #include "tui/race.h"
 #include "tui/replay.h"
 #include "tui/start.h"
@@ -103,11 +105,6 @@ static int read_setting(const struct tui_options *o, struct setting *s, struct e
     return !code && s->options.record && !o->dump ? tui_record_open(&s->record, s->options.record, e) : code;
 }
 
-static const char *token_text(const void *owner, int id, size_t *bytes)
-{
-    return owner ? engine_token_text(owner, id, bytes) : NULL;
-}
-
 static void open_race(struct tui_race *race, const struct setting *s)
 {
     const char *slash = strrchr(s->searches.model, '/');
@@ -119,7 +116,7 @@ static void open_race(struct tui_race *race, const struct setting *s)
         screen->quant = s->options.quant;
         screen->keymap = &s->config.keys;
         screen->asked_strategy = s->searches.strategies[i];
-        screen->token_text = token_text;
+        screen->token_text = tui_race_token;
         screen->canvas.ascii = s->ascii;
     }
 }
@@ -129,17 +126,6 @@ static void open_race(struct tui_race *race, const struct setting *s)
 static void fold_event(void *context, struct search_event *event)
 {
     tui_screen_event(context, event);
-}
-
-static int parse_size(const char *text, int *columns, int *rows, struct error *e)
-{
-    char *end;
-    long w = strtol(text, &end, 10), h = *end == 'x' ? strtol(end + 1, &end, 10) : 0;
-    if (*end || w < 1 || h < 1 || w > 1000 || h > 1000)
-        return error_set(e, ERROR_USAGE, "--dump %s: expected COLUMNSxROWS, each 1 to 1000, as in 80x24", text);
-    *columns = (int)w;
-    *rows = (int)h;
-    return OK;
 }
 
 /* Search to the end, then print the screen as it would stand there: the same bytes on every run, so without what the clock or the
@@ -188,6 +174,7 @@ struct explorer {
     struct tui_snapshot *snapshots; /* [race.count], empty between the takings */
     struct tui_thread *thread;
     struct tui_replay *replay; /* in its place, or NULL */
+    struct tui_cast *cast;     /* that is being written, or NULL */
     struct tui_trainer trainer;
     int learner;     /* the search that its adapter is for */
     char *left;      /* how the session was left, until its trees are there; or NULL */
@@ -333,6 +320,65 @@ static void take_training(struct explorer *x)
     show_training(x);
 }
 
+/* --- a recording of what is there, made between keys ------------------------------------------------------------- */
+
+static void begin_cast(struct explorer *x, struct tui_action action)
+{
+    const struct tui_screen *s = tui_race_shown(&x->race);
+    struct error e = {0};
+    char notice[TUI_NOTICE];
+    if (x->cast) {
+        tui_race_notice(&x->race, "one recording is being written; when it is done, ask for another");
+        return;
+    }
+    const struct search_tree **trees = xcalloc((size_t)x->race.count, sizeof *trees);
+    for (int i = 0; i < x->race.count; i++)
+        trees[i] = &x->race.screens[i].tree;
+    struct tui_cast_of of = {.trees = trees, .count = x->race.count, .shown = x->race.shown, .engine = s->now.engine, .like = s,
+                             .theme = &x->setting->theme, .ascii = x->setting->ascii, .columns = s->canvas.w, .rows = s->canvas.h,
+                             .speed = x->replay ? x->replay->speed : 1};
+    struct tui_cast *cast = xcalloc(1, sizeof *cast);
+    tui_cast_colors(NULL, &of.colors, &e);
+    const int code = tui_cast_export(cast, &of, action.words, &e);
+    snprintf(notice, sizeof notice, "%.120s is being written", action.words);
+    tui_race_notice(&x->race, code ? e.message : notice);
+    x->cast = code ? NULL : cast;
+    free(code ? cast : NULL);
+    free(trees);
+}
+
+static int end_cast(struct explorer *x, struct error *e)
+{
+    const int code = tui_cast_close(x->cast, e);
+    free(x->cast);
+    x->cast = NULL;
+    return code;
+}
+
+static void go_on_with_cast(struct explorer *x)
+{
+    char notice[TUI_NOTICE];
+    struct error e;
+    if (tui_cast_work(x->cast))
+        return;
+    const int seconds = (int)tui_cast_seconds(x->cast);
+    snprintf(notice, sizeof notice, "%.120s shows how the tree grew, %d:%02d long", x->cast->fresh.path, seconds / 60, seconds % 60);
+    tui_race_notice(&x->race, end_cast(x, &e) ? e.message : notice);
+    x->dirty = 1;
+}
+
+/* Who quits has asked for it; whoever is ended by a signal need not wait. */
+static int leave_cast(struct explorer *x, int code, struct error *e)
+{
+    struct error why;
+    while (x->cast && x->quit && tui_cast_work(x->cast))
+        ;
+    if (!x->cast || !end_cast(x, &why) || code)
+        return code;
+    *e = why;
+    return why.code;
+}
+
 static void do_action(struct explorer *x, struct tui_action action)
 {
     if (x->replay && (action.act == TUI_ACT_EDITOR || action.act == TUI_ACT_TRAIN))
@@ -360,6 +406,9 @@ static void do_action(struct explorer *x, struct tui_action action)
         break;
     case TUI_ACT_TRAIN:
         train(x, action);
+        break;
+    case TUI_ACT_CAST:
+        begin_cast(x, action);
         break;
     default:
         tell_thread(x, action);
@@ -457,6 +506,10 @@ static void live(struct explorer *x)
         if (busy) { /* what takes many frames goes on between two keys, and is shown as news is */
             tui_screen_work(busy);
             x->dirty = 1;
+            wait = 0;
+        }
+        if (x->cast) {
+            go_on_with_cast(x);
             wait = 0;
         }
         enum { WAKE, THEME, TRAINER, FDS };
@@ -565,6 +618,7 @@ static int explore(struct setting *s, struct error *e)
         *e = tui_race_shown(&x.race)->now.failure;
         code = e->code;
     }
+    code = leave_cast(&x, code, e);
     s->busy = x.thread && !tui_thread_stop(x.thread);
     if (!s->busy)
         save_left(s, &x.race);
@@ -695,7 +749,7 @@ static int choose(struct setting *s, struct error *e)
 
 int tui_explore(const struct tui_options *o, struct error *e)
 {
-    int columns = 0, rows = 0, code = o->dump ? parse_size(o->dump, &columns, &rows, e) : tui_terminal_check(e);
+    int columns = 0, rows = 0, code = o->dump ? tui_options_size("dump", o->dump, &columns, &rows, e) : tui_terminal_check(e);
     if (code)
         return code;
     struct setting *s = xcalloc(1, sizeof *s);
@@ -714,21 +768,7 @@ int tui_explore(const struct tui_options *o, struct error *e)
 
 /* --- a session played again -------------------------------------------------------------------------------------- */
 
-/* The texts of its tokens, where its model is still there; the session can do without. */
-static struct engine *open_tokens(const struct tui_options *o, const char *path)
-{
-    struct error e;
-    struct engine *engine = NULL;
-    struct search_journal *journal = NULL;
-    char *model = search_journal_open(&journal, path, 0, &e) ? NULL : search_journal_get(journal, "model");
-    if (model && tui_engine_open_at(o, model, TUI_TOKENS, &engine, &e))
-        engine = NULL;
-    search_journal_close(journal);
-    free(model);
-    return engine;
-}
-
-static void play(struct setting *s, const struct search_sessions *sessions, int which, const char *path)
+static int play(struct setting *s, const struct search_sessions *sessions, int which, const char *path, struct error *e)
 {
     const struct tui_options *o = &s->options;
     const int first = which ? which - 1 : 0, count = which ? 1 : sessions->count;
@@ -736,26 +776,24 @@ static void play(struct setting *s, const struct search_sessions *sessions, int 
     struct tui_replay replay;
     struct explorer x = {.setting = s, .replay = &replay};
     tui_trainer_open(&x.trainer);
-    struct engine *engine = open_tokens(o, path);
-    tui_race_open(&x.race, count);
-    for (int i = 0; i < count; i++) {
+    struct engine *engine = tui_replay_tokens(o, path);
+    for (int i = 0; i < count; i++)
         trees[i] = &sessions->list[first + i].tree;
-        x.race.screens[i].asked_strategy = trees[i]->session->session.strategy;
-        x.race.screens[i].token_text = token_text;
-        x.race.screens[i].canvas.ascii = s->ascii;
-    }
+    tui_replay_race(&x.race, trees, count, s->ascii);
     tui_replay_open(&replay, trees, count, o->speed > 0 ? (double)o->speed : 1, o->paused, clock_seconds());
     replay.engine = engine;
     tui_replay_go_on(&replay, &x.race, clock_seconds());
     tui_race_notice(&x.race, "a replay: space stops it, s shows a step, + and - change its speed, [ and ] go through time");
     live(&x);
     tui_terminal_close();
+    const int code = leave_cast(&x, OK, e);
     tui_race_free(&x.race);
     tui_replay_free(&replay);
     engine_close(engine);
     free(trees);
     if (x.signal)
         leave_by(x.signal);
+    return code;
 }
 
 int tui_replay(const struct tui_options *o, const struct search_sessions *sessions, int which, const char *path, struct error *e)
@@ -766,6 +804,6 @@ int tui_replay(const struct tui_options *o, const struct search_sessions *sessio
     struct setting *s = xcalloc(1, sizeof *s);
     code = read_setting(o, s, e);
     if (!code && !(code = tui_terminal_open(&s->theme, s->record, e)))
-        play(s, sessions, which, path);
+        code = play(s, sessions, which, path, e);
     return setting_end(s, code, e);
 }

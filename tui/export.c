@@ -241,25 +241,64 @@ static void export_events(const struct search_tree *tree, const struct engine *e
         search_event_json(tree->events[i], engine, out);
 }
 
-/* Under a name of its own first: what stands under the path is whole. A link, unlike a renaming, takes no file's place. */
+static int refuse(const char *path, int why, struct error *e)
+{
+    if (why == EEXIST)
+        return error_set(e, ERROR_INPUT, "export: %s is there already; give another name", path);
+    return error_set(e, ERROR_INPUT, "export: %s cannot be written: %s", path, strerror(why));
+}
+
+int tui_fresh_open(struct tui_fresh *f, const char *path, struct error *e)
+{
+    char *name = xasprintf("%s.%ld.new", path, (long)getpid());
+    *f = (struct tui_fresh){0};
+    if (!access(path, F_OK)) { /* told before the work rather than after it */
+        free(name);
+        return refuse(path, EEXIST, e);
+    }
+    const int fd = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+    f->file = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!f->file) {
+        refuse(path, errno, e);
+        free(name);
+        return ERROR_INPUT;
+    }
+    f->path = xstrdup(path);
+    f->name = name;
+    return OK;
+}
+
+/* A link, unlike a renaming, takes no file's place. */
+int tui_fresh_close(struct tui_fresh *f, int keep, struct error *e)
+{
+    int failed = 0;
+    if (!f->file)
+        return OK;
+    if (keep && (fflush(f->file) || fsync(fileno(f->file))))
+        failed = errno;
+    if (fclose(f->file) && !failed)
+        failed = errno;
+    if (keep && !failed && link(f->name, f->path))
+        failed = errno;
+    unlink(f->name);
+    const int code = keep && failed ? refuse(f->path, failed, e) : OK;
+    free(f->name);
+    free(f->path);
+    *f = (struct tui_fresh){0};
+    return code;
+}
+
 static int write_new(const char *path, const struct string *text, struct error *e)
 {
-    char *fresh = xasprintf("%s.%ld.new", path, (long)getpid());
-    const int fd = open(fresh, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
-    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-    int failed = !f ? errno : 0;
-    if (f && (fwrite(string_text(text), 1, text->length, f) != text->length || fflush(f) || fsync(fd)))
-        failed = errno;
-    if (f && fclose(f) && !failed)
-        failed = errno;
-    if (!failed && link(fresh, path))
-        failed = errno;
-    if (fd >= 0)
-        unlink(fresh);
-    free(fresh);
-    if (failed == EEXIST)
-        return error_set(e, ERROR_INPUT, "export: %s is there already; give another name", path);
-    return failed ? error_set(e, ERROR_INPUT, "export: %s cannot be written: %s", path, strerror(failed)) : OK;
+    struct tui_fresh f;
+    if (tui_fresh_open(&f, path, e))
+        return e->code;
+    if (fwrite(string_text(text), 1, text->length, f.file) != text->length) {
+        refuse(path, errno, e);
+        tui_fresh_close(&f, 0, NULL);
+        return e->code;
+    }
+    return tui_fresh_close(&f, 1, e);
 }
 
 int tui_export_file(const struct search_tree *tree, const struct engine *engine, const char *path, struct error *e)
@@ -273,7 +312,7 @@ int tui_export_file(const struct search_tree *tree, const struct engine *engine,
     else if (!strcmp(ending, ".md"))
         tui_export_markdown(tree, NULL, &out);
     else
-        return error_set(e, ERROR_INPUT, "export '%.60s': expected a file whose name ends in .json, .dot or .md", path);
+        return error_set(e, ERROR_INPUT, "export '%.60s': expected a file whose name ends in .json, .dot, .md or .cast", path);
     const int code = write_new(path, &out, e);
     string_free(&out);
     return code;

@@ -70,8 +70,11 @@ static const struct option_row table[] = {
     {"paused", 'w', FLAG, AT(paused), 0, 0, NULL, "open without starting: s steps, space runs"},
     {"dump", 'd', TEXT, AT(dump), 0, 0, "COLSxROWS", "search to the end without a terminal, then print the screen as text"},
     {"record", 0, TEXT, AT(record), 0, 0, "FILE.cast", "keep what is shown as an asciicast, which asciinema plays"},
+    {"cast", 0, FLAG, AT(cast), 0, 0, NULL, "the session played on the explorer's screen, as an asciicast on stdout: asciinema plays it"},
+    {"size", 0, TEXT, AT(size), 0, 0, "COLSxROWS", "... on a screen so large (default: 80x24)"},
+    {"colours", 0, TEXT, AT(colours), 0, 0, "256|true|none", "... in so many colours: 256 (default, but for NO_COLOR), those of the theme as they are, none"},
     {"replay", 0, FLAG, AT(replay), 0, 0, NULL, "play the session again on the explorer's screen, without a model"},
-    {"speed", 0, NUMBER, AT(speed), 0.01, 1000, "X", "... so many times as fast (default 1); + and - change it"},
+    {"speed", 0, NUMBER, AT(speed), 0.01, 1000, "X", "... so many times as fast (default 1; also of --cast); + and - change it"},
     {"audit", 'a', FLAG, AT(audit), 0, 0, NULL, "say, by an exact solver, where answers were lost (game24, countdown)"},
     {"dot", 'G', FLAG, AT(dot), 0, 0, NULL, "the tree as a Graphviz graph on stdout"},
     {"md", 'o', FLAG, AT(md), 0, 0, NULL, "the tree as Markdown on stdout"},
@@ -422,6 +425,17 @@ int tui_options_value(const struct tui_options *o, const char *name, int i, stru
         return 0;
     string_addf(out, row->kind == NUMBER ? "%.7g" : "%.15g", x);
     return 1;
+}
+
+int tui_options_size(const char *name, const char *text, int *columns, int *rows, struct error *e)
+{
+    char *end;
+    const long w = strtol(text, &end, 10), h = *end == 'x' ? strtol(end + 1, &end, 10) : 0;
+    if (*end || w < 1 || h < 1 || w > 1000 || h > 1000)
+        return error_set(e, ERROR_USAGE, "--%s %s: expected COLUMNSxROWS, each 1 to 1000, as in 80x24", name, text);
+    *columns = (int)w;
+    *rows = (int)h;
+    return OK;
 }
 
 void tui_options_free(struct tui_options *o)

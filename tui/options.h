@@ -24,6 +24,8 @@ int tui_options_next(const char *takes, int *at, struct tui_option *out);
 int tui_options_given(const struct tui_options *o, const char *name); /* on the command line */
 /* Append value i (0; more of a list) as it would be typed; 0: there is none. */
 int tui_options_value(const struct tui_options *o, const char *name, int i, struct string *out);
+/* What --name says: "80x24". */
+int tui_options_size(const char *name, const char *text, int *columns, int *rows, struct error *e);
 /* One line for each option the command takes, for --help. */
 void tui_options_print(const char *takes, FILE *to);
 

@@ -12,6 +12,11 @@ void tui_race_open(struct tui_race *r, int count)
     }
 }
 
+const char *tui_race_token(const void *engine, int id, size_t *bytes)
+{
+    return engine ? engine_token_text(engine, id, bytes) : NULL;
+}
+
 void tui_race_free(struct tui_race *r)
 {
     for (int i = 0; i < r->count; i++)

@@ -10,6 +10,8 @@ struct tui_race {
     int count, shown;
 };
 void tui_race_open(struct tui_race *r, int count);
+/* For screens whose owner of texts is an engine, or NULL. */
+const char *tui_race_token(const void *engine, int id, size_t *bytes);
 void tui_race_free(struct tui_race *r);
 struct tui_screen *tui_race_shown(const struct tui_race *r);
 struct tui_action tui_race_key(struct tui_race *r, int32_t key); /* the action is for the search shown */

@@ -19,6 +19,11 @@ int tui_record_open(struct tui_record **out, const char *path, struct error *e)
     return OK;
 }
 
+void tui_record_begin(struct tui_record *r, FILE *file, const double *clock)
+{
+    *r = (struct tui_record){.file = file, .clock = clock, .begun = *clock};
+}
+
 /* One line; releases it. Flushed, since it may be the last. */
 static void put(struct tui_record *r, json_t *line)
 {
@@ -29,17 +34,26 @@ static void put(struct tui_record *r, json_t *line)
 
 static void put_event(struct tui_record *r, const char *kind, json_t *text)
 {
-    put(r, json_pack("[f, s, o]", clock_seconds() - r->begun, kind, text));
+    put(r, json_pack("[f, s, o]", (r->clock ? *r->clock : clock_seconds()) - r->begun, kind, text));
+}
+
+/* By a clock from outside it is made, not seen: by the same session always the same bytes, on whatever terminal, at whatever time. */
+static void put_header(struct tui_record *r, int columns, int rows)
+{
+    const char *term = r->clock ? "xterm-256color" : getenv("TERM");
+    json_t *header = json_pack("{s:i, s:i, s:i}", "version", 2, "width", columns, "height", rows);
+    if (!r->clock)
+        json_object_set_new(header, "timestamp", json_integer((json_int_t)time(NULL)));
+    json_object_set_new(header, "env", json_pack("{s:s}", "TERM", term ? term : ""));
+    put(r, header);
 }
 
 void tui_record_size(struct tui_record *r, int columns, int rows)
 {
-    const char *term = getenv("TERM");
     if (columns == r->columns && rows == r->rows)
         return;
     if (!r->columns) {
-        put(r, json_pack("{s:i, s:i, s:i, s:I, s:{s:s}}", "version", 2, "width", columns, "height", rows, "timestamp", (json_int_t)time(NULL), "env", "TERM",
-                         term ? term : ""));
+        put_header(r, columns, rows);
     } else {
         char *size = xasprintf("%dx%d", columns, rows);
         put_event(r, "r", json_string(size));

@@ -9,7 +9,8 @@
 /* Invariant: every line that was begun in the file is whole, so it can be played after a crash. */
 struct tui_record {
     FILE *file;
-    char *path;
+    char *path;          /* NULL: the file is somebody else's */
+    const double *clock; /* seconds, or NULL: the system's */
     double begun;
     int columns, rows;
     char cut[4]; /* the beginning of a character whose rest is to come */
@@ -18,6 +19,8 @@ struct tui_record {
 };
 /* A file that is there is refused. ERROR_INPUT. */
 int tui_record_open(struct tui_record **out, const char *path, struct error *e);
+/* In a file that is open and stays so, by a clock that others move. There is nothing to be closed; `failed` tells of what could not be written. */
+void tui_record_begin(struct tui_record *r, FILE *file, const double *clock);
 void tui_record_size(struct tui_record *r, int columns, int rows); /* before anything is written, and when it may have changed */
 void tui_record_write(struct tui_record *r, const char *bytes, size_t n);
 /* NULL: nothing. ERROR_INPUT when something could not be written: the file ends before. */

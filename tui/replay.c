@@ -33,6 +33,29 @@ static void set_due(const struct tui_replay *r, struct tui_replayed *t, double n
         t->due = now + seconds_of(t->tree->events[t->at]) / r->speed;
 }
 
+void tui_replay_race(struct tui_race *race, const struct search_tree *const *trees, int count, int ascii)
+{
+    tui_race_open(race, count);
+    for (int i = 0; i < count; i++) {
+        race->screens[i].asked_strategy = trees[i]->session ? trees[i]->session->session.strategy : NULL;
+        race->screens[i].token_text = tui_race_token;
+        race->screens[i].canvas.ascii = ascii;
+    }
+}
+
+struct engine *tui_replay_tokens(const struct tui_options *o, const char *path)
+{
+    struct error e;
+    struct engine *engine = NULL;
+    struct search_journal *journal = NULL;
+    char *model = search_journal_open(&journal, path, 0, &e) ? NULL : search_journal_get(journal, "model");
+    if (model && tui_engine_open_at(o, model, TUI_TOKENS, &engine, &e))
+        engine = NULL;
+    search_journal_close(journal);
+    free(model);
+    return engine;
+}
+
 void tui_replay_open(struct tui_replay *r, const struct search_tree *const *trees, int count, double speed, int paused, double now)
 {
     *r = (struct tui_replay){.trees = xcalloc((size_t)count, sizeof *r->trees), .count = count, .speed = speed, .running = !paused};

@@ -3,6 +3,7 @@
 #define ESPALIER_TUI_REPLAY_H
 
 #include "tui/race.h"
+#include "tui/tui.h"
 
 /* A tree of it. Invariant: events before `at` have been shown. */
 struct tui_replayed {
@@ -18,7 +19,10 @@ struct tui_replay {
     int running;
     const struct engine *engine; /* for texts of tokens, or NULL */
 };
-/* The trees must outlive it. */
+/* Screens for them, and the texts of their tokens where the session's model is still there (or NULL: it can do without). */
+void tui_replay_race(struct tui_race *race, const struct search_tree *const *trees, int count, int ascii);
+struct engine *tui_replay_tokens(const struct tui_options *o, const char *path);
+/* The trees must outlive it; of each it reads the log, the result and the setting. */
 void tui_replay_open(struct tui_replay *r, const struct search_tree *const *trees, int count, double speed, int paused, double now);
 void tui_replay_free(struct tui_replay *r);
 double tui_replay_wait(const struct tui_replay *r, double now); /* seconds until something is due; below 0: nothing is */

@@ -37,6 +37,7 @@ enum tui_act {
     TUI_ACT_FINISH, /* run that search until a path of it is complete */
     TUI_ACT_DO,     /* an act on the search, in the words of search_do */
     TUI_ACT_TRAIN,  /* learn from what is kept: options of train, or "stop" */
+    TUI_ACT_CAST,   /* the search, played again, into a new file: its path */
     TUI_ACT_THEME,  /* another theme: its name or file */
     TUI_ACT_COPY,   /* to the terminal's clipboard: what of the selected thought */
     TUI_ACT_EDITOR, /* the text of a node in the user's own editor */
@@ -45,7 +46,7 @@ enum tui_act {
 struct tui_action {
     enum tui_act act;
     int number;        /* step: how many; editor: the node */
-    const char *words; /* do, theme: valid until the next key */
+    const char *words; /* do, theme, cast: valid until the next key */
     int search;        /* which one of a race it is for */
 };
 

@@ -443,15 +443,6 @@ static void find_look(struct tui_style style, attr_t *attributes, int *pair)
     *pair = look->pair;
 }
 
-/* Terminals agree on how wide these are: letters of the alphabets without marks, and the signs that we draw with. Of all else (marks, what is two
- * cells wide, what is newer than the terminal) they may think otherwise, and what follows would stand elsewhere. */
-static int is_settled(const struct tui_cell *cell)
-{
-    const int32_t c = (int32_t)cell->scalars[0];
-    return cell->width != 2 && !cell->scalars[1] &&
-           (c < 0x300 || (c >= 0x370 && c < 0x530) || (c >= 0x2010 && c < 0x2060) || (c >= 0x2190 && c < 0x2300) || (c >= 0x2500 && c < 0x2900));
-}
-
 static int scalars_of(const struct tui_cell *cell)
 {
     int n = 0;
@@ -468,7 +459,7 @@ static void put_cell(int y, int x, const struct tui_cell *cell)
     int pair;
     cchar_t out;
     find_look(cell->style, &attributes, &pair);
-    if (!is_settled(cell))
+    if (!tui_cell_is_settled(cell))
         text[0] = L' ';
     else if (wcwidth(text[0]) != 1) /* curses counts with the C library's widths */
         text[0] = L'?';
@@ -508,7 +499,7 @@ static void place_unsettled(int y, const struct tui_cell *row, int w)
 {
     for (int x = 0, covered = 0; x < w; x++) {
         const struct tui_cell *cell = &row[x];
-        const int unsettled = cell->width && !is_settled(cell), most = x + 2 * scalars_of(cell);
+        const int unsettled = cell->width && !tui_cell_is_settled(cell), most = x + 2 * scalars_of(cell);
         if (unsettled ? most <= w : cell->width && x < covered)
             place_cell(y, x, cell);
         if (unsettled && most > covered)
@@ -519,7 +510,7 @@ static void place_unsettled(int y, const struct tui_cell *row, int w)
 static int has_unsettled(const struct tui_cell *row, int w)
 {
     for (int x = 0; x < w; x++)
-        if (row[x].width && !is_settled(&row[x]))
+        if (row[x].width && !tui_cell_is_settled(&row[x]))
             return 1;
     return 0;
 }

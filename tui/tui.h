@@ -27,7 +27,8 @@ struct tui_options {
     int grammar, allow_commands, estimate;                        /* 0 */
     const char *prompts;                                          /* NULL */
     int64_t at;                                                   /* show, run: -1; so many events of a session */
-    int replay;                                                   /* show: 0 */
+    int replay, cast;                                             /* show: 0 */
+    const char *size, *colours;                                   /* show: NULL */
     float speed;                                                  /* show: -1 */
     const char *record;                                           /* explorer, show: NULL */
     int audit, dot, md;                                           /* show: 0 */

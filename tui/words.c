@@ -42,7 +42,7 @@ const struct tui_word tui_words[] = {
     {"set", "KEY=VALUE ...", "from here on: strategy=, judge=, a parameter of the strategy, seed=, temperature=, top_p=; budgets (0: none): tokens=, nodes=, flops=, time=", "", TUI_TAKES_SETTING},
     {"adapter", "FILE[:WEIGHT]|none", "a LoRA adapter from here on", "", TUI_TAKES_FILE},
     {"train", "[OPTION ...]|stop", "learn from what is kept, and put the adapter on", "", TUI_TAKES_OPTIONS},
-    {"export", "FILE", "the tree as it is shown: .json, .dot (Graphviz) or .md by the ending", "", TUI_TAKES_FILE_NAME},
+    {"export", "FILE", "the tree as it is shown: .json, .dot (Graphviz), .md; how it grew: .cast", "", TUI_TAKES_FILE_NAME},
     {"theme", "NAME|FILE", "other colours; a file is read again as it is saved", "", TUI_TAKES_THEME},
     {"why", "", "what stands below the panes, in full: the latest decision and its reason, the answer", "W", TUI_TAKES_NOTHING},
     {"help", "[COMMAND]", "these, or what one takes", "?", TUI_TAKES_VERB},

@@ -191,7 +191,7 @@ keys / ; keys -l 'nothing has this'; keys Enter
 sees "not found" 'no thought says "nothing has this"'
 keys '\' C-u; keys -l 'what is'; keys Enter
 gone "only what has it" '^│├'
-keys '\'
+keys '\' Enter
 sees "all again" '^│├'
 keys 2 G m a g "'" a
 sees "back at the mark" '┬ thought 2'

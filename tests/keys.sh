@@ -200,6 +200,8 @@ press "$h" '\' 'only thoughts with 20'
 keys Enter
 gone "only those that have it" '5 - 4 = 1'
 go '\'
+sees "nothing takes it away" 'nothing: all thoughts again'
+go enter
 sees "all again" '5 - 4 = 1'
 press "$h" m 'mark: which letter'
 go a g

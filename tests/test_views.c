@@ -502,7 +502,7 @@ static void test_copies(void **state)
     press(&s, "*");
     work(&s);
     assert_int_equal(tui_outline_rows(&s.outline), 8);
-    press(&s, "\\");
+    press(&s, "\\\r");
     work(&s);
     assert_int_equal(tui_outline_rows(&s.outline), 17);
     assert_false(shows(&s, "×6"));
@@ -603,7 +603,7 @@ static void test_find(void **state)
     press(&s, "[["); /* another moment, the same filter */
     work(&s);
     assert_true(s.outline.filtered && tui_outline_rows(&s.outline) < s.tree.count);
-    press(&s, "}\\");
+    press(&s, "}\\\r");
     work(&s);
     assert_int_equal(tui_outline_rows(&s.outline), s.tree.count);
     tui_screen_free(&s);
@@ -652,7 +652,7 @@ static void test_filter_slices(void **state)
     assert_int_equal(s.find.count, 200);
     const int rows = tui_outline_rows(&s.outline);
     assert_int_equal(rows, rows_with(&s, "77 is"));
-    press(&s, "\\");
+    press(&s, "\\\r");
     assert_int_equal(tui_outline_rows(&s.outline), rows);
     tui_screen_work(&s);
     assert_true(s.busy && tui_outline_rows(&s.outline) > rows);
@@ -665,7 +665,7 @@ static void test_filter_slices(void **state)
     work(&s);
     assert_int_equal(s.find.count, 22);
     assert_int_equal(tui_outline_rows(&s.outline), rows_with(&s, "123 is"));
-    press(&s, "\\");
+    press(&s, "\\\r");
     work(&s);
     assert_int_equal(tui_outline_rows(&s.outline), 20003);
     tui_screen_free(&s);

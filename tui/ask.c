@@ -118,10 +118,8 @@ static int do_looking(struct tui_screen *s, const char *verb, const char *rest, 
         tui_screen_notice(s, tui_not_begun);
     else if (!strcmp(verb, "find"))
         tui_find_begin(s, rest);
-    else if (!strcmp(verb, "filter") && *rest)
-        tui_find_filter(s, rest);
     else if (!strcmp(verb, "filter"))
-        tui_find_end(s);
+        tui_find_filter(s, rest);
     else if (!strcmp(verb, "mark"))
         tui_marks_take(s, 'm', rest[0] && !rest[1] ? rest[0] : 0);
     else if (!strcmp(verb, "go"))

@@ -193,20 +193,22 @@ void tui_find_begin(struct tui_screen *s, const char *text)
         go(s, 1);
 }
 
-void tui_find_filter(struct tui_screen *s, const char *text)
-{
-    struct tui_find *f = &s->find;
-    f->filter = *text != '\0';
-    tui_outline_filter(&s->outline, f->filter);
-    if (f->filter)
-        set_text(s, text);
-}
-
 void tui_find_end(struct tui_screen *s)
 {
     if (s->find.filter)
         tui_outline_filter(&s->outline, 0);
     tui_find_free(&s->find);
+}
+
+void tui_find_filter(struct tui_screen *s, const char *text)
+{
+    if (!*text) {
+        tui_find_end(s);
+        return;
+    }
+    s->find.filter = 1;
+    tui_outline_filter(&s->outline, 1);
+    set_text(s, text);
 }
 
 /* For a title: what is searched for, and how often it is there; or "". */
@@ -273,10 +275,9 @@ int tui_find_key(struct tui_screen *s, int32_t key, int count)
         tui_ask_open(s, TUI_ASKS_FIND, 0, "");
         return 1;
     case '\\':
+        tui_ask_open(s, TUI_ASKS_FILTER, 0, s->find.text && !s->find.filter ? s->find.text : "");
         if (s->find.filter)
-            tui_find_end(s);
-        else
-            tui_ask_open(s, TUI_ASKS_FILTER, 0, s->find.text ? s->find.text : "");
+            tui_screen_notice(s, "nothing: all thoughts again");
         return 1;
     case 'n':
     case 'N':

@@ -60,7 +60,7 @@ const struct tui_help_line tui_help_lines[] = {
     {".", "follow: select what happens, as it happens"},
     {"*", "a row for each thought that reads as a sibling does (×2, ×3, …), or for all of them one"},
     {"enter", "to the thought"},
-    {"/  \\", "search the thoughts; show only those that have it, and those above them (again: all)"},
+    {"/  \\", "search the thoughts; show only those that have it, and those above them (nothing: all again)"},
     {"n  N", "the next that has it, the one before"},
     {"m  '", "mark the thought with a letter, go to a mark ('': where you were before)"},
     {"the drawn tree", NULL},

@@ -104,9 +104,9 @@ gone "as before" ' pruned '
 press "$h" : '^ : *$'
 go esc
 gone "the line is left" '^ :'
-press "$h" W 'chose: '
+press "$h" W '^─ why ─'
 go j
-gone "it was read" 'chose: '
+gone "it was read" '^─ why ─'
 press "$h" ! 'stops nowhere by itself'
 go esc
 gone "the line is left" '^ :'

@@ -712,6 +712,39 @@ static void test_help(void **state)
             fail_msg("'%c' does something, and the help does not name it", key);
 }
 
+/* Whatever lies over the panes, keys that begin a text open its line, and what follows is text; other keys only close it, or are its own. */
+static void test_over(void **state)
+{
+    (void)state;
+    static const char *const over[] = {"?", "V", "W", ":help\r"};
+    struct tui_screen s;
+    script_game24_done(&s);
+    for (size_t i = 0; i < sizeof over / sizeof *over; i++) {
+        const int selected = s.selected;
+        press(&s, over[i]);
+        tui_screen_draw(&s, 40, 12);
+        assert_non_null(s.overlay);
+        press(&s, ":prune 5");
+        assert_true(!s.overlay && s.ask.what == TUI_ASKS_COMMAND);
+        assert_string_equal(string_text(&s.ask.line.text), "prune 5");
+        press(&s, "\033");
+        press(&s, over[i]);
+        press(&s, "/p u");
+        assert_true(s.ask.what == TUI_ASKS_FIND);
+        press(&s, "\033");
+        press(&s, over[i]);
+        assert_true(tui_screen_key(&s, 'u').act == TUI_ACT_NONE && !s.overlay && s.selected == selected);
+    }
+    assert_false(tui_screen_takes_letter(&s)); /* of one's own keys what stands in the list of views, or names a mark, is none */
+    press(&s, "V");
+    assert_true(tui_screen_takes_letter(&s));
+    press(&s, "\033m");
+    assert_true(tui_screen_takes_letter(&s));
+    press(&s, "a");
+    assert_false(tui_screen_takes_letter(&s));
+    tui_screen_free(&s);
+}
+
 /* What the pane with the keys takes stands first, then the user's own keys, then all others, once each. In a pane of its own the help is what it was. */
 static void test_help_here(void **state)
 {
@@ -774,6 +807,11 @@ static void test_told(void **state)
     compare(&s, "why", 40, 12);
     press(&s, "j");
     assert_false(shows(&s, "answer:"));
+    press(&s, ":now x\r");
+    assert_string_equal(s.notice, "now takes nothing after it, and there is 'x'");
+    press(&s, ":view tree x\r");
+    assert_ptr_equal(s.places.views[0], &tui_view_tree);
+    assert_non_null(strstr(s.notice, "tree x"));
     press(&s, ":help set\r");
     compare(&s, "notice", 80, 24);
     compare(&s, "notice", 40, 12);
@@ -1006,7 +1044,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_in_vain),
-        cmocka_unit_test(test_past), cmocka_unit_test(test_past_slices), cmocka_unit_test(test_back_slices), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_help_here), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
+        cmocka_unit_test(test_past), cmocka_unit_test(test_past_slices), cmocka_unit_test(test_back_slices), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_help_here), cmocka_unit_test(test_over), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
     };
     if (argc > 1 && !strcmp(argv[1], "hostile")) {

@@ -430,7 +430,7 @@ static void take_key(struct explorer *x, int32_t key)
         tui_race_notice(&x->race, text);
         return;
     }
-    const struct tui_binding *b = s->ask.what || s->pasting ? NULL : tui_keymap_find(&x->setting->config.keys, key);
+    const struct tui_binding *b = tui_screen_takes_letter(s) ? NULL : tui_keymap_find(&x->setting->config.keys, key);
     if (!b) {
         do_action(x, tui_race_key(&x->race, key));
     } else if (b->command) {

@@ -46,6 +46,7 @@ void tui_screen_free(struct tui_screen *s)
     tui_canvas_free(&s->votes.text);
     tui_canvas_free(&s->statistics.text);
     tui_canvas_free(&s->compare.text);
+    tui_canvas_free(&s->why.text);
     free(s->thought.cells);
     tui_moment_free(s);
     tui_known_free(&s->known);
@@ -504,7 +505,7 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
         s->overlay_top = 0;
         break;
     case 'W':
-        tui_now_tell(s);
+        tui_why_open(s);
         break;
     case 'q':
         return (struct tui_action){.act = TUI_ACT_QUIT};
@@ -520,6 +521,17 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
         break;
     }
     return (struct tui_action){0};
+}
+
+/* What is typed after these is text: wherever one is, they open their line. */
+static int begins_text(int32_t key)
+{
+    return key == ':' || key == '/' || key == '\\' || key == '!' || key == 'e' || key == 'E' || key == 'a';
+}
+
+int tui_screen_takes_letter(const struct tui_screen *s)
+{
+    return s->ask.what || s->pasting || s->mark_asked || s->overlay == &tui_view_list;
 }
 
 /* Whatever lies over the panes does not take these. */
@@ -557,11 +569,17 @@ struct tui_action tui_screen_key(struct tui_screen *s, int32_t key)
     }
     int count = s->count;
     s->count = 0;
-    const struct tui_view *view = s->overlay ? s->overlay : s->focus;
     s->scrolled = 0;
     if (s->overlay && is_everywhere(key))
         return do_key(s, key, count);
-    if (view->key(s, key, count, &action) || tui_act_key(s, key, &action) || tui_places_key(s, key, count) ||
+    if (s->overlay && s->overlay->key(s, key, count, &action))
+        return action;
+    if (s->overlay) { /* any other key closes it */
+        s->overlay = NULL;
+        if (!begins_text(key))
+            return action;
+    }
+    if (s->focus->key(s, key, count, &action) || tui_act_key(s, key, &action) || tui_places_key(s, key, count) ||
         tui_find_key(s, key, count))
         return action;
     return do_key(s, key, count);
@@ -620,7 +638,7 @@ struct tui_action tui_screen_mouse(struct tui_screen *s, struct tui_mouse m)
     s->dragged = tui_layout_line(&s->layout, m.x, m.y);
     const struct tui_rect *now = &s->layout.now;
     if (m.y >= now->y && m.y < now->y + now->h)
-        tui_now_tell(s);
+        tui_why_open(s);
     else if (s->dragged < 0)
         press(s, pane, m.x, m.y);
     return none;

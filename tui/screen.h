@@ -38,7 +38,7 @@ struct tui_view {
 };
 extern const struct tui_view tui_view_tree, tui_view_drawn, tui_view_thought, tui_view_judge, tui_view_siblings, tui_view_votes, tui_view_help;
 extern const struct tui_view tui_view_path, tui_view_time, tui_view_compare, tui_view_statistics, tui_view_log;
-extern const struct tui_view tui_view_list; /* an overlay only */
+extern const struct tui_view tui_view_list, tui_view_why; /* overlays only */
 extern const char tui_help_pages[];         /* the heading of those that are text to be scrolled */
 
 enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096, TUI_SIBLING_COLUMNS = 7, TUI_SLICE = 1024 }; /* of a slice: events, nodes, rows gone through between two keys */
@@ -196,7 +196,7 @@ struct tui_screen {
     struct tui_find find;
     int marks[52], mark_before;       /* 1 + the node; 0: none */
     int32_t mark_asked;               /* m or ' : the next key is its letter */
-    struct tui_sheet judge, votes, path, statistics, compare;
+    struct tui_sheet judge, votes, path, statistics, compare, why;
     struct { int64_t at, top; int rows, held; } log; /* the event under the cursor; held: it stays there, else it is the newest */
     struct { int from; } time;        /* the first mark shown */
     int votes_shown;                  /* the row of it that was selected at the last drawing */
@@ -210,6 +210,7 @@ void tui_screen_event(struct tui_screen *s, struct search_event *event);        
 void tui_screen_snapshot(struct tui_screen *s, struct tui_snapshot *snapshot);   /* takes what it owns; leaves it {0} */
 void tui_screen_notice(struct tui_screen *s, const char *text);
 struct tui_action tui_screen_key(struct tui_screen *s, int32_t key);
+int tui_screen_takes_letter(const struct tui_screen *s);                         /* the next key stands for itself, whatever the user's own keys are */
 struct tui_action tui_screen_mouse(struct tui_screen *s, struct tui_mouse mouse);
 void tui_screen_draw(struct tui_screen *s, int columns, int rows);               /* on s->canvas */
 /* Go on a little with what takes longer than a frame may (a drawing placed, a search), while s->busy. Drawing does as much. */
@@ -339,6 +340,13 @@ void tui_draw_now(struct tui_screen *s);
 void tui_draw_status(struct tui_screen *s);
 void tui_draw_keys(struct tui_screen *s);
 void tui_draw_notice(struct tui_screen *s);             /* one that is longer than its line: above `now`, over the panes */
-void tui_now_tell(struct tui_screen *s);                /* as a notice, what the lines of `now` are cut from */
+struct tui_now_line {
+    const char *label;
+    enum tui_role role;
+    char *text; /* malloc'ed */
+};
+enum { TUI_NOW_LINES = 2 };
+int tui_now_lines(const struct tui_screen *s, int most, struct tui_now_line out[TUI_NOW_LINES]); /* how many; most: there is room for */
+void tui_why_open(struct tui_screen *s);                /* over the panes, what the lines of `now` are cut from */
 
 #endif

@@ -147,66 +147,45 @@ static char *result_text(const struct search_event *result)
     return xasprintf("%s%s: %s", result->result.answer, correct == 1 ? " ✓ right" : correct == 0 ? " ✗ wrong" : "", why);
 }
 
-/* A line of `now`; the text is owned. */
-struct line {
-    const char *label;
-    enum tui_role role;
-    char *text;
-};
-enum { LINES = 2 };
-
-static int past_lines(const struct tui_screen *s, struct line out[LINES])
+static int past_lines(const struct tui_screen *s, struct tui_now_line out[TUI_NOW_LINES])
 {
     char *next = tui_past_next(s);
-    out[0] = (struct line){"event", TUI_KEPT, tui_past_text(s)};
-    out[1] = (struct line){"then", TUI_TEXT, next};
+    out[0] = (struct tui_now_line){"event", TUI_KEPT, tui_past_text(s)};
+    out[1] = (struct tui_now_line){"then", TUI_TEXT, next};
     return next ? 2 : 1;
 }
 
-/* What happens, and what was decided last; most: for how many of them there is room. */
-static int now_lines(const struct tui_screen *s, int most, struct line out[LINES])
+/* What happens, and what was decided last. */
+int tui_now_lines(const struct tui_screen *s, int most, struct tui_now_line out[TUI_NOW_LINES])
 {
     const struct search_tree *t = &s->tree;
     int n = 0;
     if (s->past.on)
         return past_lines(s, out);
     if (s->now.state == TUI_FAILED)
-        out[n++] = (struct line){"failed", TUI_ERROR, xstrdup(s->now.failure.message)};
+        out[n++] = (struct tui_now_line){"failed", TUI_ERROR, xstrdup(s->now.failure.message)};
     else if (s->now.state == TUI_LOADING)
-        out[n++] = (struct line){"loading", TUI_TEXT, xasprintf("the model %s", s->model)};
+        out[n++] = (struct tui_now_line){"loading", TUI_TEXT, xasprintf("the model %s", s->model)};
     else if (s->now.state == TUI_DONE && t->result)
-        out[n++] = (struct line){"answer", t->result->result.correct == 0 ? TUI_WRONG : t->result->result.answer ? TUI_BEST : TUI_TEXT,
+        out[n++] = (struct tui_now_line){"answer", t->result->result.correct == 0 ? TUI_WRONG : t->result->result.answer ? TUI_BEST : TUI_TEXT,
                                  result_text(t->result)};
     else if (s->now.broke)
-        out[n++] = (struct line){"broke", TUI_KEPT, xstrdup(s->now.broke)};
+        out[n++] = (struct tui_now_line){"broke", TUI_KEPT, xstrdup(s->now.broke)};
     else if (t->step_open)
-        out[n++] = (struct line){s->now.state == TUI_PAUSED ? "stopped" : "doing", TUI_TEXT, plan_text(s)};
+        out[n++] = (struct tui_now_line){s->now.state == TUI_PAUSED ? "stopped" : "doing", TUI_TEXT, plan_text(s)};
     else if (most > 1 || !t->latest_decision)
-        out[n++] = (struct line){"next", TUI_TEXT,
+        out[n++] = (struct tui_now_line){"next", TUI_TEXT,
                                  xstrdup(t->steps ? "the step is done; space goes on, s makes one more" : "space begins, s makes one step")};
     if (s->now.state != TUI_LOADING)
-        out[n++] = (struct line){"chose", TUI_TEXT,
+        out[n++] = (struct tui_now_line){"chose", TUI_TEXT,
                                  xstrdup(t->latest_decision && t->latest_decision->decision.why ? t->latest_decision->decision.why : "nothing yet")};
     return n;
-}
-
-void tui_now_tell(struct tui_screen *s)
-{
-    struct line lines[LINES];
-    struct string text = {0};
-    const int n = now_lines(s, LINES, lines);
-    for (int i = 0; i < n; i++) {
-        string_addf(&text, "%s%s: %s", i ? "\n" : "", lines[i].label, lines[i].text);
-        free(lines[i].text);
-    }
-    tui_screen_notice(s, string_text(&text));
-    string_free(&text);
 }
 
 void tui_draw_now(struct tui_screen *s)
 {
     struct tui_rect r = s->layout.now;
-    struct line lines[LINES];
+    struct tui_now_line lines[TUI_NOW_LINES];
     char label[40];
     int x = r.x;
     x += tui_canvas_text(&s->canvas, x, s->layout.middle, r.w, tui_style(s->past.on ? TUI_KEPT : TUI_TITLE), s->past.on ? " the past " : " now ");
@@ -220,7 +199,7 @@ void tui_draw_now(struct tui_screen *s)
         snprintf(label, sizeof label, " step %d ", s->tree.steps);
         tui_canvas_right(&s->canvas, x, s->layout.middle, r.x + r.w - x, tui_style(TUI_DIM), label);
     }
-    const int n = now_lines(s, r.h, lines);
+    const int n = tui_now_lines(s, r.h, lines);
     for (int i = 0; i < n; i++) {
         if (i < r.h)
             draw_line(s, r.y + i, lines[i].label, lines[i].role, lines[i].text);

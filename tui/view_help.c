@@ -236,7 +236,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
 
 static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *action)
 {
-    int times = count ? count : 1, closes = s->overlay != NULL; /* else it stands in a pane, as the others do */
+    int times = count ? count : 1;
     (void)action;
     switch (k) {
     case 'j':
@@ -248,7 +248,7 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
         s->overlay_top -= times;
         return 1;
     case ' ':
-        if (!closes) /* in a pane it is the search's */
+        if (!s->overlay) /* in a pane it is the search's */
             return 0;
         s->overlay_top += 10;
         return 1;
@@ -256,9 +256,8 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
     case TUI_KEY_PAGE_UP:
         s->overlay_top += k == TUI_KEY_PAGE_DOWN ? 10 : -10;
         return 1;
-    default: /* any other key closes it */
-        s->overlay = NULL;
-        return closes;
+    default:
+        return 0;
     }
 }
 

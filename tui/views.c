@@ -87,8 +87,7 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
                 choose(s, views[i]);
                 return 1;
             }
-        s->overlay = NULL;
-        return 1;
+        return 0;
     }
 }
 

@@ -308,10 +308,14 @@ static int read_node(struct search_yaml_document *d, yaml_parser_t *parser, yaml
     return read_collection(d, parser, *out, depth, e);
 }
 
+static int is_nothing(const struct search_yaml *node)
+{
+    return node->kind == SEARCH_YAML_SCALAR && node->plain && (!node->length || !strcmp(node->text, "~") || !strcmp(node->text, "null"));
+}
+
 static int read_document(struct search_yaml_document *d, yaml_parser_t *parser, struct error *e)
 {
     yaml_event_t event;
-    yaml_mark_t first = {0, 0, 0};
     int root = 0, status = OK, done = 0;
     while (!status && !done && !(status = next_event(d, parser, &event, e))) {
         struct node *n = NULL;
@@ -328,16 +332,20 @@ static int read_document(struct search_yaml_document *d, yaml_parser_t *parser, 
             break;
         default:
             root = 1;
-            first = event.start_mark;
             status = read_node(d, parser, &event, 1, &n, e);
+            if (!status && is_nothing(&n->seen)) { /* "---" alone */
+                free((char *)n->seen.text);
+                n->seen.kind = SEARCH_YAML_MAP;
+                n->seen.text = "";
+            }
             if (!status && n->seen.kind != SEARCH_YAML_MAP)
                 status = search_yaml_error(&n->seen, e, "expected keys and values, as in `name: ...`, not %s",
                                            n->seen.kind == SEARCH_YAML_LIST ? "a list" : "bare text");
         }
         yaml_event_delete(&event);
     }
-    if (!status && !root)
-        status = error_mark(d, first, e, "nothing is in it; expected keys and values, as in `name: ...`");
+    if (!status && !root) /* nothing, or comments alone: no key is given */
+        new_node(d, SEARCH_YAML_MAP, &(yaml_event_t){0});
     return status;
 }
 
@@ -437,6 +445,12 @@ const struct search_yaml *search_yaml_get(const struct search_yaml *map, const c
     return NULL;
 }
 
+const struct search_yaml *search_yaml_said(const struct search_yaml *map, const char *key)
+{
+    const struct search_yaml *node = search_yaml_get(map, key);
+    return node && !is_nothing(node) ? node : NULL;
+}
+
 int search_yaml_need(const struct search_yaml *map, const char *key, const struct search_yaml **out, struct error *e)
 {
     int status = search_yaml_expect(map, SEARCH_YAML_MAP, e);
@@ -482,7 +496,7 @@ int search_yaml_string(const struct search_yaml *node, const char **out, struct 
     int status = search_yaml_expect(node, SEARCH_YAML_SCALAR, e);
     if (status)
         return status;
-    if (node->plain && (!node->length || !strcmp(node->text, "~") || !strcmp(node->text, "null")))
+    if (is_nothing(node))
         return search_yaml_error(node, e, "nothing is given; expected text");
     *out = node->text;
     return OK;

@@ -34,8 +34,9 @@ void search_yaml_close(struct search_yaml_document *document);
 uint64_t search_yaml_sum(const struct search_yaml_document *document); /* of the file's bytes */
 const struct search_yaml *search_yaml_root(const struct search_yaml_document *document); /* always a map */
 
-/* The value of a key, or NULL when the map has none. */
+/* The value of a key, or NULL when the map has none. _said: nor when nothing is written after it, ~ or null. */
 const struct search_yaml *search_yaml_get(const struct search_yaml *map, const char *key);
+const struct search_yaml *search_yaml_said(const struct search_yaml *map, const char *key);
 /* The same, but a missing key is an error: "file:line:column: `prompt` is missing; ...". */
 int search_yaml_need(const struct search_yaml *map, const char *key, const struct search_yaml **out, struct error *e);
 /* OK when every key of the map is among the `known` ones (NULL-terminated); else an error at that key, with the list. */

@@ -142,6 +142,21 @@ static void test_wrong(void **state)
     }
 }
 
+/* What "espalier config" prints, with every line a comment still. */
+static void test_nothing_said(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "# mouse: off\n", "---\n# seed: 7\n", "keys:\n  # J: 10j\nmouse:\ntheme:\nseed: ~\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct tui_config c;
+        struct error e = {0};
+        write_config(texts[i]);
+        assert_int_equal(tui_config_open(&c, &e), 0);
+        assert_true(c.mouse == -1 && !c.keys.count);
+        tui_config_free(&c);
+    }
+}
+
 static void test_keys(void **state)
 {
     (void)state;
@@ -181,7 +196,7 @@ static void test_mouse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_precedence), cmocka_unit_test(test_copy), cmocka_unit_test(test_wrong), cmocka_unit_test(test_keys), cmocka_unit_test(test_mouse),
+        cmocka_unit_test(test_precedence), cmocka_unit_test(test_copy), cmocka_unit_test(test_wrong), cmocka_unit_test(test_nothing_said), cmocka_unit_test(test_keys), cmocka_unit_test(test_mouse),
     };
     if (!mkdtemp(folder) || setenv("XDG_CONFIG_HOME", folder, 1))
         return 1;

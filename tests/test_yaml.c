@@ -18,8 +18,6 @@ static void test_what_is_not_a_document(void **state)
     static const struct {
         const char *text, *error;
     } rows[] = {
-        {"", "f:1:1: nothing is in it; expected keys and values, as in `name: ...`"},
-        {"# only a comment\n", "f:1:1: nothing is in it; expected keys and values, as in `name: ...`"},
         {"- a\n- b\n", "f:1:1: expected keys and values, as in `name: ...`, not a list"},
         {"hello\n", "f:1:1: expected keys and values, as in `name: ...`, not bare text"},
         {"a: 1\n---\nb: 2\n", "f:2:1: a second document begins here; one file holds one"},
@@ -84,6 +82,19 @@ static void test_bounds(void **state)
     string_free(&text);
 }
 
+static void test_no_keys(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "\n", "# only a comment\n", "---\n", "---\n# a comment\n", "{}", "null", "~ # nothing\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct search_yaml_document *d;
+        struct error e;
+        assert_int_equal(search_yaml_parse(&d, "f", texts[i], strlen(texts[i]), &e), OK);
+        assert_true(search_yaml_root(d)->kind == SEARCH_YAML_MAP && !search_yaml_root(d)->count);
+        search_yaml_close(d);
+    }
+}
+
 static void test_reading_nodes(void **state)
 {
     (void)state;
@@ -115,6 +126,8 @@ static void test_reading_nodes(void **state)
     assert_string_equal(node->text, "one\n  two\n");
     assert_true(node->block && !node->plain);
     assert_null(search_yaml_get(root, "absent"));
+    node = search_yaml_get(root, "nothing");
+    assert_true(node && !search_yaml_said(root, "nothing") && search_yaml_said(root, "quoted") == search_yaml_get(root, "quoted"));
     static const char *const words[] = {"a", "b", NULL};
     assert_int_equal(search_yaml_string(search_yaml_get(root, "nothing"), &string, &e), ERROR_INPUT);
     assert_string_equal(e.message, "f:5:9: nothing is given; expected text");
@@ -436,7 +449,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_not_a_document),
         cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_reading_nodes),
+        cmocka_unit_test(test_no_keys), cmocka_unit_test(test_reading_nodes),
         cmocka_unit_test(test_places_in_scalars),
         cmocka_unit_test(test_a_task_that_is_right),
         cmocka_unit_test(test_tasks_that_are_wrong),

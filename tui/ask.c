@@ -1,4 +1,5 @@
 /* The line at the bottom in which the user writes: a thought, or a command in words. */
+#include "tui/config.h"
 #include "tui/export.h"
 #include "tui/words.h"
 
@@ -140,6 +141,13 @@ static void tell_unknown(struct tui_screen *s, const char *verb, size_t n)
     tui_screen_notice(s, text);
 }
 
+static void tell_takes_nothing(struct tui_screen *s, const struct tui_word *word, const char *rest)
+{
+    char text[sizeof s->notice];
+    snprintf(text, sizeof text, "%s takes nothing after it, and there is '%.40s'", word->verb, rest);
+    tui_screen_notice(s, text);
+}
+
 /* Everything, from the commands on; or one of them. */
 static void help(struct tui_screen *s, const char *rest)
 {
@@ -192,7 +200,7 @@ static int do_own(struct tui_screen *s, const struct tui_word *word, const char 
     else if (!strcmp(verb, "copies"))
         tui_screen_copies(s);
     else if (!strcmp(verb, "why"))
-        tui_now_tell(s);
+        tui_why_open(s);
     else if (!strcmp(verb, "help"))
         help(s, rest);
     else if (!strcmp(verb, "theme") && *rest) {
@@ -225,16 +233,20 @@ static struct tui_action step(struct tui_screen *s, const char *rest)
 struct tui_action tui_command(struct tui_screen *s, const char *text)
 {
     struct tui_action action = {0};
-    text += strspn(text, " ");
-    const size_t n = strcspn(text, " ");
-    char *rest = xstrdup(text + n + strspn(text + n, " "));
-    const struct tui_word *word = tui_word_find(text, n);
+    const char *verb = text + strspn(text, " ");
+    const size_t n = strcspn(verb, " ");
+    const struct tui_word *word = tui_word_find(verb, n);
+    const int is_path = word && (word->kind == TUI_TAKES_FILE || word->kind == TUI_TAKES_FILE_NAME || word->kind == TUI_TAKES_THEME);
+    text = verb + n + strspn(verb + n, " ");
+    char *rest = is_path ? tui_home_path(text) : xstrdup(text);
     for (size_t end = strlen(rest); end && rest[end - 1] == ' ' && (!word || word->kind != TUI_TAKES_NODE || !strcmp(word->verb, "go"));) /* of a thought they may be part */
         rest[--end] = '\0';
-    if (n && strspn(text, "0123456789") == n)
-        do_looking(s, "go", text, &action);
+    if (n && strspn(verb, "0123456789") == n)
+        do_looking(s, "go", verb, &action);
     else if (n && !word)
-        tell_unknown(s, text, n);
+        tell_unknown(s, verb, n);
+    else if (n && *rest && !*word->takes)
+        tell_takes_nothing(s, word, rest);
     else if (n && !do_own(s, word, rest, &action)) {
         if (s->past.on)
             tui_screen_notice(s, tui_past_refusal);
@@ -247,7 +259,7 @@ struct tui_action tui_command(struct tui_screen *s, const char *text)
         else if (!s->tree.count)
             tui_screen_notice(s, tui_not_begun);
         else
-            action = tui_act(s, "%s", text);
+            action = tui_act(s, *rest ? "%s %s" : "%s", word->verb, rest);
     }
     free(rest);
     return action;

@@ -61,9 +61,9 @@ int tui_config_open(struct tui_config *c, struct error *e)
     code = search_yaml_open(&c->document, c->path, e);
     if (!code)
         code = check_keys(search_yaml_root(c->document), e);
-    if (!code && (keys = search_yaml_get(search_yaml_root(c->document), "keys")))
+    if (!code && (keys = search_yaml_said(search_yaml_root(c->document), "keys")))
         code = tui_keymap_read(&c->keys, keys, e);
-    if (!code && (mouse = search_yaml_get(search_yaml_root(c->document), "mouse")))
+    if (!code && (mouse = search_yaml_said(search_yaml_root(c->document), "mouse")))
         code = read_mouse(mouse, &c->mouse, e);
     if (code)
         return code;
@@ -74,14 +74,18 @@ int tui_config_open(struct tui_config *c, struct error *e)
     return code;
 }
 
-/* "~/x" as a shell would have it. */
-static void expand_home(struct tui_config *c, const char **text)
+char *tui_home_path(const char *text)
 {
     const char *home = getenv("HOME");
-    if (!*text || strncmp(*text, "~/", 2) || !home)
+    return home && !strncmp(text, "~/", 2) ? xasprintf("%s%s", home, text + 1) : xstrdup(text);
+}
+
+static void expand_home(struct tui_config *c, const char **text)
+{
+    if (!*text)
         return;
     ARRAY_RESERVE(c->owned, c->owned_count, c->owned_capacity);
-    *text = c->owned[c->owned_count++] = xasprintf("%s%s", home, *text + 1);
+    *text = c->owned[c->owned_count++] = tui_home_path(*text);
 }
 
 static int is_in_environment(const char *name)
@@ -96,7 +100,7 @@ int tui_config_apply(struct tui_config *c, struct tui_options *o, int again, str
     const struct search_yaml *root = c->document ? search_yaml_root(c->document) : NULL, *node;
     int code = OK;
     for (int at = 0; root && !code && tui_options_next(tui_command_explore.options, &at, &option);)
-        if ((node = search_yaml_get(root, option.name)) && !is_in_environment(option.name) && !(again && is_of_session(option.name)))
+        if ((node = search_yaml_said(root, option.name)) && !is_in_environment(option.name) && !(again && is_of_session(option.name)))
             code = tui_options_read(o, option.name, node, e);
     const char **paths[] = {&o->model, &o->judge_model, &o->task, &o->theme, &o->data, &o->session};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
@@ -108,7 +112,7 @@ int tui_config_apply(struct tui_config *c, struct tui_options *o, int again, str
 
 const char *tui_config_origin(const struct tui_config *c, const struct tui_options *o, const char *name, int *line)
 {
-    const struct search_yaml *node = c->document ? search_yaml_get(search_yaml_root(c->document), name) : NULL;
+    const struct search_yaml *node = c->document ? search_yaml_said(search_yaml_root(c->document), name) : NULL;
     if (tui_options_given(o, name))
         return "option";
     if (is_in_environment(name))

@@ -23,6 +23,7 @@ int tui_config_open(struct tui_config *c, struct error *e);
 int tui_config_apply(struct tui_config *c, struct tui_options *o, int again, struct error *e);
 /* Where the value of an option in force comes from: "option", "environment", "file" (*line: there) or "default". */
 const char *tui_config_origin(const struct tui_config *c, const struct tui_options *o, const char *name, int *line);
+char *tui_home_path(const char *text); /* "~/x" as a shell would have it, others as they are; malloc'ed */
 void tui_config_free(struct tui_config *c);
 
 #endif

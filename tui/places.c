@@ -218,7 +218,7 @@ int tui_places_command(struct tui_screen *s, const char *verb, const char *rest)
         if (!strcmp(verb, keys[i].verb))
             return tui_places_key(s, keys[i].key, 0);
     if (!strcmp(verb, "view")) {
-        const struct tui_view *view = tui_view_find(rest, strcspn(rest, " "));
+        const struct tui_view *view = tui_view_find(rest, strlen(rest));
         if (view)
             tui_places_put(s, view);
         else

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "tests/screen_script.h"
+#include "tests/golden.h"
 #include "tui/tour.h"
 
 /* The screen as one line: a sentence of the tour may be broken anywhere. */
@@ -116,8 +116,12 @@ static void test_searched(void **state)
     struct tui_tour t;
     script_mcts(&s, "mcts,iterations=10,depth=5,select=uct,w=1,q=mean,evaluate=value");
     tui_tour_begin(&t, &s);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 6; i++) {
+        assert_true(shows_at(&s, " enter", 40, 12)); /* on the smallest screen, too: how one goes on, and nothing that is not there */
+        assert_false(shows_at(&s, "right", 40, 12));
+        shows(&s, "");
         turn(&s);
+    }
     assert_int_equal(s.selected, 1);
     assert_true(says(&s, "passed through thought 1: 2. Q, .80, is what was found below it, and U, .74,") && says(&s, "Together 1.54."));
     tui_tour_free(&t);

@@ -225,6 +225,12 @@ static void test_siblings(void **state)
     script_mcts(&s, "mcts,iterations=10,depth=5,select=puct,w=1,evaluate=value");
     press(&s, "gj\t:view siblings\rhh");
     assert_true(shows_at(&s, "c × prior × √N(parent) / (1 + N) = 1.25 × ", 400, 24));
+    assert_true(shows_at(&s, " … W\n", 40, 12) && !shows_at(&s, "1.25)", 40, 12)); /* it has no room: W says it in full */
+    press(&s, "W");
+    assert_true(shows_at(&s, "─ why ─", 40, 12) && shows_at(&s, "1.25)", 40, 12));
+    assert_true(shows_at(&s, "chose", 40, 12));
+    press(&s, "u");
+    assert_false(shows_at(&s, "─ why ─", 40, 12));
     tui_screen_free(&s);
     script_mcts(&s, "ab-mcts,iterations=10,depth=5,prior=gaussian,evaluate=value");
     press(&s, "gj\t:view siblings\r");

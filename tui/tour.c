@@ -31,6 +31,12 @@ static void say(struct tui_paper *p, const char *format, ...)
 
 /* --- what there is to tell of ------------------------------------------------------------------------------------- */
 
+/* There is room for one pane only: what would stand beside the tree is in it after tab. */
+static int alone(const struct tui_screen *s)
+{
+    return s->layout.split < 0;
+}
+
 static int over(const struct tui_screen *s)
 {
     return s->now.state == TUI_DONE || s->now.state == TUI_FAILED;
@@ -103,8 +109,9 @@ static int has_judgement(const struct tui_screen *s)
 
 static void write_welcome(struct tui_screen *s, struct tui_paper *p)
 {
-    say(p, "The top line has the task, the problem, the strategy and the model. On the left the tree of thoughts will grow, its root is the problem; on "
-           "the right stands all that is known of the selected thought. %s All keys work during the tour; ? tells what each does.",
+    say(p, "The top line has the task, the problem, the strategy and the model. %s %s All keys work during the tour; ? tells what each does.",
+        alone(s) ? "Below it the tree of thoughts will grow, its root is the problem; tab leads to all that is known of the selected thought."
+                 : "On the left the tree of thoughts will grow, its root is the problem; on the right stands all that is known of the selected thought.",
         s->now.state == TUI_LOADING ? "The model is being loaded." : "Nothing is computed yet: the search is paused, and goes on a step at a time.");
 }
 
@@ -173,10 +180,10 @@ static void write_token(struct tui_screen *s, struct tui_paper *p)
         top += exp((double)tokens[at].top[i].logprob);
         rank += tokens[at].top[i].logprob > tokens[at].logprob;
     }
-    say(p, "The keys are in the thought now: h and l walk over its tokens. Token %d is where the model was least sure: %s, number %d by probability. On the "
-           "right are the eight it held most probable there, together %s. A token is drawn by chance from these numbers, by a die that the seed fixes: the "
+    say(p, "The keys are in the thought now: h and l walk over its tokens. Token %d is where the model was least sure: %s, number %d by probability. %s "
+           "the eight it held most probable there, together %s. A token is drawn by chance from these numbers, by a die that the seed fixes: the "
            "same seed gives the same tree. f forks here: another token in its place.",
-        at + 1, tui_probability(exp((double)tokens[at].logprob), a), rank, tui_probability(top, b));
+        at + 1, tui_probability(exp((double)tokens[at].logprob), a), rank, alone(s) ? "Below its text are (pgdn)" : "On the right are", tui_probability(top, b));
 }
 
 static void show_illegal(struct tui_screen *s)
@@ -345,7 +352,7 @@ static void write_siblings(struct tui_screen *s, struct tui_paper *p)
     if (!t.there)
         say(p, " Tree searches (-s mcts, -s ab-mcts) choose by Q + U: Q is what was found below a thought so far, U what is hoped for where it was "
                "seldom visited, and N how often it was.");
-    say(p, " h and l go over the numbers; below stands how each is made.");
+    say(p, " h and l go over the numbers; below stands how each is made%s.", alone(s) ? " (W)" : "");
 }
 
 static void show_decision(struct tui_screen *s)
@@ -368,8 +375,9 @@ static void write_decision(struct tui_screen *s, struct tui_paper *p)
         int votes = 0;
         for (int i = 0; i < d->decision.tally_count; i++)
             votes += d->decision.tally[i].votes;
-        say(p, "Each path has one vote, for its answer: %s has %d of %d%s. On the right is the count; x takes a vote away, w weighs them by probability.",
-            d->decision.tally[0].answer ? d->decision.tally[0].answer : "no answer", d->decision.tally[0].votes, votes, d->decision.tie ? ", a tie" : "");
+        say(p, "Each path has one vote, for its answer: %s has %d of %d%s. %s the count; x takes a vote away, w weighs them by probability.",
+            d->decision.tally[0].answer ? d->decision.tally[0].answer : "no answer", d->decision.tally[0].votes, votes, d->decision.tie ? ", a tie" : "",
+            alone(s) ? "Tab leads to" : "On the right is");
     } else {
         say(p, "The line \"chose\" below the panes always has the latest decision and its reason.");
     }
@@ -535,9 +543,8 @@ void tui_tour_draw(struct tui_screen *s, int y)
     tui_canvas_fill(&s->canvas, (struct tui_rect){0, y, w, 1}, tui_style(TUI_FOCUS), 0x2501);
     snprintf(title, sizeof title, " tour %d of %d: %s ", t->page + 1, PAGES, pages[t->page].title);
     snprintf(keys, sizeof keys, t->top + t->rows - 1 < t->lines ? " enter: more " : t->page == PAGES - 1 ? " enter ends it " : w < 60 ? " enter " : " enter goes on, esc leaves ");
-    const int x = 1 + tui_canvas_cut(&s->canvas, 1, y, w - 2, tui_style(TUI_FOCUS), title);
-    const int room = (int)strlen(keys);
-    if (x + room + 2 < w)
-        tui_canvas_text(&s->canvas, w - room - 1, y, room, tui_style(TUI_KEY), keys);
+    const int room = (int)strlen(keys); /* how one goes on is told whatever becomes of the title */
+    tui_canvas_cut(&s->canvas, 1, y, w - room - 3, tui_style(TUI_FOCUS), title);
+    tui_canvas_text(&s->canvas, w - room - 1, y, room, tui_style(TUI_KEY), keys);
     tui_canvas_paste(&s->canvas, (struct tui_rect){1, y + 1, w - 2, t->rows - 1}, &t->text, t->top);
 }

@@ -282,29 +282,53 @@ static void draw_row(struct tui_screen *s, struct tui_rect r, int y, int node, c
     }
 }
 
-/* The formula of the number under the cursor, in the lowest rows. Returns how many it takes. */
-static int draw_formula(struct tui_screen *s, struct tui_rect r, const struct search_terms *t)
-{
-    struct string text = {0};
-    struct tui_canvas lines = {0};
-    struct tui_paper p;
-    int column = column_at(s);
-    string_addf(&text, "%s: %s\n", columns[column].name, columns[column].what);
-    explain(s, s->selected, t, column, &text);
-    tui_paper_open(&p, &lines, r.w - 2, s->canvas.ascii);
-    tui_paper_wrap(&p, tui_style(TUI_TEXT), string_text(&text));
-    int rows = tui_paper_lines(&p), most = r.h - 2 < 1 ? 0 : r.h - 2;
-    rows = rows > most ? most : rows;
-    tui_canvas_paste(&s->canvas, (struct tui_rect){r.x + 1, r.y + r.h - rows, r.w - 2, rows}, &lines, 0);
-    tui_canvas_free(&lines);
-    string_free(&text);
-    return rows;
-}
-
 /* Whose children they are. The problem has no siblings: there the first thoughts are shown, and none of them is selected. */
 static int parent_of(const struct tui_screen *s)
 {
     return s->selected > 0 ? tui_screen_node(s, s->selected)->parent : 0;
+}
+
+static void write_formula(const struct tui_screen *s, const struct search_terms *t, struct tui_paper *p)
+{
+    struct string text = {0};
+    const int column = column_at(s);
+    string_addf(&text, "%s: %s\n", columns[column].name, columns[column].what);
+    explain(s, s->selected, t, column, &text);
+    tui_paper_wrap(p, tui_style(TUI_TEXT), string_text(&text));
+    string_free(&text);
+}
+
+/* Of siblings that are too many for Q and U none of the terms is known. */
+static struct search_terms terms_of(const struct tui_screen *s, int parent)
+{
+    struct search_terms t = {0};
+    if (s->selected && tui_screen_node(s, parent)->children <= MOST_TERMS)
+        search_tree_terms(&s->tree, s->selected, &t);
+    return t;
+}
+
+int tui_siblings_write(const struct tui_screen *s, struct tui_paper *p)
+{
+    if (!s->selected || !s->tree.count)
+        return 0;
+    const struct search_terms t = terms_of(s, parent_of(s));
+    write_formula(s, &t, p);
+    return 1;
+}
+
+/* The formula of the number under the cursor, in the lowest rows. Returns how many it takes. */
+static int draw_formula(struct tui_screen *s, struct tui_rect r, const struct search_terms *t)
+{
+    struct tui_canvas lines = {0};
+    struct tui_paper p;
+    tui_paper_open(&p, &lines, r.w - 2, s->canvas.ascii);
+    write_formula(s, t, &p);
+    const int all = tui_paper_lines(&p), most = r.h - 2 < 1 ? 0 : r.h - 2, rows = all > most ? most : all;
+    tui_canvas_paste(&s->canvas, (struct tui_rect){r.x + 1, r.y + r.h - rows, r.w - 2, rows}, &lines, 0);
+    if (rows && rows < all)
+        tui_canvas_right(&s->canvas, r.x, r.y + r.h - 1, r.w - 1, tui_style(TUI_KEY), " … W");
+    tui_canvas_free(&lines);
+    return rows;
 }
 
 static int place_of(const struct tui_screen *s)
@@ -340,9 +364,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
     if (!known)
         snprintf(more, sizeof more, "too many for Q, U");
     tui_sheet_title(s, &tui_view_siblings, r, title, more);
-    struct search_terms own = {0}, terms[200] = {{0}};
-    if (known && s->selected)
-        search_tree_terms(&s->tree, s->selected, &own);
+    struct search_terms own = terms_of(s, parent), terms[200] = {{0}};
     int formula = s->selected && (s->focus == &tui_view_siblings || r.h > 5) ? draw_formula(s, r, &own) : 0, rows = r.h - 1 - formula;
     rows = rows > 200 ? 200 : rows;
     remember(s, parent, rows);

@@ -1,4 +1,5 @@
-/* What stands below the panes, in full: the latest decision and its reason, the answer, what is being done. */
+/* What stands below the panes, in full: the latest decision and its reason, the answer, what is being done; before it, where siblings are looked
+ * at, how the number under the cursor is made. */
 #include "tui/screen.h"
 
 #include <stdlib.h>
@@ -6,6 +7,8 @@
 static void write_all(const struct tui_screen *s, struct tui_paper *p)
 {
     struct tui_now_line lines[TUI_NOW_LINES];
+    if (s->focus == &tui_view_siblings && tui_siblings_write(s, p))
+        tui_paper_newline(p);
     const int n = tui_now_lines(s, TUI_NOW_LINES, lines);
     for (int i = 0; i < n; i++) {
         if (i)

@@ -26,9 +26,9 @@ keys() { t send-keys -t s "$@"; }
 size() { t resize-window -t s -x "$1" -y "$2"; }
 is() { if [ "$2" = "$3" ]; then ok; else bad "$1: '$2' instead of '$3'"; fi; }
 
-# within COMMAND...: it succeeds within ten seconds.
+# within COMMAND...: it succeeds within ten seconds, or PATIENCE times as many.
 within() {
-    for _ in $(seq 400); do
+    for _ in $(seq $((400 * ${PATIENCE:-1}))); do
         if "$@"; then return 0; fi
         sleep 0.025
     done

@@ -277,6 +277,14 @@ static void send(const char *bytes)
     write_all(STDOUT_FILENO, bytes, strlen(bytes));
 }
 
+static struct string placed; /* tputs takes a function of a byte alone */
+
+static int add_placed(int c)
+{
+    string_append(&placed, &(char){(char)c}, 1);
+    return c;
+}
+
 void tui_terminal_mouse_on(int on)
 {
     mmask_t all = BUTTON1_PRESSED | BUTTON1_RELEASED | BUTTON4_PRESSED | BUTTON5_PRESSED | REPORT_MOUSE_POSITION;
@@ -373,15 +381,26 @@ int tui_terminal_open(const struct tui_theme *theme, struct tui_record *record, 
     return OK;
 }
 
+/* Curses shows the cursor before it leaves its screen. Where leaving brings back a cursor saved while it was hidden (libvterm does), it is shown once
+ * more. */
+static void end_screen(void)
+{
+    begin_capture();
+    endwin();
+    end_capture();
+    if (cursor_normal)
+        tputs(cursor_normal, 1, add_placed);
+    send(string_text(&placed));
+    string_free(&placed);
+}
+
 void tui_terminal_close(void)
 {
     if (!terminal.open)
         return;
     tui_terminal_mouse_on(0);
     send(terminal.paste_off);
-    begin_capture();
-    endwin();
-    end_capture();
+    end_screen();
     tcsetattr(terminal.tty, TCSADRAIN, &terminal.saved);
     terminal.open = 0;
     remove_handlers();
@@ -478,14 +497,6 @@ static void put_cell(int y, int x, const struct tui_cell *cell)
 }
 
 /* --- what terminals may find wider, or narrower, than we do ------------------------------------------------------- */
-
-static struct string placed; /* tputs takes a function of a byte alone */
-
-static int add_placed(int c)
-{
-    string_append(&placed, &(char){(char)c}, 1);
-    return c;
-}
 
 static void place_cell(int y, int x, const struct tui_cell *cell)
 {
@@ -747,9 +758,7 @@ void tui_terminal_leave(void)
     terminal.mouse_wanted = wanted;
     send(terminal.paste_off);
     def_prog_mode();
-    begin_capture();
-    endwin();
-    end_capture();
+    end_screen();
 }
 
 void tui_terminal_suspend(void)

@@ -25,7 +25,7 @@ JOBS    := -j$(shell nproc 2>/dev/null || echo 2)
 VERSION := 0.1.0
 
 PACKAGES := gcc make pkg-config libncurses-dev libyaml-dev libopenblas-dev libpcre2-dev libjansson-dev libutf8proc-dev libsqlite3-dev
-TEST_PACKAGES := libcmocka-dev tmux
+TEST_PACKAGES := libcmocka-dev libvterm-dev tmux
 LIBRARIES := ncursesw yaml-0.1 libpcre2-8 jansson libutf8proc sqlite3
 
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla
@@ -74,7 +74,10 @@ $(BUILD)/kernels/reference%o $(BUILD)/kernels/strips%o $(BUILD)/kernels/k_quants
 $(BUILD)/tests/%: tests/%.c $(ARCHIVE)
 	@mkdir -p $(@D)
 	@echo "compile $<"
-	$(Q)$(CC) $(FLAGS) $(CFLAGS) -o $@ $< $(filter %.o,$^) $(ARCHIVE) $(LIBS) -lcmocka
+	$(Q)$(CC) $(FLAGS) $(CFLAGS) -o $@ $< $(filter %.o,$^) $(ARCHIVE) $(LIBS) -lcmocka $(ALSO)
+
+# A terminal as others wrote it, in the test that reads the explorer with it.
+$(BUILD)/tests/test_vterm: ALSO := -lvterm
 
 # The fuzzers' entries, each under its own name, in the test that replays hostile files through them.
 HOSTILE := $(patsubst %,$(BUILD)/tests/hostile_%.o,file safetensors config tokenizer vocabulary adapter)

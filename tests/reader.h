@@ -33,7 +33,7 @@ struct reader {
     int columns, rows;
     int alternate, visible, mouse;   /* as the terminal was told last */
     int bells, titles, scrolls, raw; /* raw: bytes a terminal acts on, and that nothing of ours sends */
-    int clears, frames;              /* so often all was cleared, and a frame (of 256 colours) ended */
+    int clears, frames, cleared_at;  /* so often all was cleared, and a frame (of 256 colours) ended; which one cleared it last */
     VTermScreenCell *before;         /* what stood there as it was cleared last, [before_rows][before_columns] */
     int before_columns, before_rows;
     char held[16];                   /* bytes that may be the beginning of a mark */
@@ -161,8 +161,10 @@ static inline size_t reader_mark(struct reader *t, const char *bytes, size_t n, 
         *partial = part < length;
         if (*partial)
             return 0;
-        if (marks[i].clears)
+        if (marks[i].clears) {
             reader_keep(t);
+            t->cleared_at = t->frames;
+        }
         t->clears += marks[i].clears;
         t->frames += !marks[i].clears;
         return length;

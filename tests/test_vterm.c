@@ -11,7 +11,9 @@
 
 #include "engine/engine.h"
 #include "search/search.h"
+#include "tests/hostile_text.h"
 #include "tests/reader.h"
+#include "tests/screen_script.h"
 #include "tui/key.h"
 #include "tui/screen.h"
 
@@ -63,8 +65,8 @@ static void mirror_open(struct mirror *m, const char *session, int with_model, i
     tui_screen_open(&m->screen);
     m->screen.race = &m->screen;
     m->screen.race_count = 1;
-    m->screen.asked = "";
-    m->screen.model = with_model ? strrchr(model, '/') + 1 : "";
+    if (with_model)
+        m->screen.model = strrchr(model, '/') + 1;
     m->screen.token_text = token_text;
     m->screen.token_owner = m->engine;
     for (int64_t i = 0; i < tree->event_count; i++)
@@ -112,7 +114,7 @@ static int look_is(const VTermScreenCell *seen, const struct tui_cell *cell)
 static int is_plain(const struct tui_cell *cell)
 {
     const int32_t c = cell->scalars[0];
-    return cell->width == 1 && !cell->scalars[1] && (c < 0x300 || (c >= 0x2500 && c < 0x2600));
+    return cell->width == 1 && !cell->scalars[1] && (c < 0x300 || (c >= 0x2010 && c < 0x2060) || (c >= 0x2190 && c < 0x2300) || (c >= 0x2500 && c < 0x2900));
 }
 
 /* Where the view of the engine's numbers stands, of which the mirror has none; -1: nowhere. */
@@ -187,7 +189,7 @@ static void until(struct reader *t, const char *what, int (*is)(const struct rea
         char *text = reader_text(t);
         fputs(text, stderr);
         free(text);
-        fail_msg("%s: not within %d s at %dx%d (seed %llu)", what, PATIENCE, t->columns, t->rows, (unsigned long long)seed);
+        fail_msg("%s is waited for in vain at %dx%d (seed %llu)%s", what, t->columns, t->rows, (unsigned long long)seed, came < 0 ? ": the program has ended" : "");
     }
 }
 
@@ -196,22 +198,18 @@ static int says(const struct reader *t, const void *text)
     return reader_says(t, text);
 }
 
-struct painted {
-    int clears, frames;
-};
-
-static int is_painted(const struct reader *t, const void *context)
+/* Cleared since then, and the frame that did so has ended, where frames have an end. */
+static int is_painted(const struct reader *t, const void *clears)
 {
-    const struct painted *since = context;
-    return t->clears > since->clears && (t->frames > since->frames || !since->frames);
+    return t->clears > *(const int *)clears && (t->frames > t->cleared_at || !t->frames);
 }
 
 /* All of it anew, which answers every key before it. */
 static void repaint(struct reader *t)
 {
-    const struct painted since = {t->clears, t->frames};
+    const int clears = t->clears;
     reader_keys(t, "\f");
-    until(t, "^L", is_painted, &since);
+    until(t, "^L", is_painted, &clears);
 }
 
 /* What only changes were sent for is what all of it is, sent anew: every cell, its look, and the lines the mirror does not know. */
@@ -221,7 +219,7 @@ static void check_repaint(struct reader *t, struct mirror *m, int colors)
     assert_int_equal(tui_screen_key(&m->screen, 'L' - TUI_KEY_CONTROL).act, TUI_ACT_REPAINT);
     repaint(t);
     agree(t, m, colors, "^L");
-    if (more)
+    if (more || !colors) /* without colours nobody says when a frame ends */
         return;
     assert_int_equal(t->before_columns, t->columns);
     assert_int_equal(t->before_rows, t->rows);
@@ -297,7 +295,7 @@ static void begin_session(struct reader *t, struct mirror *m, const char *term, 
     assert_int_equal(system(command), 0);
     free(command);
     free(name);
-    char *argv[] = {program, "--kernels", "reference", "-j", "1", "-m", (char *)model, "--session", session, NULL};
+    char *argv[] = {program, "-j", "1", "-m", (char *)model, "--session", session, NULL};
     mirror_open(m, session, 1, columns, rows);
     reader_open(t, term, columns, rows, argv);
     living = t->child;
@@ -355,7 +353,7 @@ static void any_key(struct reader *t, struct mirror *m, int colors)
         'M', '[', '[', ']', '{', '}', '}', 'W', TUI_KEY_UP, TUI_KEY_DOWN, TUI_KEY_LEFT, TUI_KEY_RIGHT, TUI_KEY_PAGE_UP, TUI_KEY_PAGE_DOWN, TUI_KEY_ESCAPE,
     };
     static const char *const more[] = {"ma", "'a", "''", "/24\r", "/left\r", "\\", "?j", "Vv", "Vd", "Vt", "Vi", ":view t\r", ":zz\r"};
-    const int which = any(10);
+    const int which = t->mouse ? any(10) : 9 * !!any(10); /* where there is no mouse some other keys are missing as well */
     if (which == 0)
         press_all(t, m, more[any(sizeof more / sizeof *more)], colors);
     else if (which == 1)
@@ -364,20 +362,38 @@ static void any_key(struct reader *t, struct mirror *m, int colors)
         click(t, m, any(2) ? TUI_MOUSE_WHEEL_UP : TUI_MOUSE_WHEEL_DOWN, any(t->columns), any(t->rows), colors);
     else {
         char name[24];
-        const int32_t key = keys[any(sizeof keys / sizeof *keys)];
+        int32_t key = keys[any(sizeof keys / sizeof *keys)];
+        key = !t->mouse && key >= TUI_KEY_UP ? 'k' : key;
         snprintf(name, sizeof name, "key %d", (int)key);
         press(t, m, key);
         agree(t, m, colors, name);
     }
 }
 
-static void resize(struct reader *t, struct mirror *m, int columns, int rows, int colors)
+/* What was on its way at the old size may have wrapped at the new one's margin; a screen that is cleared is of the new one. */
+static void resize(struct reader *t, int columns, int rows)
 {
     reader_size(t, columns, rows);
+    repaint(t);
+    t->scrolls = 0;
+}
+
+static void resize_both(struct reader *t, struct mirror *m, int columns, int rows, int colors)
+{
     m->columns = columns;
     m->rows = rows;
+    mirror_draw(m);
+    tui_screen_key(&m->screen, 'L' - TUI_KEY_CONTROL);
+    resize(t, columns, rows);
     agree(t, m, colors, "a new size");
-    t->scrolls = 0; /* what was on its way at the old size may have wrapped at the new one's margin */
+}
+
+/* A third of them about where a screen is too small. */
+static void any_size(int *columns, int *rows)
+{
+    const int small = !any(3);
+    *columns = 1 + any(small ? 50 : 300);
+    *rows = 1 + any(small ? 16 : 80);
 }
 
 /* --- the tests --------------------------------------------------------------------------------------------------- */
@@ -395,7 +411,7 @@ static void test_views(void **state)
     assert_int_equal(t.mouse, VTERM_PROP_MOUSE_DRAG);
     assert_true(reader_pastes(&t));
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        resize(&t, &m, sizes[i][0], sizes[i][1], 1);
+        resize_both(&t, &m, sizes[i][0], sizes[i][1], 1);
         for (int v = 0; tui_view_at(v); v++) {
             press_all(&t, &m, (char[]){'V', tui_view_at(v)->letter, '\0'}, 1);
             press_all(&t, &m, "jjl", 1);
@@ -430,10 +446,166 @@ static void test_walk(void **state)
     walk("xterm-256color", 1, 200);
 }
 
+static void test_other_terminals(void **state)
+{
+    (void)state;
+    static const char *const terms[] = {"xterm", "linux", "vt100"};
+    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++)
+        walk(terms[i], 0, 40);
+}
+
+/* What the mirror compares is no empty promise: the selection and what is bold have looks of their own. */
+static void test_looks(void **state)
+{
+    (void)state;
+    struct reader t;
+    struct mirror m;
+    int selected = 0, bold = 0, colors = 0;
+    begin_session(&t, &m, "xterm-256color", 1, 80, 24);
+    const int ground = tui_theme_mapped(&tui_theme_builtin, (struct tui_style){.role = TUI_TEXT, .ground = TUI_SELECTION}, 256).background;
+    for (int y = 0; y < 24; y++)
+        for (int x = 0; x < 80; x++) {
+            const VTermScreenCell cell = reader_cell(&t, x, y);
+            selected += color_is(&cell.bg, ground, 1);
+            bold += cell.attrs.bold && cell.chars[0] != ' ';
+            colors += VTERM_COLOR_IS_INDEXED(&cell.fg) && cell.chars[0] != ' ';
+        }
+    assert_true(ground >= 16);
+    assert_in_range(selected, 20, 80);
+    assert_in_range(bold, 20, 800);
+    assert_in_range(colors, 200, 80 * 24);
+    leave(&t);
+    mirror_close(&m);
+}
+
+/* --- any size ---------------------------------------------------------------------------------------------------- */
+
+enum { SIZES = 30 };
+
+static void test_sizes(void **state)
+{
+    (void)state;
+    struct reader t;
+    struct mirror m;
+    int columns, rows;
+    begin_session(&t, &m, "xterm-256color", 1, 80, 24);
+    for (int i = 0; i < SIZES; i++) {
+        any_size(&columns, &rows);
+        resize_both(&t, &m, i ? columns : 1, i ? rows : 1, 1);
+        for (int keys = any(4); keys > 0; keys--)
+            any_key(&t, &m, 1);
+        check_repaint(&t, &m, 1);
+        check_harmless(&t);
+    }
+    press_all(&t, &m, "\033\033", 1);
+    leave(&t);
+    mirror_close(&m);
+}
+
+/* While the search runs nobody knows what is on the screen; but it answers, and does no harm. These keys act as well. */
+static void test_sizes_running(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"j", "k", "h", "l", "g", "G", "\t", "\r", "?", "\033", "z", "S", "X", "s", "o", " ", " ", "c", "p", "u", "U", "r", "K", "[", "}",
+                                       ".", "W", "*", "f", "/24\r", "Vt", "Vd", "Vs", "Vl", "Vi", "aown words\r", ":set seed=7\r"};
+    struct reader t;
+    int columns, rows;
+    char *session = session_path("running");
+    char *argv[] = {program, "-j", "1", "-m", (char *)model, "-t", "game24", "-s", "mcts,iterations=100000", "--session", session, "4 5 6 10", NULL};
+    reader_open(&t, "xterm-256color", 80, 24, argv);
+    living = t.child;
+    until(&t, "the search", says, "\xe2\x96\xb8 running");
+    for (int i = 0; i < SIZES; i++) {
+        any_size(&columns, &rows);
+        resize(&t, columns, rows);
+        for (int n = any(6); n > 0; n--) {
+            reader_keys(&t, keys[any(sizeof keys / sizeof *keys)]);
+            reader_wait(&t, 20);
+        }
+        repaint(&t);
+        check_harmless(&t);
+    }
+    for (int i = 0; i < 3; i++) { /* whatever is open */
+        reader_keys(&t, "\033");
+        repaint(&t);
+    }
+    leave(&t);
+    free(session);
+}
+
+/* --- a stranger's text ------------------------------------------------------------------------------------------- */
+
+/* A session of which every text is hostile. */
+static char *hostile_session(int number)
+{
+    char text[4][300], *name = xasprintf("hostile-%d", number), *path = session_path(name);
+    struct search_journal *journal;
+    struct tui_screen s;
+    struct error e;
+    for (uint64_t i = 0; i < 4; i++)
+        hostile_text(seed + 4 * (uint64_t)number + i, text[i], sizeof text[i]);
+    script_begin(&s, "ask", text[0], "self-consistency,m=3");
+    script_plan(&s, text[1], SEARCH_SAMPLE, (int[]){0}, 1, 3);
+    for (int i = 0; i < 3; i++) {
+        int count;
+        const int64_t completion = script_completion(&s, 0, i, text[i]);
+        free(script_tokens(text[i], &count));
+        script_thought(&s, 0, completion, 0, count, text[i], text[i + 1], i == 1 ? text[3] : NULL, -1, i == 2 ? text[0] : NULL);
+    }
+    script_decide(&s, text[2], (int[]){1}, 1);
+    script_result(&s, text[3], 1, -1, text[0]);
+    if (search_journal_create(&journal, path, &e) || search_journal_copy(journal, 0, s.tree.events, s.tree.event_count, &e))
+        fail_msg("%s", e.message);
+    search_journal_close(journal);
+    tui_screen_free(&s);
+    free(name);
+    return path;
+}
+
+static void test_hostile(void **state)
+{
+    (void)state;
+    static const int sizes[][2] = {{80, 24}, {41, 13}, {140, 30}};
+    char text[300];
+    for (int number = 0; number < 5; number++) {
+        struct reader t;
+        struct mirror m;
+        char *session = hostile_session(number);
+        char *argv[] = {program, "show", session, "--replay", "--speed", "1000", NULL};
+        reader_open(&t, "xterm-256color", 80, 24, argv);
+        living = t.child;
+        mirror_open(&m, session, 0, 80, 24);
+        until(&t, "all of the session", says, "\xe2\x96\xa0 done");
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            resize_both(&t, &m, sizes[i][0], sizes[i][1], 1);
+            for (int v = 0; tui_view_at(v); v++) {
+                press_all(&t, &m, (char[]){'V', tui_view_at(v)->letter, '\0'}, 1);
+                press_all(&t, &m, "j", 1);
+                check_repaint(&t, &m, 1);
+                check_harmless(&t);
+            }
+        }
+        hostile_text(seed + 1000 + (uint64_t)number, text, sizeof text);
+        reader_keys(&t, ":\033[200~");
+        reader_keys(&t, text);
+        reader_keys(&t, "\033[201~");
+        repaint(&t);
+        check_harmless(&t);
+        reader_keys(&t, "\033");
+        repaint(&t);
+        leave(&t);
+        mirror_close(&m);
+        free(session);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_views, end_living), cmocka_unit_test_teardown(test_walk, end_living),
+        cmocka_unit_test_teardown(test_looks, end_living), cmocka_unit_test_teardown(test_views, end_living),
+        cmocka_unit_test_teardown(test_walk, end_living), cmocka_unit_test_teardown(test_other_terminals, end_living),
+        cmocka_unit_test_teardown(test_sizes, end_living), cmocka_unit_test_teardown(test_sizes_running, end_living),
+        cmocka_unit_test_teardown(test_hostile, end_living),
     };
     char *command;
     setenv("LC_ALL", "C.UTF-8", 1);
@@ -457,7 +629,7 @@ int main(int argc, char **argv)
     setenv("XDG_CONFIG_HOME", folder, 1);
     setenv("XDG_STATE_HOME", folder, 1);
     setenv("XDG_DATA_HOME", folder, 1);
-    command = xasprintf("%s run -m %s --kernels reference -j 1 -t game24 -s tot,b=2 --session %s/done.session 4 5 6 10 >%s/out 2>&1", program, model, folder, folder);
+    command = xasprintf("%s run -m %s -j 1 -t game24 -s tot,b=2 --session %s/done.session 4 5 6 10 >%s/out 2>&1", program, model, folder, folder);
     int failed = system(command) > 1 << 8; /* 1: no answer */
     free(command);
     failed |= cmocka_run_group_tests(tests, NULL, NULL);

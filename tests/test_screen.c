@@ -794,6 +794,11 @@ static void test_gone(void **state)
     assert_true(s.tree.nodes[9].gone);
     assert_int_equal(s.selected, 1);
     assert_false(shows(&s, "mine"));
+    struct tui_snapshot now = script_snapshot(TUI_PAUSED, 9);
+    tui_screen_snapshot(&s, &now);
+    press(&s, "."); /* to the newest there is */
+    assert_int_equal(s.selected, 8);
+    press(&s, "1G");
     script_act(&s, SEARCH_EVENT_REDO, own);
     assert_int_equal(s.selected, 9);
     assert_true(shows(&s, "✎ mine"));

@@ -52,6 +52,16 @@ static void mirror_draw(struct mirror *m)
     while (m->screen.busy);
 }
 
+/* A number for how it looks. */
+static uint64_t sum_of(const struct mirror *m)
+{
+    uint64_t sum = 14695981039346656037u;
+    const unsigned char *bytes = (const unsigned char *)m->screen.canvas.cells;
+    for (size_t i = 0; i < (size_t)m->columns * (size_t)m->rows * sizeof *m->screen.canvas.cells; i++)
+        sum = (sum ^ bytes[i]) * 1099511628211u;
+    return sum;
+}
+
 /* with_model: texts of tokens are known. */
 static void mirror_open(struct mirror *m, const char *session, int with_model, int columns, int rows)
 {
@@ -212,14 +222,21 @@ static void repaint(struct reader *t)
     until(t, "^L", is_painted, &clears);
 }
 
-/* What only changes were sent for is what all of it is, sent anew: every cell, its look, and the lines the mirror does not know. */
-static void check_repaint(struct reader *t, struct mirror *m, int colors)
+static void repaint_both(struct reader *t, struct mirror *m, int colors)
 {
-    const int more = m->screen.notice[0] || m->screen.count || statistics_pane(m) >= 0; /* a key takes it away; or nobody knows if it is there yet */
     assert_int_equal(tui_screen_key(&m->screen, 'L' - TUI_KEY_CONTROL).act, TUI_ACT_REPAINT);
     repaint(t);
     agree(t, m, colors, "^L");
-    if (more || !colors) /* without colours nobody says when a frame ends */
+}
+
+/* What only changes were sent for is what all of it is, sent anew: every cell, its look, and the lines the mirror does not know. */
+static void check_repaint(struct reader *t, struct mirror *m, int colors)
+{
+    const uint64_t looked = sum_of(m);
+    repaint_both(t, m, colors);
+    /* As a key, ^L takes a notice away, or goes back to the selection. Numbers that are not the mirror's may have been yet to come; and without colours
+     * nobody says when a frame ends. */
+    if (sum_of(m) != looked || statistics_pane(m) >= 0 || !colors)
         return;
     assert_int_equal(t->before_columns, t->columns);
     assert_int_equal(t->before_rows, t->rows);
@@ -346,7 +363,7 @@ static void click(struct reader *t, struct mirror *m, int what, int x, int y, in
 }
 
 /* Keys that go about in the tree, the panes and time, and none that acts on the search. */
-static void any_key(struct reader *t, struct mirror *m, int colors)
+static void one_key(struct reader *t, struct mirror *m, int colors)
 {
     static const int32_t keys[] = {
         'j', 'j', 'j', 'k', 'k', 'h', 'l', 'l', 'l', 'g', 'G', 'n', 'N', '2', '\t', '\t', '\t', '\r', '<', '>', '-', '+', 'z', 'S', 'X', '.', '?', '*', 'i', 'I',
@@ -354,7 +371,8 @@ static void any_key(struct reader *t, struct mirror *m, int colors)
     };
     static const char *const more[] = {"ma", "'a", "''", "/24\r", "/left\r", "\\", "?j", "Vv", "Vd", "Vt", "Vi", ":view t\r", ":zz\r"};
     const int which = t->mouse ? any(10) : 9 * !!any(10); /* where there is no mouse some other keys are missing as well */
-    if (which == 0)
+    const int begun = m->screen.overlay || m->screen.ask.what || m->screen.mark_asked;
+    if (which == 0 && !begun) /* else the first of them would mean something else */
         press_all(t, m, more[any(sizeof more / sizeof *more)], colors);
     else if (which == 1)
         click(t, m, TUI_MOUSE_PRESS, any(t->columns), any(t->rows), colors);
@@ -368,6 +386,15 @@ static void any_key(struct reader *t, struct mirror *m, int colors)
         press(t, m, key);
         agree(t, m, colors, name);
     }
+}
+
+/* What changes nothing that is seen would be waited for in vain: painting anew says that it has been taken. */
+static void any_key(struct reader *t, struct mirror *m, int colors)
+{
+    const uint64_t before = sum_of(m);
+    one_key(t, m, colors);
+    if (sum_of(m) == before)
+        repaint_both(t, m, colors);
 }
 
 /* What was on its way at the old size may have wrapped at the new one's margin; a screen that is cleared is of the new one. */

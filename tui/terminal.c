@@ -498,14 +498,33 @@ static void put_cell(int y, int x, const struct tui_cell *cell)
 
 /* --- what terminals may find wider, or narrower, than we do ------------------------------------------------------- */
 
-static void place_cell(int y, int x, const struct tui_cell *cell)
+/* Curses sends the way back to a terminal's own colours where it sends its frames, with the next of them, whoever is given the rest of a look. So here
+ * it is sent as well; each look begins from there, and the last ends there: what comes late changes nothing. */
+static void place_plain(void)
 {
+    vid_puts(A_NORMAL, 0, &(int){0}, add_placed);
+    if (terminal.colors && orig_pair)
+        tputs(orig_pair, 1, add_placed);
+}
+
+static void place_look(struct tui_style style)
+{
+    static struct tui_style last; /* counts while something is placed */
     attr_t attributes;
     int pair;
-    char bytes[MB_LEN_MAX];
-    find_look(cell->style, &attributes, &pair);
-    tputs(tparm(cursor_address, y, x, 0, 0, 0, 0, 0, 0, 0), 1, add_placed);
+    if (placed.length && !memcmp(&style, &last, sizeof style))
+        return;
+    last = style;
+    find_look(style, &attributes, &pair);
+    place_plain();
     vid_puts(attributes, (short)pair, &pair, add_placed);
+}
+
+static void place_cell(int y, int x, const struct tui_cell *cell)
+{
+    char bytes[MB_LEN_MAX];
+    place_look(cell->style);
+    tputs(tparm(cursor_address, y, x, 0, 0, 0, 0, 0, 0, 0), 1, add_placed);
     for (int i = 0; i < scalars_of(cell); i++) {
         mbstate_t none = {0};
         const size_t n = wcrtomb(bytes, (wchar_t)cell->scalars[i], &none);
@@ -535,7 +554,7 @@ static int has_unsettled(const struct tui_cell *row, int w)
     return 0;
 }
 
-/* After curses, whose colours it goes on from. The cursor ends where curses counts on it. */
+/* After curses. The cursor ends where curses counts on it. */
 static void send_placed(const struct tui_canvas *canvas, int columns)
 {
     int y, x;
@@ -544,6 +563,7 @@ static void send_placed(const struct tui_canvas *canvas, int columns)
             place_unsettled((int)row, canvas->cells + row * (size_t)canvas->w, columns);
     if (!placed.length)
         return;
+    place_plain();
     getyx(curscr, y, x);
     tputs(tparm(cursor_address, y, x, 0, 0, 0, 0, 0, 0, 0), 1, add_placed);
     send(placed.text);

@@ -36,7 +36,7 @@ struct reader {
     int clears, frames, cleared_at;  /* so often all was cleared, and a frame (of 256 colours) ended; which one cleared it last */
     VTermScreenCell *before;         /* what stood there as it was cleared last, [before_rows][before_columns] */
     int before_columns, before_rows;
-    char held[16];                   /* bytes that may be the beginning of a mark */
+    char held[16];                   /* bytes that may be the beginning of a mark, or are that of a character */
     size_t held_length;
     struct string answer;            /* what the terminal wants to say */
 };
@@ -172,6 +172,19 @@ static inline size_t reader_mark(struct reader *t, const char *bytes, size_t n, 
     return 0;
 }
 
+/* Bytes at the end that begin a character: libvterm 0.1.4 does not go on with it in what it is given next. */
+static inline size_t reader_unfinished(const char *bytes, size_t n)
+{
+    for (size_t back = 1; back <= 3 && back <= n; back++) {
+        const unsigned char c = (unsigned char)bytes[n - back];
+        if (c >= 0xc0)
+            return back < (size_t)(c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2) ? back : 0;
+        if (c < 0x80)
+            return 0;
+    }
+    return 0;
+}
+
 static inline void reader_feed(struct reader *t, const char *bytes, size_t n)
 {
     struct string all = {0};
@@ -185,12 +198,13 @@ static inline void reader_feed(struct reader *t, const char *bytes, size_t n)
         vterm_input_write(t->vt, all.text + from, i - from);
         from = i;
         reader_mark(t, all.text + i, all.length - i, &partial);
-        if (partial) {
+        if (partial)
             t->held_length = all.length - i;
-            memcpy(t->held, all.text + i, t->held_length);
-        }
     }
+    if (!t->held_length)
+        t->held_length = reader_unfinished(all.text, all.length);
     const size_t end = all.length - t->held_length;
+    memcpy(t->held, all.text + end, t->held_length);
     vterm_input_write(t->vt, all.text + from, end - from);
     reader_count_raw(t, all.text, end);
     string_free(&all);

@@ -23,7 +23,7 @@ enum { PATIENCE = 30 }; /* seconds after which nothing is waited for any more; a
 
 static char folder[] = "/tmp/espalier-vterm-XXXXXX", *program;
 static const char model[] = "examples/steps.gguf";
-static uint64_t seed = 24, drawn_numbers;
+static uint64_t seed = 51, drawn_numbers;
 static pid_t living; /* the program, 0: none; one that a test has left behind is ended */
 
 static int any(int n)
@@ -160,9 +160,8 @@ static int differs(const struct reader *t, const struct mirror *m, int colors, i
         for (*x = 0; *x < c->w; ++*x) {
             const struct tui_cell *cell = &c->cells[*y * c->w + *x];
             const VTermScreenCell seen = reader_cell(t, *x, *y);
-            const int wrong = is_plain(cell) ? !text_is(&seen, cell) || (colors && !look_is(&seen, cell))
-                                             : is_placed(cell, *x, c->w) && (uint32_t)cell->scalars[0] != seen.chars[0];
-            if (wrong && !is_unknown(m, *x, *y))
+            const int plain = is_plain(cell), known = (plain || is_placed(cell, *x, c->w)) && !is_unknown(m, *x, *y);
+            if (known && ((plain ? !text_is(&seen, cell) : seen.chars[0] != (uint32_t)cell->scalars[0]) || (colors && !look_is(&seen, cell))))
                 return 1;
         }
     return 0;
@@ -622,7 +621,7 @@ static void test_hostile(void **state)
     (void)state;
     static const int sizes[][2] = {{80, 24}, {41, 13}, {140, 30}};
     char text[300];
-    for (int number = 0; number < 5; number++) {
+    for (int number = 0; number < 6; number++) {
         struct reader t;
         struct mirror m;
         char *session = hostile_session(number);

@@ -76,8 +76,8 @@ $(BUILD)/tests/%: tests/%.c $(ARCHIVE)
 	@echo "compile $<"
 	$(Q)$(CC) $(FLAGS) $(CFLAGS) -o $@ $< $(filter %.o,$^) $(ARCHIVE) $(LIBS) -lcmocka $(ALSO)
 
-# A terminal as others wrote it, in the test that reads recordings with it.
-$(BUILD)/tests/test_cast: ALSO := -lvterm
+# A terminal as others wrote it, in the tests that read with it.
+$(BUILD)/tests/test_cast $(BUILD)/tests/test_vterm: ALSO := -lvterm
 
 # The fuzzers' entries, each under its own name, in the test that replays hostile files through them.
 HOSTILE := $(patsubst %,$(BUILD)/tests/hostile_%.o,file safetensors config tokenizer vocabulary adapter)

@@ -143,10 +143,10 @@ int tui_screen_go(struct tui_screen *s, int node)
     return 1;
 }
 
-/* Copies come and go behind the one that stands for them. */
+/* Copies come and go behind the one that stands for them; a thought that was undone is nowhere. */
 static void follow(struct tui_screen *s, int node)
 {
-    if (s->follow && node >= 0 && node < s->tree.count)
+    if (s->follow && node >= 0 && node < s->tree.count && !tui_screen_node(s, node)->gone)
         select_node(s, tui_outline_first(&s->outline, node));
 }
 
@@ -161,6 +161,14 @@ size_t tui_length_without_state(const char *text, const char *state)
     while (at > 0 && (text[at - 1] == '(' || text[at - 1] == ' '))
         at--;
     return at ? at : n;
+}
+
+static int newest(const struct tui_screen *s)
+{
+    int node = s->tree.count - 1;
+    while (node > 0 && tui_screen_node(s, node)->gone)
+        node--;
+    return node;
 }
 
 /* A completion that has become an event is being written no more, whatever the latest snapshot says. */
@@ -486,7 +494,7 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
     case '.':
         s->follow = 1;
         if (s->tree.count) /* at once, not at the next event */
-            follow(s, s->now.live_count ? s->now.live[0].node : s->tree.result && s->tree.result->result.node >= 0 ? s->tree.result->result.node : s->tree.count - 1);
+            follow(s, s->now.live_count ? s->now.live[0].node : s->tree.result && s->tree.result->result.node >= 0 ? s->tree.result->result.node : newest(s));
         break;
     case '*':
         tui_screen_copies(s);

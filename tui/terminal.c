@@ -277,6 +277,14 @@ static void send(const char *bytes)
     write_all(STDOUT_FILENO, bytes, strlen(bytes));
 }
 
+static struct string placed; /* tputs takes a function of a byte alone */
+
+static int add_placed(int c)
+{
+    string_append(&placed, &(char){(char)c}, 1);
+    return c;
+}
+
 void tui_terminal_mouse_on(int on)
 {
     mmask_t all = BUTTON1_PRESSED | BUTTON1_RELEASED | BUTTON4_PRESSED | BUTTON5_PRESSED | REPORT_MOUSE_POSITION;
@@ -373,15 +381,26 @@ int tui_terminal_open(const struct tui_theme *theme, struct tui_record *record, 
     return OK;
 }
 
+/* Curses shows the cursor before it leaves its screen. Where leaving brings back a cursor saved while it was hidden (libvterm does), it is shown once
+ * more. */
+static void end_screen(void)
+{
+    begin_capture();
+    endwin();
+    end_capture();
+    if (cursor_normal)
+        tputs(cursor_normal, 1, add_placed);
+    send(string_text(&placed));
+    string_free(&placed);
+}
+
 void tui_terminal_close(void)
 {
     if (!terminal.open)
         return;
     tui_terminal_mouse_on(0);
     send(terminal.paste_off);
-    begin_capture();
-    endwin();
-    end_capture();
+    end_screen();
     tcsetattr(terminal.tty, TCSADRAIN, &terminal.saved);
     terminal.open = 0;
     remove_handlers();
@@ -470,22 +489,33 @@ static void put_cell(int y, int x, const struct tui_cell *cell)
 
 /* --- what terminals may find wider, or narrower, than we do ------------------------------------------------------- */
 
-static struct string placed; /* tputs takes a function of a byte alone */
-
-static int add_placed(int c)
+/* Curses sends the way back to a terminal's own colours where it sends its frames, with the next of them, whoever is given the rest of a look. So here
+ * it is sent as well; each look begins from there, and the last ends there: what comes late changes nothing. */
+static void place_plain(void)
 {
-    string_append(&placed, &(char){(char)c}, 1);
-    return c;
+    vid_puts(A_NORMAL, 0, &(int){0}, add_placed);
+    if (terminal.colors && orig_pair)
+        tputs(orig_pair, 1, add_placed);
+}
+
+static void place_look(struct tui_style style)
+{
+    static struct tui_style last; /* counts while something is placed */
+    attr_t attributes;
+    int pair;
+    if (placed.length && !memcmp(&style, &last, sizeof style))
+        return;
+    last = style;
+    find_look(style, &attributes, &pair);
+    place_plain();
+    vid_puts(attributes, (short)pair, &pair, add_placed);
 }
 
 static void place_cell(int y, int x, const struct tui_cell *cell)
 {
-    attr_t attributes;
-    int pair;
     char bytes[MB_LEN_MAX];
-    find_look(cell->style, &attributes, &pair);
+    place_look(cell->style);
     tputs(tparm(cursor_address, y, x, 0, 0, 0, 0, 0, 0, 0), 1, add_placed);
-    vid_puts(attributes, (short)pair, &pair, add_placed);
     for (int i = 0; i < scalars_of(cell); i++) {
         mbstate_t none = {0};
         const size_t n = wcrtomb(bytes, (wchar_t)cell->scalars[i], &none);
@@ -515,7 +545,7 @@ static int has_unsettled(const struct tui_cell *row, int w)
     return 0;
 }
 
-/* After curses, whose colours it goes on from. The cursor ends where curses counts on it. */
+/* After curses. The cursor ends where curses counts on it. */
 static void send_placed(const struct tui_canvas *canvas, int columns)
 {
     int y, x;
@@ -524,6 +554,7 @@ static void send_placed(const struct tui_canvas *canvas, int columns)
             place_unsettled((int)row, canvas->cells + row * (size_t)canvas->w, columns);
     if (!placed.length)
         return;
+    place_plain();
     getyx(curscr, y, x);
     tputs(tparm(cursor_address, y, x, 0, 0, 0, 0, 0, 0, 0), 1, add_placed);
     send(placed.text);
@@ -738,9 +769,7 @@ void tui_terminal_leave(void)
     terminal.mouse_wanted = wanted;
     send(terminal.paste_off);
     def_prog_mode();
-    begin_capture();
-    endwin();
-    end_capture();
+    end_screen();
 }
 
 void tui_terminal_suspend(void)

@@ -103,7 +103,9 @@ static inline int reader_same(const VTermScreenCell *a, const VTermScreenCell *b
         if (!a->chars[i])
             break;
     }
-    return a->width == b->width && a->attrs.reverse == b->attrs.reverse && a->attrs.underline == b->attrs.underline && vterm_color_is_equal(&a->bg, &b->bg) &&
+    if (a->width != b->width || a->attrs.reverse != b->attrs.reverse || a->attrs.underline != b->attrs.underline)
+        return 0;
+    return vterm_color_is_equal(&a->bg, &b->bg) &&
            (blank || (a->attrs.bold == b->attrs.bold && a->attrs.italic == b->attrs.italic && vterm_color_is_equal(&a->fg, &b->fg)));
 }
 

@@ -489,8 +489,8 @@ static void put_cell(int y, int x, const struct tui_cell *cell)
 
 /* --- what terminals may find wider, or narrower, than we do ------------------------------------------------------- */
 
-/* Curses sends the way back to a terminal's own colours where it sends its frames, with the next of them, whoever is given the rest of a look. So here
- * it is sent as well; each look begins from there, and the last ends there: what comes late changes nothing. */
+/* Curses sends the way back to a terminal's own colours with its next frame, whoever is given the rest of a look. So here it is sent as well; each
+ * look begins from there, and the last ends there: what comes late changes nothing. */
 static void place_plain(void)
 {
     vid_puts(A_NORMAL, 0, &(int){0}, add_placed);

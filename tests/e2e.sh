@@ -368,6 +368,19 @@ ended "a bad theme" 3
 keys "$espalier --theme ./bad.yaml $problem" Enter
 sees "where a theme is wrong" 'bad.yaml:2:8'
 
+# --- the session's file can grow no more ---
+shell 200 24
+keys "trap '' XFSZ; ulimit -f 64; clear" Enter
+start --session full --kernels reference -t ask -s self-consistency,m=40 What is it
+sees "a full disk" '✗ failed'
+sees "and why" '^│? *failed .*full.session: cannot be written to'
+keys j p
+sees "no more acts" 'the engine has failed; q quits'
+sees "it says why still" '^│? *failed .*full.session: cannot be written to'
+keys q
+sees "and after the end" 'espalier: .*full.session: cannot be written to'
+ended "a full disk" 3
+
 # --- themes: by name, as they are saved, wrong ones; commands of an earlier life ---
 paints() { # WHAT SGR: within ten seconds the screen has cells of that look
     for _ in $(seq 200); do

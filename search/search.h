@@ -531,7 +531,7 @@ struct search_journal;
 int search_journal_create(struct search_journal **out, const char *path, struct error *e);
 /* A session that is there. write: it is locked, and refused when another espalier (or this one) has it open for writing. */
 int search_journal_open(struct search_journal **out, const char *path, int write, struct error *e);
-void search_journal_close(struct search_journal *journal); /* what is not committed is lost; NULL: nothing */
+void search_journal_close(struct search_journal *journal); /* what is not committed is lost, and all of a new one without a commit; NULL: nothing */
 const char *search_journal_path(const struct search_journal *journal);
 
 /* Texts about the session: the model's path, the task's. Setting is part of the transaction, as appending is. The text is malloc'ed; NULL

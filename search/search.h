@@ -395,6 +395,8 @@ enum search_status {
     SEARCH_BETWEEN, /* a step (one plan, or one decision) has just been completed: the place to pause */
     SEARCH_DONE,    /* the result event has been given */
 };
+/* Is the problem of these options one of their task's (or a row of its data)? Asked without a model: only the task, the problem and the data are looked at. */
+int search_problem_check(const struct search_options *options, struct error *e);
 /* Bad problem, prompt too long for the context, unknown strategy: an error, and no search. The engine must outlive it. */
 int search_open(struct search **out, struct engine *engine, const struct search_options *options, struct error *e);
 /* The same from a log made before, whole or up to any event: the search is then where it was, and goes on as it would have gone on, to

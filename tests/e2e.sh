@@ -461,6 +461,30 @@ sees "a problem of a task" '■ done'
 sees "the task is asked" '^ ask How'
 keys q
 ended "a task chosen" 0
+before=$(ls "$work/data/espalier/sessions" | wc -l)
+start --kernels reference --context 40
+sees "the start screen" '─ begin ─'
+row=$(screen | grep -n '^   countdown ' | cut -d: -f1)
+mouse 0 5 $((row - 1)); mouse 3 5 $((row - 1)); mouse 0 5 $((row - 1)); mouse 3 5 $((row - 1))
+sees "a problem of another task" '^ countdown [0-9]'
+keys C-u; keys -l '66: 1 2 x'; keys Enter
+sees "a wrong problem: why" "problem '66: 1 2 x'"
+sees "and it is there to be put right" '^ countdown 66: 1 2 x'
+keys C-u; keys -l '@99999'; keys Enter
+sees "no such row" 'no row 99999|99999.* rows'
+sees "and it is there to be put right" '^ countdown @99999'
+keys Escape; row=$(screen | grep -n '^   ask ' | cut -d: -f1)
+mouse 0 5 $((row - 1)); mouse 3 5 $((row - 1)); mouse 0 5 $((row - 1)); mouse 3 5 $((row - 1))
+sees "clicked again" '^ ask'
+keys C-u; keys -l 'How are you?'; keys Enter
+sees "too long for the model" 'but the context holds 40'
+sees "and it is there to be put right" '^ ask How are you'
+keys Escape q
+ended "a problem that was none" 0
+is "nothing is kept of it" "$(ls "$work/data/espalier/sessions" | wc -l)" "$before"
+start --session none -t countdown "'66: x'"
+ended "a problem that is none" 3
+is "nothing is kept of that" "$(ls "$work/data/espalier/sessions" | wc -l)" "$before"
 start
 sees "the start screen" '─ begin ─'
 keys C-z

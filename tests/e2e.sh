@@ -528,7 +528,9 @@ start --kernels reference -t "$tasks/tiny.yaml" -s self-consistency,m=4 ab
 sees "a path" '■ done'
 keys ':train --steps 3 --rank 4 --rate 0.01' Enter
 sees "nothing was kept" 'nothing to learn'
-keys j K ':train --steps 3 --rank 4 --rate 0.01' Enter
+keys j K
+sees "a path is kept" 'kept to learn from'
+keys ':train --steps 3 --rank 4 --rate 0.01' Enter
 sees "it learns" 'learned: loss [0-9.]*, was'
 keys ':train --no-such' Enter
 sees "a wrong option" 'unknown option --no-such'
@@ -542,10 +544,43 @@ gone "and no more" 'train [0-9]*/'
 keys ':train --steps 100000 --rank 4' Enter
 sees "it goes on" 'train [0-9]*/100000 loss'
 keys q
+sees "q asks" 'it is learning: q again stops that'
+keys ':set temperature=0.5' Enter q
+sees "and again when more was done" 'it is learning: q again stops that'
+is "it lives" "$(kill -0 "$pid" && echo yes)" yes
+keys j k q
+within test -s "$work/code"
+go_on=$(t capture-pane -pJ -t s | sed -n 's/^learning was stopped; to go on from its checkpoint: espalier //p')
 ended "learning" 0
 if "$espalier" show "$work"/data/espalier/sessions/tiny-*.session --json | grep -q '"adapters":\[{"path":.*\.adapter'; then ok; else bad "what was learned is not on"; fi
 for _ in $(seq 200); do pgrep -f "train.*$work" >/dev/null || break; sleep 0.1; done
 if pgrep -f "train.*$work" >/dev/null; then bad "it learns on after the end"; else ok; fi
+eval "'$espalier' $go_on" >"$work/out" 2>&1 <<<'' &
+within grep -q 'going on after step' "$work/out"
+kill $!
+if grep -q 'going on after step' "$work/out"; then ok; else bad "what was learned cannot be gone on with: $go_on: $(cat "$work/out")"; fi
+wait $!
+
+# --- nothing can be kept ---
+shell 200 24
+keys 'export XDG_DATA_HOME=/dev/null; clear' Enter
+start $problem
+sees "not kept" 'not kept: /dev/null'
+sees "done" '■ done'
+keys q
+sees "q asks" 'q again leaves it all the same'
+keys Escape ':q' Enter
+ended "q again" 0
+start $problem
+sees "done" '■ done'
+keys C-c
+ended "^C does not ask" 0
+start $problem
+sees "done" '■ done'
+keys ':q' Enter
+sees "q asks" 'q again leaves it'
+kill -TERM "$pid"
+ended "a signal does not ask" 143
 
 # --- fewer colours, fewer characters ---
 shell 80 24

@@ -180,6 +180,7 @@ struct explorer {
     char *left;      /* how the session was left, until its trees are there; or NULL */
     int dirty;       /* the screen may look otherwise than it is shown */
     int quit, signal; /* signal: the one that ended it, 0: none */
+    int warned;      /* it was said what would be lost by leaving, and nothing was done since */
 };
 
 static void take_news(struct explorer *x)
@@ -379,15 +380,36 @@ static int leave_cast(struct explorer *x, int code, struct error *e)
     return why.code;
 }
 
+/* What would be lost by leaving now: said once, and again when more was done since. */
+static int may_quit(struct explorer *x)
+{
+    const struct tui_searches *s = &x->setting->searches;
+    char notice[TUI_NOTICE] = "";
+    int thoughts = 0;
+    for (int i = 0; i < x->race.count; i++)
+        thoughts += x->race.screens[i].tree.count > 1;
+    if (x->warned || x->replay)
+        return 1;
+    if (!s->journal && !s->loaded.journal && thoughts)
+        snprintf(notice, sizeof notice, "%s; q again leaves it all the same, :export FILE takes a copy with you", s->notice);
+    else if (x->trainer.fd >= 0)
+        snprintf(notice, sizeof notice, "it is learning: q again stops that at a checkpoint, and says with which command to go on");
+    if (*notice)
+        tui_race_notice(&x->race, notice);
+    x->warned = *notice != '\0';
+    return !x->warned;
+}
+
 static void do_action(struct explorer *x, struct tui_action action)
 {
+    x->warned &= action.act == TUI_ACT_NONE || action.act == TUI_ACT_QUIT;
     if (x->replay && (action.act == TUI_ACT_EDITOR || action.act == TUI_ACT_TRAIN))
         action.act = TUI_ACT_DO; /* as all that cannot be done there */
     switch (action.act) {
     case TUI_ACT_NONE:
         break;
     case TUI_ACT_QUIT:
-        x->quit = 1;
+        x->quit = action.number || may_quit(x);
         break;
     case TUI_ACT_SUSPEND:
         tui_terminal_suspend();
@@ -634,6 +656,8 @@ static int explore(struct setting *s, int *begun, struct error *e)
         save_left(s, &x.race);
     if (x.signal)
         leave_by(x.signal);
+    if (x.trainer.fd >= 0 && x.trainer.step)
+        fprintf(stderr, "learning was stopped; to go on from its checkpoint: %s\n", x.trainer.command);
     tui_trainer_close(&x.trainer);
     tui_race_free(&x.race);
     free(x.left);

@@ -510,7 +510,7 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
         return (struct tui_action){.act = TUI_ACT_QUIT};
     case 'C' - TUI_KEY_CONTROL:
         s->interrupted++;
-        return (struct tui_action){.act = is_running(s) && s->interrupted < 2 ? TUI_ACT_PAUSE : TUI_ACT_QUIT};
+        return (struct tui_action){.act = is_running(s) && s->interrupted < 2 ? TUI_ACT_PAUSE : TUI_ACT_QUIT, .number = 1};
     case 'Z' - TUI_KEY_CONTROL:
         return (struct tui_action){.act = TUI_ACT_SUSPEND};
     case 'L' - TUI_KEY_CONTROL:

@@ -344,7 +344,7 @@ keys q
 ended "breakpoints of a race" 0
 
 # --- ways to die ---
-for way in TERM:143 HUP:129 QUIT:131 SEGV:139 BUS:135 FPE:136 ABRT:134; do
+for way in TERM:143 HUP:129 QUIT:131 USR1:138 USR2:140 ALRM:142 VTALRM:154 PROF:155 IO:157 PIPE:141 XCPU:152 SEGV:139 BUS:135 FPE:136 ABRT:134; do
     start --paused $problem
     sees "${way%:*}" '❚❚ paused'
     kill -"${way%:*}" "$pid"
@@ -370,7 +370,7 @@ sees "where a theme is wrong" 'bad.yaml:2:8'
 
 # --- the session's file can grow no more ---
 shell 200 24
-keys "trap '' XFSZ; ulimit -f 64; clear" Enter
+keys "ulimit -f 64; clear" Enter
 start --session full --kernels reference -t ask -s self-consistency,m=40 What is it
 sees "a full disk" '✗ failed'
 sees "and why" '^│? *failed .*full.session: cannot be written to'

@@ -553,7 +553,7 @@ static void live(struct explorer *x)
             change_theme(x, NULL);
         take_signals(x);
         x->dirty |= happened & TUI_WAIT_SIGNAL;
-        for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
+        for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && !x->signal && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
             take_key(x, key);
         if (keys)
             take_news(x);

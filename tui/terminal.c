@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -24,9 +25,11 @@
 enum { MOVES = 8 }; /* as many as curses keeps */
 enum { KEY_PASTE_BEGINS = KEY_MAX + 100, KEY_PASTE_ENDS };
 
-static const int asking[] = {SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP, SIGCONT};   /* noted, and acted on by the loop */
+/* Noted, and acted on by the loop: the first ENDING end a program that does not know better. SIGXFSZ is ignored by main: a write tells of it. */
+static const int asking[] = {SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGPOLL, SIGXCPU, SIGPIPE, SIGSTKFLT, SIGPWR,
+                             SIGINT, SIGTSTP, SIGCONT};
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP}; /* nothing goes on after these */
-enum { ASKING = sizeof asking / sizeof *asking, FATAL = sizeof fatal / sizeof *fatal };
+enum { ASKING = sizeof asking / sizeof *asking, ENDING = ASKING - 3, FATAL = sizeof fatal / sizeof *fatal };
 
 /* Moves while a button is held are told, too; curses itself only asks for presses. Harmless where nobody knows it. */
 #define MOUSE_DRAGS_ON "\033[?1002h"
@@ -55,11 +58,16 @@ static struct {
     } looks[TUI_STYLES][TUI_LEVELS][TUI_GROUNDS];
     struct sigaction before[NSIG]; /* of the signals we handle */
     atomic_int asked[ASKING];
+    atomic_int ending;            /* a signal that ends the program has come; 0: none */
+    atomic_int late;              /* how many seconds it has waited for the loop */
+    atomic_int lent;              /* to another program: until that is back nobody hurries */
+    pthread_t thread;
     int signalled;                /* readable after a signal: libraries have threads of their own, which may get it in our place */
 
     /* For a way out from anywhere: plain file descriptors and bytes. */
     atomic_int open;
     int tty, null, errors, errors_file; /* errors: where standard error went before */
+    int brief;                    /* the terminal once more, for writes that do not wait; -1: it cannot be opened so */
     struct termios saved;
     char restore[512];
     size_t restore_length;
@@ -77,6 +85,26 @@ static void write_all(int fd, const char *bytes, size_t n)
             return;
         bytes += done;
         n -= (size_t)done;
+    }
+}
+
+/* The bytes that give the terminal back. One that is not being read takes nothing: a second is enough to wait for it, of which most may be over. */
+static void write_restore(void)
+{
+    struct pollfd fd = {.fd = terminal.brief >= 0 ? terminal.brief : terminal.tty, .events = POLLOUT};
+    const char *bytes = terminal.restore;
+    size_t n = terminal.restore_length;
+    for (int waits = terminal.late ? 7 : 0; n && waits < 10;) {
+        const ssize_t done = write(fd.fd, bytes, n);
+        if (done > 0) {
+            bytes += done;
+            n -= (size_t)done;
+        } else if (done < 0 && errno == EAGAIN) {
+            poll(&fd, 1, 100);
+            waits++;
+        } else if (done == 0 || errno != EINTR) {
+            return;
+        }
     }
 }
 
@@ -102,7 +130,7 @@ static void restore_at_once(void)
     if (!atomic_exchange(&terminal.open, 0))
         return;
     dup2(terminal.null, STDOUT_FILENO);
-    write_all(terminal.tty, terminal.restore, terminal.restore_length);
+    write_restore();
     tcsetattr(terminal.tty, TCSANOW, &terminal.saved);
     restore_errors();
 }
@@ -123,12 +151,43 @@ static void wake(void)
     errno = saved;
 }
 
+/* Whoever is to end has a second to come to it. */
+static void hurry(void)
+{
+    if (terminal.open && terminal.ending && !terminal.lent)
+        alarm(1);
+}
+
 static void take_asking(int number)
 {
     for (int i = 0; i < ASKING; i++)
-        if (asking[i] == number)
+        if (asking[i] == number) {
             terminal.asked[i] = 1;
+            if (i < ENDING && !terminal.ending)
+                terminal.ending = number;
+        }
+    hurry();
     wake();
+}
+
+/* Ours, where the program is ending: the loop waits for a terminal that takes nothing. What is still written goes nowhere from here on, and
+ * the write under way ends with EINTR. Where even that does not help, the signal that came ends the program from here. */
+static void take_alarm(int number)
+{
+    const int saved = errno;
+    if (!terminal.ending) {
+        take_asking(number);
+    } else if (!pthread_equal(pthread_self(), terminal.thread)) {
+        pthread_kill(terminal.thread, number);
+    } else if (terminal.late++) {
+        restore_at_once();
+        signal(terminal.ending, SIG_DFL);
+        raise(terminal.ending);
+    } else {
+        dup2(terminal.null, STDOUT_FILENO);
+        hurry();
+    }
+    errno = saved;
 }
 
 static void take_resize(int number)
@@ -173,9 +232,11 @@ static void set_handler(int number, void (*handler)(int), int flags)
 static void install_handlers(void)
 {
     struct sigaction resize;
+    terminal.ending = terminal.late = terminal.lent = 0;
+    terminal.thread = pthread_self();
     for (int i = 0; i < ASKING; i++) {
         terminal.asked[i] = 0;
-        set_handler(asking[i], take_asking, SA_RESTART);
+        set_handler(asking[i], asking[i] == SIGALRM ? take_alarm : take_asking, asking[i] == SIGALRM ? 0 : SA_RESTART);
     }
     for (int i = 0; i < FATAL; i++)
         set_handler(fatal[i], take_fatal, SA_ONSTACK);
@@ -258,7 +319,7 @@ static void end_capture(void)
     off_t at = 0;
     if (!terminal.record)
         return;
-    dup2(terminal.open ? terminal.tty : terminal.null, STDOUT_FILENO); /* closed: by a fault in another thread */
+    dup2(terminal.open && !terminal.late ? terminal.tty : terminal.null, STDOUT_FILENO); /* closed: by a fault in another thread */
     while ((n = pread(terminal.capture, buffer, sizeof buffer, at)) > 0) {
         write_all(STDOUT_FILENO, buffer, (size_t)n);
         tui_record_write(terminal.record, buffer, (size_t)n);
@@ -336,6 +397,8 @@ int tui_terminal_open(const struct tui_theme *theme, struct tui_record *record, 
     terminal.theme = theme;
     terminal.tty = dup(STDOUT_FILENO);
     terminal.null = open("/dev/null", O_WRONLY);
+    const char *name = ttyname(STDOUT_FILENO); /* another opening: that it does not wait is not for the shell to find */
+    terminal.brief = name ? open(name, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC) : -1;
     tcgetattr(terminal.tty, &terminal.saved);
     set_escdelay(25);
     use_tioctl(TRUE); /* the size is the terminal's, not that of $LINES and $COLUMNS */
@@ -382,16 +445,21 @@ void tui_terminal_close(void)
     begin_capture();
     endwin();
     end_capture();
-    tcsetattr(terminal.tty, TCSADRAIN, &terminal.saved);
-    terminal.open = 0;
-    remove_handlers();
+    if (terminal.late)
+        write_restore();
+    tcsetattr(terminal.tty, terminal.late ? TCSANOW : TCSADRAIN, &terminal.saved);
     restore_errors();
+    terminal.open = 0;
+    alarm(0);
+    remove_handlers();
     delwin(terminal.input);
     delscreen(terminal.screen);
     tui_canvas_free(&terminal.shown);
     string_free(&terminal.unsettled);
     close(terminal.tty);
     close(terminal.null);
+    if (terminal.brief >= 0)
+        close(terminal.brief);
     close(terminal.signalled);
     if (terminal.capture >= 0)
         close(terminal.capture);
@@ -726,6 +794,8 @@ void tui_terminal_resume(void)
     reset_prog_mode();
     if (!ioctl(STDIN_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col)
         resizeterm(size.ws_row, size.ws_col); /* who sleeps is not told of new sizes */
+    terminal.lent = 0;
+    hurry();
     send(terminal.paste_on);
     tui_terminal_mouse_on(terminal.mouse_wanted);
     terminal.repaint = 1;
@@ -741,6 +811,7 @@ void tui_terminal_leave(void)
     begin_capture();
     endwin();
     end_capture();
+    terminal.lent = 1;
 }
 
 void tui_terminal_suspend(void)

@@ -221,6 +221,23 @@ t set-buffer 'qqq'
 t paste-buffer -p -t s
 sleep 0.3
 is "pasted: it lives" "$(kill -0 "$pid" && echo yes)" yes
+# bytes that are no character cost themselves alone; one that comes in parts is whole
+bytes() { printf "$1" >"$work/bytes"; t load-buffer "$work/bytes"; t paste-buffer ${2:-} -t s; }
+keys :
+bytes 'ab\377cd' -p
+sees "pasted with a wrong byte" '^ :ab�cd'
+keys C-u
+bytes 'xy\377z'
+sees "typed with a wrong byte" '^ :xy�z'
+keys C-u
+bytes '\344\270(\303\251\355\240\200|\360\237'
+sees "cut, whole, a surrogate" '^ :��\(é���\|'
+bytes '\230\200'
+sees "in parts" '^ :��\(é���\|😀'
+bytes '\342\202'
+keys Left x
+sees "a key in its place" '^ :��\(é���\|😀�x�'
+keys Escape
 kill -STOP "$pid"
 sees "stopped by force" 'Stopped'
 rm -f "$work/code"

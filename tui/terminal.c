@@ -47,6 +47,9 @@ static struct {
     int mouse, mouse_wanted;      /* mouse: it is ours now */
     struct tui_mouse moved, moves[MOVES]; /* what it did last, and what came with that and is to be told next */
     int move_count;
+    char bytes[4];                /* of text, the first of a character that is not whole yet */
+    int byte_count;
+    int code;                     /* a key of curses' that came after them, 0: none */
     struct tui_canvas shown;
     struct string unsettled;      /* a byte for each row of a frame: it has cells to be placed after curses has sent its own */
     int repaint;
@@ -421,6 +424,7 @@ int tui_terminal_open(const struct tui_theme *theme, struct tui_record *record, 
     open_colors();
     open_paste();
     memset(terminal.looks, 0, sizeof terminal.looks);
+    terminal.byte_count = terminal.code = terminal.move_count = 0;
     terminal.synchronized = terminal.colors >= 256; /* a terminal of our days: others need not be told what they do not know */
     build_restore();
     redirect_errors();
@@ -712,7 +716,7 @@ int tui_terminal_wait(const int *others, int count, double seconds)
     return happened;
 }
 
-static int32_t key_of_code(wint_t code)
+static int32_t key_of_code(int code)
 {
     static const struct {
         int code;
@@ -724,9 +728,9 @@ static int32_t key_of_code(wint_t code)
         {KEY_BACKSPACE, TUI_KEY_BACKSPACE}, {KEY_DC, TUI_KEY_DELETE}, {KEY_PASTE_BEGINS, TUI_KEY_PASTE_BEGINS}, {KEY_PASTE_ENDS, TUI_KEY_PASTE_ENDS},
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if ((wint_t)keys[i].code == code)
+        if (keys[i].code == code)
             return keys[i].key;
-    return code >= (wint_t)KEY_F(1) && code <= (wint_t)KEY_F(12) ? (int32_t)(TUI_KEY_F1 + (code - (wint_t)KEY_F(1))) : TUI_KEY_OTHER;
+    return code >= KEY_F(1) && code <= KEY_F(12) ? TUI_KEY_F1 + (code - KEY_F(1)) : TUI_KEY_OTHER;
 }
 
 static int kind_of(mmask_t state)
@@ -767,17 +771,43 @@ struct tui_mouse tui_terminal_mouse(void)
     return terminal.moved;
 }
 
+/* The next character of the bytes that came, U+FFFD for each that is of none; -1: what there is may be the beginning of one. */
+static int32_t next_scalar(void)
+{
+    const unsigned char first = (unsigned char)terminal.bytes[0];
+    const int whole = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    int good = 1; /* bytes that may belong to it */
+    while (good < terminal.byte_count && (terminal.bytes[good] & 0xc0) == 0x80)
+        good++;
+    if (!terminal.byte_count || (good == terminal.byte_count && good < whole && !terminal.code))
+        return -1;
+    const char *p = terminal.bytes;
+    const int32_t scalar = utf8_next(&p, terminal.bytes + terminal.byte_count);
+    terminal.byte_count -= (int)(p - terminal.bytes);
+    memmove(terminal.bytes, p, (size_t)terminal.byte_count);
+    return scalar < 0 ? 0xfffd : scalar == '\n' ? TUI_KEY_ENTER : scalar;
+}
+
+/* Bytes become characters here: curses keeps those that are of none, and all that come after them. */
 int32_t tui_terminal_key(void)
 {
-    wint_t c;
     if (terminal.move_count)
         return next_move();
-    int kind = wget_wch(terminal.input, &c);
-    if (kind == ERR)
-        return TUI_KEY_NONE;
-    if (kind == KEY_CODE_YES && c == KEY_MOUSE)
-        return take_mouse();
-    return kind == KEY_CODE_YES ? key_of_code(c) : c == '\n' ? TUI_KEY_ENTER : (int32_t)c;
+    for (;;) {
+        const int32_t scalar = next_scalar();
+        if (scalar >= 0)
+            return scalar;
+        const int code = terminal.code ? terminal.code : wgetch(terminal.input);
+        terminal.code = 0;
+        if (code == ERR)
+            return TUI_KEY_NONE;
+        if (code < KEY_MIN)
+            terminal.bytes[terminal.byte_count++] = (char)code;
+        else if (terminal.byte_count)
+            terminal.code = code;
+        else
+            return code == KEY_MOUSE ? take_mouse() : key_of_code(code);
+    }
 }
 
 int tui_terminal_signal(void)

@@ -305,6 +305,34 @@ static void test_line(void **state)
     tui_screen_free(&s);
 }
 
+/* What there is no room for is not dropped without a word. */
+static void test_full_line(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24(&s);
+    press(&s, ":");
+    tui_screen_key(&s, TUI_KEY_PASTE_BEGINS);
+    for (int i = 0; i < TUI_LINE_MOST; i++)
+        tui_screen_key(&s, 'x');
+    assert_string_equal(s.notice, "");
+    tui_screen_key(&s, 0xe9);
+    tui_screen_key(&s, 'y');
+    tui_screen_key(&s, TUI_KEY_PASTE_ENDS);
+    assert_non_null(strstr(s.notice, "16 KiB, and 3 bytes more are left out"));
+    tui_screen_key(&s, TUI_KEY_BACKSPACE);
+    assert_string_equal(s.notice, "");
+    assert_int_equal(s.ask.line.text.length, TUI_LINE_MOST - 1);
+    char *longer = xmalloc(TUI_LINE_MOST + 3);
+    memset(longer, 'x', TUI_LINE_MOST - 1);
+    strcpy(longer + TUI_LINE_MOST - 1, "\xe4\xb8\xad"); /* it would be cut in its middle */
+    tui_ask_open(&s, TUI_ASKS_EDIT, 1, longer);
+    assert_int_equal(s.ask.line.text.length, TUI_LINE_MOST - 1);
+    assert_non_null(strstr(s.notice, "16 KiB, and 3 bytes more are left out"));
+    free(longer);
+    tui_screen_free(&s);
+}
+
 /* A line opens where nothing can come of it, too: what one types after e or a is never taken for commands. */
 static void write_in_vain(struct tui_screen *s, const char *key, const char *why)
 {
@@ -1006,7 +1034,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
-        cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_in_vain),
+        cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_full_line), cmocka_unit_test(test_in_vain),
         cmocka_unit_test(test_past), cmocka_unit_test(test_past_slices), cmocka_unit_test(test_back_slices), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_help_here), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
     };

@@ -540,8 +540,10 @@ struct tui_action tui_screen_key(struct tui_screen *s, int32_t key)
         s->interrupted = 0;
     if (s->pasting || key == TUI_KEY_PASTE_BEGINS) {
         s->pasting = key != TUI_KEY_PASTE_ENDS;
-        if (s->ask.what) /* elsewhere a paste is no command */
+        if (s->ask.what) { /* elsewhere a paste is no command */
             tui_line_key(&s->ask.line, key);
+            tui_line_tell(&s->ask.line, s->notice, sizeof s->notice);
+        }
         return action;
     }
     if (s->ask.what && tui_ask_key(s, key, &action))

@@ -52,7 +52,9 @@ static void begin(struct other_end *t, const char *command, char **argv)
     while (argv[argc])
         argc++;
     code = tui_options_parse(argc, argv, c->options, &o, &help, &e);
-    _exit(code ? 99 : c->run(&o));
+    code = code ? 99 : c->run(&o);
+    fflush(stdout);
+    _exit(code);
 }
 
 /* Read until the output holds this, or for as long as something comes (NULL). */
@@ -273,6 +275,11 @@ static void test_slow_ended(void **state)
     assert_non_null(left); /* it came to its own end */
     search_journal_close(journal);
     close(t.master);
+    string_free(&t.got);
+    char *show[] = {"show", session, "--json", NULL};
+    begin(&t, "show", show);
+    end(&t, 0);
+    assert_non_null(memmem(t.got.text, t.got.length, "\"event\":\"result\"", 16));
     string_free(&t.got);
     free(left);
     free(session);

@@ -395,7 +395,7 @@ enum search_status {
     SEARCH_BETWEEN, /* a step (one plan, or one decision) has just been completed: the place to pause */
     SEARCH_DONE,    /* the result event has been given */
 };
-/* Is the problem of these options one of their task's (or a row of its data)? Asked without a model: only the task, the problem and the data are looked at. */
+/* Is the problem of these options one of their task's, or a row of its data? Nothing else in them is looked at, and no model is needed. */
 int search_problem_check(const struct search_options *options, struct error *e);
 /* Bad problem, prompt too long for the context, unknown strategy: an error, and no search. The engine must outlive it. */
 int search_open(struct search **out, struct engine *engine, const struct search_options *options, struct error *e);

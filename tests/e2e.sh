@@ -385,19 +385,6 @@ ended "a bad theme" 3
 keys "$espalier --theme ./bad.yaml $problem" Enter
 sees "where a theme is wrong" 'bad.yaml:2:8'
 
-# --- the session's file can grow no more ---
-shell 200 24
-keys "ulimit -f 64; clear" Enter
-start --session full --kernels reference -t ask -s self-consistency,m=40 What is it
-sees "a full disk" '✗ failed'
-sees "and why" '^│? *failed .*full.session: cannot be written to'
-keys j p
-sees "no more acts" 'the engine has failed; q quits'
-sees "it says why still" '^│? *failed .*full.session: cannot be written to'
-keys q
-sees "and after the end" 'espalier: .*full.session: cannot be written to'
-ended "a full disk" 3
-
 # --- themes: by name, as they are saved, wrong ones; commands of an earlier life ---
 paints() { # WHAT SGR: within ten seconds the screen has cells of that look
     for _ in $(seq 200); do
@@ -494,7 +481,7 @@ keys Escape; row=$(screen | grep -n '^   ask ' | cut -d: -f1)
 mouse 0 5 $((row - 1)); mouse 3 5 $((row - 1)); mouse 0 5 $((row - 1)); mouse 3 5 $((row - 1))
 sees "clicked again" '^ ask'
 keys C-u; keys -l 'How are you?'; keys Enter
-sees "too long for the model" 'but the context holds 40'
+sees "too long for the model" 'shorten the problem or enlarge --context'
 sees "and it is there to be put right" '^ ask How are you'
 keys Escape q
 ended "a problem that was none" 0
@@ -598,6 +585,19 @@ keys ':q' Enter
 sees "q asks" 'q again leaves it'
 kill -TERM "$pid"
 ended "a signal does not ask" 143
+
+# --- the session's file can grow no more ---
+shell 200 24
+keys "ulimit -f 64; clear" Enter
+start --session full --kernels reference -t ask -s self-consistency,m=40 What is it
+sees "a full disk" '✗ failed'
+sees "and why" '^│? *failed .*full.session: cannot be written to'
+keys j p
+sees "no more acts" 'the engine has failed; q quits'
+sees "it says why still" '^│? *failed .*full.session: cannot be written to'
+keys q
+sees "and after the end" 'espalier: .*full.session: cannot be written to'
+ended "a full disk" 3
 
 # --- fewer colours, fewer characters ---
 shell 80 24

@@ -41,6 +41,7 @@ struct search_journal {
     int quiet;            /* db is opened as a file that nobody writes: SQLite locks nothing, and leaves nothing beside it */
     struct stat opened;   /* the file as it was then */
     int known;            /* at and safe are: all events have been read, or the file is new */
+    int unused;           /* it was made here, and nothing was ever committed to it */
     struct place at, safe; /* what comes next; and were the transaction taken back */
 };
 
@@ -113,6 +114,17 @@ static void close_database(struct search_journal *j)
     }
     sqlite3_close(j->db); /* rolls back what is open */
     j->db = NULL;
+}
+
+/* Nothing of a session that could not be made, or was never begun, is left. */
+static void remove_files(const char *path, int itself)
+{
+    static const char *const endings[] = {"", "-wal", "-shm"};
+    for (int i = !itself; i < 3; i++) {
+        char *file = xasprintf("%s%s", path, endings[i]);
+        unlink(file);
+        free(file);
+    }
 }
 
 /* Commits that are not in the file itself yet are beside it. */
@@ -652,6 +664,7 @@ int search_journal_commit(struct search_journal *j, struct error *e)
     if (run(j->commit))
         return not_written(j, e);
     j->safe = j->at;
+    j->unused = 0;
     return OK;
 }
 
@@ -675,6 +688,8 @@ void search_journal_close(struct search_journal *j)
     if (!j)
         return;
     close_database(j);
+    if (j->unused)
+        remove_files(j->path, 1);
     if (j->lock >= 0)
         close(j->lock);
     free(j->path);
@@ -720,17 +735,6 @@ int search_journal_open(struct search_journal **out, const char *path, int write
     else
         *out = j;
     return code;
-}
-
-/* Nothing of a session that could not be made is left. */
-static void remove_files(const char *path, int itself)
-{
-    static const char *const endings[] = {"", "-wal", "-shm"};
-    for (int i = !itself; i < 3; i++) {
-        char *file = xasprintf("%s%s", path, endings[i]);
-        unlink(file);
-        free(file);
-    }
 }
 
 /* The empty tables, in a file of their own: whoever is killed here leaves nothing under the session's name. */
@@ -780,6 +784,7 @@ int search_journal_create_untaken(struct search_journal **out, const char *path,
         close_database(j);
         remove_files(path, 1);
     }
+    j->unused = !code;
     if (code)
         search_journal_close(j);
     else

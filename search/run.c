@@ -314,6 +314,14 @@ int search_problem_open(const struct search_options *o, struct search_problem *o
     return code;
 }
 
+int search_problem_check(const struct search_options *o, struct error *e)
+{
+    struct search_problem problem = {0};
+    const int code = search_problem_open(o, &problem, e);
+    search_problem_free(&problem);
+    return code;
+}
+
 static struct engine_sampling choose_sampling(const struct search *s, const struct search_options *o)
 {
     const struct search_strategy *strategy = s->parameters.strategy;

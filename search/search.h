@@ -395,6 +395,8 @@ enum search_status {
     SEARCH_BETWEEN, /* a step (one plan, or one decision) has just been completed: the place to pause */
     SEARCH_DONE,    /* the result event has been given */
 };
+/* Is the problem of these options one of their task's, or a row of its data? Nothing else in them is looked at, and no model is needed. */
+int search_problem_check(const struct search_options *options, struct error *e);
 /* Bad problem, prompt too long for the context, unknown strategy: an error, and no search. The engine must outlive it. */
 int search_open(struct search **out, struct engine *engine, const struct search_options *options, struct error *e);
 /* The same from a log made before, whole or up to any event: the search is then where it was, and goes on as it would have gone on, to
@@ -531,7 +533,7 @@ struct search_journal;
 int search_journal_create(struct search_journal **out, const char *path, struct error *e);
 /* A session that is there. write: it is locked, and refused when another espalier (or this one) has it open for writing. */
 int search_journal_open(struct search_journal **out, const char *path, int write, struct error *e);
-void search_journal_close(struct search_journal *journal); /* what is not committed is lost; NULL: nothing */
+void search_journal_close(struct search_journal *journal); /* what is not committed is lost, and all of a new one without a commit; NULL: nothing */
 const char *search_journal_path(const struct search_journal *journal);
 
 /* Texts about the session: the model's path, the task's. Setting is part of the transaction, as appending is. The text is malloc'ed; NULL

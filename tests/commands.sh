@@ -102,6 +102,10 @@ refuses 3 "typo.yaml:$line:1: " "$espalier" run -m $tiny -t "$work/typo.yaml" 'x
 refuses 3 'number' "$espalier" run -m $tiny -t game24 'four five six ten'
 refuses 3 'number' "$espalier" run -m $tiny -t game24 '1 2 3'
 refuses 3 '1362' "$espalier" run -m $tiny -t game24 '@5000'
+refuses 3 'number' "$espalier" run -m $tiny -t game24 --session "$work/none.session" '1 2 x'
+refuses 3 'context' "$espalier" run -m $tiny -t ask --session "$work/none.session" "$(head -c 60000 /dev/zero | tr '\0' 'x')"
+refuses 3 'cannot be written to' sh -c 'ulimit -f 100; exec "$@"' sh "$espalier" run -m $tiny -t ask -s self-consistency,m=40 --session "$work/limit.session" 'x'
+if ls "$work" | grep -q none.session; then bad "a session that never began has a file"; else ok; fi
 refuses 2 'no problem' "$espalier" run -m $tiny -t game24
 refuses 3 'context' "$espalier" run -m $tiny -t ask "$(head -c 60000 /dev/zero | tr '\0' 'x')"
 refuses 3 'context' "$espalier" complete -m $tiny "$(head -c 60000 /dev/zero | tr '\0' 'x')"

@@ -221,6 +221,23 @@ t set-buffer 'qqq'
 t paste-buffer -p -t s
 sleep 0.3
 is "pasted: it lives" "$(kill -0 "$pid" && echo yes)" yes
+# bytes that are no character cost themselves alone; one that comes in parts is whole
+bytes() { printf "$1" >"$work/bytes"; t load-buffer "$work/bytes"; t paste-buffer ${2:-} -t s; }
+keys :
+bytes 'ab\377cd' -p
+sees "pasted with a wrong byte" '^ :ab�cd'
+keys C-u
+bytes 'xy\377z'
+sees "typed with a wrong byte" '^ :xy�z'
+keys C-u
+bytes '\344\270(\303\251\355\240\200|\360\237'
+sees "cut, whole, a surrogate" '^ :��\(é���\|'
+bytes '\230\200'
+sees "in parts" '^ :��\(é���\|😀'
+bytes '\342\202'
+keys Left x
+sees "a key in its place" '^ :��\(é���\|😀�x�'
+keys Escape
 kill -STOP "$pid"
 sees "stopped by force" 'Stopped'
 rm -f "$work/code"
@@ -344,7 +361,7 @@ keys q
 ended "breakpoints of a race" 0
 
 # --- ways to die ---
-for way in TERM:143 HUP:129 QUIT:131 SEGV:139 BUS:135 FPE:136 ABRT:134; do
+for way in TERM:143 HUP:129 QUIT:131 USR1:138 USR2:140 ALRM:142 VTALRM:154 PROF:155 IO:157 PIPE:141 XCPU:152 SEGV:139 BUS:135 FPE:136 ABRT:134; do
     start --paused $problem
     sees "${way%:*}" '❚❚ paused'
     kill -"${way%:*}" "$pid"
@@ -448,6 +465,30 @@ sees "a problem of a task" '■ done'
 sees "the task is asked" '^ ask How'
 keys q
 ended "a task chosen" 0
+before=$(ls "$work/data/espalier/sessions" | wc -l)
+start --kernels reference --context 40
+sees "the start screen" '─ begin ─'
+row=$(screen | grep -n '^   countdown ' | cut -d: -f1)
+mouse 0 5 $((row - 1)); mouse 3 5 $((row - 1)); mouse 0 5 $((row - 1)); mouse 3 5 $((row - 1))
+sees "a problem of another task" '^ countdown [0-9]'
+keys C-u; keys -l '66: 1 2 x'; keys Enter
+sees "a wrong problem: why" "problem '66: 1 2 x'"
+sees "and it is there to be put right" '^ countdown 66: 1 2 x'
+keys C-u; keys -l '@99999'; keys Enter
+sees "no such row" 'no row 99999|99999.* rows'
+sees "and it is there to be put right" '^ countdown @99999'
+keys Escape; row=$(screen | grep -n '^   ask ' | cut -d: -f1)
+mouse 0 5 $((row - 1)); mouse 3 5 $((row - 1)); mouse 0 5 $((row - 1)); mouse 3 5 $((row - 1))
+sees "clicked again" '^ ask'
+keys C-u; keys -l 'How are you?'; keys Enter
+sees "too long for the model" 'shorten the problem or enlarge --context'
+sees "and it is there to be put right" '^ ask How are you'
+keys Escape q
+ended "a problem that was none" 0
+is "nothing is kept of it" "$(ls "$work/data/espalier/sessions" | wc -l)" "$before"
+start --session none -t countdown "'66: x'"
+ended "a problem that is none" 3
+is "nothing is kept of that" "$(ls "$work/data/espalier/sessions" | wc -l)" "$before"
 start
 sees "the start screen" '─ begin ─'
 keys C-z
@@ -491,7 +532,9 @@ start --kernels reference -t "$tasks/tiny.yaml" -s self-consistency,m=4 ab
 sees "a path" '■ done'
 keys ':train --steps 3 --rank 4 --rate 0.01' Enter
 sees "nothing was kept" 'nothing to learn'
-keys j K ':train --steps 3 --rank 4 --rate 0.01' Enter
+keys j K
+sees "a path is kept" 'kept to learn from'
+keys ':train --steps 3 --rank 4 --rate 0.01' Enter
 sees "it learns" 'learned: loss [0-9.]*, was'
 keys ':train --no-such' Enter
 sees "a wrong option" 'unknown option --no-such'
@@ -505,10 +548,56 @@ gone "and no more" 'train [0-9]*/'
 keys ':train --steps 100000 --rank 4' Enter
 sees "it goes on" 'train [0-9]*/100000 loss'
 keys q
+sees "q asks" 'it is learning: q again stops that'
+keys ':set temperature=0.5' Enter q
+sees "and again when more was done" 'it is learning: q again stops that'
+is "it lives" "$(kill -0 "$pid" && echo yes)" yes
+keys j k q
+within test -s "$work/code"
+go_on=$(t capture-pane -pJ -t s | sed -n 's/^learning was stopped; to go on from its checkpoint: espalier //p')
 ended "learning" 0
 if "$espalier" show "$work"/data/espalier/sessions/tiny-*.session --json | grep -q '"adapters":\[{"path":.*\.adapter'; then ok; else bad "what was learned is not on"; fi
 for _ in $(seq 200); do pgrep -f "train.*$work" >/dev/null || break; sleep 0.1; done
 if pgrep -f "train.*$work" >/dev/null; then bad "it learns on after the end"; else ok; fi
+eval "'$espalier' $go_on" >"$work/out" 2>&1 <<<'' &
+within grep -q 'going on after step' "$work/out"
+kill $!
+if grep -q 'going on after step' "$work/out"; then ok; else bad "what was learned cannot be gone on with: $go_on: $(cat "$work/out")"; fi
+wait $!
+
+# --- nothing can be kept ---
+shell 200 24
+keys 'export XDG_DATA_HOME=/dev/null; clear' Enter
+start $problem
+sees "not kept" 'not kept: /dev/null'
+sees "done" '■ done'
+keys q
+sees "q asks" 'q again leaves it all the same'
+keys Escape ':q' Enter
+ended "q again" 0
+start $problem
+sees "done" '■ done'
+keys C-c
+ended "^C does not ask" 0
+start $problem
+sees "done" '■ done'
+keys ':q' Enter
+sees "q asks" 'q again leaves it'
+kill -TERM "$pid"
+ended "a signal does not ask" 143
+
+# --- the session's file can grow no more ---
+shell 200 24
+keys "ulimit -f 64; clear" Enter
+start --session full --kernels reference -t ask -s self-consistency,m=40 What is it
+sees "a full disk" '✗ failed'
+sees "and why" '^│? *failed .*full.session: cannot be written to'
+keys j p
+sees "no more acts" 'the engine has failed; q quits'
+sees "it says why still" '^│? *failed .*full.session: cannot be written to'
+keys q
+sees "and after the end" 'espalier: .*full.session: cannot be written to'
+ended "a full disk" 3
 
 # --- fewer colours, fewer characters ---
 shell 80 24

@@ -972,7 +972,35 @@ static void check_begun(const char *task, const char *expected)
     struct error e;
     must(search_journal_begin(&j, folder, task, 1700000000, &e), &e);
     assert_string_equal(search_journal_path(j), in_folder(expected));
+    must(search_journal_set(j, "model", "a.gguf", &e), &e);
+    must(search_journal_commit(j, &e), &e);
     search_journal_close(j);
+}
+
+/* What was never begun leaves no file; what was there before is left alone. */
+static void test_never_begun(void **state)
+{
+    (void)state;
+    struct search_journal *j;
+    struct error e;
+    const char *path = in_folder("never.session");
+    const uint64_t before = snapshot();
+    must(search_journal_create(&j, path, &e), &e);
+    must(search_journal_set(j, "model", "a.gguf", &e), &e);
+    must(append(j, 1, 0, &e), &e);
+    search_journal_close(j);
+    assert_int_equal(snapshot(), before);
+    must(search_journal_create(&j, path, &e), &e);
+    must(search_journal_set(j, "model", "a.gguf", &e), &e);
+    must(search_journal_commit(j, &e), &e);
+    must(append(j, 1, 0, &e), &e);
+    search_journal_close(j);
+    assert_int_equal(access(path, F_OK), 0);
+    must(search_journal_open(&j, path, 1, &e), &e);
+    must(append(j, 1, 0, &e), &e);
+    search_journal_close(j);
+    assert_int_equal(access(path, F_OK), 0);
+    unlink(path);
 }
 
 static void set_modified(const char *name, time_t seconds)
@@ -1039,7 +1067,7 @@ int main(void)
         IN_FOLDER(test_other_versions), IN_FOLDER(test_crafted_rows), IN_FOLDER(test_tampered), IN_FOLDER(test_flipped_bits),
         IN_FOLDER(test_truncated), IN_FOLDER(test_log_left_behind), IN_FOLDER(test_no_permission), IN_FOLDER(test_one_writer),
         IN_FOLDER(test_busy), IN_FOLDER(test_written_meanwhile), IN_FOLDER(test_readers), IN_FOLDER(test_full_disk),
-        IN_FOLDER(test_killed), IN_FOLDER(test_folder), IN_FOLDER(test_names),
+        IN_FOLDER(test_killed), IN_FOLDER(test_folder), IN_FOLDER(test_never_begun), IN_FOLDER(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

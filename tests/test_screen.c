@@ -140,7 +140,8 @@ static void test_keys(void **state)
     assert_int_equal(tui_screen_key(&s, 'C' - TUI_KEY_CONTROL).act, TUI_ACT_PAUSE);
     struct tui_snapshot paused = script_snapshot(TUI_PAUSED, 12);
     tui_screen_snapshot(&s, &paused);
-    assert_int_equal(tui_screen_key(&s, 'C' - TUI_KEY_CONTROL).act, TUI_ACT_QUIT);
+    const struct tui_action quit = tui_screen_key(&s, 'C' - TUI_KEY_CONTROL);
+    assert_true(quit.act == TUI_ACT_QUIT && quit.number == 1 && tui_screen_key(&s, 'q').number == 0); /* at once; where something is lost not at once */
     tui_screen_free(&s);
 }
 
@@ -302,6 +303,34 @@ static void test_line(void **state)
     assert_non_null(strstr(s.notice, "expected the number of an event"));
     press(&s, ":q");
     assert_int_equal(tui_screen_key(&s, '\r').act, TUI_ACT_QUIT);
+    tui_screen_free(&s);
+}
+
+/* What there is no room for is not dropped without a word. */
+static void test_full_line(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24(&s);
+    press(&s, ":");
+    tui_screen_key(&s, TUI_KEY_PASTE_BEGINS);
+    for (int i = 0; i < TUI_LINE_MOST; i++)
+        tui_screen_key(&s, 'x');
+    assert_string_equal(s.notice, "");
+    tui_screen_key(&s, 0xe9);
+    tui_screen_key(&s, 'y');
+    tui_screen_key(&s, TUI_KEY_PASTE_ENDS);
+    assert_non_null(strstr(s.notice, "16 KiB, and 3 bytes more are left out"));
+    tui_screen_key(&s, TUI_KEY_BACKSPACE);
+    assert_string_equal(s.notice, "");
+    assert_int_equal(s.ask.line.text.length, TUI_LINE_MOST - 1);
+    char *longer = xmalloc(TUI_LINE_MOST + 3);
+    memset(longer, 'x', TUI_LINE_MOST - 1);
+    strcpy(longer + TUI_LINE_MOST - 1, "\xe4\xb8\xad"); /* it would be cut in its middle */
+    tui_ask_open(&s, TUI_ASKS_EDIT, 1, longer);
+    assert_int_equal(s.ask.line.text.length, TUI_LINE_MOST - 1);
+    assert_non_null(strstr(s.notice, "16 KiB, and 3 bytes more are left out"));
+    free(longer);
     tui_screen_free(&s);
 }
 
@@ -1024,7 +1053,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
-        cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_in_vain),
+        cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_full_line), cmocka_unit_test(test_in_vain),
         cmocka_unit_test(test_past), cmocka_unit_test(test_past_slices), cmocka_unit_test(test_back_slices), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_help_here), cmocka_unit_test(test_over), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
     };

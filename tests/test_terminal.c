@@ -52,7 +52,9 @@ static void begin(struct other_end *t, const char *command, char **argv)
     while (argv[argc])
         argc++;
     code = tui_options_parse(argc, argv, c->options, &o, &help, &e);
-    _exit(code ? 99 : c->run(&o));
+    code = code ? 99 : c->run(&o);
+    fflush(stdout);
+    _exit(code);
 }
 
 /* Read until the output holds this, or for as long as something comes (NULL). */
@@ -245,6 +247,44 @@ static void test_slow(void **state)
     free(session);
 }
 
+/* And it is ended: by a signal, though nobody reads; with what it has found. */
+static void test_slow_ended(void **state)
+{
+    (void)state;
+    struct other_end t;
+    char *session = xasprintf("%s/ended.session", folder), keys[300];
+    char *argv[] = {"espalier", "-m", "tests/reference/tiny/tiny-q8_0.gguf", "--kernels", "reference", "-t", "ask", "-s", "self-consistency,m=6",
+                    "--session", session, "What is it?", NULL};
+    memset(keys, 'L' - TUI_KEY_CONTROL, sizeof keys - 1);
+    keys[sizeof keys - 1] = '\0';
+    begin(&t, "explore", argv);
+    assert_true(reads(&t, "\033[?2004h"));
+    type(&t, keys);
+    for (int waits = 0; !is_finished(session) && waits < 600; waits++)
+        usleep(100000);
+    int status, waits = 0;
+    kill(t.child, SIGTERM);
+    while (!waitpid(t.child, &status, WNOHANG) && waits++ < 600)
+        usleep(100000);
+    assert_true(waits < 600 && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    assert_true(is_finished(session));
+    struct search_journal *journal;
+    struct error e;
+    assert_int_equal(search_journal_open(&journal, session, 0, &e), 0);
+    char *left = search_journal_get(journal, "left");
+    assert_non_null(left); /* it came to its own end */
+    search_journal_close(journal);
+    close(t.master);
+    string_free(&t.got);
+    char *show[] = {"show", session, "--json", NULL};
+    begin(&t, "show", show);
+    end(&t, 0);
+    assert_non_null(memmem(t.got.text, t.got.length, "\"event\":\"result\"", 16));
+    string_free(&t.got);
+    free(left);
+    free(session);
+}
+
 /* --- the clipboard ----------------------------------------------------------------------------------------------- */
 
 static void test_copy(void **state)
@@ -349,7 +389,8 @@ static void test_replay(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_record), cmocka_unit_test(test_record_cuts), cmocka_unit_test(test_slow), cmocka_unit_test(test_copy), cmocka_unit_test(test_replay_command),
+        cmocka_unit_test(test_record), cmocka_unit_test(test_record_cuts), cmocka_unit_test(test_slow),
+        cmocka_unit_test(test_slow_ended), cmocka_unit_test(test_copy), cmocka_unit_test(test_replay_command),
         cmocka_unit_test(test_replay),
     };
     setenv("TERM", "xterm-256color", 1);

@@ -196,9 +196,9 @@ static void test_commands(void **state)
     tui_command(&s, "help");
     assert_true(shows(&s, "commands, after :") && shows(&s, "prune NODE                  cut a thought"));
     assert_false(shows(&s, "signs"));
-    assert_false(shows(&s, "quit; nothing is lost"));
+    assert_false(shows(&s, "quit; asks once where something would be lost"));
     type(&s, "999j");
-    assert_true(shows(&s, "q                           quit; nothing is lost"));
+    assert_true(shows(&s, "q                           quit; asks once where something would be lost"));
     tui_screen_draw(&s, 40, 12);
     tui_screen_free(&s);
 }

@@ -76,6 +76,11 @@ gives '400 steps' "$espalier" train $long --out "$work/whole"
 same "$work/cut/adapter.gguf" "$work/whole/adapter.gguf"
 if [ "$(find "$work" -name '*.draft*')" = '' ]; then ok; else bad 'drafts are left'; fi
 
+# Whoever reads its steps goes away: as ^C.
+"$espalier" train $long --out "$work/unread" --json 2>/dev/null | head -3 >"$work/out"
+gives '400 steps' "$espalier" train $long --out "$work/unread" --resume
+same "$work/unread/adapter.gguf" "$work/whole/adapter.gguf"
+
 # The latest checkpoint is damaged: the one before it.
 head -c 500 "$work/a10/checkpoint" >"$work/cut/half" && mv "$work/cut/half" "$work/a10/checkpoint"
 gives '20 steps' "$espalier" train $adapter --schedule constant --steps 20 --out "$work/a10" --resume

@@ -13,6 +13,7 @@ void tui_ask_open(struct tui_screen *s, enum tui_asking what, int node, const ch
     a->node = node;
     a->history_at = a->history.count;
     tui_line_set(&a->line, text);
+    tui_line_tell(&a->line, s->notice, sizeof s->notice);
 }
 
 void tui_ask_free(struct tui_ask *a)
@@ -328,8 +329,10 @@ int tui_ask_key(struct tui_screen *s, int32_t key, struct tui_action *action)
     default:
         break;
     }
-    if (a->what)
+    if (a->what) {
         tui_line_key(&a->line, key);
+        tui_line_tell(&a->line, s->notice, sizeof s->notice);
+    }
     return 1;
 }
 

@@ -82,7 +82,6 @@ static int write_model(const struct tui_options *o, const char *type, const stru
     struct engine_quantized said;
     struct progress progress = {.start = clock_seconds(), .terminal = isatty(STDERR_FILENO)};
     tui_interrupts_listen((const int[]){SIGINT, SIGTERM, 0}); /* so that the unfinished file goes */
-    signal(SIGXFSZ, SIG_IGN); /* a file over the limit of a shell is an error like a full disk, not a death */
     struct engine_quantize_options options = {.in = o->model, .out = o->out, .type = type, .threads = o->threads,
                                               .adapters = adapters, .adapter_count = adapters ? o->adapter_count : 0,
                                               .quant = adapters ? o->quant : NULL,

@@ -377,8 +377,7 @@ static int train(struct work *w, struct error *e)
     enum search_training_status status = SEARCH_TRAINING_PASS;
     int code = OK;
     print_beginning(w);
-    tui_interrupts_listen((const int[]){SIGINT, SIGTERM, SIGHUP, 0}); /* after the pass under way, with a checkpoint */
-    signal(SIGXFSZ, SIG_IGN); /* a file over the limit of a shell is an error like a full disk, not a death */
+    tui_interrupts_listen((const int[]){SIGINT, SIGTERM, SIGHUP, SIGPIPE, 0}); /* after the pass under way, with a checkpoint */
     w->terminal = isatty(STDERR_FILENO);
     while (!code && status != SEARCH_TRAINING_DONE && !tui_interrupted()) {
         code = search_training_advance(w->training, &status, e);

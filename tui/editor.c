@@ -53,6 +53,7 @@ static int run(char *words, const char *path, int *status)
     sigaddset(&usual, SIGINT);
     sigaddset(&usual, SIGQUIT);
     sigaddset(&usual, SIGTSTP);
+    sigaddset(&usual, SIGXFSZ);
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO); /* ours goes to a file meanwhile */
     posix_spawnattr_init(&attributes);

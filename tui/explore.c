@@ -180,6 +180,7 @@ struct explorer {
     char *left;      /* how the session was left, until its trees are there; or NULL */
     int dirty;       /* the screen may look otherwise than it is shown */
     int quit, signal; /* signal: the one that ended it, 0: none */
+    int warned;      /* it was said what would be lost by leaving, and nothing was done since */
 };
 
 static void take_news(struct explorer *x)
@@ -379,15 +380,36 @@ static int leave_cast(struct explorer *x, int code, struct error *e)
     return why.code;
 }
 
+/* What would be lost by leaving now: said once, and again when more was done since. */
+static int may_quit(struct explorer *x)
+{
+    const struct tui_searches *s = &x->setting->searches;
+    char notice[TUI_NOTICE] = "";
+    int thoughts = 0;
+    for (int i = 0; i < x->race.count; i++)
+        thoughts += x->race.screens[i].tree.count > 1;
+    if (x->warned || x->replay)
+        return 1;
+    if (!s->journal && !s->loaded.journal && thoughts)
+        snprintf(notice, sizeof notice, "%s; q again leaves it all the same, :export FILE takes a copy with you", s->notice);
+    else if (x->trainer.fd >= 0)
+        snprintf(notice, sizeof notice, "it is learning: q again stops that at a checkpoint, and says with which command to go on");
+    if (*notice)
+        tui_race_notice(&x->race, notice);
+    x->warned = *notice != '\0';
+    return !x->warned;
+}
+
 static void do_action(struct explorer *x, struct tui_action action)
 {
+    x->warned &= action.act == TUI_ACT_NONE || action.act == TUI_ACT_QUIT;
     if (x->replay && (action.act == TUI_ACT_EDITOR || action.act == TUI_ACT_TRAIN))
         action.act = TUI_ACT_DO; /* as all that cannot be done there */
     switch (action.act) {
     case TUI_ACT_NONE:
         break;
     case TUI_ACT_QUIT:
-        x->quit = 1;
+        x->quit = action.number || may_quit(x);
         break;
     case TUI_ACT_SUSPEND:
         tui_terminal_suspend();
@@ -487,13 +509,20 @@ static struct tui_screen *busy_screen(struct explorer *x)
     return s->busy ? s : NULL;
 }
 
+/* What was asked for could not even be begun: there is nothing to look at. */
+static int never_began(const struct explorer *x)
+{
+    const struct tui_screen *s = &x->race.screens[x->race.shown];
+    return s->now.state == TUI_FAILED && !s->tree.count;
+}
+
 /* Keys are answered at once; news is drawn thirty times a second at most, and less often where that would take too much; where there is
  * none of either, the thread sleeps. */
 static void live(struct explorer *x)
 {
     double drawn = 0, rest = frame_interval, before = spent();
     draw(x);
-    while (!x->quit && !x->signal && !(tui_race_shown(&x->race)->now.state == TUI_FAILED && !tui_race_shown(&x->race)->tree.count)) {
+    while (!x->quit && !x->signal && !never_began(x)) {
         struct tui_screen *busy = busy_screen(x);
         double now = clock_seconds(), wait = x->dirty ? drawn + rest - now : x->replay ? tui_replay_wait(x->replay, now) : -1;
         if (x->dirty && wait <= 0) {
@@ -524,7 +553,7 @@ static void live(struct explorer *x)
             change_theme(x, NULL);
         take_signals(x);
         x->dirty |= happened & TUI_WAIT_SIGNAL;
-        for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
+        for (int32_t key; happened & TUI_WAIT_KEY && !x->quit && !x->signal && (key = tui_terminal_key()) != TUI_KEY_NONE; keys = 1)
             take_key(x, key);
         if (keys)
             take_news(x);
@@ -594,7 +623,8 @@ static void leave_by(int number)
     raise(number); /* whoever waits for us sees what ended us */
 }
 
-static int explore(struct setting *s, struct error *e)
+/* begun: 0 when it failed before there was anything to see; then the terminal is open still. */
+static int explore(struct setting *s, int *begun, struct error *e)
 {
     struct explorer x = {.setting = s};
     tui_trainer_open(&x.trainer);
@@ -611,7 +641,9 @@ static int explore(struct setting *s, struct error *e)
     int code = tui_thread_start(&x.thread, &s->options, &s->searches, e);
     if (!code)
         live(&x);
-    tui_terminal_close();
+    *begun = !code && !never_began(&x);
+    if (*begun)
+        tui_terminal_close();
     if (!s->options.tour)
         save_places(&x.race);
     if (!code && tui_race_shown(&x.race)->now.state == TUI_FAILED) {
@@ -624,6 +656,8 @@ static int explore(struct setting *s, struct error *e)
         save_left(s, &x.race);
     if (x.signal)
         leave_by(x.signal);
+    if (x.trainer.fd >= 0 && x.trainer.step)
+        fprintf(stderr, "learning was stopped; to go on from its checkpoint: %s\n", x.trainer.command);
     tui_trainer_close(&x.trainer);
     tui_race_free(&x.race);
     free(x.left);
@@ -731,20 +765,24 @@ static int take_choice(struct setting *s, const struct tui_start *start, struct 
 static int choose(struct setting *s, struct error *e)
 {
     struct tui_start *start = &s->start;
-    tui_terminal_mouse_on(mouse_is_wanted(s));
     tui_start_open(start);
     start->canvas.ascii = s->ascii;
     tui_start_find(start, &s->options);
-    while (run_start(s, start)) {
+    for (;;) {
+        int begun = 0;
+        tui_terminal_mouse_on(mouse_is_wanted(s));
+        if (!run_start(s, start))
+            return OK;
         int code = take_choice(s, start, e);
         if (!code)
             code = tui_searches_open(&s->searches, &s->options, 1, e);
         if (!code)
-            return explore(s, e);
-        snprintf(start->notice, sizeof start->notice, "%.199s", e->message);
+            code = explore(s, &begun, e);
+        if (begun || s->busy)
+            return code;
+        tui_searches_close(&s->searches); /* what was chosen, or written, is there to be put right */
+        snprintf(start->notice, sizeof start->notice, "%.*s", (int)sizeof start->notice - 1, e->message);
     }
-    tui_terminal_close();
-    return OK;
 }
 
 int tui_explore(const struct tui_options *o, struct error *e)
@@ -754,6 +792,7 @@ int tui_explore(const struct tui_options *o, struct error *e)
         return code;
     struct setting *s = xcalloc(1, sizeof *s);
     code = read_setting(o, s, e);
+    int begun;
     const int nothing = !o->word_count && !o->session && !o->dump && !o->tour;
     if (!code && o->tour)
         take_tour(s);
@@ -762,7 +801,8 @@ int tui_explore(const struct tui_options *o, struct error *e)
     if (!code && o->dump)
         code = dump(s, columns, rows, e);
     else if (!code && !(code = tui_terminal_open(&s->theme, s->record, e)))
-        code = nothing ? choose(s, e) : explore(s, e);
+        code = nothing ? choose(s, e) : explore(s, &begun, e);
+    tui_terminal_close();
     return setting_end(s, code, e);
 }
 

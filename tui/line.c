@@ -5,11 +5,21 @@
 
 void tui_line_set(struct tui_line *l, const char *text)
 {
-    size_t n = strlen(text);
+    const size_t all = strlen(text);
+    size_t n = all < TUI_LINE_MOST ? all : TUI_LINE_MOST;
+    while (n < all && n && ((unsigned char)text[n] & 0xc0) == 0x80) /* whole characters */
+        n--;
     string_clear(&l->text);
-    string_append(&l->text, text, n < TUI_LINE_MOST ? n : TUI_LINE_MOST);
+    string_append(&l->text, text, n);
     l->cursor = l->text.length;
     l->pasting = 0;
+    l->left_out = all - n;
+}
+
+void tui_line_tell(const struct tui_line *l, char *notice, size_t n)
+{
+    if (l->left_out)
+        snprintf(notice, n, "the line is full: it holds %d KiB, and %zu bytes more are left out", TUI_LINE_MOST >> 10, l->left_out);
 }
 
 void tui_line_free(struct tui_line *l)
@@ -79,8 +89,10 @@ static void insert(struct tui_line *l, int32_t scalar)
     for (int i = n - 1; i > 0; i--, scalar >>= 6)
         bytes[i] = (char)(0x80 | (scalar & 0x3f));
     bytes[0] = (char)(first[n] | scalar);
-    if (l->text.length + (size_t)n > TUI_LINE_MOST)
+    if (l->text.length + (size_t)n > TUI_LINE_MOST) {
+        l->left_out += (size_t)n;
         return;
+    }
     size_t tail = l->text.length - l->cursor;
     string_append(&l->text, bytes, (size_t)n); /* for the room */
     memmove(l->text.text + l->cursor + n, l->text.text + l->cursor, tail);
@@ -112,6 +124,7 @@ int tui_line_key(struct tui_line *l, int32_t key)
         paste(l, key);
         return 1;
     }
+    l->left_out = 0;
     switch (key) {
     case TUI_KEY_LEFT:
     case 'B' - TUI_KEY_CONTROL:

@@ -12,8 +12,11 @@ struct tui_line {
     struct string text;
     size_t cursor;
     int pasting; /* what comes is text: newlines in a row become one blank */
+    size_t left_out; /* bytes for which there was no room, since the last key that was not pasted */
 };
 void tui_line_set(struct tui_line *l, const char *text); /* and the cursor at its end */
+/* Where something was left out, a notice that says so. */
+void tui_line_tell(const struct tui_line *l, char *notice, size_t n);
 void tui_line_free(struct tui_line *l);
 /* 1 when the key was the line's: a character, a move, a deletion. Enter, escape and tab are not, unless they are pasted. */
 int tui_line_key(struct tui_line *l, int32_t key);

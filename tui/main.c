@@ -2,6 +2,7 @@
 #include "tui/command.h"
 
 #include <locale.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,7 @@ static void print_command(const struct tui_command *c)
 int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, ""); /* only this: numbers are written and read in the C locale */
+    signal(SIGXFSZ, SIG_IGN); /* a file over the limit of a shell is an error like a full disk, not a death */
     const struct tui_command *command = &tui_command_explore;
     if (argc > 1 && !strcmp(argv[1], "--version")) {
         puts("espalier " ESPALIER_VERSION);

@@ -519,7 +519,7 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
         return (struct tui_action){.act = TUI_ACT_QUIT};
     case 'C' - TUI_KEY_CONTROL:
         s->interrupted++;
-        return (struct tui_action){.act = is_running(s) && s->interrupted < 2 ? TUI_ACT_PAUSE : TUI_ACT_QUIT};
+        return (struct tui_action){.act = is_running(s) && s->interrupted < 2 ? TUI_ACT_PAUSE : TUI_ACT_QUIT, .number = 1};
     case 'Z' - TUI_KEY_CONTROL:
         return (struct tui_action){.act = TUI_ACT_SUSPEND};
     case 'L' - TUI_KEY_CONTROL:
@@ -560,8 +560,10 @@ struct tui_action tui_screen_key(struct tui_screen *s, int32_t key)
         s->interrupted = 0;
     if (s->pasting || key == TUI_KEY_PASTE_BEGINS) {
         s->pasting = key != TUI_KEY_PASTE_ENDS;
-        if (s->ask.what) /* elsewhere a paste is no command */
+        if (s->ask.what) { /* elsewhere a paste is no command */
             tui_line_key(&s->ask.line, key);
+            tui_line_tell(&s->ask.line, s->notice, sizeof s->notice);
+        }
         return action;
     }
     if (s->ask.what && tui_ask_key(s, key, &action))

@@ -114,7 +114,7 @@ static int begin(struct tui_searches *s, const struct tui_options *o, struct err
     for (int i = 0; i < o->word_count; i++)
         string_addf(&text, "%s%s", i ? " " : "", o->words[i]);
     s->problem = o->word_count ? text.text : xstrdup(first_problem);
-    return OK;
+    return search_problem_check(&(struct search_options){.task = s->task, .problem = s->problem, .data = o->data}, e);
 }
 
 /* Each set of kernels has last digits of its own. A session is gone on with on any machine, and it is said that it moved. */

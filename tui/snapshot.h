@@ -45,7 +45,7 @@ enum tui_act {
 };
 struct tui_action {
     enum tui_act act;
-    int number;        /* step: how many; editor: the node */
+    int number;        /* step: how many; editor: the node; quit: 1, at once */
     const char *words; /* do, theme, cast: valid until the next key */
     int search;        /* which one of a race it is for */
 };

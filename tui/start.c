@@ -95,6 +95,7 @@ static enum tui_start_act asking_key(struct tui_start *s, int32_t key)
         snprintf(s->notice, sizeof s->notice, "a problem is needed, or @1 for the first of the task's data");
     else
         tui_line_key(&s->line, key);
+    tui_line_tell(&s->line, s->notice, sizeof s->notice);
     return TUI_START_NOTHING;
 }
 

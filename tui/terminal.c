@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -24,9 +25,11 @@
 enum { MOVES = 8 }; /* as many as curses keeps */
 enum { KEY_PASTE_BEGINS = KEY_MAX + 100, KEY_PASTE_ENDS };
 
-static const int asking[] = {SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP, SIGCONT};   /* noted, and acted on by the loop */
+/* Noted, and acted on by the loop: the first ENDING end a program that does not know better. SIGXFSZ is ignored by main: a write tells of it. */
+static const int asking[] = {SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGPOLL, SIGXCPU, SIGPIPE, SIGSTKFLT, SIGPWR,
+                             SIGINT, SIGTSTP, SIGCONT};
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP}; /* nothing goes on after these */
-enum { ASKING = sizeof asking / sizeof *asking, FATAL = sizeof fatal / sizeof *fatal };
+enum { ASKING = sizeof asking / sizeof *asking, ENDING = ASKING - 3, FATAL = sizeof fatal / sizeof *fatal };
 
 /* Moves while a button is held are told, too; curses itself only asks for presses. Harmless where nobody knows it. */
 #define MOUSE_DRAGS_ON "\033[?1002h"
@@ -44,6 +47,9 @@ static struct {
     int mouse, mouse_wanted;      /* mouse: it is ours now */
     struct tui_mouse moved, moves[MOVES]; /* what it did last, and what came with that and is to be told next */
     int move_count;
+    char bytes[4];                /* of text, the first of a character that is not whole yet */
+    int byte_count;
+    int code;                     /* a key of curses' that came after them, 0: none */
     struct tui_canvas shown;
     struct string unsettled;      /* a byte for each row of a frame: it has cells to be placed after curses has sent its own */
     int repaint;
@@ -55,11 +61,16 @@ static struct {
     } looks[TUI_STYLES][TUI_LEVELS][TUI_GROUNDS];
     struct sigaction before[NSIG]; /* of the signals we handle */
     atomic_int asked[ASKING];
+    atomic_int ending;            /* a signal that ends the program has come; 0: none */
+    atomic_int late;              /* how many seconds it has waited for the loop */
+    atomic_int lent;              /* to another program: until that is back nobody hurries */
+    pthread_t thread;
     int signalled;                /* readable after a signal: libraries have threads of their own, which may get it in our place */
 
     /* For a way out from anywhere: plain file descriptors and bytes. */
     atomic_int open;
     int tty, null, errors, errors_file; /* errors: where standard error went before */
+    int brief;                    /* the terminal once more, for writes that do not wait; -1: it cannot be opened so */
     struct termios saved;
     char restore[512];
     size_t restore_length;
@@ -77,6 +88,26 @@ static void write_all(int fd, const char *bytes, size_t n)
             return;
         bytes += done;
         n -= (size_t)done;
+    }
+}
+
+/* The bytes that give the terminal back. One that is not being read takes nothing: a second is enough to wait for it, of which most may be over. */
+static void write_restore(void)
+{
+    struct pollfd fd = {.fd = terminal.brief >= 0 ? terminal.brief : terminal.tty, .events = POLLOUT};
+    const char *bytes = terminal.restore;
+    size_t n = terminal.restore_length;
+    for (int waits = terminal.late ? 7 : 0; n && waits < 10;) {
+        const ssize_t done = write(fd.fd, bytes, n);
+        if (done > 0) {
+            bytes += done;
+            n -= (size_t)done;
+        } else if (done < 0 && errno == EAGAIN) {
+            poll(&fd, 1, 100);
+            waits++;
+        } else if (done == 0 || errno != EINTR) {
+            return;
+        }
     }
 }
 
@@ -102,7 +133,7 @@ static void restore_at_once(void)
     if (!atomic_exchange(&terminal.open, 0))
         return;
     dup2(terminal.null, STDOUT_FILENO);
-    write_all(terminal.tty, terminal.restore, terminal.restore_length);
+    write_restore();
     tcsetattr(terminal.tty, TCSANOW, &terminal.saved);
     restore_errors();
 }
@@ -123,12 +154,43 @@ static void wake(void)
     errno = saved;
 }
 
+/* Whoever is to end has a second to come to it. */
+static void hurry(void)
+{
+    if (terminal.open && terminal.ending && !terminal.lent)
+        alarm(1);
+}
+
 static void take_asking(int number)
 {
     for (int i = 0; i < ASKING; i++)
-        if (asking[i] == number)
+        if (asking[i] == number) {
             terminal.asked[i] = 1;
+            if (i < ENDING && !terminal.ending)
+                terminal.ending = number;
+        }
+    hurry();
     wake();
+}
+
+/* Ours, where the program is ending: the loop waits for a terminal that takes nothing. What is still written goes nowhere from here on, and
+ * the write under way ends with EINTR. Where even that does not help, the signal that came ends the program from here. */
+static void take_alarm(int number)
+{
+    const int saved = errno;
+    if (!terminal.ending) {
+        take_asking(number);
+    } else if (!pthread_equal(pthread_self(), terminal.thread)) {
+        pthread_kill(terminal.thread, number);
+    } else if (terminal.late++) {
+        restore_at_once();
+        signal(terminal.ending, SIG_DFL);
+        raise(terminal.ending);
+    } else {
+        dup2(terminal.null, STDOUT_FILENO);
+        hurry();
+    }
+    errno = saved;
 }
 
 static void take_resize(int number)
@@ -173,9 +235,11 @@ static void set_handler(int number, void (*handler)(int), int flags)
 static void install_handlers(void)
 {
     struct sigaction resize;
+    terminal.ending = terminal.late = terminal.lent = 0;
+    terminal.thread = pthread_self();
     for (int i = 0; i < ASKING; i++) {
         terminal.asked[i] = 0;
-        set_handler(asking[i], take_asking, SA_RESTART);
+        set_handler(asking[i], asking[i] == SIGALRM ? take_alarm : take_asking, asking[i] == SIGALRM ? 0 : SA_RESTART);
     }
     for (int i = 0; i < FATAL; i++)
         set_handler(fatal[i], take_fatal, SA_ONSTACK);
@@ -258,7 +322,7 @@ static void end_capture(void)
     off_t at = 0;
     if (!terminal.record)
         return;
-    dup2(terminal.open ? terminal.tty : terminal.null, STDOUT_FILENO); /* closed: by a fault in another thread */
+    dup2(terminal.open && !terminal.late ? terminal.tty : terminal.null, STDOUT_FILENO); /* closed: by a fault in another thread */
     while ((n = pread(terminal.capture, buffer, sizeof buffer, at)) > 0) {
         write_all(STDOUT_FILENO, buffer, (size_t)n);
         tui_record_write(terminal.record, buffer, (size_t)n);
@@ -344,6 +408,8 @@ int tui_terminal_open(const struct tui_theme *theme, struct tui_record *record, 
     terminal.theme = theme;
     terminal.tty = dup(STDOUT_FILENO);
     terminal.null = open("/dev/null", O_WRONLY);
+    const char *name = ttyname(STDOUT_FILENO); /* another opening: that it does not wait is not for the shell to find */
+    terminal.brief = name ? open(name, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC) : -1;
     tcgetattr(terminal.tty, &terminal.saved);
     set_escdelay(25);
     use_tioctl(TRUE); /* the size is the terminal's, not that of $LINES and $COLUMNS */
@@ -366,6 +432,7 @@ int tui_terminal_open(const struct tui_theme *theme, struct tui_record *record, 
     open_colors();
     open_paste();
     memset(terminal.looks, 0, sizeof terminal.looks);
+    terminal.byte_count = terminal.code = terminal.move_count = 0;
     terminal.synchronized = terminal.colors >= 256; /* a terminal of our days: others need not be told what they do not know */
     build_restore();
     redirect_errors();
@@ -401,16 +468,21 @@ void tui_terminal_close(void)
     tui_terminal_mouse_on(0);
     send(terminal.paste_off);
     end_screen();
-    tcsetattr(terminal.tty, TCSADRAIN, &terminal.saved);
-    terminal.open = 0;
-    remove_handlers();
+    if (terminal.late)
+        write_restore();
+    tcsetattr(terminal.tty, terminal.late ? TCSANOW : TCSADRAIN, &terminal.saved);
     restore_errors();
+    terminal.open = 0;
+    alarm(0);
+    remove_handlers();
     delwin(terminal.input);
     delscreen(terminal.screen);
     tui_canvas_free(&terminal.shown);
     string_free(&terminal.unsettled);
     close(terminal.tty);
     close(terminal.null);
+    if (terminal.brief >= 0)
+        close(terminal.brief);
     close(terminal.signalled);
     if (terminal.capture >= 0)
         close(terminal.capture);
@@ -675,7 +747,7 @@ int tui_terminal_wait(const int *others, int count, double seconds)
     return happened;
 }
 
-static int32_t key_of_code(wint_t code)
+static int32_t key_of_code(int code)
 {
     static const struct {
         int code;
@@ -687,9 +759,9 @@ static int32_t key_of_code(wint_t code)
         {KEY_BACKSPACE, TUI_KEY_BACKSPACE}, {KEY_DC, TUI_KEY_DELETE}, {KEY_PASTE_BEGINS, TUI_KEY_PASTE_BEGINS}, {KEY_PASTE_ENDS, TUI_KEY_PASTE_ENDS},
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if ((wint_t)keys[i].code == code)
+        if (keys[i].code == code)
             return keys[i].key;
-    return code >= (wint_t)KEY_F(1) && code <= (wint_t)KEY_F(12) ? (int32_t)(TUI_KEY_F1 + (code - (wint_t)KEY_F(1))) : TUI_KEY_OTHER;
+    return code >= KEY_F(1) && code <= KEY_F(12) ? TUI_KEY_F1 + (code - KEY_F(1)) : TUI_KEY_OTHER;
 }
 
 static int kind_of(mmask_t state)
@@ -730,17 +802,43 @@ struct tui_mouse tui_terminal_mouse(void)
     return terminal.moved;
 }
 
+/* The next character of the bytes that came, U+FFFD for each that is of none; -1: what there is may be the beginning of one. */
+static int32_t next_scalar(void)
+{
+    const unsigned char first = (unsigned char)terminal.bytes[0];
+    const int whole = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    int good = 1; /* bytes that may belong to it */
+    while (good < terminal.byte_count && (terminal.bytes[good] & 0xc0) == 0x80)
+        good++;
+    if (!terminal.byte_count || (good == terminal.byte_count && good < whole && !terminal.code))
+        return -1;
+    const char *p = terminal.bytes;
+    const int32_t scalar = utf8_next(&p, terminal.bytes + terminal.byte_count);
+    terminal.byte_count -= (int)(p - terminal.bytes);
+    memmove(terminal.bytes, p, (size_t)terminal.byte_count);
+    return scalar < 0 ? 0xfffd : scalar == '\n' ? TUI_KEY_ENTER : scalar;
+}
+
+/* Bytes become characters here: curses keeps those that are of none, and all that come after them. */
 int32_t tui_terminal_key(void)
 {
-    wint_t c;
     if (terminal.move_count)
         return next_move();
-    int kind = wget_wch(terminal.input, &c);
-    if (kind == ERR)
-        return TUI_KEY_NONE;
-    if (kind == KEY_CODE_YES && c == KEY_MOUSE)
-        return take_mouse();
-    return kind == KEY_CODE_YES ? key_of_code(c) : c == '\n' ? TUI_KEY_ENTER : (int32_t)c;
+    for (;;) {
+        const int32_t scalar = next_scalar();
+        if (scalar >= 0)
+            return scalar;
+        const int code = terminal.code ? terminal.code : wgetch(terminal.input);
+        terminal.code = 0;
+        if (code == ERR)
+            return TUI_KEY_NONE;
+        if (code < KEY_MIN)
+            terminal.bytes[terminal.byte_count++] = (char)code;
+        else if (terminal.byte_count)
+            terminal.code = code;
+        else
+            return code == KEY_MOUSE ? take_mouse() : key_of_code(code);
+    }
 }
 
 int tui_terminal_signal(void)
@@ -757,6 +855,8 @@ void tui_terminal_resume(void)
     reset_prog_mode();
     if (!ioctl(STDIN_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col)
         resizeterm(size.ws_row, size.ws_col); /* who sleeps is not told of new sizes */
+    terminal.lent = 0;
+    hurry();
     send(terminal.paste_on);
     tui_terminal_mouse_on(terminal.mouse_wanted);
     terminal.repaint = 1;
@@ -770,6 +870,7 @@ void tui_terminal_leave(void)
     send(terminal.paste_off);
     def_prog_mode();
     end_screen();
+    terminal.lent = 1;
 }
 
 void tui_terminal_suspend(void)

@@ -47,6 +47,7 @@ struct tui_thread {
     struct search_group *group;
     int count;
     enum tui_state state;   /* of all; of those that are done it is told that they are */
+    struct error failure;   /* state TUI_FAILED, for good */
     int stepped, steps;     /* in state TUI_STEPPING: which search, and how many steps to go */
     int counting;           /* votes are counted again: what would cost tokens is not begun */
     int finishing;          /* in state TUI_STEPPING: until the next path is complete */
@@ -128,7 +129,7 @@ static int64_t memory_now(void)
 
 static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struct runner *r, double now, int64_t memory)
 {
-    struct tui_snapshot s = {.state = state_of(t, r), .engine = t->engine, .memory = memory, .time = now};
+    struct tui_snapshot s = {.state = state_of(t, r), .engine = t->engine, .memory = memory, .time = now, .failure = t->failure};
     struct search_live live = SEARCH_LIVE_NONE;
     int capacity = 0;
     const struct search_event *breaks = r->search ? search_tree(r->search)->breaks : NULL;
@@ -176,16 +177,13 @@ static void tell_events(struct tui_thread *t)
 }
 
 /* No snapshot is older than the events that came with it. They take a hundredth of the time at most: with thousands of samples asked for one is dear. */
-static void tell(struct tui_thread *t, const struct error *failure)
+static void tell(struct tui_thread *t)
 {
     double now = clock_seconds();
     int64_t memory = memory_now();
     struct tui_snapshot *fresh = xcalloc((size_t)t->count, sizeof *fresh);
-    for (int i = 0; i < t->count; i++) {
+    for (int i = 0; i < t->count; i++)
         fresh[i] = take_snapshot(t, &t->runners[i], now, memory);
-        if (failure)
-            fresh[i].failure = *failure;
-    }
     pthread_mutex_lock(&t->lock);
     hand_over_events(t);
     struct tui_snapshot *old = t->snapshots;
@@ -210,7 +208,8 @@ static void tell_notice(struct tui_thread *t, const char *text)
 static void fail(struct tui_thread *t, const struct error *e)
 {
     t->state = TUI_FAILED;
-    tell(t, e);
+    t->failure = *e;
+    tell(t);
 }
 
 /* --- what it is told ----------------------------------------------------------------------------------------------- */
@@ -396,7 +395,7 @@ static int attend(struct tui_thread *t)
         free((char *)commands[i].words);
     }
     if (count && !quit)
-        tell(t, NULL);
+        tell(t);
     return !quit;
 }
 
@@ -436,7 +435,7 @@ static void grow(struct tui_thread *t)
         t->state = TUI_PAUSED;
     t->broke = 0;
     if (ended || t->state != before || clock_seconds() - t->told >= t->rest)
-        tell(t, NULL);
+        tell(t);
     else if (t->made_count)
         tell_events(t);
 }
@@ -486,7 +485,7 @@ static void *run(void *context)
         tell_notice(t, note.length ? string_text(&clean) : t->searches->notice);
         string_free(&note);
         string_free(&clean);
-        tell(t, NULL);
+        tell(t);
     }
     while (attend(t))
         if (is_running(t))

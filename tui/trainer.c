@@ -71,6 +71,27 @@ static int spawn(struct tui_trainer *t, char *const argv[], struct error *e)
     return OK;
 }
 
+/* A word that a shell takes as it is. */
+static void add_word(struct string *out, const char *word)
+{
+    const int plain = *word && !word[strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=.,:/+@")];
+    string_add(out, plain ? "" : "'");
+    for (const char *p = word; *p; p++)
+        string_append(out, *p == '\'' ? "'\\''" : p, *p == '\'' ? 4 : 1);
+    string_add(out, plain ? " " : "' ");
+}
+
+/* What a person types for the same, to go on. */
+static char *as_command(char *const argv[])
+{
+    struct string out = {0};
+    for (int i = 0; argv[i]; i++)
+        if (strcmp(argv[i], "--json"))
+            add_word(&out, argv[i]);
+    string_add(&out, "--resume");
+    return out.text;
+}
+
 int tui_trainer_start(struct tui_trainer *t, const struct tui_options *o, const char *model, const char *session, const char *words, struct error *e)
 {
     if (t->fd >= 0)
@@ -87,6 +108,7 @@ int tui_trainer_start(struct tui_trainer *t, const struct tui_options *o, const 
     for (char *w = strtok_r(own, " ", &rest); w && count < MOST_WORDS; w = strtok_r(NULL, " ", &rest))
         argv[count++] = w;
     const int code = spawn(t, argv, e);
+    t->command = as_command(argv);
     free(own);
     return code;
 }
@@ -166,5 +188,6 @@ void tui_trainer_close(struct tui_trainer *t)
         close(t->fd);
     string_free(&t->line);
     free(t->out);
+    free(t->command);
     tui_trainer_open(t);
 }

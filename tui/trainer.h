@@ -11,6 +11,7 @@ struct tui_trainer {
     int fd;              /* readable when it said something, or ended; -1: there is none */
     pid_t pid;
     char *out;           /* the folder of the adapter */
+    char *command;       /* for a shell: goes on from its checkpoint */
     struct string line;  /* what has come of the present one */
     char said[200];      /* the last line that is no figures: why it failed, if it did */
     int step, steps;     /* steps: 0 while it is not known */

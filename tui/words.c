@@ -46,7 +46,7 @@ const struct tui_word tui_words[] = {
     {"theme", "NAME|FILE", "other colours; a file is read again as it is saved", "", TUI_TAKES_THEME},
     {"why", "", "what stands below the panes, in full: the latest decision and its reason, the answer", "W", TUI_TAKES_NOTHING},
     {"help", "[COMMAND]", "these, or what one takes", "?", TUI_TAKES_VERB},
-    {"q", "", "quit; nothing is lost", "q", TUI_TAKES_NOTHING},
+    {"q", "", "quit; asks once where something would be lost", "q", TUI_TAKES_NOTHING},
     {0},
 };
 

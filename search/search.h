@@ -280,6 +280,7 @@ struct search_tree {
     int *kept;                    /* nodes kept by the latest decision; the root before the first */
     int kept_count;
     int steps;                    /* number of plans so far, undone ones too */
+    int made;                     /* of search_tree_steps, those before the plan in progress */
     int step_open;                /* the latest plan is not done: some item of it is not complete and not pruned */
     int *done, done_count, done_capacity; /* of each item of the plan in progress (none: count 0): samples recorded, and one more once judged */
     int items_open;               /* of these items, how many are neither complete nor pruned */
@@ -301,6 +302,8 @@ struct search_tree {
 };
 void search_tree_fold(struct search_tree *tree, struct search_event *event); /* keeps the event; {0} is the empty tree */
 void search_tree_free(struct search_tree *tree);
+/* Steps made, of those in force: plans that came to their end, decisions, results; as search_advance tells them one by one (SEARCH_BETWEEN, SEARCH_DONE). */
+int search_tree_steps(const struct search_tree *tree);
 int search_tree_is_pruned(const struct search_tree *tree, int node); /* a tombstone on it or above it, or gone */
 /* The tree as it was after the first `count` events of this one; *out is {0} or an earlier such tree, to be freed. */
 void search_tree_at(const struct search_tree *tree, int64_t count, struct search_tree *out);

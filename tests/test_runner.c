@@ -472,6 +472,7 @@ static void check_fold(const struct search_tree *tree)
     assert_memory_equal(tree->kept, again.kept, (size_t)tree->kept_count * sizeof *tree->kept);
     assert_true(tree->latest_plan == again.latest_plan && tree->latest_decision == again.latest_decision);
     assert_true(tree->session == again.session && tree->result == again.result && tree->revote == again.revote);
+    assert_int_equal(search_tree_steps(tree), search_tree_steps(&again));
     assert_true(tree->step_open == again.step_open && tree->done_count == again.done_count && tree->ask_count == again.ask_count);
     search_tree_free(&again);
 }
@@ -543,7 +544,10 @@ static struct outcome run(const struct run *r)
             check_fold(search_tree(search));
         if (!stop_count || stops[stop_count - 1].events < search_tree(search)->event_count)
             stops[stop_count++] = (struct stop){search_tree(search)->event_count, acts};
+        const int before = search_tree_steps(search_tree(search));
         code = search_advance(search, &status, &e);
+        if (!code && !r->fuzz && !r->acts[0].node) /* what is counted is what is stepped; a prune may end a plan by itself */
+            assert_int_equal(search_tree_steps(search_tree(search)) - before, status != SEARCH_WORKING);
     }
     if (code)
         fail_msg("%s", e.message);

@@ -468,6 +468,7 @@ static void check_same(const struct tui_screen *s, struct search_event *const *e
     assert_int_equal(a->undo_count, b->undo_count);
     assert_int_equal(a->redo_count, b->redo_count);
     assert_int_equal(a->steps, b->steps);
+    assert_int_equal(search_tree_steps(a), search_tree_steps(b));
     assert_int_equal(a->step_open, b->step_open);
     assert_int_equal(a->kept_count, b->kept_count);
     assert_memory_equal(a->out, b->out, (size_t)count);

@@ -53,7 +53,7 @@ static void show_progress(const struct runner *runners, int count, const struct 
     struct string line = {0};
     int steps = 0, nodes = 0;
     for (int i = 0; i < count; i++) {
-        steps += search_tree(runners[i].search)->steps;
+        steps += search_tree_steps(search_tree(runners[i].search));
         nodes += search_tree(runners[i].search)->count;
     }
     string_addf(&line, "step %d: %d nodes, %" PRId64 " tokens written, %.0f tokens/s, %d branches", steps, nodes, s.decode_rows,

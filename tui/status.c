@@ -216,8 +216,9 @@ void tui_draw_now(struct tui_screen *s)
     } else if (s->moment.what) {
         x += tui_canvas_text(&s->canvas, x, s->layout.middle, r.x + r.w - x, tui_style(TUI_KEPT), "… ");
     }
-    if (s->tree.steps) {
-        snprintf(label, sizeof label, " step %d ", s->tree.steps);
+    const int steps = search_tree_steps(&s->tree);
+    if (steps) {
+        snprintf(label, sizeof label, " step %d ", steps);
         tui_canvas_right(&s->canvas, x, s->layout.middle, r.x + r.w - x, tui_style(TUI_DIM), label);
     }
     const int n = now_lines(s, r.h, lines);

@@ -117,8 +117,8 @@ static void write_plan(struct tui_screen *s, struct tui_paper *p)
     for (int i = 0; i < plan->plan.count; i++)
         samples += plan->plan.items[i].samples;
     say(p, "The strategy decides what to do next; that is a plan. The latest: \"%s\". It asks the model for %d completion%s, which are written side by "
-           "side and become thoughts; there are %d now. A step (key s) is one plan or one decision, counted at the right of \"now\": %d.",
-        plan->plan.why ? plan->plan.why : "", samples, samples == 1 ? "" : "s", s->tree.count - 1, s->tree.steps);
+           "side and become thoughts; there are %d now. A step (key s) is one plan or one decision, and the answer the last; those made are counted at the right of \"now\": %d.",
+        plan->plan.why ? plan->plan.why : "", samples, samples == 1 ? "" : "s", s->tree.count - 1, search_tree_steps(&s->tree));
 }
 
 static void show_thought(struct tui_screen *s)
@@ -381,7 +381,7 @@ static void write_end(struct tui_screen *s, struct tui_paper *p)
     char a[32];
     if (!over(s) || !r) {
         say(p, "The search runs (space stops it): %s thoughts, step %d. Live branches are decoded together, in one pass of the model.",
-            tui_number(s->tree.count - 1, a), s->tree.steps);
+            tui_number(s->tree.count - 1, a), search_tree_steps(&s->tree));
         return;
     }
     if (!r->result.answer)

@@ -249,7 +249,7 @@ struct search_node {
     enum search_state state;
     int pruned;                   /* tombstones on this very node; see search_tree_is_pruned */
     int gone;                     /* what made it was undone: it has no place in the tree, only its number */
-    int kept;                     /* step of the decision that last kept it, -1: never */
+    int kept;                     /* step of the decision that last kept it, or ended its visit there, -1: never */
     int training;                 /* the user keeps the path to it, to learn from */
     int excluded;                 /* its answer, and those below it, have no vote */
     int visits;                   /* N: backups that passed through it; what was backed up from pruned leaves does not count */
@@ -258,6 +258,7 @@ struct search_node {
     const struct search_event *thought;    /* NULL for the root */
     const struct search_event *completion; /* its tokens; NULL where there are none */
     const struct search_event *judgement;  /* the latest one about it, or NULL */
+    const struct search_event *decision;   /* the latest that kept it, or whose visit passed through it; or NULL */
     double value;                 /* the latest score; NAN: not judged */
     double reward;                /* the same from 0 to 1 (value over the most there could be); NAN: not judged */
     double logprob;               /* sum over its own tokens */
@@ -324,6 +325,7 @@ void search_refold_end(struct search_refold *r); /* before that: what there is o
 int search_tree_shed(struct search_tree *tree, int steps);
 /* The latest plan or decision in force, which `back` would take back; -1: none. */
 int64_t search_tree_latest_step(const struct search_tree *tree);
+int search_node_is_kept(const struct search_node *n); /* what was decided about it last was to keep it; a visit keeps and drops nothing */
 const char *search_node_text(const struct search_tree *tree, int node); /* never NULL */
 
 /* --- strategies -------------------------------------------------------------------------------------------------- */

@@ -278,15 +278,22 @@ static void judge(struct search_tree *tree, const struct search_event *event)
         set_done(tree, event->judgement.item, tree->latest_plan->plan.items[event->judgement.item].samples + 1);
 }
 
-static void keep_nodes(struct search_tree *tree, const int *nodes, int count, int step)
+static void keep_nodes(struct search_tree *tree, const int *nodes, int count, const struct search_event *decision)
 {
     tree->kept = xrealloc(tree->kept, (size_t)(count > 0 ? count : 1) * sizeof *tree->kept);
     tree->kept_count = count;
     for (int i = 0; i < count; i++) {
         tree->kept[i] = nodes[i];
-        if (step >= 0)
-            tree->nodes[nodes[i]].kept = step;
+        if (!decision)
+            continue;
+        tree->nodes[nodes[i]].kept = decision->step;
+        tree->nodes[nodes[i]].decision = decision;
     }
+}
+
+int search_node_is_kept(const struct search_node *n)
+{
+    return n->decision && !n->decision->decision.backup_count;
 }
 
 static void set_result(struct search_tree *tree, const struct search_event *event)
@@ -418,7 +425,7 @@ static void apply(struct search_tree *tree, const struct search_event *event)
     case SEARCH_EVENT_SESSION:
         tree->session = event;
         add_node(tree, -1, NULL);
-        keep_nodes(tree, (int[]){0}, 1, -1);
+        keep_nodes(tree, (int[]){0}, 1, NULL);
         break;
     case SEARCH_EVENT_PLAN:
         if (event->plan.ask)
@@ -449,7 +456,9 @@ static void apply(struct search_tree *tree, const struct search_event *event)
         tree->made++;
         tree->spent = event->decision.spent;
         tree->iterations += event->decision.backup_count > 0;
-        keep_nodes(tree, event->decision.kept, event->decision.kept_count, event->step);
+        keep_nodes(tree, event->decision.kept, event->decision.kept_count, event);
+        for (int i = 0; i < event->decision.backup_count; i++)
+            tree->nodes[event->decision.backups[i].node].decision = event;
         break;
     case SEARCH_EVENT_PRUNE:
         prune(tree, event->prune.node, 1);

@@ -466,6 +466,7 @@ static void check_fold(const struct search_tree *tree)
         assert_true(a->state == b->state && a->pruned == b->pruned && a->kept == b->kept && a->depth == b->depth);
         assert_true(a->training == b->training && a->excluded == b->excluded && a->sampled == b->sampled);
         assert_true(a->visits == b->visits && a->descendants == b->descendants && a->same == b->same);
+        assert_true(a->decision == b->decision);
         assert_true(a->judgement == b->judgement && a->thought == b->thought && a->on_best_path == b->on_best_path);
     }
     assert_int_equal(tree->kept_count, again.kept_count);

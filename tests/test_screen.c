@@ -57,6 +57,46 @@ static void test_thought(void **state)
     tui_screen_free(&s);
 }
 
+/* Of each thought stands there what was decided about that thought: by a choice it is kept or not, by a visit neither; and its star agrees. */
+static void test_decisions(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_mcts(&s, "mcts,iterations=4,depth=5,select=puct,w=1,q=max,generate=propose,evaluate=value");
+    press(&s, "1G");
+    assert_true(shows(&s, "latest visit") && shows(&s, "N 2 of 3 visits, Q .80") && shows(&s, "visit 5: reward 0.9"));
+    assert_false(shows(&s, "kept"));
+    press(&s, "2G");
+    assert_true(shows(&s, "N 1 of 3 visits, Q .10") && shows(&s, "visit 2: reward 0.1") && !shows(&s, "★"));
+    press(&s, "3G"); /* never visited: nothing was decided about it */
+    assert_false(shows(&s, "latest visit") || shows(&s, " visits") || shows(&s, "kept") || shows(&s, "decision"));
+    int64_t c = script_completion(&s, 0, 0, "24");
+    const int answer = script_thought(&s, 5, c, 0, 1, "24", NULL, "24", 1, NULL);
+    script_visit(&s, (int[]){answer, 5, 1, 0}, 4, 1);
+    script_decide(&s, "the only answer visited, mean reward 1", &answer, 1);
+    script_result(&s, "24", answer, 1, "the only answer visited");
+    press(&s, "7G");
+    assert_true(shows(&s, "decision: kept ★") && shows(&s, "N 1 of 4 visits") && shows(&s, "the only answer visited, mean"));
+    press(&s, "5G");
+    assert_true(shows(&s, "latest visit") && shows(&s, "visit 7: reward 1") && shows(&s, "N 2 of 4"));
+    tui_screen_free(&s);
+    script_game24_done(&s);
+    press(&s, "3G");
+    assert_true(shows(&s, "decision: not kept") && shows(&s, "kept 3 of 4 by value"));
+    press(&s, "5G"); /* kept, and then no other was about it */
+    assert_true(shows(&s, "decision: kept ★") && shows(&s, "kept 3 of 4 by value"));
+    tui_screen_free(&s);
+    script_begin(&s, "game24", "4 5 6 10", "self-consistency,m=2"); /* a vote is about where paths end */
+    for (int i = 0, parent = 0; i < 2; i++)
+        parent = script_thought(&s, parent, script_completion(&s, 0, 0, "a b"), 0, 2, "a b", NULL, i ? "24" : NULL, 1, NULL);
+    script_decide(&s, "plurality 1 of 1: 24", (int[]){2}, 1);
+    press(&s, "1G");
+    assert_false(shows(&s, "decision"));
+    press(&s, "2G");
+    assert_true(shows(&s, "decision: kept ★"));
+    tui_screen_free(&s);
+}
+
 static void test_pruned(void **state)
 {
     (void)state;
@@ -1005,7 +1045,7 @@ static void test_hostile_screens(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
+        cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_decisions), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_in_vain),
         cmocka_unit_test(test_past), cmocka_unit_test(test_past_slices), cmocka_unit_test(test_back_slices), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_help_here), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),

@@ -166,6 +166,7 @@ static void assert_same(const struct search_tree *a, const struct search_tree *b
         assert_ptr_equal(x->thought, y->thought);
         assert_ptr_equal(x->completion, y->completion);
         assert_ptr_equal(x->judgement, y->judgement);
+        assert_ptr_equal(x->decision, y->decision);
         assert_true(same_real(x->value, y->value));
         assert_true(same_real(x->logprob, y->logprob));
         assert_int_equal(x->tokens, y->tokens);

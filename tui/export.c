@@ -50,7 +50,7 @@ static enum look look_of(const struct search_tree *tree, int node)
         return LOOK_ILLEGAL;
     if (thought->thought.final && thought->thought.correct >= 0)
         return thought->thought.correct ? LOOK_RIGHT : LOOK_WRONG;
-    return tree->nodes[node].kept >= 0 ? LOOK_KEPT : LOOK_PLAIN;
+    return search_node_is_kept(&tree->nodes[node]) ? LOOK_KEPT : LOOK_PLAIN;
 }
 
 static const char *mark_name(char mark)

@@ -99,14 +99,13 @@ int tui_screen_writes_below(const struct tui_live *live)
     return live->purpose == SEARCH_SAMPLE || live->purpose == SEARCH_PROPOSE;
 }
 
-/* The first decision since the node came to be. */
-const struct search_event *tui_screen_decision(const struct tui_screen *s, int node)
+/* The first decision since the thought came to be. */
+static const struct search_event *first_decision(const struct tui_screen *s, const struct search_event *thought)
 {
-    const struct search_event *thought = tui_screen_node(s, node)->thought;
     int low = 0, high = s->known.decision_count;
     while (low < high) {
         int middle = (low + high) / 2;
-        if (!thought || s->known.decisions[middle]->number < thought->number)
+        if (s->known.decisions[middle]->number < thought->number)
             low = middle + 1;
         else
             high = middle;
@@ -114,12 +113,16 @@ const struct search_event *tui_screen_decision(const struct tui_screen *s, int n
     return low < s->known.decision_count ? s->known.decisions[low] : NULL;
 }
 
-int tui_decision_keeps(const struct search_event *decision, int node)
+/* The latest that kept it or visited it. What was never among those is told of the decision that passed it over; a visit passes nothing over, nor
+ * does a decision on what was thought below it since. */
+const struct search_event *tui_screen_decision(const struct tui_screen *s, int node)
 {
-    for (int i = 0; i < decision->decision.kept_count; i++)
-        if (decision->decision.kept[i] == node)
-            return 1;
-    return 0;
+    const struct search_node *n = tui_screen_node(s, node);
+    const struct search_event *below = n->first_child < 0 ? NULL : tui_screen_node(s, n->first_child)->thought;
+    const struct search_event *first = n->decision || !n->thought ? NULL : first_decision(s, n->thought);
+    if (!first || first->decision.backup_count || (below && below->number < first->number))
+        return n->decision;
+    return first;
 }
 
 static void select_node(struct tui_screen *s, int node)

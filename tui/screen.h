@@ -41,7 +41,7 @@ extern const struct tui_view tui_view_path, tui_view_time, tui_view_compare, tui
 extern const struct tui_view tui_view_list; /* an overlay only */
 extern const char tui_help_pages[];         /* the heading of those that are text to be scrolled */
 
-enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096, TUI_SIBLING_COLUMNS = 7, TUI_SLICE = 1024 }; /* of a slice: events, nodes, rows gone through between two keys */
+enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096, TUI_SIBLING_COLUMNS = 7, TUI_MOST_TERMS = 100 /* of more siblings they are not worked out: it would take too long */, TUI_SLICE = 1024 }; /* of a slice: events, nodes, rows gone through between two keys */
 
 /* What the line at the bottom is being written for. */
 enum tui_asking { TUI_ASKS_NOTHING, TUI_ASKS_EDIT, TUI_ASKS_ADD, TUI_ASKS_COMMAND, TUI_ASKS_FIND, TUI_ASKS_FILTER };
@@ -317,10 +317,9 @@ const struct engine_token *tui_screen_tokens(const struct tui_screen *s, int nod
 int tui_screen_strategy_is(const struct tui_screen *s, const char *name);
 const char *tui_screen_token(const struct tui_screen *s, int id, size_t *bytes); /* "" where it is not known */
 int tui_screen_writes_below(const struct tui_live *live);      /* it grows a node (rather than judging one) */
-const struct search_event *tui_screen_decision(const struct tui_screen *s, int node); /* the one that decided on the node, or NULL */
+const struct search_event *tui_screen_decision(const struct tui_screen *s, int node); /* what was decided about the node, or NULL */
 /* How many bytes of a thought are not already said by its state: "10 - 4 = 6 (left: 5 6 6)" next to "5 6 6". */
 size_t tui_length_without_state(const char *text, const char *state);
-int tui_decision_keeps(const struct search_event *decision, int node);
 /* Numbers for people. They write into `out` and return it. */
 const char *tui_number(int64_t n, char out[32]);        /* 1,031 */
 const char *tui_score(double score, char out[32]);      /* 41 or .92 or .003; at most 5 columns below 100,000 */

@@ -362,8 +362,12 @@ static void write_decision(struct tui_screen *s, struct tui_paper *p)
     const struct search_event *d = s->tree.latest_decision;
     if (!d)
         return;
-    say(p, "Then the strategy chose: \"%s\". A star marks what was kept%s. ", d->decision.why ? d->decision.why : "",
-        d->decision.tally_count ? ", the answers that won" : "; the others stay in the tree, but do not grow");
+    if (d->decision.backup_count)
+        say(p, "Then the strategy made a visit: \"%s\". What it found at its end counts for every thought on its path; nothing is kept or dropped by it. ",
+            d->decision.why ? d->decision.why : "");
+    else
+        say(p, "Then the strategy chose: \"%s\". A star marks what was kept%s. ", d->decision.why ? d->decision.why : "",
+            d->decision.tally_count ? ", the answers that won" : "; the others stay in the tree, but do not grow");
     if (d->decision.tally_count) {
         int votes = 0;
         for (int i = 0; i < d->decision.tally_count; i++)

@@ -421,6 +421,7 @@ struct search_estimate {
 };
 int search_estimate(struct search_estimate *out, struct engine *engine, const struct search_options *options, struct error *e);
 void search_rest(struct search *search); /* nothing is done for a while: the time until the next advance does not count */
+double search_seconds(const struct search *search); /* at work, rests left out; with a journal those before it was opened again, too */
 /* Acts of the user, at any moment between calls of search_advance. Each is an event. ERROR_INPUT when it makes no sense
  * (the root, a node that is not there, nothing to undo). Work in flight at or below a pruned node is cancelled; undo
  * during the same plan has it done after all. After SEARCH_DONE an act wakes the search: search_advance may come to another result. */

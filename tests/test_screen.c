@@ -490,6 +490,33 @@ static void script_large(struct tui_screen *s, int acts)
     }
 }
 
+static void check_known(const struct tui_known *k, const struct search_tree *tree, const struct tui_known *plain)
+{
+    assert_int_equal(k->decision_count, plain->decision_count);
+    int decisions = 0; /* those in force, in order */
+    for (int64_t i = 0; i < tree->event_count; i++)
+        if (tree->events[i]->kind == SEARCH_EVENT_DECISION && !tree->out[i])
+            assert_ptr_equal(k->decisions[decisions++], tree->events[i]);
+    assert_int_equal(k->decision_count, decisions);
+    assert_int_equal(k->progress_count, plain->progress_count);
+    assert_true(k->best == plain->best && k->judged == plain->judged && k->tokens == plain->tokens && k->right_at == plain->right_at);
+    assert_int_equal(k->to_write, plain->to_write);
+}
+
+/* Whatever moment is shown, of now is known what would be without going through time. */
+static void check_known_now(const struct tui_screen *s)
+{
+    const struct search_tree *tree = tui_past_latest(s);
+    struct tui_screen plain;
+    tui_screen_open(&plain);
+    for (int64_t i = 0; i < tree->event_count; i++) {
+        tui_screen_event(&plain, tree->events[i]);
+        work(&plain);
+    }
+    check_known(tui_past_known(s), tree, &plain.known);
+    tui_screen_free(&plain);
+}
+
 /* The same events taken one after the other, without any going through time. */
 static void check_same(const struct tui_screen *s, struct search_event *const *events, int64_t count)
 {
@@ -521,15 +548,7 @@ static void check_same(const struct tui_screen *s, struct search_event *const *e
     assert_int_equal(s->outline.count, plain.outline.count);
     for (int row = 0; row < tui_outline_rows(&plain.outline); row += 97)
         assert_int_equal(tui_outline_at(&s->outline, row).node, tui_outline_at(&plain.outline, row).node);
-    assert_int_equal(s->known.decision_count, plain.known.decision_count);
-    int decisions = 0; /* those in force, in order */
-    for (int64_t i = 0; i < count; i++)
-        if (events[i]->kind == SEARCH_EVENT_DECISION && !folded.out[i])
-            assert_ptr_equal(s->known.decisions[decisions++], events[i]);
-    assert_int_equal(s->known.decision_count, decisions);
-    assert_int_equal(s->known.progress_count, plain.known.progress_count);
-    assert_true(s->known.best == plain.known.best && s->known.judged == plain.known.judged && s->known.tokens == plain.known.tokens);
-    assert_int_equal(s->known.to_write, plain.known.to_write);
+    check_known(&s->known, &folded, &plain.known);
     search_tree_free(&folded);
     tui_screen_free(&plain);
 }
@@ -553,6 +572,8 @@ static void test_past_slices(void **state)
     check_same(&s, tui_past_latest(&s)->events, third);
     press(&s, "h"); /* a fold made here stays */
     script_prune(&s, 7);
+    script_decide(&s, "kept 1", (int[]){9}, 1);
+    check_known_now(&s);
     press(&s, "40[");
     work(&s);
     press(&s, "]20]5[");
@@ -561,17 +582,17 @@ static void test_past_slices(void **state)
     press(&s, "}");
     assert_true(s.past.on && s.busy);
     script_prune(&s, 11); /* comes meanwhile, and waits */
-    assert_int_equal(tui_past_count(&s), all + 1);
+    assert_int_equal(tui_past_count(&s), all + 2);
     work(&s);
     assert_false(s.past.on);
     for (int i = 0; i < s.tree.count; i++)
         tui_outline_set_open(&s.outline, i, 1);
-    check_same(&s, s.tree.events, all + 2);
+    check_same(&s, s.tree.events, all + 3);
     assert_true(s.tree.nodes[7].pruned && s.tree.nodes[11].pruned);
     press(&s, "["); /* and back before it is there */
     press(&s, "}");
     work(&s);
-    assert_true(!s.past.on && s.tree.event_count == all + 2);
+    assert_true(!s.past.on && s.tree.event_count == all + 3);
     tui_screen_free(&s);
 }
 
@@ -596,6 +617,7 @@ static void test_back_slices(void **state)
         tui_screen_draw(&s, 80, 24);
         work(&s);
         assert_int_equal(tui_past_count(&s), all + 3);
+        check_known_now(&s);
         press(&s, "}");
         work(&s);
         assert_false(s.past.on);

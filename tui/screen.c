@@ -49,6 +49,7 @@ void tui_screen_free(struct tui_screen *s)
     free(s->thought.cells);
     tui_moment_free(s);
     tui_known_free(&s->known);
+    tui_known_free(&s->past.known);
     free(s->moments);
     tui_ask_free(&s->ask);
     string_free(&s->words);
@@ -274,6 +275,7 @@ void tui_screen_take(struct tui_screen *s, struct search_event *event)
         s->notice[0] = '\0';
     if (s->past.on) { /* the picture stays */
         search_tree_fold(&s->past.latest, event);
+        tui_known_take(NULL, &s->past.known, &s->past.latest, event);
         return;
     }
     int line = tui_screen_line(s);
@@ -313,10 +315,6 @@ static void note_speed(struct tui_screen *s, int64_t rows)
 static void note_rate(struct tui_screen *s)
 {
     int64_t rows = s->now.statistics.decode_rows + s->now.statistics.prompt_rows;
-    int running = s->now.state == TUI_RUNNING || s->now.state == TUI_STEPPING;
-    if (running && !s->began)
-        s->began = s->now.time;
-    s->ended = s->now.state != TUI_DONE ? 0 : s->ended ? s->ended : s->now.time;
     note_speed(s, rows);
     int old = 0;
     while (old < s->rate_count && (s->rate_count - old == TUI_RATES || s->rates[old].time < s->now.time - 1))

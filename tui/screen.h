@@ -54,14 +54,6 @@ struct tui_ask {
     char *own;
 };
 
-/* Where the screen shows a moment before now: its tree is the one of that moment, and the search may go on unseen. */
-struct tui_past {
-    int on;
-    struct search_tree latest;        /* the tree as it is now; the screen's own is of its first events */
-    struct tui_live *live;            /* what the latest snapshot had */
-    int live_count;
-};
-
 /* What is known beside a tree, of its events in force (widths of columns are not here: the picture does not jump as one goes through time). */
 struct tui_known {
     int64_t tokens;                   /* that all events so far have spent */
@@ -73,6 +65,15 @@ struct tui_known {
     int progress_count, progress_capacity;
     double best;                      /* what was found so far, 0 to 1: the judge's, or the share of the votes */
     int64_t right_at;                 /* tokens at which its answer had become the right one; -1: it is not */
+};
+
+/* Where the screen shows a moment before now: its tree is the one of that moment, and the search may go on unseen. */
+struct tui_past {
+    int on;
+    struct search_tree latest;        /* the tree as it is now; the screen's own is of its first events */
+    struct tui_known known;           /* of that tree */
+    struct tui_live *live;            /* what the latest snapshot had */
+    int live_count;
 };
 
 /* Another tree to be shown: made in slices, beside the one that is shown until then. */
@@ -138,7 +139,6 @@ struct tui_screen {
     int rate_count;
     int speeds[TUI_SPEEDS], speed_count; /* rows a second, of the latest seconds, newest last */
     struct { double time; int64_t rows; } second; /* when the one at hand began */
-    double began, ended;              /* when it was first seen to run, and to be done; 0: not yet */
     int64_t *moments;                 /* plans, decisions, results and the user's acts of the latest log: indices of the events */
     int moment_count, moment_capacity;
 
@@ -260,6 +260,7 @@ char *tui_past_next(const struct tui_screen *s);           /* what the search di
 int64_t tui_past_at(const struct tui_screen *s);           /* of how many events what is shown is, or what is being made */
 int64_t tui_past_count(const struct tui_screen *s);        /* of events, all there are */
 const struct search_tree *tui_past_latest(const struct tui_screen *s); /* the tree as it is now, whatever moment is shown */
+const struct tui_known *tui_past_known(const struct tui_screen *s);    /* and what is known of it */
 int tui_past_moment(const struct tui_screen *s, int64_t event);        /* the index of the first moment at that event or after it */
 int tui_past_is_place(const struct search_tree *tree, int64_t count);  /* one steps to it: it is before a plan or a decision */
 
@@ -269,7 +270,8 @@ void tui_moment_make(struct tui_screen *s, enum tui_making what, int64_t count);
 int tui_moment_work(struct tui_screen *s, int steps);      /* a slice; 1: there is more to do. What is ready is shown */
 int tui_moment_holds(struct tui_screen *s, struct search_event *event); /* 1: the event has to wait, and is kept */
 void tui_moment_free(struct tui_screen *s);
-void tui_known_take(struct tui_screen *s, struct tui_known *k, const struct search_tree *tree, const struct search_event *event); /* an event more */
+/* An event more. s: its widths grow with it; NULL: it is not shown. */
+void tui_known_take(struct tui_screen *s, struct tui_known *k, const struct search_tree *tree, const struct search_event *event);
 void tui_known_pass(struct tui_known *k, const struct search_event *event); /* the same where it is not in force */
 void tui_known_free(struct tui_known *k);
 void tui_past_enter(struct tui_screen *s);                 /* s->tree becomes the latest one, and empty */

@@ -512,6 +512,7 @@ int search_event_parse(const char *text, size_t n, const char *file, int64_t lin
 /* The trees of a file, as they were when it ended. */
 struct search_session {
     char *title;             /* for a list: the problem, where it comes from */
+    char *asked;             /* its first strategy as it was asked for, before all was spelled out; NULL: not known */
     struct search_tree tree; /* at least the session event */
 };
 struct search_sessions {

@@ -110,6 +110,9 @@ grep -q '21 nodes' "$work/err" && ok || bad 'a budget given again is not set'
 grep -o '^{"tree":0,.*' "$work/race" | sed 's/"tree":0,//' >"$work/first"
 "$espalier" run -t math-word -s greedy @31 --json 2>/dev/null | cmp -s - "$work/first" && ok || bad 'greedy in a race is not greedy alone'
 gives 0 '2 trees' "$espalier" show "$work/race"
+"$espalier" run -t game24 -s greedy -s tot,b=1,k=2 -m examples/steps.gguf --session raced '4 5 6 10' >/dev/null 2>&1
+gives 0 '  2 tot,b=1,k=2  ' "$espalier" --session raced --dump 100x30 # what was asked, not what it spells out to
+gives 0 'tot,b=1,k=2' "$espalier" show raced --cast --size 100x30
 gives 0 'self-consistency,m=3	' "$espalier" run -t math-word -s greedy -s self-consistency,m=3 @31 --session both
 gives 0 'greedy and 1 more' "$espalier" show
 

@@ -909,10 +909,42 @@ static void test_gone(void **state)
     tui_screen_free(&s);
 }
 
+static void set_strategy(struct tui_screen *s, const char *strategy)
+{
+    struct search_event *e = script_make(SEARCH_EVENT_SETTING);
+    const struct search_setting *old = &s->tree.session->session;
+    e->session = *old;
+    e->session.task = xstrdup(old->task);
+    e->session.problem = xstrdup(old->problem);
+    e->session.model = xstrdup(old->model);
+    e->session.strategy = xstrdup(strategy);
+    script_emit(s, e);
+}
+
+/* What was asked for stands first in the header, the rest of what holds after it; once it is another, that does, and not in the past before. */
+static void test_asked(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24(&s);
+    s.asked_strategy = "tot,select=greedy,b=3,adapter=a\\,b.gguf:0.5";
+    tui_screen_draw(&s, 80, 24);
+    assert_true(shows_at(&s, " tot select=greedy b=3 generate=propose evaluate=value n_generate_sample=1", 160, 30));
+    assert_true(shows_at(&s, " tot select=greedy b=3 ", 80, 24) && shows_at(&s, " model SmolLM2", 80, 24));
+    set_strategy(&s, "tot,b=7,generate=propose,evaluate=value,select=greedy");
+    assert_true(shows_at(&s, " tot b=7 generate=propose", 80, 24));
+    press(&s, "[");
+    assert_true(shows_at(&s, " tot select=greedy b=3", 80, 24));
+    press(&s, "}");
+    s.asked_strategy = NULL;
+    assert_true(shows_at(&s, " tot b=7 generate=propose", 80, 24));
+    tui_screen_free(&s);
+}
+
 static void test_race(void **state)
 {
     (void)state;
-    static const char *const strategies[] = {"tot,b=3", "greedy"};
+    static const char *const strategies[] = {"tot,b=3", "self-consistency"};
     struct tui_race race;
     tui_race_open(&race, 2);
     for (int i = 0; i < 2; i++) { /* the script opens its screen itself */
@@ -923,7 +955,7 @@ static void test_race(void **state)
         race.screens[i].asked_strategy = strategies[i];
     }
     struct tui_screen *s = tui_race_shown(&race);
-    assert_true(shows(s, "1 of 2: tot") && shows(s, "▸ 1 tot,b=3") && shows(s, "  2 greedy") && shows(s, "= 56"));
+    assert_true(shows(s, "1 of 2: tot b=3 generate=p") && shows(s, "▸ 1 tot,b=3 ") && shows(s, "  2 self-consistency ") && shows(s, "= 56"));
     tui_screen_draw(s, 40, 12); /* no room for the lines */
     assert_int_equal(s->layout.race.h, 0);
     tui_race_key(&race, ':');
@@ -934,7 +966,7 @@ static void test_race(void **state)
     tui_race_key(&race, 'c');
     assert_int_equal(race.shown, 1);
     assert_ptr_equal(tui_race_shown(&race)->focus, &tui_view_thought); /* goes with the user */
-    assert_true(shows(tui_race_shown(&race), "2 of 2: self"));
+    assert_true(shows(tui_race_shown(&race), "2 of 2: self-consistency m=6"));
     struct tui_action a = tui_race_key(&race, 'u');
     assert_int_equal(a.search, 1);
     tui_race_key(&race, 'C');
@@ -1069,7 +1101,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_decisions), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_in_vain),
-        cmocka_unit_test(test_past), cmocka_unit_test(test_past_slices), cmocka_unit_test(test_back_slices), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_help_here), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
+        cmocka_unit_test(test_past), cmocka_unit_test(test_past_slices), cmocka_unit_test(test_back_slices), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_help_here), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_asked), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
     };
     if (argc > 1 && !strcmp(argv[1], "hostile")) {

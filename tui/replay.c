@@ -37,7 +37,7 @@ void tui_replay_race(struct tui_race *race, const struct search_tree *const *tre
 {
     tui_race_open(race, count);
     for (int i = 0; i < count; i++) {
-        race->screens[i].asked_strategy = trees[i]->session ? trees[i]->session->session.strategy : NULL;
+        race->screens[i].asked_strategy = trees[i]->session ? trees[i]->events[0]->session.strategy : NULL;
         race->screens[i].token_text = tui_race_token;
         race->screens[i].canvas.ascii = ascii;
     }

@@ -88,6 +88,13 @@ const struct engine_token *tui_screen_tokens(const struct tui_screen *s, int nod
     return n->completion->completion.tokens + n->thought->thought.first;
 }
 
+const char *tui_screen_strategy(const struct tui_screen *s, const struct search_tree *tree)
+{
+    const char *asked = s->asked_strategy ? s->asked_strategy : "", *now = tree->session ? tree->session->session.strategy : NULL;
+    const char *first = now && tree->events[0]->kind == SEARCH_EVENT_SESSION ? tree->events[0]->session.strategy : NULL;
+    return *asked && (!now || (first && !strcmp(first, now))) ? asked : now ? now : "";
+}
+
 int tui_screen_strategy_is(const struct tui_screen *s, const char *name)
 {
     const char *strategy = s->tree.session && s->tree.session->session.strategy ? s->tree.session->session.strategy : "";

@@ -121,7 +121,7 @@ struct tui_screen {
     const char *asked, *model;        /* the problem as typed and the model's file, shown until the session's event; "" : not known */
     const struct tui_keymap *keymap;  /* keys of the user's own, for the help; or NULL */
     const char *quant;                /* the model's weights were made that; NULL: they are as in its file */
-    const char *asked_strategy;       /* as typed: its name in a race; NULL: it is not in one */
+    const char *asked_strategy;       /* as typed; NULL: not known. tui_screen_strategy says whether it still holds */
     const struct tui_screen *race;    /* all that are in it, [race_count]; this one among them */
     int race_count;
     const char *(*token_text)(const void *owner, int id, size_t *bytes);
@@ -316,6 +316,7 @@ int tui_screen_line(const struct tui_screen *s);               /* of the pane, t
 void tui_screen_keep_line(struct tui_screen *s, int line);     /* rows that come and go above it must not move it */
 void tui_screen_follow(struct tui_screen *s, const struct search_event *event); /* to where it happened, when following */
 const struct engine_token *tui_screen_tokens(const struct tui_screen *s, int node, int *count); /* of a thought; NULL and 0: none */
+const char *tui_screen_strategy(const struct tui_screen *s, const struct search_tree *tree); /* as asked for, or if it is another by now spelled out */
 int tui_screen_strategy_is(const struct tui_screen *s, const char *name);
 const char *tui_screen_token(const struct tui_screen *s, int id, size_t *bytes); /* "" where it is not known */
 int tui_screen_writes_below(const struct tui_live *live);      /* it grows a node (rather than judging one) */

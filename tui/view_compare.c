@@ -42,7 +42,7 @@ static enum tui_role role_of(const struct tui_screen *racer)
 
 static enum tui_role name_cell(const struct tui_screen *racer, char out[80])
 {
-    snprintf(out, 80, "%c %.70s", tui_plot_letter((int)(racer - racer->race)), racer->asked_strategy ? racer->asked_strategy : "");
+    snprintf(out, 80, "%c %.70s", tui_plot_letter((int)(racer - racer->race)), tui_screen_strategy(racer, tui_past_latest(racer)));
     return role_of(racer);
 }
 

@@ -342,6 +342,8 @@ int search_exclude(struct search *s, int node, int on, struct error *e)
         return code;
     if (s->g.tree.nodes[node].excluded == (on != 0))
         return error_set(e, ERROR_INPUT, on ? "node %d has no vote already" : "node %d has its vote", node);
+    if (on && (!s->g.tree.nodes[node].thought || !s->g.tree.nodes[node].thought->thought.answer))
+        return error_set(e, ERROR_INPUT, "node %d is no answer: it has no vote to take away", node);
     int *excluded = xmalloc((size_t)((old ? old->revote.count : 0) + 1) * sizeof *excluded);
     for (int i = 0; old && i < old->revote.count; i++)
         if (old->revote.excluded[i] != node)
@@ -358,6 +360,9 @@ int search_weigh(struct search *s, const char *weight, struct error *e)
     const struct search_event *old = s->g.tree.revote;
     if (weight && strcmp(weight, "plurality") && strcmp(weight, "normalised"))
         return error_set(e, ERROR_USAGE, "weight '%s': expected plurality or normalised", weight);
+    if (strcmp(s->parameters.strategy->name, search_self_consistency.name))
+        return error_set(e, ERROR_INPUT, "%s does not weigh votes so: only self-consistency does; best-of-n and dvts by set weighted=0 or 1",
+                         s->parameters.strategy->name);
     return revote(s, old ? old->revote.excluded : NULL, old ? old->revote.count : 0, weight, e);
 }
 

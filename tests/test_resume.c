@@ -24,7 +24,7 @@ static const struct {
     const char *words;
 } acts[RACERS][8] = {
     {{6, "prune 1"}, {9, "undo"}, {14, "keep 2"}, {18, "add 0 answer 7"}, {24, "back"}, {27, "undo"}, {34, "set temperature=0.5"}, {40, "again 0"}},
-    {{5, "prune 2"}, {12, "edit 1 answer 3"}, {15, "again 0"}, {19, "undo"}, {21, "redo"}, {24, "exclude 1"}, {28, "weight plurality"}, {30, "back"}},
+    {{5, "prune 2"}, {12, "edit 1 answer 3"}, {15, "again 0"}, {19, "undo"}, {21, "redo"}, {24, "exclude 6"}, {28, "weight plurality"}, {30, "back"}},
 };
 enum { ACTS = 8 };
 

@@ -220,7 +220,7 @@ struct search_event {
             char *strategy, *answer;         /* answer NULL: none */
             int node;                        /* where it stands, or -1 */
             int correct;                     /* 1, 0, -1 not known */
-            char *why;                       /* "plurality 6 of 16", "budget spent" */
+            char *why;                       /* "plurality 6 of 15 votes (1 of 16 paths has none)", "budget spent: ..." */
             struct search_usage usage;
             int nodes, illegal, spent;
         } result;

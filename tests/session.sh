@@ -94,13 +94,13 @@ gives 2 'is no act; there are: prune' "$espalier" run $search --act 'cut 3'
 
 # --- more budget: a result of its own, and what it says is what later openings say; a budget of the command line is a `set` ---
 budgeted="-m examples/steps.gguf -t game24 -s tot,b=2,n_generate_sample=4"
-gives 1 '7 nodes' "$espalier" run $budgeted --session more --budget-nodes 6 '4 5 6 10'
+gives 1 '6 thoughts' "$espalier" run $budgeted --session more --budget-nodes 6 '4 5 6 10'
 code=1
 "$espalier" run --session more --act 'set nodes=16' >"$work/out" 2>"$work/err" || code=$?
-gives $code '17 nodes' "$espalier" run --session more
+gives $code '16 thoughts' "$espalier" run --session more
 [ "$("$espalier" show more --json 2>/dev/null | grep -c '"event":"result"')" = 2 ] && ok || bad 'a budget of nodes ended without a result'
 "$espalier" run --session more --budget-nodes 20 >"$work/out" 2>"$work/err"
-grep -q '21 nodes' "$work/err" && ok || bad 'a budget given again is not set'
+grep -q '20 thoughts' "$work/err" && ok || bad 'a budget given again is not set'
 "$espalier" show more --json 2>/dev/null >"$work/before"
 "$espalier" run --session more --budget-nodes 20 >"$work/out" 2>"$work/err"
 "$espalier" show more --json 2>/dev/null | cmp -s - "$work/before" && ok || bad 'the same budget is set again'

@@ -686,7 +686,7 @@ static void test_self_consistency(void **state)
         run_in_all_orders((struct run){.yaml = turn_task, .strategy = "self-consistency,m=3", .script = chain_script});
     assert_string_equal(string_text(&out.short_log),
                         "[begin 3 paths] 1<0:one 2<0:=4 3<0:two [go on with 2 paths] 4<1:=5 5<3:=4 "
-                        "[plurality 2 of 3: 4] ");
+                        "[plurality 2 of 3 votes: 4] ");
     assert_string_equal(out.answer, "4");
     /* "Qp:" three times, then with "one;" and "two;": 3 * 3 + 2 * 7, all but the first three known; 4 + 3 + 4 + 2 + 2
      * written. */
@@ -767,7 +767,7 @@ static void test_prune_in_a_plan(void **state)
     struct outcome out = run_in_all_orders(r);
     assert_string_equal(string_text(&out.short_log),
                         "[begin 4 paths] 1<0:a 2<0:b 3<0:c 4<0:d [go on with 4 paths] 5<1:=1 6<2:=2 7<3:=3 "
-                        "[plurality 1 of 3, a tie broken by log-probability: 1] ");
+                        "[plurality 1 of 3 votes, a tie broken by log-probability: 1] ");
     assert_int_equal(out.forgotten, 1); /* the thought itself: nothing was asked below it */
     outcome_free(&out);
 
@@ -776,7 +776,7 @@ static void test_prune_in_a_plan(void **state)
     out = run_in_all_orders(r);
     assert_string_equal(string_text(&out.short_log),
                         "[begin 4 paths] 1<0:a 2<0:b 3<0:c 4<0:d [go on with 4 paths] 5<1:=1 6<2:=2 7<3:=3 8<4:=3 "
-                        "[plurality 2 of 4: 3] ");
+                        "[plurality 2 of 4 votes: 3] ");
     outcome_free(&out);
 
     /* Restored when the others were done: what is missing is done last. */
@@ -785,7 +785,7 @@ static void test_prune_in_a_plan(void **state)
     out = run_in_all_orders(r);
     assert_string_equal(string_text(&out.short_log),
                         "[begin 4 paths] 1<0:a 2<0:b 3<0:c 4<0:d [go on with 4 paths] 5<2:=2 6<3:=3 7<4:=3 8<1:=1 "
-                        "[plurality 2 of 4: 3] ");
+                        "[plurality 2 of 4 votes: 3] ");
     outcome_free(&out);
 }
 

@@ -242,8 +242,8 @@ static int no_alternative(const struct engine_token *at, int token, int node, in
     for (int i = 0; i < ENGINE_TOP; i++)
         if (is_alternative(at, at->top[i].id))
             string_addf(&all, "%s %d", all.length ? "," : "", at->top[i].id);
-    const int status = error_set(e, ERROR_INPUT, "token %d of thought %d has no alternative %d among its most probable; there are:%s", token, node, id,
-                                 all.length ? all.text : " none");
+    const int status = error_set(e, ERROR_INPUT, "token %d of thought %d has no alternative %d among its most probable; there are:%s", token, node,
+                                 id, all.length ? all.text : " none");
     string_free(&all);
     return status;
 }
@@ -306,7 +306,8 @@ int search_revote(struct search *s, int node, float temperature, struct error *e
         return code;
     const struct search_event *judgement = node < 0 ? latest_judgement(tree) : tree->nodes[node].judgement;
     if (!judgement)
-        return node < 0 ? error_set(e, ERROR_INPUT, "no judge was asked yet") : error_set(e, ERROR_INPUT, "no judge was asked about thought %d", node);
+        return node < 0 ? error_set(e, ERROR_INPUT, "no judge was asked yet")
+                        : error_set(e, ERROR_INPUT, "no judge was asked about thought %d", node);
     const enum search_purpose judge = judgement->judgement.purpose;
     const int drawn = judge == SEARCH_VALUE || judge == SEARCH_VOTE;
     if (!is_asked(tree, judgement))

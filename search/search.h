@@ -303,7 +303,8 @@ struct search_tree {
 };
 void search_tree_fold(struct search_tree *tree, struct search_event *event); /* keeps the event; {0} is the empty tree */
 void search_tree_free(struct search_tree *tree);
-/* Steps made, of those in force: plans that came to their end, decisions, results; as search_advance tells them one by one (SEARCH_BETWEEN, SEARCH_DONE). */
+/* Steps made, of those in force: plans that came to their end, decisions, results, as search_advance tells them one by one (SEARCH_BETWEEN,
+ * SEARCH_DONE). */
 int search_tree_steps(const struct search_tree *tree);
 int search_tree_is_pruned(const struct search_tree *tree, int node); /* a tombstone on it or above it, or gone */
 /* The tree as it was after the first `count` events of this one; *out is {0} or an earlier such tree, to be freed. */

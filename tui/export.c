@@ -98,8 +98,8 @@ void tui_export_outline(const struct search_tree *tree, const char *marks, struc
     add_field(out, "strategy", tree->session->session.strategy);
     add_field(out, "model", tree->session->session.model);
     add_result(tree, out);
-    string_addf(out, "%-9s %d, %d illegal; %d plans; tokens: %" PRId64 " read (%" PRId64 " cached), %" PRId64 " written\n", "thoughts", tree->count - 1,
-                tree->illegal, tree->steps, tree->usage.prompt, tree->usage.cached, tree->usage.completion);
+    string_addf(out, "%-9s %d, %d illegal; %d plans; tokens: %" PRId64 " read (%" PRId64 " cached), %" PRId64 " written\n", "thoughts",
+                tree->count - 1, tree->illegal, tree->steps, tree->usage.prompt, tree->usage.cached, tree->usage.completion);
     string_add(out, "signs     * kept  = right  # wrong  x illegal  ~ pruned\n\n");
     string_addf(out, "%6s %8s %s  thought\n", "number", "value", marks ? "oracle" : "");
     for (int node = 0; node >= 0; node = next_node(tree, node)) {

@@ -41,7 +41,8 @@ extern const struct tui_view tui_view_path, tui_view_time, tui_view_compare, tui
 extern const struct tui_view tui_view_list; /* an overlay only */
 extern const char tui_help_pages[];         /* the heading of those that are text to be scrolled */
 
-enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096, TUI_SIBLING_COLUMNS = 7, TUI_MOST_TERMS = 100 /* of more siblings they are not worked out: it would take too long */, TUI_SLICE = 1024 }; /* of a slice: events, nodes, rows gone through between two keys */
+enum { TUI_MOST_TERMS = 100 }; /* of more siblings they are not worked out: it would take too long */
+enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096, TUI_SIBLING_COLUMNS = 7, TUI_SLICE = 1024 }; /* of a slice: events, nodes, rows gone through between two keys */
 
 /* What the line at the bottom is being written for. */
 enum tui_asking { TUI_ASKS_NOTHING, TUI_ASKS_EDIT, TUI_ASKS_ADD, TUI_ASKS_COMMAND, TUI_ASKS_FIND, TUI_ASKS_FILTER };
@@ -316,7 +317,7 @@ int tui_screen_line(const struct tui_screen *s);               /* of the pane, t
 void tui_screen_keep_line(struct tui_screen *s, int line);     /* rows that come and go above it must not move it */
 void tui_screen_follow(struct tui_screen *s, const struct search_event *event); /* to where it happened, when following */
 const struct engine_token *tui_screen_tokens(const struct tui_screen *s, int node, int *count); /* of a thought; NULL and 0: none */
-const char *tui_screen_strategy(const struct tui_screen *s, const struct search_tree *tree); /* as asked for, or if it is another by now spelled out */
+const char *tui_screen_strategy(const struct tui_screen *s, const struct search_tree *tree); /* as asked for; if it is another by then, in full */
 int tui_screen_strategy_is(const struct tui_screen *s, const char *name);
 const char *tui_screen_token(const struct tui_screen *s, int id, size_t *bytes); /* "" where it is not known */
 int tui_screen_writes_below(const struct tui_live *live);      /* it grows a node (rather than judging one) */

@@ -117,7 +117,8 @@ static void write_plan(struct tui_screen *s, struct tui_paper *p)
     for (int i = 0; i < plan->plan.count; i++)
         samples += plan->plan.items[i].samples;
     say(p, "The strategy decides what to do next; that is a plan. The latest: \"%s\". It asks the model for %d completion%s, which are written side by "
-           "side and become thoughts; there are %d now. A step (key s) is one plan or one decision, and the answer the last; those made are counted at the right of \"now\": %d.",
+           "side and become thoughts; there are %d now. A step (key s) is one plan or one decision, and the answer the last; those "
+           "made are counted at the right of \"now\": %d.",
         plan->plan.why ? plan->plan.why : "", samples, samples == 1 ? "" : "s", s->tree.count - 1, search_tree_steps(&s->tree));
 }
 
@@ -363,8 +364,8 @@ static void write_decision(struct tui_screen *s, struct tui_paper *p)
     if (!d)
         return;
     if (d->decision.backup_count)
-        say(p, "Then the strategy made a visit: \"%s\". What it found at its end counts for every thought on its path; nothing is kept or dropped by it. ",
-            d->decision.why ? d->decision.why : "");
+        say(p, "Then the strategy made a visit: \"%s\". What it found at its end counts for every thought on its path; a visit keeps and drops "
+               "nothing. ", d->decision.why ? d->decision.why : "");
     else
         say(p, "Then the strategy chose: \"%s\". A star marks what was kept%s. ", d->decision.why ? d->decision.why : "",
             d->decision.tally_count ? ", the answers that won" : "; the others stay in the tree, but do not grow");

@@ -64,7 +64,7 @@ static int check_node(const struct search *s, int node, const char *what, struct
 {
     const struct search_tree *tree = &s->g.tree;
     if (node < 0 || node >= tree->count || tree->nodes[node].gone)
-        return error_set(e, ERROR_INPUT, "there is no node %d to %s; there are 0 to %d", node, what, tree->count - 1);
+        return error_set(e, ERROR_INPUT, "there is no thought %d to %s; there are 0 to %d", node, what, tree->count - 1);
     return OK;
 }
 
@@ -74,9 +74,9 @@ int search_prune(struct search *s, int node, struct error *e)
     if (code)
         return code;
     if (node == 0)
-        return error_set(e, ERROR_INPUT, "the root cannot be pruned: it is the problem");
+        return error_set(e, ERROR_INPUT, "the problem itself cannot be pruned");
     if (search_tree_is_pruned(&s->g.tree, node))
-        return error_set(e, ERROR_INPUT, "node %d is pruned already", node);
+        return error_set(e, ERROR_INPUT, "thought %d is pruned already", node);
     struct search_event *event = begin_act(s, SEARCH_EVENT_PRUNE);
     event->prune.node = node;
     code = end_act(s, event, e);
@@ -90,11 +90,11 @@ int search_restore(struct search *s, int node, struct error *e)
     if (code)
         return code;
     if (!search_tree_is_pruned(&s->g.tree, node))
-        return error_set(e, ERROR_INPUT, "node %d is not pruned; there is nothing to restore", node);
+        return error_set(e, ERROR_INPUT, "thought %d is not pruned; there is nothing to restore", node);
     while (!s->g.tree.nodes[above].pruned)
         above = s->g.tree.nodes[above].parent;
     if (above != node)
-        return error_set(e, ERROR_INPUT, "node %d is pruned with node %d above it; restore %d", node, above, above);
+        return error_set(e, ERROR_INPUT, "thought %d is pruned with thought %d above it; restore %d", node, above, above);
     struct search_event *event = begin_act(s, SEARCH_EVENT_RESTORE);
     event->prune.node = node;
     return end_act(s, event, e);
@@ -145,9 +145,9 @@ int search_keep(struct search *s, int node, int on, struct error *e)
     if (code)
         return code;
     if (node == 0)
-        return error_set(e, ERROR_INPUT, "the root cannot be kept: a path has at least one thought");
+        return error_set(e, ERROR_INPUT, "the problem itself cannot be kept: a path has at least one thought");
     if (s->g.tree.nodes[node].training == (on != 0))
-        return error_set(e, ERROR_INPUT, on ? "node %d is kept already" : "node %d is not kept", node);
+        return error_set(e, ERROR_INPUT, on ? "thought %d is kept already" : "thought %d is not kept", node);
     struct search_event *event = begin_act(s, SEARCH_EVENT_KEEP);
     event->keep.node = node;
     event->keep.on = on != 0;
@@ -166,7 +166,7 @@ static int own_thought(struct search *s, int parent, int replaces, const char *t
     if (!n)
         return error_set(e, ERROR_INPUT, "the thought is empty; expected some words");
     if (s->g.tree.nodes[parent].state == SEARCH_FINAL)
-        return error_set(e, ERROR_INPUT, "nothing can follow node %d: its path has ended", parent);
+        return error_set(e, ERROR_INPUT, "nothing can follow thought %d: its path has ended", parent);
     struct search_event *event = begin_act(s, SEARCH_EVENT_THOUGHT);
     char *clean = search_text(text, n, NULL, 0);
     search_item_own_thought(&s->g, parent, clean, event);
@@ -181,7 +181,7 @@ int search_add(struct search *s, int parent, const char *text, struct error *e)
 {
     int code = check_node(s, parent, "add to", e);
     if (!code && search_tree_is_pruned(&s->g.tree, parent))
-        return error_set(e, ERROR_INPUT, "node %d is pruned; nothing is added below it", parent);
+        return error_set(e, ERROR_INPUT, "thought %d is pruned; nothing is added below it", parent);
     return code ? code : own_thought(s, parent, -1, text, e);
 }
 
@@ -191,9 +191,9 @@ int search_edit(struct search *s, int node, const char *text, struct error *e)
     if (code)
         return code;
     if (node == 0)
-        return error_set(e, ERROR_INPUT, "the root is the problem, not a thought; begin another search for another problem");
+        return error_set(e, ERROR_INPUT, "the problem itself cannot be edited; begin another search for another problem");
     if (search_tree_is_pruned(&s->g.tree, node))
-        return error_set(e, ERROR_INPUT, "node %d is pruned; restore it first", node);
+        return error_set(e, ERROR_INPUT, "thought %d is pruned; restore it first", node);
     return own_thought(s, s->g.tree.nodes[node].parent, node, text, e);
 }
 
@@ -211,7 +211,7 @@ static int ask(struct search *s, struct search_item item, int node, struct error
 static int check_grows(const struct search *s, int node, struct error *e)
 {
     if (search_tree_is_pruned(&s->g.tree, node))
-        return error_set(e, ERROR_INPUT, "node %d is pruned; restore it first", node);
+        return error_set(e, ERROR_INPUT, "thought %d is pruned; restore it first", node);
     return OK;
 }
 
@@ -223,7 +223,7 @@ int search_again(struct search *s, int node, struct error *e)
     if (code)
         return code;
     if (s->g.tree.nodes[node].state == SEARCH_FINAL || s->g.tree.nodes[node].state == SEARCH_ILLEGAL)
-        return error_set(e, ERROR_INPUT, "nothing can follow node %d; sample again from the one above it", node);
+        return error_set(e, ERROR_INPUT, "nothing can follow thought %d; sample again from the one above it", node);
     int propose = !search_task_has(s->g.task, SEARCH_SAMPLE);
     return ask(s, (struct search_item){.purpose = propose ? SEARCH_PROPOSE : SEARCH_SAMPLE}, node, e);
 }
@@ -242,8 +242,8 @@ static int no_alternative(const struct engine_token *at, int token, int node, in
     for (int i = 0; i < ENGINE_TOP; i++)
         if (is_alternative(at, at->top[i].id))
             string_addf(&all, "%s %d", all.length ? "," : "", at->top[i].id);
-    const int status = error_set(e, ERROR_INPUT, "token %d of node %d has no alternative %d among its most probable; there are:%s", token, node, id,
-                                 all.length ? all.text : " none");
+    const int status = error_set(e, ERROR_INPUT, "token %d of thought %d has no alternative %d among its most probable; there are:%s", token, node,
+                                 id, all.length ? all.text : " none");
     string_free(&all);
     return status;
 }
@@ -257,14 +257,14 @@ int search_fork(struct search *s, int node, int token, int id, struct error *e)
         return code;
     const struct search_node *n = &s->g.tree.nodes[node];
     if (!n->completion || !n->tokens)
-        return error_set(e, ERROR_INPUT, "node %d has no tokens of the model's to fork at", node);
+        return error_set(e, ERROR_INPUT, "thought %d has no tokens of the model's to fork at", node);
     if (token < 0 || token >= n->tokens)
-        return error_set(e, ERROR_INPUT, "node %d has no token %d; it has 0 to %d", node, token, n->tokens - 1);
+        return error_set(e, ERROR_INPUT, "thought %d has no token %d; it has 0 to %d", node, token, n->tokens - 1);
     int at = n->thought->thought.first + token;
     if (!is_alternative(&n->completion->completion.tokens[at], id))
         return no_alternative(&n->completion->completion.tokens[at], token, node, id, e);
     if (n->completion->completion.tokens[at].cut > 0 && s->g.tree.session->session.grammar)
-        return error_set(e, ERROR_INPUT, "token %d of node %d was held to the grammar; fork there without it", token, node);
+        return error_set(e, ERROR_INPUT, "token %d of thought %d was held to the grammar; fork there without it", token, node);
     const struct search_event *plan = NULL;
     for (int64_t i = n->completion->number; i >= 0 && !plan; i--)
         if (s->g.tree.events[i]->kind == SEARCH_EVENT_PLAN && s->g.tree.events[i]->step == n->completion->step)
@@ -306,7 +306,8 @@ int search_revote(struct search *s, int node, float temperature, struct error *e
         return code;
     const struct search_event *judgement = node < 0 ? latest_judgement(tree) : tree->nodes[node].judgement;
     if (!judgement)
-        return node < 0 ? error_set(e, ERROR_INPUT, "no judge was asked yet") : error_set(e, ERROR_INPUT, "no judge was asked about node %d", node);
+        return node < 0 ? error_set(e, ERROR_INPUT, "no judge was asked yet")
+                        : error_set(e, ERROR_INPUT, "no judge was asked about thought %d", node);
     const enum search_purpose judge = judgement->judgement.purpose;
     const int drawn = judge == SEARCH_VALUE || judge == SEARCH_VOTE;
     if (!is_asked(tree, judgement))
@@ -341,7 +342,9 @@ int search_exclude(struct search *s, int node, int on, struct error *e)
     if (code)
         return code;
     if (s->g.tree.nodes[node].excluded == (on != 0))
-        return error_set(e, ERROR_INPUT, on ? "node %d has no vote already" : "node %d has its vote", node);
+        return error_set(e, ERROR_INPUT, on ? "thought %d has no vote already" : "thought %d has its vote", node);
+    if (on && (!s->g.tree.nodes[node].thought || !s->g.tree.nodes[node].thought->thought.answer))
+        return error_set(e, ERROR_INPUT, "thought %d is no answer: it has no vote to take away", node);
     int *excluded = xmalloc((size_t)((old ? old->revote.count : 0) + 1) * sizeof *excluded);
     for (int i = 0; old && i < old->revote.count; i++)
         if (old->revote.excluded[i] != node)
@@ -358,6 +361,9 @@ int search_weigh(struct search *s, const char *weight, struct error *e)
     const struct search_event *old = s->g.tree.revote;
     if (weight && strcmp(weight, "plurality") && strcmp(weight, "normalised"))
         return error_set(e, ERROR_USAGE, "weight '%s': expected plurality or normalised", weight);
+    if (strcmp(s->parameters.strategy->name, search_self_consistency.name))
+        return error_set(e, ERROR_INPUT, "%s does not weigh votes so: only self-consistency does; best-of-n and dvts by set weighted=0 or 1",
+                         s->parameters.strategy->name);
     return revote(s, old ? old->revote.excluded : NULL, old ? old->revote.count : 0, weight, e);
 }
 
@@ -595,7 +601,7 @@ static int revote_in_words(struct search *s, const char *words, struct error *e)
         right = right && !*rest;
     }
     if (!right)
-        return error_set(e, ERROR_USAGE, "'revote %.60s': expected revote [NODE] [temperature=X], X from 0 to 100", words);
+        return error_set(e, ERROR_USAGE, "'revote %.60s': expected revote [THOUGHT] [temperature=X], X from 0 to 100", words);
     return search_revote(s, (int)node, (float)temperature, e);
 }
 
@@ -605,14 +611,14 @@ int search_do(struct search *s, const char *words, struct error *e)
         const char *verb, *form;
         int numbers, text;
     } verbs[] = {
-        {"prune", "prune NODE", 1, 0},     {"restore", "restore NODE", 1, 0},
+        {"prune", "prune THOUGHT", 1, 0},     {"restore", "restore THOUGHT", 1, 0},
         {"undo", "undo", 0, 0},            {"redo", "redo", 0, 0},
-        {"back", "back [EVENT]", 0, 1},    {"keep", "keep NODE", 1, 0},      {"unkeep", "unkeep NODE", 1, 0},
-        {"add", "add NODE TEXT", 1, 1},    {"edit", "edit NODE TEXT", 1, 1}, {"again", "again NODE", 1, 0},
-        {"fork", "fork NODE TOKEN ID", 3, 0}, {"exclude", "exclude NODE", 1, 0}, {"include", "include NODE", 1, 0},
+        {"back", "back [EVENT]", 0, 1},    {"keep", "keep THOUGHT", 1, 0},      {"unkeep", "unkeep THOUGHT", 1, 0},
+        {"add", "add THOUGHT TEXT", 1, 1},    {"edit", "edit THOUGHT TEXT", 1, 1}, {"again", "again THOUGHT", 1, 0},
+        {"fork", "fork THOUGHT TOKEN ID", 3, 0}, {"exclude", "exclude THOUGHT", 1, 0}, {"include", "include THOUGHT", 1, 0},
         {"weight", "weight plurality|normalised", 0, 1}, {"set", "set KEY=VALUE ...", 0, 1},
         {"adapter", "adapter FILE[:WEIGHT]|none", 0, 1}, {"break", "break RULE", 0, 1}, {"unbreak", "unbreak RULE|all", 0, 1},
-        {"revote", "revote [NODE] [temperature=X]", 0, 1},
+        {"revote", "revote [THOUGHT] [temperature=X]", 0, 1},
     };
     enum { PRUNE, RESTORE, UNDO, REDO, BACK, KEEP, UNKEEP, ADD, EDIT, AGAIN, FORK, EXCLUDE, INCLUDE, WEIGHT, SET, ADAPTER, BREAK, UNBREAK, REVOTE, VERBS };
     words += strspn(words, " ");

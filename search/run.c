@@ -31,8 +31,51 @@ void search_emit(struct search *s, struct search_event *event)
     made(s, event);
 }
 
+/* --- time -------------------------------------------------------------------------------------------------------- */
+
+static void count_time(struct search *s)
+{
+    double now = clock_seconds();
+    s->worked += s->worked_until > 0 ? now - s->worked_until : 0;
+    s->worked_until = now;
+}
+
+void search_rest(struct search *s)
+{
+    if (s->worked_until > 0)
+        count_time(s);
+    s->worked_until = 0;
+}
+
+double search_seconds(const struct search *s)
+{
+    return s->worked_before + s->worked;
+}
+
+/* Beside the events, not in them: the same seed gives the same log. */
+static void keep_time(struct search *s)
+{
+    char *key = xasprintf("seconds %d", s->tree_number), *value = xasprintf("%.3f", search_seconds(s));
+    search_journal_set(s->journal, key, value, &s->failure);
+    free(key);
+    free(value);
+}
+
+static void read_time(struct search *s)
+{
+    char *key = xasprintf("seconds %d", s->tree_number), *kept = s->journal ? search_journal_get(s->journal, key) : NULL;
+    const double seconds = kept ? strtod(kept, NULL) : 0;
+    s->worked_before = seconds > 0 && seconds < 1e12 ? seconds : 0;
+    free(kept);
+    free(key);
+}
+
+/* --- telling ----------------------------------------------------------------------------------------------------- */
+
 int search_tell(struct search *s, struct error *e)
 {
+    if (s->journal && s->made_count && !s->failure.code)
+        keep_time(s);
     if (s->journal && s->made_count && !s->failure.code)
         search_journal_commit(s->journal, &s->failure);
     for (int i = 0; i < s->made_count; i++) {
@@ -236,24 +279,13 @@ static int try_plan(struct search *s, enum search_status *status, const struct s
     return OK;
 }
 
-static void count_time(struct search *s)
-{
-    double now = clock_seconds();
-    s->worked += s->worked_until > 0 ? now - s->worked_until : 0;
-    s->worked_until = now;
-}
-
-void search_rest(struct search *s)
-{
-    s->worked_until = 0;
-}
-
 int search_try(struct search *s, enum search_status *status, const struct search_job **waits, struct error *e)
 {
     int code = OK;
     *status = SEARCH_WORKING;
     *waits = NULL;
     if (s->done) {
+        s->worked_until = 0;
         *status = SEARCH_DONE;
         return OK;
     }
@@ -479,6 +511,7 @@ int search_open_again(struct search **out, struct engine *engine, const struct s
         code = search_problem_parse(o->task, events[0]->session.problem, events[0]->session.expected, &s->g.problem, e);
     if (!code)
         code = search_replay(s, events, count, e);
+    read_time(s);
     if (!code)
         code = search_check_commands(s, &s->parameters, e);
     for (int64_t i = 0; i < count && !code && s->sink; i++)

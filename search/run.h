@@ -71,6 +71,7 @@ struct search {
     int done;    /* the result stands; an act of the user takes that back */
     int commands; /* the user allows them */
     double worked, worked_until; /* seconds at work; clock_seconds() when they were counted last, 0: at rest */
+    double worked_before;        /* seconds, until it was opened again */
 };
 
 /* --- run.c */

@@ -220,7 +220,7 @@ struct search_event {
             char *strategy, *answer;         /* answer NULL: none */
             int node;                        /* where it stands, or -1 */
             int correct;                     /* 1, 0, -1 not known */
-            char *why;                       /* "plurality 6 of 16", "budget spent" */
+            char *why;                       /* "plurality 6 of 15 votes (1 of 16 paths has none)", "budget spent: ..." */
             struct search_usage usage;
             int nodes, illegal, spent;
         } result;
@@ -249,7 +249,7 @@ struct search_node {
     enum search_state state;
     int pruned;                   /* tombstones on this very node; see search_tree_is_pruned */
     int gone;                     /* what made it was undone: it has no place in the tree, only its number */
-    int kept;                     /* step of the decision that last kept it, -1: never */
+    int kept;                     /* step of the decision that last kept it, or ended its visit there, -1: never */
     int training;                 /* the user keeps the path to it, to learn from */
     int excluded;                 /* its answer, and those below it, have no vote */
     int visits;                   /* N: backups that passed through it; what was backed up from pruned leaves does not count */
@@ -258,6 +258,7 @@ struct search_node {
     const struct search_event *thought;    /* NULL for the root */
     const struct search_event *completion; /* its tokens; NULL where there are none */
     const struct search_event *judgement;  /* the latest one about it, or NULL */
+    const struct search_event *decision;   /* the latest that kept it, or whose visit passed through it; or NULL */
     double value;                 /* the latest score; NAN: not judged */
     double reward;                /* the same from 0 to 1 (value over the most there could be); NAN: not judged */
     double logprob;               /* sum over its own tokens */
@@ -280,6 +281,7 @@ struct search_tree {
     int *kept;                    /* nodes kept by the latest decision; the root before the first */
     int kept_count;
     int steps;                    /* number of plans so far, undone ones too */
+    int made;                     /* of search_tree_steps, those before the plan in progress */
     int step_open;                /* the latest plan is not done: some item of it is not complete and not pruned */
     int *done, done_count, done_capacity; /* of each item of the plan in progress (none: count 0): samples recorded, and one more once judged */
     int items_open;               /* of these items, how many are neither complete nor pruned */
@@ -301,6 +303,9 @@ struct search_tree {
 };
 void search_tree_fold(struct search_tree *tree, struct search_event *event); /* keeps the event; {0} is the empty tree */
 void search_tree_free(struct search_tree *tree);
+/* Steps made, of those in force: plans that came to their end, decisions, results, as search_advance tells them one by one (SEARCH_BETWEEN,
+ * SEARCH_DONE). */
+int search_tree_steps(const struct search_tree *tree);
 int search_tree_is_pruned(const struct search_tree *tree, int node); /* a tombstone on it or above it, or gone */
 /* The tree as it was after the first `count` events of this one; *out is {0} or an earlier such tree, to be freed. */
 void search_tree_at(const struct search_tree *tree, int64_t count, struct search_tree *out);
@@ -321,6 +326,7 @@ void search_refold_end(struct search_refold *r); /* before that: what there is o
 int search_tree_shed(struct search_tree *tree, int steps);
 /* The latest plan or decision in force, which `back` would take back; -1: none. */
 int64_t search_tree_latest_step(const struct search_tree *tree);
+int search_node_is_kept(const struct search_node *n); /* what was decided about it last was to keep it; a visit keeps and drops nothing */
 const char *search_node_text(const struct search_tree *tree, int node); /* never NULL */
 
 /* --- strategies -------------------------------------------------------------------------------------------------- */
@@ -418,6 +424,7 @@ struct search_estimate {
 };
 int search_estimate(struct search_estimate *out, struct engine *engine, const struct search_options *options, struct error *e);
 void search_rest(struct search *search); /* nothing is done for a while: the time until the next advance does not count */
+double search_seconds(const struct search *search); /* at work, rests left out; with a journal those before it was opened again, too */
 /* Acts of the user, at any moment between calls of search_advance. Each is an event. ERROR_INPUT when it makes no sense
  * (the root, a node that is not there, nothing to undo). Work in flight at or below a pruned node is cancelled; undo
  * during the same plan has it done after all. After SEARCH_DONE an act wakes the search: search_advance may come to another result. */
@@ -508,6 +515,7 @@ int search_event_parse(const char *text, size_t n, const char *file, int64_t lin
 /* The trees of a file, as they were when it ended. */
 struct search_session {
     char *title;             /* for a list: the problem, where it comes from */
+    char *asked;             /* its first strategy as it was asked for, before all was spelled out; NULL: not known */
     struct search_tree tree; /* at least the session event */
 };
 struct search_sessions {

@@ -90,15 +90,19 @@ static int next_round(const struct search_parameters *p, int begun)
     return p->value[ADAPTIVE] && p->value[ROUND] < left ? p->value[ROUND] : left;
 }
 
+/* A path without an answer, or whose vote the user took, is none of the votes. */
 static char *counted(const struct search_tree *tree, const struct votes *votes, const struct search_parameters *p)
 {
     const struct search_ballots *b = &votes->ballots;
+    const int count = votes->leaves.count, without = votes->chains - count;
     struct string out = {0};
     if (weight_of(tree, p) == NORMALISED)
-        string_addf(&out, "weight %.4g of %.4g (%d of %d paths)", b->list[0].weight, b->weight, b->list[0].tally.votes,
-                    votes->chains);
+        string_addf(&out, "weight %.4g of %.4g, ", b->list[0].weight, b->weight);
     else
-        string_addf(&out, "plurality %d of %d", b->list[0].tally.votes, votes->chains);
+        string_add(&out, "plurality ");
+    string_addf(&out, "%d of %d vote%s", b->list[0].tally.votes, count, count == 1 ? "" : "s");
+    if (without)
+        string_addf(&out, " (%d of %d paths ha%s none)", without, votes->chains, without == 1 ? "s" : "ve");
     if (search_ballots_tie(b))
         string_add(&out, ", a tie broken by log-probability");
     if (p->value[ADAPTIVE])

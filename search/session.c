@@ -26,6 +26,7 @@ void search_sessions_free(struct search_sessions *sessions)
     for (int i = 0; i < sessions->count; i++) {
         search_tree_free(&sessions->list[i].tree);
         free(sessions->list[i].title);
+        free(sessions->list[i].asked);
     }
     free(sessions->list);
     search_journal_close(sessions->journal);
@@ -232,6 +233,15 @@ static int take_event(void *context, int number, struct search_event *event)
     return wrong ? ERROR_INPUT : OK;
 }
 
+static void read_asked(struct search_sessions *out, struct search_journal *journal)
+{
+    for (int i = 0; i < out->count; i++) {
+        char *key = xasprintf("strategy %d", i);
+        out->list[i].asked = search_journal_get(journal, key);
+        free(key);
+    }
+}
+
 static int read_journal(struct search_sessions *out, const char *path, int write, struct error *e)
 {
     struct loading loading = {out, path, e};
@@ -243,6 +253,8 @@ static int read_journal(struct search_sessions *out, const char *path, int write
     code = search_journal_read(journal, take_event, &loading, e);
     if (!code && !out->count && !write)
         code = error_set(e, ERROR_INPUT, "%s: the session is empty: it was not even begun; begin another", path);
+    if (!code)
+        read_asked(out, journal);
     if (!code && write)
         out->journal = journal;
     else

@@ -100,9 +100,24 @@ static void set_done(struct search_tree *tree, int i, int done)
     tree->step_open = tree->items_open > 0;
 }
 
-/* What the plan did not come to (pruned, or the budget was spent) is as before, unless it had begun. */
-static void close_plan(struct search_tree *tree)
+int search_tree_steps(const struct search_tree *tree)
 {
+    return tree->made + (tree->done_count && !tree->step_open);
+}
+
+static int all_complete(const struct search_tree *tree)
+{
+    int i = 0;
+    while (i < tree->done_count && item_complete(tree, tree->latest_plan->plan.items, i))
+        i++;
+    return i == tree->done_count;
+}
+
+/* What the plan did not come to (pruned, or the budget was spent) is as before, unless it had begun. One that the budget
+ * cut short is no step: the decision after it is. Tombstones are not asked: they may be taken off. */
+static void close_plan(struct search_tree *tree, int spent)
+{
+    tree->made += tree->done_count && !(spent && !all_complete(tree));
     for (int i = 0; i < tree->done_count; i++) {
         const struct search_item *item = &tree->latest_plan->plan.items[i];
         if (search_item_grows(item) && tree->nodes[item->nodes[0]].state == SEARCH_EXPANDING)
@@ -114,7 +129,7 @@ static void close_plan(struct search_tree *tree)
 
 static void open_plan(struct search_tree *tree, const struct search_event *event)
 {
-    close_plan(tree);
+    close_plan(tree, 0);
     tree->latest_plan = event;
     tree->steps++;
     for (int i = 0; i < event->plan.count; i++) {
@@ -263,15 +278,22 @@ static void judge(struct search_tree *tree, const struct search_event *event)
         set_done(tree, event->judgement.item, tree->latest_plan->plan.items[event->judgement.item].samples + 1);
 }
 
-static void keep_nodes(struct search_tree *tree, const int *nodes, int count, int step)
+static void keep_nodes(struct search_tree *tree, const int *nodes, int count, const struct search_event *decision)
 {
     tree->kept = xrealloc(tree->kept, (size_t)(count > 0 ? count : 1) * sizeof *tree->kept);
     tree->kept_count = count;
     for (int i = 0; i < count; i++) {
         tree->kept[i] = nodes[i];
-        if (step >= 0)
-            tree->nodes[nodes[i]].kept = step;
+        if (!decision)
+            continue;
+        tree->nodes[nodes[i]].kept = decision->step;
+        tree->nodes[nodes[i]].decision = decision;
     }
+}
+
+int search_node_is_kept(const struct search_node *n)
+{
+    return n->decision && !n->decision->decision.backup_count;
 }
 
 static void set_result(struct search_tree *tree, const struct search_event *event)
@@ -403,7 +425,7 @@ static void apply(struct search_tree *tree, const struct search_event *event)
     case SEARCH_EVENT_SESSION:
         tree->session = event;
         add_node(tree, -1, NULL);
-        keep_nodes(tree, (int[]){0}, 1, -1);
+        keep_nodes(tree, (int[]){0}, 1, NULL);
         break;
     case SEARCH_EVENT_PLAN:
         if (event->plan.ask)
@@ -429,11 +451,14 @@ static void apply(struct search_tree *tree, const struct search_event *event)
         judge(tree, event);
         break;
     case SEARCH_EVENT_DECISION:
-        close_plan(tree);
+        close_plan(tree, event->decision.spent);
         tree->latest_decision = event;
+        tree->made++;
         tree->spent = event->decision.spent;
         tree->iterations += event->decision.backup_count > 0;
-        keep_nodes(tree, event->decision.kept, event->decision.kept_count, event->step);
+        keep_nodes(tree, event->decision.kept, event->decision.kept_count, event);
+        for (int i = 0; i < event->decision.backup_count; i++)
+            tree->nodes[event->decision.backups[i].node].decision = event;
         break;
     case SEARCH_EVENT_PRUNE:
         prune(tree, event->prune.node, 1);
@@ -459,7 +484,8 @@ static void apply(struct search_tree *tree, const struct search_event *event)
         tree->spent = 0;
         break;
     case SEARCH_EVENT_RESULT:
-        close_plan(tree);
+        close_plan(tree, event->result.spent);
+        tree->made++;
         tree->spent = event->result.spent;
         set_result(tree, event);
         break;
@@ -562,7 +588,7 @@ static void count_plan(struct search_tree *tree, const struct search_event *even
 static void begin_anew(struct search_tree *tree)
 {
     tree->count = tree->kept_count = tree->step_open = tree->done_count = tree->items_open = 0;
-    tree->illegal = tree->spent = tree->visits = tree->iterations = tree->steps = tree->grown = tree->ask_count = 0;
+    tree->illegal = tree->spent = tree->visits = tree->iterations = tree->steps = tree->made = tree->grown = tree->ask_count = 0;
     tree->undo_count = tree->redo_count = 0;
     tree->session = tree->latest_plan = tree->latest_decision = tree->result = tree->revote = tree->breaks = NULL;
 }

@@ -126,7 +126,7 @@ gone "undone" '✎ own words'
 keys g a; keys -l 'below'; keys Enter
 sees "added" '✎ below'
 keys :; keys -l 'unk'; keys Tab; keys -l '99'; keys Enter
-sees "a wrong command" 'there is no node 99'
+sees "a wrong command" 'there is no thought 99'
 keys '['
 sees "the past" 'the past'
 keys '{'

@@ -162,11 +162,11 @@ press "$h" ^A '^ :help view statistics one' 'help '
 press "$h" ^E '^ :help view statistics one three' three
 press "$h" esc '!^ :'
 keys : ; say 'help prune'
-sees "what it takes" 'prune NODE: cut'
+sees "what it takes" 'prune THOUGHT: cut'
 keys -l ':help edit and more'
 for _ in 1 2 3 4 5 6 7 8 9; do keys Left; done
 press "$h" ^K '^ :help edit *$'
-press "$h" enter 'edit NODE TEXT: put'
+press "$h" enter 'edit THOUGHT TEXT: put'
 
 # --- the tree ---
 h='the tree'
@@ -259,7 +259,7 @@ go x
 gone "as before" '⊘'
 press "$h" w 'weight 1\.[0-9]+ of'
 go w
-sees "as before" 'right: plurality 2 of 8'
+sees "as before" 'right: plurality 2 of 3 votes \(5 of 8 paths have none'
 press "$h" v 'no judge was asked about it'
 
 # --- time ---
@@ -368,6 +368,7 @@ gives "$h" j token 12
 gives "$h" k token 1
 gives "$h" ↓ token 12
 gives "$h" ↑ token 1
+go esc 1 9 G enter # an answer: what was decided about it stands there, too
 size 120 16
 sees "there is more below" 'pgdn more'
 press "$h" pgdn '!─ decision'
@@ -412,7 +413,7 @@ h='judge, path, compare, statistics'
 first() { screen | sed -nE '3s/^│ (.{12}).*/\1/p'; } # of the pane's first line
 go V a
 sees "statistics" '^┌ statistics'
-size 120 14
+size 120 16
 sees "a small one" '[0-9] more  │'
 top=$(first)
 go j

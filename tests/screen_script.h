@@ -220,7 +220,7 @@ static inline void script_live(struct tui_snapshot *snapshot, int node, enum sea
 
 static inline struct tui_snapshot script_snapshot(enum tui_state state, double time)
 {
-    return (struct tui_snapshot){.state = state, .time = time, .statistics = {.decode_rows = (int64_t)(412 * time), .live = 3,
+    return (struct tui_snapshot){.state = state, .time = time, .worked = time / 4, .statistics = {.decode_rows = (int64_t)(412 * time), .live = 3,
                                  .kv_used = 3100000, .kv_limit = 64000000}};
 }
 
@@ -293,14 +293,14 @@ static inline void script_votes(struct tui_screen *s)
     e->decision.kept = xmalloc(3 * sizeof(int));
     memcpy(e->decision.kept, (int[]){1, 2, 5}, 3 * sizeof(int));
     e->decision.kept_count = 3;
-    e->decision.why = xstrdup("plurality 3 of 5: 56");
+    e->decision.why = xstrdup("plurality 3 of 5 votes (1 of 6 paths has none): 56");
     e->decision.tally_count = 3;
     e->decision.tally = xcalloc(3, sizeof *e->decision.tally);
     e->decision.tally[0] = (struct search_tally){xstrdup("56"), 3, -12, 1};
     e->decision.tally[1] = (struct search_tally){xstrdup("15"), 1, -9, 3};
     e->decision.tally[2] = (struct search_tally){xstrdup("54"), 1, -11, 4};
     script_emit(s, e);
-    script_result(s, "56", 1, -1, "plurality 3 of 5");
+    script_result(s, "56", 1, -1, "plurality 3 of 5 votes (1 of 6 paths has none)");
     struct tui_snapshot now = script_snapshot(TUI_DONE, 3);
     tui_screen_snapshot(s, &now);
 }

@@ -94,13 +94,13 @@ gives 2 'is no act; there are: prune' "$espalier" run $search --act 'cut 3'
 
 # --- more budget: a result of its own, and what it says is what later openings say; a budget of the command line is a `set` ---
 budgeted="-m examples/steps.gguf -t game24 -s tot,b=2,n_generate_sample=4"
-gives 1 '7 nodes' "$espalier" run $budgeted --session more --budget-nodes 6 '4 5 6 10'
+gives 1 '6 thoughts' "$espalier" run $budgeted --session more --budget-nodes 6 '4 5 6 10'
 code=1
 "$espalier" run --session more --act 'set nodes=16' >"$work/out" 2>"$work/err" || code=$?
-gives $code '17 nodes' "$espalier" run --session more
+gives $code '16 thoughts' "$espalier" run --session more
 [ "$("$espalier" show more --json 2>/dev/null | grep -c '"event":"result"')" = 2 ] && ok || bad 'a budget of nodes ended without a result'
 "$espalier" run --session more --budget-nodes 20 >"$work/out" 2>"$work/err"
-grep -q '21 nodes' "$work/err" && ok || bad 'a budget given again is not set'
+grep -q '20 thoughts' "$work/err" && ok || bad 'a budget given again is not set'
 "$espalier" show more --json 2>/dev/null >"$work/before"
 "$espalier" run --session more --budget-nodes 20 >"$work/out" 2>"$work/err"
 "$espalier" show more --json 2>/dev/null | cmp -s - "$work/before" && ok || bad 'the same budget is set again'
@@ -110,6 +110,9 @@ grep -q '21 nodes' "$work/err" && ok || bad 'a budget given again is not set'
 grep -o '^{"tree":0,.*' "$work/race" | sed 's/"tree":0,//' >"$work/first"
 "$espalier" run -t math-word -s greedy @31 --json 2>/dev/null | cmp -s - "$work/first" && ok || bad 'greedy in a race is not greedy alone'
 gives 0 '2 trees' "$espalier" show "$work/race"
+"$espalier" run -t game24 -s greedy -s tot,b=1,k=2 -m examples/steps.gguf --session raced '4 5 6 10' >/dev/null 2>&1
+gives 0 '  2 tot,b=1,k=2  ' "$espalier" --session raced --dump 100x30 # what was asked, not what it spells out to
+gives 0 'tot,b=1,k=2' "$espalier" show raced --cast --size 100x30
 gives 0 'self-consistency,m=3	' "$espalier" run -t math-word -s greedy -s self-consistency,m=3 @31 --session both
 gives 0 'greedy and 1 more' "$espalier" show
 

@@ -30,7 +30,7 @@ refuses() { # CODE 'PART OF THE LINE' COMMAND...
 gives 'usage: espalier show [SESSION|FILE' "$espalier" show --help
 gives '8 trees' "$espalier" show $excerpt
 gives '    1  3 4 4 13' "$espalier" show $excerpt
-gives 'misjudged at level 1: node 4: 4 * 7 = 28 (left: 9 13 28), value 0.003' "$espalier" show $excerpt --audit
+gives 'misjudged at level 1: thought 4: 4 * 7 = 28 (left: 9 13 28), value 0.003' "$espalier" show $excerpt --audit
 gives '       1          6         4' "$espalier" show $excerpt --audit
 gives 'right          2            (1 of them by an alive path' "$espalier" show --audit $excerpt
 gives '[left should be 24]' "$espalier" show $excerpt 4

@@ -64,7 +64,9 @@ static char *words_of(const char *act, const struct search_tree *t, uint64_t see
 {
     int node = 1 + (int)(random_uniform(seed, (uint64_t)t->event_count, 0) * (t->count - 1));
     for (int i = 1; i < t->count; i++) /* these are of thoughts that there are few of */
-        if (!t->nodes[i].gone && ((!strncmp(act, "include", 7) && t->nodes[i].excluded) || (!strncmp(act, "unkeep", 6) && t->nodes[i].training) || (!strncmp(act, "restore", 7) && t->nodes[i].pruned)))
+        if (!t->nodes[i].gone && ((!strncmp(act, "include", 7) && t->nodes[i].excluded) ||
+                                  (!strncmp(act, "exclude", 7) && t->nodes[i].thought->thought.answer) ||
+                                  (!strncmp(act, "unkeep", 6) && t->nodes[i].training) || (!strncmp(act, "restore", 7) && t->nodes[i].pruned)))
             node = i;
     if (strcmp(act, "fork")) {
         const char *at = strstr(act, "%d");
@@ -326,6 +328,28 @@ static void test_wrong_settings(void **state)
     search_close(search);
 }
 
+/* As the keys x and w would. */
+static void test_no_votes(void **state)
+{
+    (void)state;
+    struct search_options options = {.task = task, .problem = "count", .strategy = "self-consistency,m=4", .sampling = {-1, -1, -1, -1, -1}};
+    struct search *search;
+    struct error e;
+    assert_int_equal(search_open(&search, engine, &options, &e), OK);
+    must(search, "add 0 answer 7");
+    must(search, "exclude 1");
+    must(search, "include 1");
+    must(search, "weight plurality");
+    must(search, "add 0 on the way");
+    assert_int_equal(search_do(search, "exclude 2", &e), ERROR_INPUT);
+    assert_non_null(strstr(e.message, "2 is no answer"));
+    assert_int_equal(search_do(search, "exclude 0", &e), ERROR_INPUT);
+    must(search, "set strategy=tot,generate=sample,evaluate=value");
+    assert_int_equal(search_do(search, "weight plurality", &e), ERROR_INPUT);
+    assert_non_null(strstr(e.message, "tot does not weigh votes so: only self-consistency"));
+    search_close(search);
+}
+
 static int open_all(void **state)
 {
     (void)state;
@@ -347,6 +371,9 @@ static int close_all(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_undo), cmocka_unit_test(test_table), cmocka_unit_test(test_breakpoints), cmocka_unit_test(test_revote), cmocka_unit_test(test_wrong_settings)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_undo), cmocka_unit_test(test_no_votes), cmocka_unit_test(test_table), cmocka_unit_test(test_breakpoints),
+        cmocka_unit_test(test_revote), cmocka_unit_test(test_wrong_settings),
+    };
     return cmocka_run_group_tests_name("acts", tests, open_all, close_all);
 }

@@ -24,7 +24,7 @@ static const struct {
     const char *words;
 } acts[RACERS][8] = {
     {{6, "prune 1"}, {9, "undo"}, {14, "keep 2"}, {18, "add 0 answer 7"}, {24, "back"}, {27, "undo"}, {34, "set temperature=0.5"}, {40, "again 0"}},
-    {{5, "prune 2"}, {12, "edit 1 answer 3"}, {15, "again 0"}, {19, "undo"}, {21, "redo"}, {24, "exclude 1"}, {28, "weight plurality"}, {30, "back"}},
+    {{5, "prune 2"}, {12, "edit 1 answer 3"}, {15, "again 0"}, {19, "undo"}, {21, "redo"}, {24, "exclude 6"}, {28, "weight plurality"}, {30, "back"}},
 };
 enum { ACTS = 8 };
 
@@ -222,10 +222,66 @@ static void test_kill(void **state)
     free(file);
 }
 
+/* --- how long it worked ------------------------------------------------------------------------------------------ */
+
+static void advance(struct search *search, int64_t events)
+{
+    enum search_status status = SEARCH_WORKING;
+    struct error e;
+    while (search_tree(search)->event_count < events && status != SEARCH_DONE)
+        if (search_advance(search, &status, &e))
+            fail_msg("%s", e.message);
+}
+
+/* Rests do not count, and what was counted is there when the session is opened again. */
+static void test_time(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/espalier_test_XXXXXX";
+    assert_non_null(mkdtemp(path));
+    char *file = xasprintf("%s/a.session", path);
+    struct engine *engine = NULL;
+    struct search_task *task = NULL;
+    struct search *search = NULL;
+    struct search_journal *journal = NULL;
+    struct search_sessions loaded = {0};
+    struct error e;
+    assert_int_equal(engine_open(&engine, &(struct engine_options){.model = model, .threads = 1, .batch = 4}, &e), OK);
+    assert_int_equal(search_task_open(&task, task_file, &e), OK);
+    assert_int_equal(search_journal_create(&journal, file, &e), OK);
+    struct search_options options = {.task = task, .problem = "count", .strategy = strategies[0], .seed = 3, .sampling = {-1, -1, -1, -1, -1},
+                                     .budget_tokens = 400, .journal = journal};
+    assert_int_equal(search_open(&search, engine, &options, &e), OK);
+    advance(search, 6);
+    search_rest(search);
+    const double before = search_seconds(search);
+    assert_true(before > 0);
+    usleep(20000);
+    enum search_status status;
+    assert_int_equal(search_advance(search, &status, &e), OK);
+    assert_true(search_seconds(search) == before);
+    advance(search, INT64_MAX);
+    const double all = search_seconds(search);
+    assert_true(all > before);
+    search_close(search);
+    search_journal_close(journal);
+    assert_int_equal(search_sessions_open(&loaded, file, &e), OK);
+    options.journal = loaded.journal;
+    assert_int_equal(search_open_again(&search, engine, &options, loaded.list[0].tree.events, loaded.list[0].tree.event_count, &e), OK);
+    assert_true(search_seconds(search) > all - 0.001 && search_seconds(search) < all + 0.001);
+    search_close(search);
+    search_sessions_free(&loaded);
+    search_task_close(task);
+    engine_close(engine);
+    remove_session(file);
+    rmdir(path);
+    free(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_kill), cmocka_unit_test(test_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -466,12 +466,14 @@ static void check_fold(const struct search_tree *tree)
         assert_true(a->state == b->state && a->pruned == b->pruned && a->kept == b->kept && a->depth == b->depth);
         assert_true(a->training == b->training && a->excluded == b->excluded && a->sampled == b->sampled);
         assert_true(a->visits == b->visits && a->descendants == b->descendants && a->same == b->same);
+        assert_true(a->decision == b->decision);
         assert_true(a->judgement == b->judgement && a->thought == b->thought && a->on_best_path == b->on_best_path);
     }
     assert_int_equal(tree->kept_count, again.kept_count);
     assert_memory_equal(tree->kept, again.kept, (size_t)tree->kept_count * sizeof *tree->kept);
     assert_true(tree->latest_plan == again.latest_plan && tree->latest_decision == again.latest_decision);
     assert_true(tree->session == again.session && tree->result == again.result && tree->revote == again.revote);
+    assert_int_equal(search_tree_steps(tree), search_tree_steps(&again));
     assert_true(tree->step_open == again.step_open && tree->done_count == again.done_count && tree->ask_count == again.ask_count);
     search_tree_free(&again);
 }
@@ -543,7 +545,10 @@ static struct outcome run(const struct run *r)
             check_fold(search_tree(search));
         if (!stop_count || stops[stop_count - 1].events < search_tree(search)->event_count)
             stops[stop_count++] = (struct stop){search_tree(search)->event_count, acts};
+        const int before = search_tree_steps(search_tree(search));
         code = search_advance(search, &status, &e);
+        if (!code && !r->fuzz && !r->acts[0].node) /* what is counted is what is stepped; a prune may end a plan by itself */
+            assert_int_equal(search_tree_steps(search_tree(search)) - before, status != SEARCH_WORKING);
     }
     if (code)
         fail_msg("%s", e.message);
@@ -681,7 +686,7 @@ static void test_self_consistency(void **state)
         run_in_all_orders((struct run){.yaml = turn_task, .strategy = "self-consistency,m=3", .script = chain_script});
     assert_string_equal(string_text(&out.short_log),
                         "[begin 3 paths] 1<0:one 2<0:=4 3<0:two [go on with 2 paths] 4<1:=5 5<3:=4 "
-                        "[plurality 2 of 3: 4] ");
+                        "[plurality 2 of 3 votes: 4] ");
     assert_string_equal(out.answer, "4");
     /* "Qp:" three times, then with "one;" and "two;": 3 * 3 + 2 * 7, all but the first three known; 4 + 3 + 4 + 2 + 2
      * written. */
@@ -762,7 +767,7 @@ static void test_prune_in_a_plan(void **state)
     struct outcome out = run_in_all_orders(r);
     assert_string_equal(string_text(&out.short_log),
                         "[begin 4 paths] 1<0:a 2<0:b 3<0:c 4<0:d [go on with 4 paths] 5<1:=1 6<2:=2 7<3:=3 "
-                        "[plurality 1 of 3, a tie broken by log-probability: 1] ");
+                        "[plurality 1 of 3 votes, a tie broken by log-probability: 1] ");
     assert_int_equal(out.forgotten, 1); /* the thought itself: nothing was asked below it */
     outcome_free(&out);
 
@@ -771,7 +776,7 @@ static void test_prune_in_a_plan(void **state)
     out = run_in_all_orders(r);
     assert_string_equal(string_text(&out.short_log),
                         "[begin 4 paths] 1<0:a 2<0:b 3<0:c 4<0:d [go on with 4 paths] 5<1:=1 6<2:=2 7<3:=3 8<4:=3 "
-                        "[plurality 2 of 4: 3] ");
+                        "[plurality 2 of 4 votes: 3] ");
     outcome_free(&out);
 
     /* Restored when the others were done: what is missing is done last. */
@@ -780,7 +785,7 @@ static void test_prune_in_a_plan(void **state)
     out = run_in_all_orders(r);
     assert_string_equal(string_text(&out.short_log),
                         "[begin 4 paths] 1<0:a 2<0:b 3<0:c 4<0:d [go on with 4 paths] 5<2:=2 6<3:=3 7<4:=3 8<1:=1 "
-                        "[plurality 2 of 4: 3] ");
+                        "[plurality 2 of 4 votes: 3] ");
     outcome_free(&out);
 }
 

@@ -58,6 +58,46 @@ static void test_thought(void **state)
     tui_screen_free(&s);
 }
 
+/* Of each thought stands there what was decided about that thought: by a choice it is kept or not, by a visit neither; and its star agrees. */
+static void test_decisions(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_mcts(&s, "mcts,iterations=4,depth=5,select=puct,w=1,q=max,generate=propose,evaluate=value");
+    press(&s, "1G");
+    assert_true(shows(&s, "latest visit") && shows(&s, "N 2 of 3 visits, Q .80") && shows(&s, "visit 5: reward 0.9"));
+    assert_false(shows(&s, "kept"));
+    press(&s, "2G");
+    assert_true(shows(&s, "N 1 of 3 visits, Q .10") && shows(&s, "visit 2: reward 0.1") && !shows(&s, "★"));
+    press(&s, "3G"); /* never visited: nothing was decided about it */
+    assert_false(shows(&s, "latest visit") || shows(&s, " visits") || shows(&s, "kept") || shows(&s, "decision"));
+    int64_t c = script_completion(&s, 0, 0, "24");
+    const int answer = script_thought(&s, 5, c, 0, 1, "24", NULL, "24", 1, NULL);
+    script_visit(&s, (int[]){answer, 5, 1, 0}, 4, 1);
+    script_decide(&s, "the only answer visited, mean reward 1", &answer, 1);
+    script_result(&s, "24", answer, 1, "the only answer visited");
+    press(&s, "7G");
+    assert_true(shows(&s, "decision: kept ★") && shows(&s, "N 1 of 4 visits") && shows(&s, "the only answer visited, mean"));
+    press(&s, "5G");
+    assert_true(shows(&s, "latest visit") && shows(&s, "visit 7: reward 1") && shows(&s, "N 2 of 4"));
+    tui_screen_free(&s);
+    script_game24_done(&s);
+    press(&s, "3G");
+    assert_true(shows(&s, "decision: not kept") && shows(&s, "kept 3 of 4 by value"));
+    press(&s, "5G"); /* kept, and then no other was about it */
+    assert_true(shows(&s, "decision: kept ★") && shows(&s, "kept 3 of 4 by value"));
+    tui_screen_free(&s);
+    script_begin(&s, "game24", "4 5 6 10", "self-consistency,m=2"); /* a vote is about where paths end */
+    for (int i = 0, parent = 0; i < 2; i++)
+        parent = script_thought(&s, parent, script_completion(&s, 0, 0, "a b"), 0, 2, "a b", NULL, i ? "24" : NULL, 1, NULL);
+    script_decide(&s, "plurality 1 of 1: 24", (int[]){2}, 1);
+    press(&s, "1G");
+    assert_false(shows(&s, "decision"));
+    press(&s, "2G");
+    assert_true(shows(&s, "decision: kept ★"));
+    tui_screen_free(&s);
+}
+
 static void test_pruned(void **state)
 {
     (void)state;
@@ -480,6 +520,33 @@ static void script_large(struct tui_screen *s, int acts)
     }
 }
 
+static void check_known(const struct tui_known *k, const struct search_tree *tree, const struct tui_known *plain)
+{
+    assert_int_equal(k->decision_count, plain->decision_count);
+    int decisions = 0; /* those in force, in order */
+    for (int64_t i = 0; i < tree->event_count; i++)
+        if (tree->events[i]->kind == SEARCH_EVENT_DECISION && !tree->out[i])
+            assert_ptr_equal(k->decisions[decisions++], tree->events[i]);
+    assert_int_equal(k->decision_count, decisions);
+    assert_int_equal(k->progress_count, plain->progress_count);
+    assert_true(k->best == plain->best && k->judged == plain->judged && k->tokens == plain->tokens && k->right_at == plain->right_at);
+    assert_int_equal(k->to_write, plain->to_write);
+}
+
+/* Whatever moment is shown, of now is known what would be without going through time. */
+static void check_known_now(const struct tui_screen *s)
+{
+    const struct search_tree *tree = tui_past_latest(s);
+    struct tui_screen plain;
+    tui_screen_open(&plain);
+    for (int64_t i = 0; i < tree->event_count; i++) {
+        tui_screen_event(&plain, tree->events[i]);
+        work(&plain);
+    }
+    check_known(tui_past_known(s), tree, &plain.known);
+    tui_screen_free(&plain);
+}
+
 /* The same events taken one after the other, without any going through time. */
 static void check_same(const struct tui_screen *s, struct search_event *const *events, int64_t count)
 {
@@ -498,6 +565,7 @@ static void check_same(const struct tui_screen *s, struct search_event *const *e
     assert_int_equal(a->undo_count, b->undo_count);
     assert_int_equal(a->redo_count, b->redo_count);
     assert_int_equal(a->steps, b->steps);
+    assert_int_equal(search_tree_steps(a), search_tree_steps(b));
     assert_int_equal(a->step_open, b->step_open);
     assert_int_equal(a->kept_count, b->kept_count);
     assert_memory_equal(a->out, b->out, (size_t)count);
@@ -510,15 +578,7 @@ static void check_same(const struct tui_screen *s, struct search_event *const *e
     assert_int_equal(s->outline.count, plain.outline.count);
     for (int row = 0; row < tui_outline_rows(&plain.outline); row += 97)
         assert_int_equal(tui_outline_at(&s->outline, row).node, tui_outline_at(&plain.outline, row).node);
-    assert_int_equal(s->known.decision_count, plain.known.decision_count);
-    int decisions = 0; /* those in force, in order */
-    for (int64_t i = 0; i < count; i++)
-        if (events[i]->kind == SEARCH_EVENT_DECISION && !folded.out[i])
-            assert_ptr_equal(s->known.decisions[decisions++], events[i]);
-    assert_int_equal(s->known.decision_count, decisions);
-    assert_int_equal(s->known.progress_count, plain.known.progress_count);
-    assert_true(s->known.best == plain.known.best && s->known.judged == plain.known.judged && s->known.tokens == plain.known.tokens);
-    assert_int_equal(s->known.to_write, plain.known.to_write);
+    check_known(&s->known, &folded, &plain.known);
     search_tree_free(&folded);
     tui_screen_free(&plain);
 }
@@ -542,6 +602,8 @@ static void test_past_slices(void **state)
     check_same(&s, tui_past_latest(&s)->events, third);
     press(&s, "h"); /* a fold made here stays */
     script_prune(&s, 7);
+    script_decide(&s, "kept 1", (int[]){9}, 1);
+    check_known_now(&s);
     press(&s, "40[");
     work(&s);
     press(&s, "]20]5[");
@@ -550,17 +612,17 @@ static void test_past_slices(void **state)
     press(&s, "}");
     assert_true(s.past.on && s.busy);
     script_prune(&s, 11); /* comes meanwhile, and waits */
-    assert_int_equal(tui_past_count(&s), all + 1);
+    assert_int_equal(tui_past_count(&s), all + 2);
     work(&s);
     assert_false(s.past.on);
     for (int i = 0; i < s.tree.count; i++)
         tui_outline_set_open(&s.outline, i, 1);
-    check_same(&s, s.tree.events, all + 2);
+    check_same(&s, s.tree.events, all + 3);
     assert_true(s.tree.nodes[7].pruned && s.tree.nodes[11].pruned);
     press(&s, "["); /* and back before it is there */
     press(&s, "}");
     work(&s);
-    assert_true(!s.past.on && s.tree.event_count == all + 2);
+    assert_true(!s.past.on && s.tree.event_count == all + 3);
     tui_screen_free(&s);
 }
 
@@ -585,6 +647,7 @@ static void test_back_slices(void **state)
         tui_screen_draw(&s, 80, 24);
         work(&s);
         assert_int_equal(tui_past_count(&s), all + 3);
+        check_known_now(&s);
         press(&s, "}");
         work(&s);
         assert_false(s.past.on);
@@ -919,10 +982,42 @@ static void test_gone(void **state)
     tui_screen_free(&s);
 }
 
+static void set_strategy(struct tui_screen *s, const char *strategy)
+{
+    struct search_event *e = script_make(SEARCH_EVENT_SETTING);
+    const struct search_setting *old = &s->tree.session->session;
+    e->session = *old;
+    e->session.task = xstrdup(old->task);
+    e->session.problem = xstrdup(old->problem);
+    e->session.model = xstrdup(old->model);
+    e->session.strategy = xstrdup(strategy);
+    script_emit(s, e);
+}
+
+/* What was asked for stands first in the header, the rest of what holds after it; once it is another, that does, and not in the past before. */
+static void test_asked(void **state)
+{
+    (void)state;
+    struct tui_screen s;
+    script_game24(&s);
+    s.asked_strategy = "tot,select=greedy,b=3,adapter=a\\,b.gguf:0.5";
+    tui_screen_draw(&s, 80, 24);
+    assert_true(shows_at(&s, " tot select=greedy b=3 generate=propose evaluate=value n_generate_sample=1", 160, 30));
+    assert_true(shows_at(&s, " tot select=greedy b=3 ", 80, 24) && shows_at(&s, " model SmolLM2", 80, 24));
+    set_strategy(&s, "tot,b=7,generate=propose,evaluate=value,select=greedy");
+    assert_true(shows_at(&s, " tot b=7 generate=propose", 80, 24));
+    press(&s, "[");
+    assert_true(shows_at(&s, " tot select=greedy b=3", 80, 24));
+    press(&s, "}");
+    s.asked_strategy = NULL;
+    assert_true(shows_at(&s, " tot b=7 generate=propose", 80, 24));
+    tui_screen_free(&s);
+}
+
 static void test_race(void **state)
 {
     (void)state;
-    static const char *const strategies[] = {"tot,b=3", "greedy"};
+    static const char *const strategies[] = {"tot,b=3", "self-consistency"};
     struct tui_race race;
     tui_race_open(&race, 2);
     for (int i = 0; i < 2; i++) { /* the script opens its screen itself */
@@ -933,7 +1028,7 @@ static void test_race(void **state)
         race.screens[i].asked_strategy = strategies[i];
     }
     struct tui_screen *s = tui_race_shown(&race);
-    assert_true(shows(s, "1 of 2: tot") && shows(s, "▸ 1 tot,b=3") && shows(s, "  2 greedy") && shows(s, "= 56"));
+    assert_true(shows(s, "1 of 2: tot b=3 generate=p") && shows(s, "▸ 1 tot,b=3 ") && shows(s, "  2 self-consistency ") && shows(s, "= 56"));
     tui_screen_draw(s, 40, 12); /* no room for the lines */
     assert_int_equal(s->layout.race.h, 0);
     tui_race_key(&race, ':');
@@ -944,7 +1039,7 @@ static void test_race(void **state)
     tui_race_key(&race, 'c');
     assert_int_equal(race.shown, 1);
     assert_ptr_equal(tui_race_shown(&race)->focus, &tui_view_thought); /* goes with the user */
-    assert_true(shows(tui_race_shown(&race), "2 of 2: self"));
+    assert_true(shows(tui_race_shown(&race), "2 of 2: self-consistency m=6"));
     struct tui_action a = tui_race_key(&race, 'u');
     assert_int_equal(a.search, 1);
     tui_race_key(&race, 'C');
@@ -1052,7 +1147,8 @@ static void test_hostile_screens(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_pruned),
+        cmocka_unit_test(test_running), cmocka_unit_test(test_done), cmocka_unit_test(test_thought), cmocka_unit_test(test_decisions),
+        cmocka_unit_test(test_asked), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_full_line), cmocka_unit_test(test_in_vain),
         cmocka_unit_test(test_past), cmocka_unit_test(test_past_slices), cmocka_unit_test(test_back_slices), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_help_here), cmocka_unit_test(test_over), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
         cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),

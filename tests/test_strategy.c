@@ -123,7 +123,7 @@ static void test_self_consistency(void **state)
     struct search_plan plan;
     free(say(&tree, "self-consistency,m=3", 0, &plan));
     /* 8 has the chains 1-4 and 3-5, each (2 * -1 + -3) / 3 a token; 7 has chain 2. */
-    assert_string_equal(plan.why, "plurality 2 of 3: 8");
+    assert_string_equal(plan.why, "plurality 2 of 3 votes: 8");
     assert_int_equal(plan.tally_count, 2);
     assert_string_equal(plan.tally[0].answer, "8");
     assert_int_equal(plan.tally[0].votes, 2);
@@ -145,17 +145,17 @@ static void test_plurality_with_a_tie(void **state)
     /* 9 and 5 have two votes each. Summed mean log-probability: 9: -2 + -1 = -3; 5: -0.5 + -2 = -2.5: 5 wins, by a tie.
      */
     chains(&tree, 6, (const char *[]){"9", "5", "9", NULL, "5", "3"}, (float[]){-2, -0.5f, -1, 0, -2, 0});
-    expect(&tree, "self-consistency,m=6", "keep 2 5", "plurality 2 of 6, a tie broken by log-probability: 5");
+    expect(&tree, "self-consistency,m=6", "keep 2 5", "plurality 2 of 5 votes (1 of 6 paths has none), a tie broken by log-probability: 5");
     record_decision(&tree, "self-consistency,m=6", 0);
     assert_true(tree.latest_decision->decision.tie);
     assert_string_equal(tree.latest_decision->decision.tally[1].answer, "9");
     assert_string_equal(tree.latest_decision->decision.tally[2].answer, "3");
-    expect(&tree, "self-consistency,m=6", "done 2", "plurality 2 of 6, a tie broken by log-probability");
+    expect(&tree, "self-consistency,m=6", "done 2", "plurality 2 of 5 votes (1 of 6 paths has none), a tie broken by log-probability");
     /* A vote less, and it is decided anew; restored, and again. */
     made_prune(&tree, 5);
-    expect(&tree, "self-consistency,m=6", "keep 1 3", "plurality 2 of 5: 9");
+    expect(&tree, "self-consistency,m=6", "keep 1 3", "plurality 2 of 4 votes (1 of 5 paths has none): 9");
     record_decision(&tree, "self-consistency,m=6", 0);
-    expect(&tree, "self-consistency,m=6", "done 1", "plurality 2 of 5");
+    expect(&tree, "self-consistency,m=6", "done 1", "plurality 2 of 4 votes (1 of 5 paths has none)");
     made_undo(&tree);
     expect(&tree, "self-consistency,m=6", "keep 2 5", NULL);
     search_tree_free(&tree);
@@ -179,7 +179,7 @@ static void test_self_consistency_spent(void **state)
     made_thought(&tree, 0, made_completion(&tree, 0, 1, 1, -1), "t", 0, "7", NULL);
     char *said = say(&tree, "self-consistency,m=3", 1, &plan);
     assert_string_equal(said, "keep 2");
-    assert_string_equal(plan.why, "plurality 1 of 2: 7");
+    assert_string_equal(plan.why, "plurality 1 of 1 vote (1 of 2 paths has none): 7");
     search_plan_free(&plan);
     free(said);
     search_tree_free(&tree);

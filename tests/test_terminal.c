@@ -386,12 +386,35 @@ static void test_replay(void **state)
     tui_screen_free(&whole);
 }
 
+/* Each step is one more of those that the screen counts, the result too. */
+static void test_replay_steps(void **state)
+{
+    (void)state;
+    struct tui_screen whole;
+    struct tui_race race;
+    struct tui_replay r;
+    script_votes(&whole);
+    const struct search_tree *trees[] = {&whole.tree};
+    tui_race_open(&race, 1);
+    tui_replay_open(&r, trees, 1, 1, 1, 100);
+    const struct tui_screen *s = &race.screens[0];
+    for (int made = 0; s->now.state != TUI_DONE; made++) {
+        tui_replay_go_on(&r, &race, 100);
+        assert_int_equal(search_tree_steps(&s->tree), made);
+        tui_replay_command(&r, &race, (struct tui_action){TUI_ACT_STEP, 1, NULL, 0}, 100);
+    }
+    assert_int_equal(search_tree_steps(&s->tree), 3);
+    tui_replay_free(&r);
+    tui_race_free(&race);
+    tui_screen_free(&whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_record), cmocka_unit_test(test_record_cuts), cmocka_unit_test(test_slow),
         cmocka_unit_test(test_slow_ended), cmocka_unit_test(test_copy), cmocka_unit_test(test_replay_command),
-        cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_replay), cmocka_unit_test(test_replay_steps),
     };
     setenv("TERM", "xterm-256color", 1);
     setenv("LC_ALL", "C.UTF-8", 1);

@@ -124,6 +124,8 @@ static void test_searched(void **state)
     }
     assert_int_equal(s.selected, 1);
     assert_true(says(&s, "passed through thought 1: 2. Q, .80, is what was found below it, and U, .74,") && says(&s, "Together 1.54."));
+    turn(&s);
+    assert_true(says(&s, "made a visit: \"visit 2: reward 0.1\"") && says(&s, "a visit keeps and drops nothing"));
     tui_tour_free(&t);
     tui_screen_free(&s);
 }

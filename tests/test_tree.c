@@ -166,6 +166,7 @@ static void assert_same(const struct search_tree *a, const struct search_tree *b
         assert_ptr_equal(x->thought, y->thought);
         assert_ptr_equal(x->completion, y->completion);
         assert_ptr_equal(x->judgement, y->judgement);
+        assert_ptr_equal(x->decision, y->decision);
         assert_true(same_real(x->value, y->value));
         assert_true(same_real(x->logprob, y->logprob));
         assert_int_equal(x->tokens, y->tokens);
@@ -173,6 +174,7 @@ static void assert_same(const struct search_tree *a, const struct search_tree *b
     assert_int_equal(a->kept_count, b->kept_count);
     assert_memory_equal(a->kept, b->kept, (size_t)a->kept_count * sizeof *a->kept);
     assert_int_equal(a->steps, b->steps);
+    assert_int_equal(search_tree_steps(a), search_tree_steps(b));
     assert_int_equal(a->step_open, b->step_open);
     assert_int_equal(a->items_open, b->items_open);
     assert_int_equal(a->done_count, b->done_count);

@@ -398,6 +398,13 @@ static void test_compare(void **state)
     tui_race_key(&race, 'c'); /* the panes go with the user */
     assert_ptr_equal(tui_race_shown(&race)->focus, &tui_view_compare);
     compare(tui_race_shown(&race), "compare-second", 80, 24);
+    tui_race_show(&race, 0);
+    tui_past_go(s, 9); /* one looks at its past: here all is of now */
+    assert_true(s->past.on && s->known.right_at < 0 && shows(s, "tokens") && tui_past_known(s)->right_at > 0);
+    press(s, "z");
+    char *right = xasprintf("right at %s tokens", tui_number(tui_past_known(s)->right_at, (char[32]){0}));
+    assert_true(shows(s, right));
+    free(right);
     tui_race_free(&race);
 }
 

@@ -36,17 +36,17 @@ static void test_normalised(void **state)
     made_session(&tree, "p", 1);
     chains(&tree, 4, (const char *[]){"7", "8", NULL, "7"},
            (float[]){logf(.1f), logf(.5f), -1, logf(.1f)}); /* 1 2 3 4 */
-    expect(&tree, "self-consistency,m=4", "keep 1 4", "plurality 2 of 4: 7");
-    expect(&tree, spec, "keep 2", "weight 0.5 of 0.7 (1 of 4 paths): 8");
+    expect(&tree, "self-consistency,m=4", "keep 1 4", "plurality 2 of 3 votes (1 of 4 paths has none): 7");
+    expect(&tree, spec, "keep 2", "weight 0.5 of 0.7, 1 of 3 votes (1 of 4 paths has none): 8");
     record_decision(&tree, spec, 0);
     assert_int_equal(tree.latest_decision->decision.tally_count, 2);
     assert_string_equal(tree.latest_decision->decision.tally[0].answer, "8");
     assert_int_equal(tree.latest_decision->decision.tally[0].votes, 1);
     assert_int_equal(tree.latest_decision->decision.tally[1].votes, 2);
     assert_true(fabs(tree.latest_decision->decision.tally[1].logprob - 2 * log(.1)) < 1e-6);
-    expect(&tree, spec, "done 2", "weight 0.5 of 0.7 (1 of 4 paths)");
+    expect(&tree, spec, "done 2", "weight 0.5 of 0.7, 1 of 3 votes (1 of 4 paths has none)");
     made_prune(&tree, 2);
-    expect(&tree, spec, "keep 1 4", "weight 0.2 of 0.2 (2 of 3 paths): 7");
+    expect(&tree, spec, "keep 1 4", "weight 0.2 of 0.2, 2 of 2 votes (1 of 3 paths has none): 7");
     search_tree_free(&tree);
 
     /* A path of two thoughts: (2 ln .1 + 2 ln .4) / 4 a token, which is the logarithm of sqrt(.04) = .2. */
@@ -55,7 +55,7 @@ static void test_normalised(void **state)
     made_thought(&tree, 0, made_completion(&tree, 0, 0, 2, logf(.1f)), "t", 0, NULL, NULL);
     made_plan(&tree, (struct search_item[]){GROW(1, 1)}, 1);
     made_thought(&tree, 1, made_completion(&tree, 0, 0, 2, logf(.4f)), "u", 0, "9", NULL);
-    expect(&tree, "self-consistency,m=1,weight=normalised", "keep 2", "weight 0.2 of 0.2 (1 of 1 paths): 9");
+    expect(&tree, "self-consistency,m=1,weight=normalised", "keep 2", "weight 0.2 of 0.2, 1 of 1 vote: 9");
     search_tree_free(&tree);
 }
 
@@ -84,21 +84,21 @@ static void test_adaptive(void **state)
         expect(&tree, spec, "sample 0 x1", whys[i]);
     }
     expect(&tree, "self-consistency,m=40,adaptive=1,threshold=.9375", "keep 1 3 4 5 6",
-           "plurality 5 of 6, posterior 0.9375: 7");
-    expect(&tree, "self-consistency,m=6,adaptive=1", "keep 1 3 4 5 6", "plurality 5 of 6, posterior 0.9375: 7");
+           "plurality 5 of 6 votes, posterior 0.9375: 7");
+    expect(&tree, "self-consistency,m=6,adaptive=1", "keep 1 3 4 5 6", "plurality 5 of 6 votes, posterior 0.9375: 7");
     expect(&tree, "self-consistency,m=9,adaptive=1,round=4", "sample 0 x3", NULL); /* the cap cuts a round */
     chains(&tree, 1, answers, (float[]){-1});
-    expect(&tree, spec, "keep 1 3 4 5 6 7", "plurality 6 of 7, posterior 0.9648: 7");
+    expect(&tree, spec, "keep 1 3 4 5 6 7", "plurality 6 of 7 votes, posterior 0.9648: 7");
     record_decision(&tree, spec, 0);
-    expect(&tree, spec, "done 1", "plurality 6 of 7, posterior 0.9648");
+    expect(&tree, spec, "done 1", "plurality 6 of 7 votes, posterior 0.9648");
     /* Without the one that voted otherwise it is 6:0, (128 - 1) / 128; without one for the winner 5:1, not enough. */
     made_prune(&tree, 2);
-    expect(&tree, spec, "keep 1 3 4 5 6 7", "plurality 6 of 6, posterior 0.9922: 7");
+    expect(&tree, spec, "keep 1 3 4 5 6 7", "plurality 6 of 6 votes, posterior 0.9922: 7");
     made_undo(&tree);
     made_prune(&tree, 7);
     expect(&tree, spec, "sample 0 x1", "posterior 0.9375, below 0.95, after 7 paths: begin 1 more");
     /* A pruned path is not replaced beyond the cap. */
-    expect(&tree, "self-consistency,m=7,adaptive=1", "keep 1 3 4 5 6", "plurality 5 of 6, posterior 0.9375: 7");
+    expect(&tree, "self-consistency,m=7,adaptive=1", "keep 1 3 4 5 6", "plurality 5 of 6 votes, posterior 0.9375: 7");
     search_tree_free(&tree);
 
     /* Paths without an answer are no votes; a path under way is gone on with first. */
@@ -124,7 +124,7 @@ static void test_posterior_of_many(void **state)
         made_thought(&tree, 0, -1, "t", 1, i < 4000 ? "7" : "8", NULL);
     struct search_plan plan;
     free(say(&tree, "self-consistency,m=7800,adaptive=1", 0, &plan));
-    assert_string_equal(plan.why, "plurality 4000 of 7800, posterior 0.9882: 7");
+    assert_string_equal(plan.why, "plurality 4000 of 7800 votes, posterior 0.9882: 7");
     search_plan_free(&plan);
     search_tree_free(&tree);
 }

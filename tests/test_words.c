@@ -56,7 +56,7 @@ static void test_complete(void **state)
     type(&s, "2G");
     completes(&s, "pru", "prune ", NULL);
     completes(&s, "prune ", "prune 2 ", NULL); /* the one selected */
-    completes(&s, "prune 2 ", "prune 2 ", "prune NODE");
+    completes(&s, "prune 2 ", "prune 2 ", "prune THOUGHT");
     completes(&s, "un", "un", "unkeep  undo");
     completes(&s, "xyz", "xyz", "no command");
     completes(&s, "weight p", "weight plurality ", NULL);
@@ -169,7 +169,7 @@ static void test_commands(void **state)
     assert_string_equal(a.words, "add 2 some words ");
     assert_int_equal(tui_command(&s, "").act, TUI_ACT_NONE);
     says(&s, "nonsense", "no command 'nonsense'; :help shows");
-    says(&s, "prnue 3", "no command 'prnue'; the nearest is prune NODE");
+    says(&s, "prnue 3", "no command 'prnue'; the nearest is prune THOUGHT");
     says(&s, "exp x", "the nearest is export FILE"); /* it begins so */
     a = tui_command(&s, "break depth=2");
     assert_int_equal(a.act, TUI_ACT_DO);
@@ -191,10 +191,10 @@ static void test_commands(void **state)
     tui_command(&s, "follow");
     assert_true(s.follow);
     tui_command(&s, "help fork");
-    assert_true(shows(&s, "fork NODE TOKEN ID: another token in the place of one; key f"));
+    assert_true(shows(&s, "fork THOUGHT TOKEN ID: another token in the place of one; key f"));
     s.notice[0] = '\0';
     tui_command(&s, "help");
-    assert_true(shows(&s, "commands, after :") && shows(&s, "prune NODE                  cut a thought"));
+    assert_true(shows(&s, "commands, after :") && shows(&s, "prune THOUGHT               cut a thought"));
     assert_false(shows(&s, "signs"));
     assert_false(shows(&s, "quit; asks once where something would be lost"));
     type(&s, "999j");

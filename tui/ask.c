@@ -88,7 +88,7 @@ static void go(struct tui_screen *s, const char *rest)
     if (rest[0] == '\'' && rest[1] && !rest[2])
         tui_marks_take(s, '\'', rest[1]);
     else if (end == rest || *end)
-        tui_screen_notice(s, "go NODE: expected the number of a thought, as in 12, or a mark, as in 'a");
+        tui_screen_notice(s, "go THOUGHT: expected the number of a thought, as in 12, or a mark, as in 'a");
     else if (node < 0 || node >= s->tree.count || tui_screen_node(s, (int)node)->gone) {
         snprintf(message, sizeof message, "there is no thought %ld in the tree; there are 0 to %d", node, s->tree.count - 1);
         tui_screen_notice(s, message);

@@ -35,6 +35,8 @@ static void open_screens(struct tui_cast *c, const struct tui_cast_of *of)
         trees[i] = &c->logs[i];
     }
     tui_replay_race(&c->race, trees, of->count, of->ascii);
+    for (int i = 0; of->asked && i < of->count; i++)
+        c->race.screens[i].asked_strategy = of->asked[i] ? of->asked[i] : c->race.screens[i].asked_strategy;
     tui_replay_open(&c->replay, trees, of->count, of->speed, 0, c->now);
     c->replay.engine = of->engine;
     c->race.shown = of->shown;
@@ -208,9 +210,12 @@ int tui_cast_sessions(const struct tui_options *o, const struct search_sessions 
     struct tui_theme theme;
     const int first = which ? which - 1 : 0, count = which ? 1 : sessions->count;
     const struct search_tree **trees = xcalloc((size_t)count, sizeof *trees);
-    struct tui_cast_of of = {.trees = trees, .count = count, .theme = &theme};
-    for (int i = 0; i < count; i++)
+    const char **asked = xcalloc((size_t)count, sizeof *asked);
+    struct tui_cast_of of = {.trees = trees, .asked = asked, .count = count, .theme = &theme};
+    for (int i = 0; i < count; i++) {
         trees[i] = &sessions->list[first + i].tree;
+        asked[i] = sessions->list[first + i].asked;
+    }
     tui_options_copy(&options, o);
     int code = read_options(&config, &options, &theme, &of, e);
     if (!code) {
@@ -222,5 +227,6 @@ int tui_cast_sessions(const struct tui_options *o, const struct search_sessions 
     tui_options_free(&options);
     tui_config_free(&config);
     free(trees);
+    free(asked);
     return code;
 }

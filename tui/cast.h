@@ -8,9 +8,10 @@
 #include "tui/record.h"
 #include "tui/replay.h"
 
-/* What it is of, and how it is to look. Nothing in it need live on, but the engine. */
+/* What it is of, and how it is to look. Nothing in it need live on, but the engine and what was asked. */
 struct tui_cast_of {
     const struct search_tree *const *trees; /* [count], of each the log as it is now */
+    const char *const *asked;               /* [count], of each the strategy as asked for; NULL, also of one: the log's */
     int count, shown;                       /* shown: which one of a race */
     const struct engine *engine;            /* for texts of tokens, or NULL */
     const struct tui_screen *like;          /* it has the panes of that; NULL: those of a first start, of a race its comparison */

@@ -51,12 +51,12 @@ static void show_progress(const struct runner *runners, int count, const struct 
     struct engine_statistics s;
     engine_statistics(engine, &s);
     struct string line = {0};
-    int steps = 0, nodes = 0;
+    int steps = 0, thoughts = 0;
     for (int i = 0; i < count; i++) {
-        steps += search_tree(runners[i].search)->steps;
-        nodes += search_tree(runners[i].search)->count;
+        steps += search_tree_steps(search_tree(runners[i].search));
+        thoughts += search_tree(runners[i].search)->count - 1;
     }
-    string_addf(&line, "step %d: %d nodes, %" PRId64 " tokens written, %.0f tokens/s, %d branches", steps, nodes, s.decode_rows,
+    string_addf(&line, "step %d: %d thoughts, %" PRId64 " tokens written, %.0f tokens/s, %d branches", steps, thoughts, s.decode_rows,
                 (double)s.decode_rows / (now - start), s.live);
     fprintf(stderr, "\r\033[K%.*s", 79, line.text);
     string_free(&line);
@@ -68,9 +68,9 @@ static void print_result(const struct runner *r)
     struct string why = {0};
     utf8_sanitize(&why, event->result.why, strlen(event->result.why), 0);
     fprintf(stderr,
-            "%s: %s\n%d nodes, %d illegal; prompt %" PRId64 " tokens (%" PRId64 " cached), completion %" PRId64 "; %.3g FLOP; %.2f s\n",
-            event->result.strategy, string_text(&why), event->result.nodes, event->result.illegal, event->result.usage.prompt,
-            event->result.usage.cached, event->result.usage.completion, event->result.usage.flops, r->seconds);
+            "%s: %s\n%d thought%s, %d illegal; prompt %" PRId64 " tokens (%" PRId64 " cached), completion %" PRId64 "; %.3g FLOP; %.2f s\n",
+            event->result.strategy, string_text(&why), event->result.nodes - 1, event->result.nodes == 2 ? "" : "s", event->result.illegal,
+            event->result.usage.prompt, event->result.usage.cached, event->result.usage.completion, event->result.usage.flops, r->seconds);
     string_free(&why);
 }
 

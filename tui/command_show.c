@@ -85,7 +85,7 @@ static void add_totals(const struct totals *t, struct string *out)
     string_add(out, definition);
 }
 
-/* "misjudged at level 1: node 12: 4 + 5 = 9 (left: 6 9 10), value 3" */
+/* "misjudged at level 1: thought 12: 4 + 5 = 9 (left: 6 9 10), value 3" */
 static void add_cause(const struct search_tree *tree, const struct search_audit *audit, struct string *out)
 {
     if (!audit->known) {
@@ -98,7 +98,7 @@ static void add_cause(const struct search_tree *tree, const struct search_audit 
     if (audit->level)
         string_addf(out, " at level %d", audit->level);
     if (audit->node > 0) {
-        string_addf(out, ": node %d: ", audit->node);
+        string_addf(out, ": thought %d: ", audit->node);
         tui_export_text(out, search_node_text(tree, audit->node));
         if (tree->nodes[audit->node].judgement)
             string_addf(out, ", value %.4g", tree->nodes[audit->node].value);
@@ -182,7 +182,7 @@ static void show_list(const struct search_sessions *sessions, const struct tui_o
         const struct search_tree *tree = &sessions->list[i].tree;
         struct string title = {0};
         tui_export_text(&title, sessions->list[i].title);
-        string_addf(&out, "%5d  %-20s %5d nodes %4d illegal  ", i + 1, string_text(&title), tree->count, tree->illegal);
+        string_addf(&out, "%5d  %-20s %5d thoughts %4d illegal  ", i + 1, string_text(&title), tree->count - 1, tree->illegal);
         string_free(&title);
         if (oracle) {
             extend(&audits[i], levels);
@@ -276,7 +276,7 @@ static int list_kept(void)
             string_addf(&line, "; %.*s", (int)strcspn(tree->session->session.strategy, ","), tree->session->session.strategy);
             if (sessions.count > 1)
                 string_addf(&line, " and %d more", sessions.count - 1);
-            string_addf(&line, "; %d nodes; ", tree->count);
+            string_addf(&line, "; %d thought%s; ", tree->count - 1, tree->count == 2 ? "" : "s");
             if (!tree->result)
                 string_add(&line, "not finished");
             else

@@ -115,7 +115,7 @@ static void open_race(struct tui_race *race, const struct setting *s)
         screen->model = slash ? slash + 1 : s->searches.model;
         screen->quant = s->options.quant;
         screen->keymap = &s->config.keys;
-        screen->asked_strategy = s->searches.strategies[i];
+        screen->asked_strategy = tui_searches_asked(&s->searches, i);
         screen->token_text = tui_race_token;
         screen->canvas.ascii = s->ascii;
     }
@@ -333,9 +333,12 @@ static void begin_cast(struct explorer *x, struct tui_action action)
         return;
     }
     const struct search_tree **trees = xcalloc((size_t)x->race.count, sizeof *trees);
-    for (int i = 0; i < x->race.count; i++)
+    const char **asked = xcalloc((size_t)x->race.count, sizeof *asked);
+    for (int i = 0; i < x->race.count; i++) {
         trees[i] = &x->race.screens[i].tree;
-    struct tui_cast_of of = {.trees = trees, .count = x->race.count, .shown = x->race.shown, .engine = s->now.engine, .like = s,
+        asked[i] = x->race.screens[i].asked_strategy;
+    }
+    struct tui_cast_of of = {.trees = trees, .asked = asked, .count = x->race.count, .shown = x->race.shown, .engine = s->now.engine, .like = s,
                              .theme = &x->setting->theme, .ascii = x->setting->ascii, .columns = s->canvas.w, .rows = s->canvas.h,
                              .speed = x->replay ? x->replay->speed : 1};
     struct tui_cast *cast = xcalloc(1, sizeof *cast);
@@ -346,6 +349,7 @@ static void begin_cast(struct explorer *x, struct tui_action action)
     x->cast = code ? NULL : cast;
     free(code ? cast : NULL);
     free(trees);
+    free(asked);
 }
 
 static int end_cast(struct explorer *x, struct error *e)
@@ -820,6 +824,8 @@ static int play(struct setting *s, const struct search_sessions *sessions, int w
     for (int i = 0; i < count; i++)
         trees[i] = &sessions->list[first + i].tree;
     tui_replay_race(&x.race, trees, count, s->ascii);
+    for (int i = 0; i < count; i++)
+        x.race.screens[i].asked_strategy = sessions->list[first + i].asked ? sessions->list[first + i].asked : x.race.screens[i].asked_strategy;
     tui_replay_open(&replay, trees, count, o->speed > 0 ? (double)o->speed : 1, o->paused, clock_seconds());
     replay.engine = engine;
     tui_replay_go_on(&replay, &x.race, clock_seconds());

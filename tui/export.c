@@ -50,7 +50,7 @@ static enum look look_of(const struct search_tree *tree, int node)
         return LOOK_ILLEGAL;
     if (thought->thought.final && thought->thought.correct >= 0)
         return thought->thought.correct ? LOOK_RIGHT : LOOK_WRONG;
-    return tree->nodes[node].kept >= 0 ? LOOK_KEPT : LOOK_PLAIN;
+    return search_node_is_kept(&tree->nodes[node]) ? LOOK_KEPT : LOOK_PLAIN;
 }
 
 static const char *mark_name(char mark)
@@ -98,10 +98,10 @@ void tui_export_outline(const struct search_tree *tree, const char *marks, struc
     add_field(out, "strategy", tree->session->session.strategy);
     add_field(out, "model", tree->session->session.model);
     add_result(tree, out);
-    string_addf(out, "%-9s %d, %d illegal; %d plans; tokens: %" PRId64 " read (%" PRId64 " cached), %" PRId64 " written\n", "nodes", tree->count,
-                tree->illegal, tree->steps, tree->usage.prompt, tree->usage.cached, tree->usage.completion);
+    string_addf(out, "%-9s %d, %d illegal; %d plans; tokens: %" PRId64 " read (%" PRId64 " cached), %" PRId64 " written\n", "thoughts",
+                tree->count - 1, tree->illegal, tree->steps, tree->usage.prompt, tree->usage.cached, tree->usage.completion);
     string_add(out, "signs     * kept  = right  # wrong  x illegal  ~ pruned\n\n");
-    string_addf(out, "%6s %8s %s  thought\n", "node", "value", marks ? "oracle" : "");
+    string_addf(out, "%6s %8s %s  thought\n", "number", "value", marks ? "oracle" : "");
     for (int node = 0; node >= 0; node = next_node(tree, node)) {
         const struct search_node *n = &tree->nodes[node];
         char value[32] = "";

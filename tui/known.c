@@ -62,7 +62,7 @@ static void note_scores(struct tui_screen *s, struct tui_known *k, const struct 
     k->judged = 1;
     k->voted = event->judgement.purpose == SEARCH_VOTE;
     for (int i = 0; i < event->judgement.count; i++)
-        if (event->judgement.scores[i] > s->value_most)
+        if (s && event->judgement.scores[i] > s->value_most)
             s->value_most = event->judgement.scores[i];
     for (int i = 0; i < event->judgement.count && event->judgement.most > 0; i++)
         note_progress(k, fmin(event->judgement.scores[i] / event->judgement.most, 1));
@@ -87,7 +87,8 @@ void tui_known_take(struct tui_screen *s, struct tui_known *k, const struct sear
         k->written++;
         break;
     case SEARCH_EVENT_THOUGHT:
-        note_thought(s, tree, event);
+        if (s)
+            note_thought(s, tree, event);
         break;
     case SEARCH_EVENT_JUDGEMENT:
         note_scores(s, k, event);

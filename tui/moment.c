@@ -121,6 +121,9 @@ static void show_anew(struct tui_screen *s)
     if (s->past.on) { /* the picture stays */
         struct tui_outline none = {0};
         s->past.latest = m->fold.tree;
+        tui_known_free(&s->past.known);
+        s->past.known = m->known;
+        m->known = (struct tui_known){.right_at = -1};
         m->fold = (struct search_refold){0};
         m->what = TUI_MAKES_NOTHING;
         give_back(s, &before, &none);
@@ -165,19 +168,16 @@ static void go_on(struct tui_screen *s, int steps)
     }
     if (m->what != TUI_MAKES_NOW && search_refold_go_on(&m->fold, steps))
         return;
-    if (m->what == TUI_MAKES_ANEW && s->past.on) {
-        show_anew(s);
-        return;
-    }
-    if (!s->outline.heir)
+    const int hidden = m->what == TUI_MAKES_ANEW && s->past.on;
+    if (!hidden && !s->outline.heir)
         tui_outline_begin_heir(&s->outline, &m->outline, tree);
-    if (tui_outline_grow_heir(&m->outline, steps))
+    if (!hidden && tui_outline_grow_heir(&m->outline, steps))
         return;
     for (; steps > 0 && m->known_to < tree->event_count; steps--, m->known_to++)
         if (tree->out[m->known_to])
             tui_known_pass(&m->known, tree->events[m->known_to]);
         else
-            tui_known_take(s, &m->known, tree, tree->events[m->known_to]);
+            tui_known_take(hidden ? NULL : s, &m->known, tree, tree->events[m->known_to]);
     if (m->known_to < tree->event_count)
         return;
     if (m->what == TUI_MAKES_PAST)

@@ -11,6 +11,11 @@ const struct search_tree *tui_past_latest(const struct tui_screen *s)
     return s->past.on ? &s->past.latest : &s->tree;
 }
 
+const struct tui_known *tui_past_known(const struct tui_screen *s)
+{
+    return s->past.on ? &s->past.known : &s->known;
+}
+
 int64_t tui_past_count(const struct tui_screen *s)
 {
     return tui_past_latest(s)->event_count;
@@ -31,6 +36,8 @@ void tui_past_enter(struct tui_screen *s)
     s->past.on = 1;
     s->past.latest = s->tree;
     s->tree = (struct search_tree){0};
+    s->past.known = s->known;
+    s->known = (struct tui_known){.right_at = -1};
     s->past.live = s->now.live;
     s->past.live_count = s->now.live_count;
     s->now.live = NULL;
@@ -42,6 +49,7 @@ void tui_past_leave(struct tui_screen *s)
     s->tree = s->past.latest;
     s->now.live = s->past.live;
     s->now.live_count = s->past.live_count;
+    tui_known_free(&s->past.known);
     s->past = (struct tui_past){0};
 }
 

@@ -37,7 +37,7 @@ void tui_replay_race(struct tui_race *race, const struct search_tree *const *tre
 {
     tui_race_open(race, count);
     for (int i = 0; i < count; i++) {
-        race->screens[i].asked_strategy = trees[i]->session ? trees[i]->session->session.strategy : NULL;
+        race->screens[i].asked_strategy = trees[i]->session ? trees[i]->events[0]->session.strategy : NULL;
         race->screens[i].token_text = tui_race_token;
         race->screens[i].canvas.ascii = ascii;
     }
@@ -96,15 +96,20 @@ static void tell(struct tui_replay *r, struct tui_screen *s, const struct tui_re
     tui_screen_snapshot(s, &snapshot);
 }
 
-/* The first event is the session: without it there is nothing to see. A step ends before the next plan or decision. */
+/* The first event is the session: without it there is nothing to see. A step ends before the next plan, decision or result. */
 static int is_due(const struct tui_replay *r, const struct tui_replayed *t, double now)
 {
     return !is_over(t) && (!t->at || t->steps || (r->running && t->due <= now));
 }
 
+static int is_step(const struct search_event *event)
+{
+    return event->kind == SEARCH_EVENT_PLAN || event->kind == SEARCH_EVENT_DECISION || event->kind == SEARCH_EVENT_RESULT;
+}
+
 static int begins_step(const struct tui_replayed *t)
 {
-    return !is_over(t) && (t->tree->events[t->at]->kind == SEARCH_EVENT_PLAN || t->tree->events[t->at]->kind == SEARCH_EVENT_DECISION);
+    return !is_over(t) && is_step(t->tree->events[t->at]);
 }
 
 int tui_replay_go_on(struct tui_replay *r, struct tui_race *race, double now)
@@ -136,7 +141,7 @@ static int steps_to_end_of_path(const struct tui_replayed *t)
         const struct search_event *event = t->tree->events[i];
         if (event->kind == SEARCH_EVENT_THOUGHT && event->thought.final && !event->thought.illegal)
             break;
-        steps += i > t->at && (event->kind == SEARCH_EVENT_PLAN || event->kind == SEARCH_EVENT_DECISION);
+        steps += i > t->at && is_step(event);
     }
     return steps;
 }

@@ -50,6 +50,7 @@ void tui_screen_free(struct tui_screen *s)
     free(s->thought.cells);
     tui_moment_free(s);
     tui_known_free(&s->known);
+    tui_known_free(&s->past.known);
     free(s->moments);
     tui_ask_free(&s->ask);
     string_free(&s->words);
@@ -88,6 +89,13 @@ const struct engine_token *tui_screen_tokens(const struct tui_screen *s, int nod
     return n->completion->completion.tokens + n->thought->thought.first;
 }
 
+const char *tui_screen_strategy(const struct tui_screen *s, const struct search_tree *tree)
+{
+    const char *asked = s->asked_strategy ? s->asked_strategy : "", *now = tree->session ? tree->session->session.strategy : NULL;
+    const char *first = now && tree->events[0]->kind == SEARCH_EVENT_SESSION ? tree->events[0]->session.strategy : NULL;
+    return *asked && (!now || (first && !strcmp(first, now))) ? asked : now ? now : "";
+}
+
 int tui_screen_strategy_is(const struct tui_screen *s, const char *name)
 {
     const char *strategy = s->tree.session && s->tree.session->session.strategy ? s->tree.session->session.strategy : "";
@@ -100,14 +108,13 @@ int tui_screen_writes_below(const struct tui_live *live)
     return live->purpose == SEARCH_SAMPLE || live->purpose == SEARCH_PROPOSE;
 }
 
-/* The first decision since the node came to be. */
-const struct search_event *tui_screen_decision(const struct tui_screen *s, int node)
+/* The first decision since the thought came to be. */
+static const struct search_event *first_decision(const struct tui_screen *s, const struct search_event *thought)
 {
-    const struct search_event *thought = tui_screen_node(s, node)->thought;
     int low = 0, high = s->known.decision_count;
     while (low < high) {
         int middle = (low + high) / 2;
-        if (!thought || s->known.decisions[middle]->number < thought->number)
+        if (s->known.decisions[middle]->number < thought->number)
             low = middle + 1;
         else
             high = middle;
@@ -115,12 +122,16 @@ const struct search_event *tui_screen_decision(const struct tui_screen *s, int n
     return low < s->known.decision_count ? s->known.decisions[low] : NULL;
 }
 
-int tui_decision_keeps(const struct search_event *decision, int node)
+/* The latest that kept it or visited it. What was never among those is told of the decision that passed it over; a visit passes nothing over, nor
+ * does a decision on what was thought below it since. */
+const struct search_event *tui_screen_decision(const struct tui_screen *s, int node)
 {
-    for (int i = 0; i < decision->decision.kept_count; i++)
-        if (decision->decision.kept[i] == node)
-            return 1;
-    return 0;
+    const struct search_node *n = tui_screen_node(s, node);
+    const struct search_event *below = n->first_child < 0 ? NULL : tui_screen_node(s, n->first_child)->thought;
+    const struct search_event *first = n->decision || !n->thought ? NULL : first_decision(s, n->thought);
+    if (!first || first->decision.backup_count || (below && below->number < first->number))
+        return n->decision;
+    return first;
 }
 
 static void select_node(struct tui_screen *s, int node)
@@ -280,6 +291,7 @@ void tui_screen_take(struct tui_screen *s, struct search_event *event)
         s->notice[0] = '\0';
     if (s->past.on) { /* the picture stays */
         search_tree_fold(&s->past.latest, event);
+        tui_known_take(NULL, &s->past.known, &s->past.latest, event);
         return;
     }
     int line = tui_screen_line(s);
@@ -319,10 +331,6 @@ static void note_speed(struct tui_screen *s, int64_t rows)
 static void note_rate(struct tui_screen *s)
 {
     int64_t rows = s->now.statistics.decode_rows + s->now.statistics.prompt_rows;
-    int running = s->now.state == TUI_RUNNING || s->now.state == TUI_STEPPING;
-    if (running && !s->began)
-        s->began = s->now.time;
-    s->ended = s->now.state != TUI_DONE ? 0 : s->ended ? s->ended : s->now.time;
     note_speed(s, rows);
     int old = 0;
     while (old < s->rate_count && (s->rate_count - old == TUI_RATES || s->rates[old].time < s->now.time - 1))

@@ -41,6 +41,7 @@ extern const struct tui_view tui_view_path, tui_view_time, tui_view_compare, tui
 extern const struct tui_view tui_view_list, tui_view_why; /* overlays only */
 extern const char tui_help_pages[];         /* the heading of those that are text to be scrolled */
 
+enum { TUI_MOST_TERMS = 100 }; /* of more siblings they are not worked out: it would take too long */
 enum { TUI_RATES = 40, TUI_SPEEDS = 60, TUI_DRAWN_MEMO = 4096, TUI_SIBLING_COLUMNS = 7, TUI_SLICE = 1024 }; /* of a slice: events, nodes, rows gone through between two keys */
 
 /* What the line at the bottom is being written for. */
@@ -54,14 +55,6 @@ struct tui_ask {
     char *own;
 };
 
-/* Where the screen shows a moment before now: its tree is the one of that moment, and the search may go on unseen. */
-struct tui_past {
-    int on;
-    struct search_tree latest;        /* the tree as it is now; the screen's own is of its first events */
-    struct tui_live *live;            /* what the latest snapshot had */
-    int live_count;
-};
-
 /* What is known beside a tree, of its events in force (widths of columns are not here: the picture does not jump as one goes through time). */
 struct tui_known {
     int64_t tokens;                   /* that all events so far have spent */
@@ -73,6 +66,15 @@ struct tui_known {
     int progress_count, progress_capacity;
     double best;                      /* what was found so far, 0 to 1: the judge's, or the share of the votes */
     int64_t right_at;                 /* tokens at which its answer had become the right one; -1: it is not */
+};
+
+/* Where the screen shows a moment before now: its tree is the one of that moment, and the search may go on unseen. */
+struct tui_past {
+    int on;
+    struct search_tree latest;        /* the tree as it is now; the screen's own is of its first events */
+    struct tui_known known;           /* of that tree */
+    struct tui_live *live;            /* what the latest snapshot had */
+    int live_count;
 };
 
 /* Another tree to be shown: made in slices, beside the one that is shown until then. */
@@ -120,7 +122,7 @@ struct tui_screen {
     const char *asked, *model;        /* the problem as typed and the model's file, shown until the session's event; "" : not known */
     const struct tui_keymap *keymap;  /* keys of the user's own, for the help; or NULL */
     const char *quant;                /* the model's weights were made that; NULL: they are as in its file */
-    const char *asked_strategy;       /* as typed: its name in a race; NULL: it is not in one */
+    const char *asked_strategy;       /* as typed; NULL: not known. tui_screen_strategy says whether it still holds */
     const struct tui_screen *race;    /* all that are in it, [race_count]; this one among them */
     int race_count;
     const char *(*token_text)(const void *owner, int id, size_t *bytes);
@@ -138,7 +140,6 @@ struct tui_screen {
     int rate_count;
     int speeds[TUI_SPEEDS], speed_count; /* rows a second, of the latest seconds, newest last */
     struct { double time; int64_t rows; } second; /* when the one at hand began */
-    double began, ended;              /* when it was first seen to run, and to be done; 0: not yet */
     int64_t *moments;                 /* plans, decisions, results and the user's acts of the latest log: indices of the events */
     int moment_count, moment_capacity;
 
@@ -261,6 +262,7 @@ char *tui_past_next(const struct tui_screen *s);           /* what the search di
 int64_t tui_past_at(const struct tui_screen *s);           /* of how many events what is shown is, or what is being made */
 int64_t tui_past_count(const struct tui_screen *s);        /* of events, all there are */
 const struct search_tree *tui_past_latest(const struct tui_screen *s); /* the tree as it is now, whatever moment is shown */
+const struct tui_known *tui_past_known(const struct tui_screen *s);    /* and what is known of it */
 int tui_past_moment(const struct tui_screen *s, int64_t event);        /* the index of the first moment at that event or after it */
 int tui_past_is_place(const struct search_tree *tree, int64_t count);  /* one steps to it: it is before a plan or a decision */
 
@@ -270,7 +272,8 @@ void tui_moment_make(struct tui_screen *s, enum tui_making what, int64_t count);
 int tui_moment_work(struct tui_screen *s, int steps);      /* a slice; 1: there is more to do. What is ready is shown */
 int tui_moment_holds(struct tui_screen *s, struct search_event *event); /* 1: the event has to wait, and is kept */
 void tui_moment_free(struct tui_screen *s);
-void tui_known_take(struct tui_screen *s, struct tui_known *k, const struct search_tree *tree, const struct search_event *event); /* an event more */
+/* An event more. s: its widths grow with it; NULL: it is not shown. */
+void tui_known_take(struct tui_screen *s, struct tui_known *k, const struct search_tree *tree, const struct search_event *event);
 void tui_known_pass(struct tui_known *k, const struct search_event *event); /* the same where it is not in force */
 void tui_known_free(struct tui_known *k);
 void tui_past_enter(struct tui_screen *s);                 /* s->tree becomes the latest one, and empty */
@@ -315,13 +318,13 @@ int tui_screen_line(const struct tui_screen *s);               /* of the pane, t
 void tui_screen_keep_line(struct tui_screen *s, int line);     /* rows that come and go above it must not move it */
 void tui_screen_follow(struct tui_screen *s, const struct search_event *event); /* to where it happened, when following */
 const struct engine_token *tui_screen_tokens(const struct tui_screen *s, int node, int *count); /* of a thought; NULL and 0: none */
+const char *tui_screen_strategy(const struct tui_screen *s, const struct search_tree *tree); /* as asked for; if it is another by then, in full */
 int tui_screen_strategy_is(const struct tui_screen *s, const char *name);
 const char *tui_screen_token(const struct tui_screen *s, int id, size_t *bytes); /* "" where it is not known */
 int tui_screen_writes_below(const struct tui_live *live);      /* it grows a node (rather than judging one) */
-const struct search_event *tui_screen_decision(const struct tui_screen *s, int node); /* the one that decided on the node, or NULL */
+const struct search_event *tui_screen_decision(const struct tui_screen *s, int node); /* what was decided about the node, or NULL */
 /* How many bytes of a thought are not already said by its state: "10 - 4 = 6 (left: 5 6 6)" next to "5 6 6". */
 size_t tui_length_without_state(const char *text, const char *state);
-int tui_decision_keeps(const struct search_event *decision, int node);
 /* Numbers for people. They write into `out` and return it. */
 const char *tui_number(int64_t n, char out[32]);        /* 1,031 */
 const char *tui_score(double score, char out[32]);      /* 41 or .92 or .003; at most 5 columns below 100,000 */

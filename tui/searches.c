@@ -131,6 +131,11 @@ static int note_kernels(struct tui_searches *s, const struct tui_options *o, str
     return code;
 }
 
+const char *tui_searches_asked(const struct tui_searches *s, int i)
+{
+    return s->resumed ? s->loaded.list[i].asked : s->strategies[i];
+}
+
 /* What a session needs to be gone on with, beside its events. */
 static int describe(struct tui_searches *s, const char *model, const struct tui_options *o, struct error *e)
 {
@@ -145,6 +150,11 @@ static int describe(struct tui_searches *s, const char *model, const struct tui_
         code = search_journal_set(s->journal, "quant", o->quant ? o->quant : "", e);
     if (!code)
         code = search_journal_set(s->journal, "kv_type", o->kv_type ? o->kv_type : "", e);
+    for (int i = 0; i < s->count && !code; i++) {
+        char *key = xasprintf("strategy %d", i);
+        code = search_journal_set(s->journal, key, tui_searches_asked(s, i) ? tui_searches_asked(s, i) : "", e);
+        free(key);
+    }
     free(sum);
     free(paths[0]);
     free(paths[1]);

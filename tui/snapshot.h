@@ -24,6 +24,7 @@ struct tui_snapshot {
     struct engine_statistics statistics;
     int64_t memory;              /* bytes of the program's that are in memory; 0: not known */
     double time;                 /* when it was taken, seconds */
+    double worked;               /* seconds that this search was at work, also before it was opened again; 0: not known */
     struct error failure;        /* state TUI_FAILED */
     char *breakpoints;           /* owned: where it is to stop, "wrong, depth=2"; NULL: nowhere */
     char *broke;                 /* owned: why it has stopped by itself, and since then nothing was begun; or NULL */

@@ -7,18 +7,47 @@
 
 /* --- header ------------------------------------------------------------------------------------------------------ */
 
+/* Of "tot,b=3,...": the bytes up to the comma that ends its first part; "\," is no end. */
+static size_t part_length(const char *spec)
+{
+    size_t n = 0;
+    while (spec[n] && (spec[n] != ',' || (n && spec[n - 1] == '\\')))
+        n++;
+    return n;
+}
+
+/* Some part of the specification is for the same parameter. */
+static int names(const char *spec, const char *part, size_t n)
+{
+    const char *equals = memchr(part, '=', n);
+    const size_t name = equals ? (size_t)(equals - part) + 1 : n;
+    for (size_t k; k = part_length(spec), k; spec += k + (spec[k] == ','))
+        if (!strncmp(spec, part, name) && (equals || k == n))
+            return 1;
+    return 0;
+}
+
+/* Append those of its parts that `but` does not name. Adapters stand beside the model where that is shown. */
+static void add_parts(const struct tui_screen *s, const char *spec, const char *but, struct string *out)
+{
+    for (size_t n; n = part_length(spec), n; spec += n + (spec[n] == ',')) {
+        if (names(but, spec, n) || (s->layout.wide && !strncmp(spec, "adapter=", 8)))
+            continue;
+        string_add(out, out->length ? " " : "");
+        string_append(out, spec, n);
+    }
+}
+
+/* What was asked for comes first: the rest is cut where there is no room. */
 static char *strategy_text(const struct tui_screen *s)
 {
     const struct search_event *session = s->tree.session;
-    if (!session)
-        return xstrdup("");
-    char *text = xstrdup(session->session.strategy ? session->session.strategy : "");
-    char *adapters = s->layout.wide ? strstr(text, ",adapter=") : NULL; /* the last of it; they stand beside the model */
-    if (adapters)
-        *adapters = '\0';
-    for (char *p = text; *p; p++)
-        if (*p == ',')
-            *p = ' ';
+    const char *asked = tui_screen_strategy(s, &s->tree);
+    struct string out = {0};
+    add_parts(s, session ? asked : "", "", &out);
+    add_parts(s, session && session->session.strategy ? session->session.strategy : "", asked, &out);
+    char *text = xstrdup(string_text(&out));
+    string_free(&out);
     return text;
 }
 
@@ -49,10 +78,12 @@ static int draw_model(struct tui_screen *s, int end, const char *model)
     int w = tui_width(model, strlen(model)), more = tui_width(adapted, strlen(adapted));
     w = w > most ? most : w;
     more = more > most ? most : more;
-    tui_canvas_cut(&s->canvas, end - more - w, s->layout.header.y, w, tui_style(TUI_DIM), model);
+    const int label = w ? 6 : 0, x = end - more - w;
+    tui_canvas_text(&s->canvas, x - label, s->layout.header.y, label, tui_style(TUI_DIM), "model");
+    tui_canvas_cut(&s->canvas, x, s->layout.header.y, w, tui_style(TUI_TEXT), model);
     tui_canvas_cut(&s->canvas, end - more, s->layout.header.y, more, tui_style(TUI_TEXT), adapted);
     free(adapted);
-    return w + more;
+    return label + w + more;
 }
 
 void tui_draw_header(struct tui_screen *s)
@@ -99,12 +130,12 @@ static void draw_racer(struct tui_screen *s, int y, const struct tui_screen *rac
         w = (int)strlen(cost);
     }
     for (int i = 0; i < s->race_count; i++) { /* short names leave the answers more room */
-        const char *name = s->race[i].asked_strategy ? s->race[i].asked_strategy : "";
+        const char *name = tui_screen_strategy(&s->race[i], tui_past_latest(&s->race[i]));
         const int width = tui_width(name, strlen(name));
         names = width > names ? width : names;
     }
     names = names < end - rest - w - 2 - x ? names : end - rest - w - 2 - x;
-    tui_canvas_cut(&s->canvas, x, y, names, tui_style(racer == s ? TUI_TITLE : TUI_TEXT), racer->asked_strategy ? racer->asked_strategy : "");
+    tui_canvas_cut(&s->canvas, x, y, names, tui_style(racer == s ? TUI_TITLE : TUI_TEXT), tui_screen_strategy(racer, t));
     x += names + 2;
     tui_canvas_text(&s->canvas, x, y, w, tui_style(TUI_DIM), cost);
     x += w + 2;
@@ -195,8 +226,9 @@ void tui_draw_now(struct tui_screen *s)
     } else if (s->moment.what) {
         x += tui_canvas_text(&s->canvas, x, s->layout.middle, r.x + r.w - x, tui_style(TUI_KEPT), "… ");
     }
-    if (s->tree.steps) {
-        snprintf(label, sizeof label, " step %d ", s->tree.steps);
+    const int steps = search_tree_steps(&s->tree);
+    if (steps) {
+        snprintf(label, sizeof label, " step %d ", steps);
         tui_canvas_right(&s->canvas, x, s->layout.middle, r.x + r.w - x, tui_style(TUI_DIM), label);
     }
     const int n = tui_now_lines(s, r.h, lines);

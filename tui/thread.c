@@ -137,6 +137,7 @@ static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struc
     s.broke = xstrdup(r->broke);
     s.broke_at = r->broke_at;
     s.hits = t->hits;
+    s.worked = r->search ? search_seconds(r->search) : 0;
     if (t->engine)
         engine_statistics(t->engine, &s.statistics);
     while (r->search && search_live(r->search, &live)) {

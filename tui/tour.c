@@ -124,8 +124,9 @@ static void write_plan(struct tui_screen *s, struct tui_paper *p)
     for (int i = 0; i < plan->plan.count; i++)
         samples += plan->plan.items[i].samples;
     say(p, "The strategy decides what to do next; that is a plan. The latest: \"%s\". It asks the model for %d completion%s, which are written side by "
-           "side and become thoughts; there are %d now. A step (key s) is one plan or one decision, counted at the right of \"now\": %d.",
-        plan->plan.why ? plan->plan.why : "", samples, samples == 1 ? "" : "s", s->tree.count - 1, s->tree.steps);
+           "side and become thoughts; there are %d now. A step (key s) is one plan or one decision, and the answer the last; those "
+           "made are counted at the right of \"now\": %d.",
+        plan->plan.why ? plan->plan.why : "", samples, samples == 1 ? "" : "s", s->tree.count - 1, search_tree_steps(&s->tree));
 }
 
 static void show_thought(struct tui_screen *s)
@@ -369,8 +370,12 @@ static void write_decision(struct tui_screen *s, struct tui_paper *p)
     const struct search_event *d = s->tree.latest_decision;
     if (!d)
         return;
-    say(p, "Then the strategy chose: \"%s\". A star marks what was kept%s. ", d->decision.why ? d->decision.why : "",
-        d->decision.tally_count ? ", the answers that won" : "; the others stay in the tree, but do not grow");
+    if (d->decision.backup_count)
+        say(p, "Then the strategy made a visit: \"%s\". What it found at its end counts for every thought on its path; a visit keeps and drops "
+               "nothing. ", d->decision.why ? d->decision.why : "");
+    else
+        say(p, "Then the strategy chose: \"%s\". A star marks what was kept%s. ", d->decision.why ? d->decision.why : "",
+            d->decision.tally_count ? ", the answers that won" : "; the others stay in the tree, but do not grow");
     if (d->decision.tally_count) {
         int votes = 0;
         for (int i = 0; i < d->decision.tally_count; i++)
@@ -389,7 +394,7 @@ static void write_end(struct tui_screen *s, struct tui_paper *p)
     char a[32];
     if (!over(s) || !r) {
         say(p, "The search runs (space stops it): %s thoughts, step %d. Live branches are decoded together, in one pass of the model.",
-            tui_number(s->tree.count - 1, a), s->tree.steps);
+            tui_number(s->tree.count - 1, a), search_tree_steps(&s->tree));
         return;
     }
     if (!r->result.answer)

@@ -102,6 +102,8 @@ int tui_searches_open(struct tui_searches *out, const struct tui_options *o, int
 /* Open search i of them, new or where it was. */
 int tui_searches_start(struct tui_searches *s, int i, struct engine *engine, struct engine *judge,
                        void (*sink)(void *context, struct search_event *event), void *context, struct search **out, struct error *e);
+/* The strategy it was begun with, as it was asked for then. NULL, "": not known. */
+const char *tui_searches_asked(const struct tui_searches *s, int i);
 void tui_searches_close(struct tui_searches *s); /* after the searches */
 /* The file of a session: a path as it is, a name where sessions are kept. malloc'ed. */
 int tui_session_path(const char *name, char **path, struct error *e);

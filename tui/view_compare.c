@@ -1,4 +1,5 @@
-/* A race side by side: what each search answers, what it cost, what is left to it; and the best it found against its tokens. */
+/* A race side by side: what each search answers, what it cost, what is left to it; and the best it found against its tokens. All of it is of now,
+ * whatever moment a search shows. */
 #include "tui/plot.h"
 #include "tui/screen.h"
 
@@ -41,7 +42,7 @@ static enum tui_role role_of(const struct tui_screen *racer)
 
 static enum tui_role name_cell(const struct tui_screen *racer, char out[80])
 {
-    snprintf(out, 80, "%c %.70s", tui_plot_letter((int)(racer - racer->race)), racer->asked_strategy ? racer->asked_strategy : "");
+    snprintf(out, 80, "%c %.70s", tui_plot_letter((int)(racer - racer->race)), tui_screen_strategy(racer, tui_past_latest(racer)));
     return role_of(racer);
 }
 
@@ -72,11 +73,10 @@ static enum tui_role flops_cell(const struct tui_screen *racer, char out[80])
 
 static enum tui_role time_cell(const struct tui_screen *racer, char out[80])
 {
-    double end = racer->ended ? racer->ended : racer->now.time;
-    if (!racer->began)
-        snprintf(out, 80, "-");
+    if (racer->now.worked > 0)
+        snprintf(out, 80, "%.1f s", racer->now.worked);
     else
-        snprintf(out, 80, "%.1f s", end - racer->began);
+        snprintf(out, 80, "-");
     return TUI_TEXT;
 }
 
@@ -103,19 +103,20 @@ static enum tui_role budget_cell(const struct tui_screen *racer, char out[80])
 static enum tui_role best_cell(const struct tui_screen *racer, char out[80])
 {
     char a[32];
-    snprintf(out, 80, "%s", racer->known.progress_count ? tui_probability(racer->known.best, a) : "-");
+    snprintf(out, 80, "%s", tui_past_known(racer)->progress_count ? tui_probability(tui_past_known(racer)->best, a) : "-");
     return TUI_TEXT;
 }
 
 /* From how many tokens on its answer is the right one. */
 static enum tui_role right_cell(const struct tui_screen *racer, char out[80])
 {
+    const int64_t at = tui_past_known(racer)->right_at;
     char a[32];
-    if (racer->known.right_at < 0)
+    if (at < 0)
         snprintf(out, 80, "-");
     else
-        snprintf(out, 80, "%s tokens", tui_number(racer->known.right_at, a));
-    return racer->known.right_at < 0 ? TUI_DIM : TUI_RIGHT;
+        snprintf(out, 80, "%s tokens", tui_number(at, a));
+    return at < 0 ? TUI_DIM : TUI_RIGHT;
 }
 
 /* --- the plot ---------------------------------------------------------------------------------------------------- */
@@ -123,14 +124,15 @@ static enum tui_role right_cell(const struct tui_screen *racer, char out[80])
 /* The points where it became better, thinned out where they are many, and one for how it stands. */
 static int points_of(const struct tui_screen *racer, struct tui_plot_point out[MOST_POINTS + 1])
 {
-    int count = racer->known.progress_count, shown = count > MOST_POINTS ? MOST_POINTS : count, n = 0;
+    const struct tui_known *known = tui_past_known(racer);
+    int count = known->progress_count, shown = count > MOST_POINTS ? MOST_POINTS : count, n = 0;
     int64_t now = tui_tokens_spent(tui_past_latest(racer));
     for (int i = 0; i < shown; i++) {
-        const struct tui_progress *point = &racer->known.progress[(int64_t)i * count / shown];
+        const struct tui_progress *point = &known->progress[(int64_t)i * count / shown];
         out[n++] = (struct tui_plot_point){(double)point->tokens, point->best, point->best, point->best};
     }
-    if (count && now > racer->known.progress[count - 1].tokens)
-        out[n++] = (struct tui_plot_point){(double)now, racer->known.best, racer->known.best, racer->known.best};
+    if (count && now > known->progress[count - 1].tokens)
+        out[n++] = (struct tui_plot_point){(double)now, known->best, known->best, known->best};
     return n;
 }
 

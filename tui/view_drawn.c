@@ -104,7 +104,7 @@ static const char *sign_of(struct tui_screen *s, int node, enum tui_role *role)
     int correct = n->thought && n->thought->thought.final ? n->thought->thought.correct : -1;
     const struct { int is; const char *sign; enum tui_role role; } signs[] = {
         {is_pruned(s, node), "✂", TUI_PRUNED}, {n->state == SEARCH_ILLEGAL, "✗", TUI_ILLEGAL}, {correct == 1, "✓", TUI_RIGHT},
-        {correct == 0, "✗", TUI_WRONG}, {n->state == SEARCH_EXPANDING, "»", TUI_EXPANDING}, {n->kept >= 0, "★", TUI_KEPT},
+        {correct == 0, "✗", TUI_WRONG}, {n->state == SEARCH_EXPANDING, "»", TUI_EXPANDING}, {search_node_is_kept(n), "★", TUI_KEPT},
         {n->state == SEARCH_FRONTIER, "○", TUI_FRONTIER}, {1, "●", n->on_best_path ? TUI_BEST : TUI_TEXT},
     };
     int i = 0;

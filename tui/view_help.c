@@ -10,7 +10,7 @@ const char tui_help_pages[] = "judge, path, compare, statistics";
 const struct tui_help_line tui_help_lines[] = {
     {"the search", NULL},
     {"space", "run, or pause"},
-    {"s", "one step: one plan or one decision (5s: five)"},
+    {"s", "one step: one plan, one decision, or the answer (5s: five)"},
     {"o", "run until the next path is complete, and pause"},
     {"b", "take the latest step back, and pause"},
     {"u  U", "undo the latest act of yours, do it again"},

@@ -7,7 +7,7 @@
 
 enum { N, Q, U, PRIOR, SUM, VALUE, VOTES, COLUMNS };
 _Static_assert((int)COLUMNS == (int)TUI_SIBLING_COLUMNS, "a bookmark says which");
-enum { LEAST_TEXT = 10, WIDE = 60, MOST_TERMS = 100 }; /* terms: of more siblings they are not worked out, it would take too long */
+enum { LEAST_TEXT = 10, WIDE = 60 };
 
 static const struct {
     const char *name, *what;
@@ -261,7 +261,7 @@ static void draw_row(struct tui_screen *s, struct tui_rect r, int y, int node, c
     const struct search_node *n = tui_screen_node(s, node);
     int own = node == s->selected, end = r.x + r.w - 1 - width;
     enum tui_role role = search_tree_is_pruned(&s->tree, node) ? TUI_PRUNED : n->state == SEARCH_ILLEGAL ? TUI_ILLEGAL : n->on_best_path ? TUI_BEST : TUI_TEXT;
-    int x = r.x + 1 + tui_canvas_text(&s->canvas, r.x + 1, y, 2, tui_style(TUI_FOCUS), own ? "▸ " : n->kept >= 0 ? "★ " : "  ");
+    int x = r.x + 1 + tui_canvas_text(&s->canvas, r.x + 1, y, 2, tui_style(TUI_FOCUS), own ? "▸ " : search_node_is_kept(n) ? "★ " : "  ");
     const char *mark = n->pruned ? "✂ " : n->excluded ? "⊘ " : role == TUI_ILLEGAL ? "✗ " : "";
     x += tui_canvas_text(&s->canvas, x, y, end - x, tui_style(TUI_WRONG), mark);
     const char *text = search_node_text(&s->tree, node), *state = n->thought ? n->thought->thought.state : NULL;
@@ -302,7 +302,7 @@ static void write_formula(const struct tui_screen *s, const struct search_terms 
 static struct search_terms terms_of(const struct tui_screen *s, int parent)
 {
     struct search_terms t = {0};
-    if (s->selected && tui_screen_node(s, parent)->children <= MOST_TERMS)
+    if (s->selected && tui_screen_node(s, parent)->children <= TUI_MOST_TERMS)
         search_tree_terms(&s->tree, s->selected, &t);
     return t;
 }
@@ -358,7 +358,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
         tui_sheet_says(s, r, "Nothing has been thought yet: the thoughts that the strategy chooses from will stand here, with the numbers it goes by.");
         return;
     }
-    int all = tui_screen_node(s, parent)->children, count = choose_columns(s, r.w, shown, &width), known = all <= MOST_TERMS;
+    int all = tui_screen_node(s, parent)->children, count = choose_columns(s, r.w, shown, &width), known = all <= TUI_MOST_TERMS;
     char title[48], more[48] = "", number[32];
     snprintf(title, sizeof title, s->selected ? "siblings: %s" : "first thoughts: %s", tui_number(all, number));
     if (!known)

@@ -219,12 +219,32 @@ static void write_token(struct tui_screen *s, struct tui_paper *p, int lines)
     }
 }
 
-static void write_decision(struct tui_screen *s, struct tui_paper *p)
+/* What a tree search found by way of it. */
+static void write_visits(struct tui_screen *s, struct tui_paper *p, const struct search_node *n)
+{
+    struct search_terms t = {0};
+    char visits[32], all[32], q[32];
+    if (!n->visits)
+        return;
+    if (tui_screen_node(s, n->parent)->children <= TUI_MOST_TERMS)
+        search_tree_terms(&s->tree, s->selected, &t);
+    tui_paper_putf(p, tui_style(TUI_TEXT), "N %s of %s visits, %s %s", tui_number(n->visits, visits), tui_number(s->tree.visits, all),
+                   t.there ? "Q" : "mean reward", tui_score(t.there ? t.q : n->reward_sum / n->visits, q));
+    tui_paper_newline(p);
+}
+
+/* Of a thought what stands there is about that thought, or nothing does. */
+static void write_decision(struct tui_screen *s, struct tui_paper *p, const struct search_node *n)
 {
     const struct search_event *d = s->selected ? tui_screen_decision(s, s->selected) : s->tree.latest_decision;
     if (!d)
         return;
-    tui_paper_heading(p, !s->selected ? "latest decision" : tui_decision_keeps(d, s->selected) ? "decision: kept ★" : "decision: not kept");
+    tui_paper_heading(p, !s->selected             ? "latest decision"
+                         : search_node_is_kept(n) ? "decision: kept ★"
+                         : n->decision            ? "latest visit"
+                                                  : "decision: not kept");
+    if (s->selected)
+        write_visits(s, p, n);
     tui_paper_wrap(p, tui_style(TUI_TEXT), d->decision.why ? d->decision.why : "");
     tui_paper_newline(p);
 }
@@ -285,7 +305,7 @@ static void write_detail(struct tui_screen *s, struct tui_paper *p, const struct
         tui_votes_write(s, p);
     if (!tui_screen_shows(s, &tui_view_judge))
         tui_judge_write(s, p, n);
-    write_decision(s, p);
+    write_decision(s, p, n);
     s->thought.token_line = p->y;
     write_token(s, p, lines - p->y > 4 ? lines - p->y : 4);
     if (!s->selected)

@@ -116,11 +116,10 @@ static struct tui_style text_style(const struct tui_screen *s, int node)
 static void draw_signs(struct tui_screen *s, int y, const struct columns *c, int node)
 {
     const struct search_node *n = tui_screen_node(s, node);
-    int latest = s->tree.latest_decision ? s->tree.latest_decision->step : -1;
     if (n->state == SEARCH_EXPANDING || is_judged_now(s, node))
         tui_canvas_text(&s->canvas, c->signs.x, y, 1, tui_style(TUI_EXPANDING), "»");
-    if (n->kept >= 0)
-        tui_canvas_text(&s->canvas, c->signs.x + 1, y, 1, tui_style(n->kept == latest ? TUI_KEPT : TUI_DIM), "★");
+    if (search_node_is_kept(n))
+        tui_canvas_text(&s->canvas, c->signs.x + 1, y, 1, tui_style(n->decision == s->tree.latest_decision ? TUI_KEPT : TUI_DIM), "★");
     if (n->thought && n->thought->thought.final && n->thought->thought.correct >= 0)
         tui_canvas_text(&s->canvas, c->signs.x + 2, y, 1, tui_style(n->thought->thought.correct ? TUI_RIGHT : TUI_WRONG),
                         n->thought->thought.correct ? "✓" : "✗");

@@ -1,4 +1,4 @@
-/* Keys as screens know them: a Unicode scalar, or one of these. Only tui/terminal.c knows the codes of curses. */
+/* Keys as screens know them: a Unicode scalar, or one of these. Only tui/keyboard.c knows the codes of curses. */
 #ifndef ESPALIER_TUI_KEY_H
 #define ESPALIER_TUI_KEY_H
 

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE /* memfd_create */
 #include "tui/terminal.h"
+#include "tui/keyboard.h"
 
 #include <curses.h>
 #include <errno.h>
@@ -22,8 +23,6 @@
 #undef columns /* term.h gives capabilities such names */
 #undef lines
 
-enum { MOVES = 8 }; /* as many as curses keeps */
-enum { KEY_PASTE_BEGINS = KEY_MAX + 100, KEY_PASTE_ENDS };
 
 /* Noted, and acted on by the loop: the first ENDING end a program that does not know better. SIGXFSZ is ignored by main: a write tells of it. */
 static const int asking[] = {SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGPOLL, SIGXCPU, SIGPIPE, SIGSTKFLT, SIGPWR,
@@ -39,17 +38,12 @@ enum { ASKING = sizeof asking / sizeof *asking, ENDING = ASKING - 3, FATAL = siz
 /* The one terminal. What signal handlers touch is set before they are installed and not changed while they are. */
 static struct {
     SCREEN *screen;
-    WINDOW *input;                /* keys are read from it: nothing is ever drawn there, so reading refreshes nothing */
     const struct tui_theme *theme;
     int direct, colors, own;      /* colors: 0 mono; direct: colours are numbers 0xRRGGBB; own: it can go back to its own */
     int synchronized;
     const char *paste_on, *paste_off; /* or NULL */
     int mouse, mouse_wanted;      /* mouse: it is ours now */
-    struct tui_mouse moved, moves[MOVES]; /* what it did last, and what came with that and is to be told next */
-    int move_count;
-    char bytes[4];                /* of text, the first of a character that is not whole yet */
-    int byte_count;
-    int code;                     /* a key of curses' that came after them, 0: none */
+    struct tui_keyboard keyboard;
     struct tui_canvas shown;
     struct string unsettled;      /* a byte for each row of a frame: it has cells to be placed after curses has sent its own */
     int repaint;
@@ -295,17 +289,14 @@ static void open_colors(void)
     terminal.direct = COLORS >= 1 << 24 && (tigetflag("RGB") > 0 || tigetnum("RGB") > 0 || extended("RGB"));
 }
 
-static void open_paste(void)
+static void open_keyboard(void)
 {
     const char *begins = extended("PS"), *ends = extended("PE");
     terminal.paste_on = extended("BE");
     terminal.paste_off = extended("BD");
-    if (!terminal.paste_on || !terminal.paste_off || !begins || !ends) {
-        terminal.paste_on = terminal.paste_off = NULL;
-        return;
-    }
-    define_key(begins, KEY_PASTE_BEGINS);
-    define_key(ends, KEY_PASTE_ENDS);
+    if (!terminal.paste_on || !terminal.paste_off || !begins || !ends)
+        terminal.paste_on = terminal.paste_off = begins = ends = NULL;
+    tui_keyboard_open(&terminal.keyboard, begins, ends);
 }
 
 /* Curses writes to the descriptor it was opened with: for the record that is a file in memory meanwhile, and the terminal gets it from there. */
@@ -426,13 +417,9 @@ int tui_terminal_open(const struct tui_theme *theme, struct tui_record *record, 
     curs_set(0);
     typeahead(-1); /* a frame is sent whole: what curses left out for a key would stay so until something else changes */
     mouseinterval(0);
-    terminal.input = newwin(1, 1, 0, 0);
-    keypad(terminal.input, TRUE);
-    nodelay(terminal.input, TRUE);
     open_colors();
-    open_paste();
+    open_keyboard();
     memset(terminal.looks, 0, sizeof terminal.looks);
-    terminal.byte_count = terminal.code = terminal.move_count = 0;
     terminal.synchronized = terminal.colors >= 256; /* a terminal of our days: others need not be told what they do not know */
     build_restore();
     redirect_errors();
@@ -475,7 +462,7 @@ void tui_terminal_close(void)
     terminal.open = 0;
     alarm(0);
     remove_handlers();
-    delwin(terminal.input);
+    tui_keyboard_close(&terminal.keyboard);
     delscreen(terminal.screen);
     tui_canvas_free(&terminal.shown);
     string_free(&terminal.unsettled);
@@ -747,98 +734,14 @@ int tui_terminal_wait(const int *others, int count, double seconds)
     return happened;
 }
 
-static int32_t key_of_code(int code)
+int32_t tui_terminal_key(void)
 {
-    static const struct {
-        int code;
-        int32_t key;
-    } keys[] = {
-        {KEY_UP, TUI_KEY_UP},         {KEY_DOWN, TUI_KEY_DOWN},   {KEY_LEFT, TUI_KEY_LEFT},       {KEY_RIGHT, TUI_KEY_RIGHT},
-        {KEY_HOME, TUI_KEY_HOME},     {KEY_END, TUI_KEY_END},     {KEY_PPAGE, TUI_KEY_PAGE_UP},   {KEY_NPAGE, TUI_KEY_PAGE_DOWN},
-        {KEY_ENTER, TUI_KEY_ENTER},   {KEY_BTAB, TUI_KEY_BACK_TAB}, {KEY_RESIZE, TUI_KEY_RESIZE},
-        {KEY_BACKSPACE, TUI_KEY_BACKSPACE}, {KEY_DC, TUI_KEY_DELETE}, {KEY_PASTE_BEGINS, TUI_KEY_PASTE_BEGINS}, {KEY_PASTE_ENDS, TUI_KEY_PASTE_ENDS},
-    };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (keys[i].code == code)
-            return keys[i].key;
-    return code >= KEY_F(1) && code <= KEY_F(12) ? TUI_KEY_F1 + (code - KEY_F(1)) : TUI_KEY_OTHER;
-}
-
-static int kind_of(mmask_t state)
-{
-    static const struct { mmask_t mask; int what; } kinds[] = {
-        {BUTTON4_PRESSED, TUI_MOUSE_WHEEL_UP}, {BUTTON5_PRESSED, TUI_MOUSE_WHEEL_DOWN}, {BUTTON1_PRESSED, TUI_MOUSE_PRESS},
-        {BUTTON1_RELEASED, TUI_MOUSE_RELEASE}, {REPORT_MOUSE_POSITION, TUI_MOUSE_DRAG},
-    };
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (state & kinds[i].mask)
-            return kinds[i].what;
-    return TUI_MOUSE_NOTHING;
-}
-
-static int32_t next_move(void)
-{
-    if (!terminal.move_count)
-        return TUI_KEY_OTHER;
-    terminal.moved = terminal.moves[0];
-    memmove(terminal.moves, terminal.moves + 1, (size_t)--terminal.move_count * sizeof *terminal.moves);
-    return TUI_KEY_MOUSE;
-}
-
-/* One key may stand for several moves that came together, of which curses gives the latest first. */
-static int32_t take_mouse(void)
-{
-    MEVENT event;
-    terminal.move_count = 0;
-    while (terminal.move_count < MOVES && getmouse(&event) == OK) {
-        memmove(terminal.moves + 1, terminal.moves, (size_t)terminal.move_count++ * sizeof *terminal.moves);
-        terminal.moves[0] = (struct tui_mouse){kind_of(event.bstate), event.x, event.y};
-    }
-    return next_move();
+    return tui_keyboard_key(&terminal.keyboard);
 }
 
 struct tui_mouse tui_terminal_mouse(void)
 {
-    return terminal.moved;
-}
-
-/* The next character of the bytes that came, U+FFFD for each that is of none; -1: what there is may be the beginning of one. */
-static int32_t next_scalar(void)
-{
-    const unsigned char first = (unsigned char)terminal.bytes[0];
-    const int whole = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    int good = 1; /* bytes that may belong to it */
-    while (good < terminal.byte_count && (terminal.bytes[good] & 0xc0) == 0x80)
-        good++;
-    if (!terminal.byte_count || (good == terminal.byte_count && good < whole && !terminal.code))
-        return -1;
-    const char *p = terminal.bytes;
-    const int32_t scalar = utf8_next(&p, terminal.bytes + terminal.byte_count);
-    terminal.byte_count -= (int)(p - terminal.bytes);
-    memmove(terminal.bytes, p, (size_t)terminal.byte_count);
-    return scalar < 0 ? 0xfffd : scalar == '\n' ? TUI_KEY_ENTER : scalar;
-}
-
-/* Bytes become characters here: curses keeps those that are of none, and all that come after them. */
-int32_t tui_terminal_key(void)
-{
-    if (terminal.move_count)
-        return next_move();
-    for (;;) {
-        const int32_t scalar = next_scalar();
-        if (scalar >= 0)
-            return scalar;
-        const int code = terminal.code ? terminal.code : wgetch(terminal.input);
-        terminal.code = 0;
-        if (code == ERR)
-            return TUI_KEY_NONE;
-        if (code < KEY_MIN)
-            terminal.bytes[terminal.byte_count++] = (char)code;
-        else if (terminal.byte_count)
-            terminal.code = code;
-        else
-            return code == KEY_MOUSE ? take_mouse() : key_of_code(code);
-    }
+    return terminal.keyboard.moved;
 }
 
 int tui_terminal_signal(void)

@@ -1,4 +1,4 @@
-/* The terminal: the only file that knows curses. Opens it, draws canvases on it, reads its keys, and gives it back as it was on every
+/* The terminal: with keyboard.* the only files that know curses. Opens it, draws canvases on it, reads its keys, and gives it back as it was on every
  * way out: a return, exit(), a signal that ends the program, a crash.
  */
 #ifndef ESPALIER_TUI_TERMINAL_H

@@ -1,21 +1,17 @@
 /* The explorer: the loop between the terminal, the screen and the engine thread; and the same screen dumped without any of them. */
 #include "tui/bookmark.h"
 #include "tui/cast.h"
-#include "tui/config.h"
 #include "tui/copy.h"
 #include "tui/editor.h"
-#include "tui/options.h"
 #include "tui/race.h"
 #include "tui/replay.h"
-#include "tui/start.h"
+#include "tui/setting.h"
 #include "tui/state.h"
 #include "tui/terminal.h"
 #include "tui/thread.h"
 #include "tui/tour.h"
 #include "tui/trainer.h"
-#include "tui/watch.h"
 
-#include <langinfo.h>
 #include <limits.h>
 #include <math.h>
 #include <signal.h>
@@ -28,84 +24,7 @@ static const double frame_interval = 1.0 / 30, slowest_interval = 0.4;
  * what one of them loses to the screen all of them lose. */
 static const double share = 1.0 / 60;
 
-/* What a command line amounts to before anything is opened. */
-struct setting {
-    const struct tui_options *given; /* on the command line */
-    struct tui_config config;
-    struct tui_options options; /* of the command line and the configuration */
-    struct tui_theme theme;
-    struct tui_watch theme_file; /* the theme's, read again as it is saved */
-    char *theme_path;            /* or NULL: the built-in one */
-    struct tui_record *record;   /* or NULL */
-    struct tui_start start;      /* options may point to what was chosen there */
-    struct tui_searches searches;
-    int ascii;
-    int busy; /* a thread that could not be ended in time reads it still */
-};
-
-static void setting_free(struct setting *s)
-{
-    if (s->busy)
-        return;
-    tui_searches_close(&s->searches);
-    tui_watch_close(&s->theme_file);
-    free(s->theme_path);
-    tui_start_free(&s->start);
-    tui_options_free(&s->options);
-    tui_config_free(&s->config);
-    free(s);
-}
-
-/* After the terminal is closed: a recording that is not whole is told of, if nothing else is. */
-static int setting_end(struct setting *s, int code, struct error *e)
-{
-    struct error why;
-    if (tui_record_close(s->record, &why) && !code) {
-        *e = why;
-        code = why.code;
-    }
-    setting_free(s);
-    return code;
-}
-
-/* Another theme, and its file to be watched; or all stays as it is. */
-static int set_theme(struct setting *s, const char *name, struct error *e)
-{
-    char *path = NULL;
-    int code = tui_theme_find(name, &path, e);
-    if (!code)
-        code = tui_theme_open(path, &s->theme, e);
-    if (code) {
-        free(path);
-        return code;
-    }
-    tui_watch_close(&s->theme_file);
-    free(s->theme_path);
-    s->theme_path = path;
-    tui_watch_open(&s->theme_file, path);
-    return OK;
-}
-
-static int read_setting(const struct tui_options *o, struct setting *s, struct error *e)
-{
-    *s = (struct setting){.given = o, .theme_file = {.fd = -1}};
-    char *session;
-    int there;
-    tui_options_copy(&s->options, o);
-    int code = tui_config_open(&s->config, e);
-    if (!code)
-        code = tui_session_find(o, &session, &there, e);
-    if (!code) {
-        code = tui_config_apply(&s->config, &s->options, there, e);
-        free(session);
-    }
-    s->ascii = s->options.ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
-    if (!code)
-        code = set_theme(s, s->options.theme, e);
-    return !code && s->options.record && !o->dump ? tui_record_open(&s->record, s->options.record, e) : code;
-}
-
-static void open_race(struct tui_race *race, const struct setting *s)
+static void open_race(struct tui_race *race, const struct tui_setting *s)
 {
     const char *slash = strrchr(s->searches.model, '/');
     tui_race_open(race, s->searches.count);
@@ -130,7 +49,7 @@ static void fold_event(void *context, struct search_event *event)
 
 /* Search to the end, then print the screen as it would stand there: the same bytes on every run, so without what the clock or the
  * memory has to say. */
-static int dump(struct setting *s, int columns, int rows, struct error *e)
+static int dump(struct tui_setting *s, int columns, int rows, struct error *e)
 {
     struct engine *engine = NULL;
     struct engine *judge = NULL;
@@ -168,7 +87,7 @@ static int dump(struct setting *s, int columns, int rows, struct error *e)
 /* --- with one ---------------------------------------------------------------------------------------------------- */
 
 struct explorer {
-    struct setting *setting;
+    struct tui_setting *setting;
     struct tui_race race;
     struct tui_tour tour;
     struct tui_snapshot *snapshots; /* [race.count], empty between the takings */
@@ -267,7 +186,7 @@ static void copy(struct explorer *x, struct tui_action action)
 static void change_theme(struct explorer *x, const char *name)
 {
     struct error e = {0};
-    if (name ? set_theme(x->setting, name, &e) : tui_theme_open(x->setting->theme_path, &x->setting->theme, &e))
+    if (name ? tui_setting_theme(x->setting, name, &e) : tui_theme_open(x->setting->theme_path, &x->setting->theme, &e))
         tui_race_notice(&x->race, e.message);
     else
         tui_terminal_theme(&x->setting->theme);
@@ -571,7 +490,7 @@ static void live(struct explorer *x)
 }
 
 /* Where the panes were left, and what the configuration says of the mouse. What cannot be read or written costs nothing but that. */
-static void open_places(const struct setting *s, struct tui_race *race)
+static void open_places(const struct tui_setting *s, struct tui_race *race)
 {
     struct string text = {0};
     if (!tui_state_read(&text))
@@ -583,7 +502,7 @@ static void open_places(const struct setting *s, struct tui_race *race)
 }
 
 /* As it was left: it may be off. */
-static int mouse_is_wanted(const struct setting *s)
+static int mouse_is_wanted(const struct tui_setting *s)
 {
     struct tui_race none;
     tui_race_open(&none, 1);
@@ -602,14 +521,14 @@ static void save_places(const struct tui_race *race)
 }
 
 /* Of the session that is gone on with, or forked. The journal is the engine thread's while it lives. */
-static char *read_left(const struct setting *s)
+static char *read_left(const struct tui_setting *s)
 {
     struct search_journal *from = s->searches.loaded.journal ? s->searches.loaded.journal : s->searches.journal;
     return from ? search_journal_get(from, "left") : NULL;
 }
 
 /* Where it cannot be written nothing is lost but that. */
-static void save_left(const struct setting *s, const struct tui_race *race)
+static void save_left(const struct tui_setting *s, const struct tui_race *race)
 {
     struct search_journal *journal = s->searches.journal ? s->searches.journal : s->searches.loaded.journal;
     struct string text = {0};
@@ -628,7 +547,7 @@ static void leave_by(int number)
 }
 
 /* begun: 0 when it failed before there was anything to see; then the terminal is open still. */
-static int explore(struct setting *s, int *begun, struct error *e)
+static int explore(struct tui_setting *s, int *begun, struct error *e)
 {
     struct explorer x = {.setting = s};
     tui_trainer_open(&x.trainer);
@@ -697,7 +616,7 @@ static enum tui_start_act start_mouse(struct tui_start *start, struct tui_mouse 
 }
 
 /* Until something is chosen (1), or nothing is to be (0). */
-static int run_start(struct setting *s, struct tui_start *start)
+static int run_start(struct tui_setting *s, struct tui_start *start)
 {
     for (;;) {
         int columns, rows;
@@ -724,49 +643,7 @@ static int run_start(struct setting *s, struct tui_start *start)
     }
 }
 
-/* A small search for the tour, where none was asked for. */
-static void take_tour(struct setting *s)
-{
-    struct tui_options *o = &s->options;
-    const char *task, *problem;
-    struct error e;
-    tui_first_search(o, &task, &problem);
-    o->tour = o->paused = 1;
-    if (o->word_count || o->session)
-        return;
-    o->words[0] = (char *)(!o->task || !strcmp(o->task, task) ? problem : "@1");
-    o->word_count = 1;
-    o->task = o->task ? o->task : task;
-    const char *small = !strcmp(o->task, "math-word") ? "self-consistency,m=6" : !strcmp(o->task, "game24") ? "tot,b=3" : NULL;
-    if (small && !o->strategy_count && !tui_model_is_shipped(o)) /* less than the task's own */
-        tui_options_otherwise(o, "strategy", small, &e);
-}
-
-/* The options for what was chosen: as on the command line, the configuration where it still holds, and the choice. */
-static int take_choice(struct setting *s, const struct tui_start *start, struct error *e)
-{
-    const struct tui_start_row *row = &start->rows[start->selected];
-    struct tui_options *o = &s->options;
-    tui_options_free(o);
-    tui_options_copy(o, s->given);
-    int code = tui_config_apply(&s->config, o, row->kind == TUI_START_SESSION, e);
-    if (start->model >= 0 && row->kind != TUI_START_SESSION)
-        o->model = start->rows[start->model].value;
-    if (row->kind == TUI_START_SESSION) {
-        o->session = row->value;
-    } else if (row->kind == TUI_START_TASK) {
-        o->task = row->value;
-        o->words[0] = start->line.text.text;
-        o->word_count = 1;
-    } else {
-        o->task = NULL;
-        if (row->kind == TUI_START_TOUR)
-            take_tour(s);
-    }
-    return code;
-}
-
-static int choose(struct setting *s, struct error *e)
+static int choose(struct tui_setting *s, struct error *e)
 {
     struct tui_start *start = &s->start;
     tui_start_open(start);
@@ -777,7 +654,7 @@ static int choose(struct setting *s, struct error *e)
         tui_terminal_mouse_on(mouse_is_wanted(s));
         if (!run_start(s, start))
             return OK;
-        int code = take_choice(s, start, e);
+        int code = tui_setting_choice(s, start, e);
         if (!code)
             code = tui_searches_open(&s->searches, &s->options, 1, e);
         if (!code)
@@ -794,12 +671,12 @@ int tui_explore(const struct tui_options *o, struct error *e)
     int columns = 0, rows = 0, code = o->dump ? tui_options_size("dump", o->dump, &columns, &rows, e) : tui_terminal_check(e);
     if (code)
         return code;
-    struct setting *s = xcalloc(1, sizeof *s);
-    code = read_setting(o, s, e);
+    struct tui_setting *s = xcalloc(1, sizeof *s);
+    code = tui_setting_read(o, s, e);
     int begun;
     const int nothing = !o->word_count && !o->session && !o->dump && !o->tour;
     if (!code && o->tour)
-        take_tour(s);
+        tui_setting_tour(s);
     if (!code && !nothing)
         code = tui_searches_open(&s->searches, &s->options, !o->dump, e);
     if (!code && o->dump)
@@ -807,12 +684,12 @@ int tui_explore(const struct tui_options *o, struct error *e)
     else if (!code && !(code = tui_terminal_open(&s->theme, s->record, e)))
         code = nothing ? choose(s, e) : explore(s, &begun, e);
     tui_terminal_close();
-    return setting_end(s, code, e);
+    return tui_setting_end(s, code, e);
 }
 
 /* --- a session played again -------------------------------------------------------------------------------------- */
 
-static int play(struct setting *s, const struct search_sessions *sessions, int which, const char *path, struct error *e)
+static int play(struct tui_setting *s, const struct search_sessions *sessions, int which, const char *path, struct error *e)
 {
     const struct tui_options *o = &s->options;
     const int first = which ? which - 1 : 0, count = which ? 1 : sessions->count;
@@ -847,9 +724,9 @@ int tui_replay(const struct tui_options *o, const struct search_sessions *sessio
     int code = tui_terminal_check(e);
     if (code)
         return code;
-    struct setting *s = xcalloc(1, sizeof *s);
-    code = read_setting(o, s, e);
+    struct tui_setting *s = xcalloc(1, sizeof *s);
+    code = tui_setting_read(o, s, e);
     if (!code && !(code = tui_terminal_open(&s->theme, s->record, e)))
         code = play(s, sessions, which, path, e);
-    return setting_end(s, code, e);
+    return tui_setting_end(s, code, e);
 }

@@ -27,7 +27,7 @@ for folder in kernels engine search tui; do
     none "$folder/ includes only the public headers of the others" "$(past $folder)"
 done
 none 'only tui/ includes curses' "$(grep -nE '#include <(n?curses|term)[^>]*>' kernels/*.[ch] engine/*.[ch] search/*.[ch])"
-none 'only the terminal room and its neighbours include curses' "$(grep -lE '#include <n?curses' tui/*.[ch] | grep -vE '^tui/(terminal|screen|explore)\.[ch]$')"
+none 'only the terminal and its keyboard include curses' "$(grep -lE '#include <n?curses' tui/*.[ch] | grep -vE '^tui/(terminal|keyboard)\.[ch]$')"
 none 'no file is longer than 1,200 lines' "$(wc -l ./*/*.[ch] | awk '$1 > 1200 && $2 != "total"')"
 none 'no fast math' "$(grep -n 'ffast''-math' Makefile | grep -v '^[0-9]*:#')"
 none 'no exit below main' "$(grep -nE '\b_?exit\(' engine/*.c search/*.c kernels/*.c tui/*.c | grep -vE '^(kernels/base|tui/terminal)\.c:|^search/outside\.c:[0-9]+: +_exit\(127\);')"

@@ -240,7 +240,7 @@ struct tui_action tui_command(struct tui_screen *s, const char *text)
     const int is_path = word && (word->kind == TUI_TAKES_FILE || word->kind == TUI_TAKES_FILE_NAME || word->kind == TUI_TAKES_THEME);
     text = verb + n + strspn(verb + n, " ");
     char *rest = is_path ? tui_home_path(text) : xstrdup(text);
-    for (size_t end = strlen(rest); end && rest[end - 1] == ' ' && (!word || word->kind != TUI_TAKES_NODE || !strcmp(word->verb, "go"));) /* of a thought they may be part */
+    for (size_t end = strlen(rest); end && rest[end - 1] == ' ' && (!word || word->kind != TUI_TAKES_NODE_TEXT);) /* of a thought they may be part */
         rest[--end] = '\0';
     if (n && strspn(verb, "0123456789") == n)
         do_looking(s, "go", verb, &action);

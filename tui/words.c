@@ -10,8 +10,8 @@ const struct tui_word tui_words[] = {
     {"finish", "", "run until the next path is complete, with an answer or at its end, and pause", "o", TUI_TAKES_NOTHING},
     {"prune", "THOUGHT", "cut a thought off, and all below it", "p", TUI_TAKES_NODE},
     {"restore", "THOUGHT", "take the cut back, whatever was done since", "P", TUI_TAKES_NODE},
-    {"edit", "THOUGHT TEXT", "put a text in the place of a thought", "e", TUI_TAKES_NODE},
-    {"add", "THOUGHT TEXT", "a thought of your own below one", "a", TUI_TAKES_NODE},
+    {"edit", "THOUGHT TEXT", "put a text in the place of a thought", "e", TUI_TAKES_NODE_TEXT},
+    {"add", "THOUGHT TEXT", "a thought of your own below one", "a", TUI_TAKES_NODE_TEXT},
     {"again", "THOUGHT", "sample once more from a thought", "r", TUI_TAKES_NODE},
     {"fork", "THOUGHT TOKEN ID", "another token in the place of one", "f", TUI_TAKES_NODE},
     {"keep", "THOUGHT", "keep the path to it, to learn from", "K", TUI_TAKES_NODE},
@@ -151,6 +151,7 @@ static void complete_argument(const struct tui_screen *s, const struct tui_word 
     snprintf(node, sizeof node, "%d", s->selected);
     switch (word->kind) {
     case TUI_TAKES_NODE:
+    case TUI_TAKES_NODE_TEXT:
         if (first)
             tui_candidate(out, node);
         break;

@@ -9,7 +9,7 @@
 
 struct tui_word {
     const char *verb, *takes, *does, *key; /* key: that does the same on the selected thought; or "" */
-    enum tui_takes { TUI_TAKES_NOTHING, TUI_TAKES_NODE, TUI_TAKES_WEIGHT, TUI_TAKES_SETTING, TUI_TAKES_FILE, TUI_TAKES_THEME, TUI_TAKES_OPTIONS, TUI_TAKES_VERB, TUI_TAKES_VIEW, TUI_TAKES_SWITCH, TUI_TAKES_RULE, TUI_TAKES_PART, TUI_TAKES_RULE_SET, TUI_TAKES_TEXT, TUI_TAKES_FILE_NAME } kind;
+    enum tui_takes { TUI_TAKES_NOTHING, TUI_TAKES_NODE, TUI_TAKES_NODE_TEXT, TUI_TAKES_WEIGHT, TUI_TAKES_SETTING, TUI_TAKES_FILE, TUI_TAKES_THEME, TUI_TAKES_OPTIONS, TUI_TAKES_VERB, TUI_TAKES_VIEW, TUI_TAKES_SWITCH, TUI_TAKES_RULE, TUI_TAKES_PART, TUI_TAKES_RULE_SET, TUI_TAKES_TEXT, TUI_TAKES_FILE_NAME } kind;
 };
 extern const struct tui_word tui_words[]; /* verb NULL at the end */
 const struct tui_word *tui_word_find(const char *text, size_t n);

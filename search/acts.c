@@ -193,7 +193,7 @@ int search_edit(struct search *s, int node, const char *text, struct error *e)
     if (node == 0)
         return error_set(e, ERROR_INPUT, "the problem itself cannot be edited; begin another search for another problem");
     if (search_tree_is_pruned(&s->g.tree, node))
-        return error_set(e, ERROR_INPUT, "thought %d is pruned; restore it first", node);
+        return error_set(e, ERROR_INPUT, "thought %d is pruned: restore it first (P, or restore %d)", node, node);
     return own_thought(s, s->g.tree.nodes[node].parent, node, text, e);
 }
 
@@ -211,7 +211,7 @@ static int ask(struct search *s, struct search_item item, int node, struct error
 static int check_grows(const struct search *s, int node, struct error *e)
 {
     if (search_tree_is_pruned(&s->g.tree, node))
-        return error_set(e, ERROR_INPUT, "thought %d is pruned; restore it first", node);
+        return error_set(e, ERROR_INPUT, "thought %d is pruned: restore it first (P, or restore %d)", node, node);
     return OK;
 }
 
@@ -310,6 +310,9 @@ int search_revote(struct search *s, int node, float temperature, struct error *e
                         : error_set(e, ERROR_INPUT, "no judge was asked about thought %d", node);
     const enum search_purpose judge = judgement->judgement.purpose;
     const int drawn = judge == SEARCH_VALUE || judge == SEARCH_VOTE;
+    const int original = node < 0 || judge == SEARCH_VOTE ? node : search_original(tree, node);
+    if (original != node)
+        return error_set(e, ERROR_INPUT, "it reads as thought %d does, and a copy is given 0: ask about that one", original);
     if (!is_asked(tree, judgement))
         return error_set(e, ERROR_INPUT, "%s would say the same of it again: no model is asked there", search_purpose_name(judge));
     if (temperature >= 0 && !drawn)
@@ -428,7 +431,11 @@ int search_adapt(struct search *s, const char *words, struct error *e)
 {
     const struct search_setting *now = &s->g.tree.session->session;
     struct search_adapter one = {0}, *list = xcalloc((size_t)now->adapter_count + 1, sizeof *list);
-    int count = 0, found = 0, none = !strcmp(words, "none"), code = none ? OK : search_adapter_parse(words, &one.path, &one.weight, e);
+    int count = 0, found = 0, none = !strcmp(words, "none"), code = OK;
+    if (!*words)
+        code = error_set(e, ERROR_USAGE, "expected an adapter: FILE, FILE:WEIGHT, or none, which takes all off");
+    else if (!none)
+        code = search_adapter_parse(words, &one.path, &one.weight, e);
     for (int i = 0; i < now->adapter_count && !code && !none; i++) {
         const int same = !strcmp(now->adapters[i].path, one.path);
         list[count] = now->adapters[i];

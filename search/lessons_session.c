@@ -209,7 +209,7 @@ int search_lessons_read_sessions(struct search_lesson_reader *r, const char *pat
         code = error_set(e, ERROR_INPUT, "%s: was made with the model %s, and this is %s, which has other tokens; give its file with -m", path, other,
                          engine_info(r->options->engine)->name);
     else if (!code && r->to->count + r->validation->count == before)
-        code = error_set(e, ERROR_INPUT, "%s: nothing to learn from: no path is kept (keep THOUGHT), and none came to a right answer", path);
+        code = error_set(e, ERROR_INPUT, "%s: nothing to learn from: no path is kept (K in the explorer; run --act 'keep THOUGHT'), and none came to a right answer", path);
     free(other);
     return code;
 }

@@ -62,7 +62,7 @@ char *search_visit_why(const struct search_tree *tree, const struct search_plan 
 {
     struct string why = {0};
     int count = visit->backup_count;
-    string_addf(&why, "iteration %d of %d: ", tree->iterations + 1, of);
+    string_addf(&why, "iteration %d of %d: thought%s ", tree->iterations + 1, of, tree->nodes[visit->backups[0].node].parent > 0 ? "s" : "");
     add_path(&why, tree, visit->backups[0].node);
     string_addf(&why, ", %s, reward %.4g", ending, visit->backups[count - 1].reward);
     if (count < 2) /* the root's alone */

@@ -164,7 +164,7 @@ commands=$("$espalier" __complete -- '')
 for c in '' $commands; do
     "$espalier" __man $c >"$work/man"
     missing=
-    for option in $("$espalier" $c --help | grep -oE '^ +(-., )?--[a-z0-9-]+' | grep -oE '[-][-][a-z0-9-]+'); do
+    for option in $("$espalier" $c --help | grep -oE '^ {2,6}(-., )?--[a-z0-9-]+' | grep -oE '[-][-][a-z0-9-]+'); do
         grep -qF -- "$(printf %s "$option" | sed 's/-/\\-/g')\\fR" "$work/man" || missing="$missing $option"
         "$espalier" __complete -- $c --session=x "$option" | grep -qxF -- "$option" || missing="$missing $option(completion)"
     done

@@ -348,7 +348,7 @@ sees "paused" '❚❚ paused'
 keys ':break depth=1' Enter
 sees "set for all of a race" 'it stops at: depth=1'
 keys Space
-sees "stopped" 'broke +depth=1: thought 1 is the first'
+sees "stopped" 'stopped +depth=1: thought 1 is the first'
 sees "stopped" '❚❚ paused'
 keys u
 sees "undone in all of them" 'stops nowhere by itself'

@@ -60,7 +60,7 @@ static void test_visits(void **state)
         struct search_seen seen = {1, .5, .25}, none = {0};
         begin(&tree, spec, seed);
         FOLLOW(&tree, spec, &small, {"sample 0 x1", "iteration 1 of 2: a new thought at 0"}, {"value 1 x1", NULL},
-               {"keep 1 | 1 0.5 0 0.5", "iteration 1 of 2: 1, a new thought, reward 0.5; Q of 1 now 0.5 after 1 visit"});
+               {"keep 1 | 1 0.5 0 0.5", "iteration 1 of 2: thought 1, a new thought, reward 0.5; Q of 1 now 0.5 after 1 visit"});
         struct search_posterior after = search_posterior_of(0, &seen), before = search_posterior_of(0, &none);
         double gen = search_posterior_draw(&after, seed, random_stream(1, 33, 0));
         double cont = search_posterior_draw(&before, seed, random_stream(1, 34, 0));

@@ -29,12 +29,12 @@ static void test_uct(void **state)
     FOLLOW(&tree, UCT, &two_ways, {"propose 0 x1", "iteration 1 of 6: propose from 0"}, {"value 1 x1; value 2 x1", NULL},
            {"propose 2 x1", "iteration 1 of 6: propose from 2"}, {"value 4 x1; value 5 x1", NULL},
            {"keep 5 | 5 0.4 2 0.55 0 0.55",
-            "iteration 1 of 6: 2 > 5, an answer, reward 0.55; Q of 2 now 0.55 after 1 visit"},
+            "iteration 1 of 6: thoughts 2 > 5, an answer, reward 0.55; Q of 2 now 0.55 after 1 visit"},
            {"keep 5 | 5 0.4 2 0.55 0 0.55", NULL});
     terms_are(&tree, 1, 0, .5, .83255, 0, 1.33255);
     terms_are(&tree, 2, 2, .55, .58871, 0, 1.13871);
     FOLLOW(&tree, UCT, &two_ways, {"propose 1 x1", NULL}, {"value 6 x1; value 7 x1", NULL},
-           {"keep 6 | 6 0.9 1 0.7 0 0.7", "iteration 3 of 6: 1 > 6, an answer, reward 0.7; Q of 1 now 0.7 after 1 visit"});
+           {"keep 6 | 6 0.9 1 0.7 0 0.7", "iteration 3 of 6: thoughts 1 > 6, an answer, reward 0.7; Q of 1 now 0.7 after 1 visit"});
     terms_are(&tree, 1, 1, .7, 1.04815, 0, 1.74815);
     terms_are(&tree, 2, 2, .55, .74115, 0, 1.29115);
     FOLLOW(&tree, UCT, &two_ways, {"keep 6 | 6 0.9 1 0.7 0 0.7", NULL});
@@ -45,7 +45,7 @@ static void test_uct(void **state)
     terms_are(&tree, 2, 2, .55, .89706, 0, 1.44706);
     FOLLOW(&tree, UCT, &two_ways, {"propose 4 x1", NULL},
            {"keep 4 | 4 0.15 2 0.3333 0 0.3333",
-            "iteration 6 of 6: 2 > 4, a dead end, reward 0.3333; Q of 2 now 0.55 after 3 visits"},
+            "iteration 6 of 6: thoughts 2 > 4, a dead end, reward 0.3333; Q of 2 now 0.55 after 3 visits"},
            {"keep 6", "the path of greatest mean reward, 0.7, of 2 answers visited, the next 0.55; 6 iterations: 7"},
            {"done 6", NULL});
     assert_int_equal(tree.visits, 6);
@@ -84,7 +84,7 @@ static void test_puct(void **state)
     struct search_tree tree;
     begin(&tree, PUCT, 1);
     FOLLOW(&tree, PUCT, &two_ways, {"propose 0 x1", NULL}, {"value 2 x1", NULL},
-           {"keep 2 | 2 0.7 0 0.7", "iteration 1 of 6: 2, new, reward 0.7; Q of 2 now 0.7 after 1 visit"},
+           {"keep 2 | 2 0.7 0 0.7", "iteration 1 of 6: thought 2, new, reward 0.7; Q of 2 now 0.7 after 1 visit"},
            {"propose 2 x1", NULL}, {"value 5 x1", NULL});
     terms_are(&tree, 1, 0, 0, .47197, .37754, .47197);
     terms_are(&tree, 2, 1, .7, .38907, .62246, 1.08907);
@@ -92,7 +92,7 @@ static void test_puct(void **state)
     terms_are(&tree, 5, 0, 0, .91391, .73106, .91391);
     FOLLOW(&tree, PUCT, &two_ways,
            {"keep 5 | 5 0.4 2 0.4 0 0.4",
-            "iteration 2 of 6: 2 > 5, an answer, reward 0.4; Q of 2 now 0.55 after 2 visits"},
+            "iteration 2 of 6: thoughts 2 > 5, an answer, reward 0.4; Q of 2 now 0.55 after 2 visits"},
            {"keep 5 | 5 0.4 2 0.4 0 0.4", NULL});
     terms_are(&tree, 2, 3, .5, .33697, .62246, .83697);
     FOLLOW(&tree, PUCT, &two_ways, {"keep 5 | 5 0.4 2 0.4 0 0.4", NULL}, {"value 1 x1", NULL},

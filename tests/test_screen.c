@@ -683,7 +683,7 @@ static void test_broke(void **state)
         tui_screen_snapshot(&s, &now);
         assert_int_equal(s.selected, hits == 1 ? 4 : 0);
         if (hits == 1) /* in the past a line tells */
-            assert_true(shows(&s, "broke   wrong: thought 4 is illegal: ") && shows(&s, "! wrong, depth=2"));
+            assert_true(shows(&s, "stopped wrong: thought 4 is illegal: ") && shows(&s, "! wrong, depth=2"));
         else
             assert_true(shows(&s, "the past") && shows(&s, "wrong: thought 4 is illegal"));
         press(&s, "g");

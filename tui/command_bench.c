@@ -1,5 +1,6 @@
 /* bench: strategies over a data set, accuracy against tokens. A table and a plot on stdout, or --json, or --csv. */
 #include "tui/command.h"
+#include "tui/plain.h"
 #include "tui/plot.h"
 #include "tui/width.h"
 
@@ -9,10 +10,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { INTERRUPTED = 128 + SIGINT, PLOT_COLUMNS = 72, PLOT_ROWS = 16, FAILURES_SHOWN = 5, NAME_COLUMNS = 44 };
+enum { INTERRUPTED = 128 + SIGINT, PLOT_COLUMNS = 72, PLOT_ROWS = 16, NOTE_COLUMNS = 100, FAILURES_SHOWN = 5, NAME_COLUMNS = 44 };
 
 /* All that is printed, taken once. */
 struct report {
@@ -64,14 +64,14 @@ static double tokens_of(const struct search_bench_line *line)
 
 static void add_table(const struct report *r, struct string *out)
 {
-    add_header(r, "   strategy", "  problems     correct  accuracy           95 %   tokens     FLOPs   nodes  seconds", out);
+    add_header(r, "   strategy", "  problems     correct  accuracy            95 %   tokens     FLOPs  thoughts  seconds", out);
     for (int i = 0; i < r->line_count; i++) {
         const struct search_bench_line *l = &r->lines[i];
         char correct[48], interval[48];
         snprintf(correct, sizeof correct, "%d of %d", l->correct, l->runs);
         snprintf(interval, sizeof interval, "%.1f to %.1f", 100 * l->low, 100 * l->high);
         add_name(r, l, out);
-        string_addf(out, "  %8d  %10s  %6.1f %%  %13s  %7.0f  %8.2e  %6.1f  %7.3g\n", l->problems, correct, 100 * l->accuracy, interval,
+        string_addf(out, "  %8d  %10s  %6.1f %%  %14s  %7.0f  %8.2e  %8.1f  %7.3g\n", l->problems, correct, 100 * l->accuracy, interval,
                     tokens_of(l), l->flops, l->nodes, l->seconds);
     }
     if (r->strategies < 2)
@@ -89,14 +89,6 @@ static void add_table(const struct report *r, struct string *out)
     }
 }
 
-static int plot_columns(void)
-{
-    struct winsize size;
-    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col)
-        return PLOT_COLUMNS;
-    return size.ws_col < 40 ? 40 : size.ws_col > 120 ? 120 : size.ws_col;
-}
-
 static void add_plot(const struct report *r, struct string *out)
 {
     int budgets = r->line_count / r->strategies;
@@ -109,7 +101,7 @@ static void add_plot(const struct report *r, struct string *out)
     for (int s = 0; s < r->strategies; s++)
         series[s] = (struct tui_plot_series){points + s * budgets, budgets, TUI_TEXT};
     string_add(out, "\n");
-    tui_plot(series, r->strategies, "accuracy against tokens a problem; bars: 95 % intervals", plot_columns(), PLOT_ROWS,
+    tui_plot(series, r->strategies, "accuracy against tokens a problem; bars: 95 % intervals", tui_plain_columns(PLOT_COLUMNS), PLOT_ROWS,
              r->o->ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0, out);
     free(series);
     free(points);
@@ -118,17 +110,26 @@ static void add_plot(const struct report *r, struct string *out)
 /* What a reader of the numbers must know. */
 static void add_notes(const struct report *r, struct string *out)
 {
+    const int columns = tui_plain_columns(NOTE_COLUMNS);
     int problems = r->lines[0].problems, failed = 0, shown = 0, flat = 0;
     for (int i = 0; i < r->line_count; i++) {
         failed += r->lines[i].failed;
         flat = flat || r->lines[i].low == r->lines[i].high;
     }
-    string_add(out, "\ncorrect: of all runs, problems x seeds. tokens (prompt - cached + completion), FLOPs, nodes, seconds: means of a run; seconds of\n"
-                    "the engine, each pass shared by the requests in it. 95 %: bootstrap over problems, 10,000 resamples. difference: in points, on\n"
-                    "the same problems and seeds. p: exact two-sided sign test over problems won and lost.\n");
-    if (flat) /* the rule of three: Hanley and Lippman-Hand 1983 */
-        string_addf(out, "an interval without width: all problems came out alike; by the rule of three the truth may be 3/%d, %.0f points, away\n",
-                    problems, fmin(100, 300.0 / problems));
+    struct string notes = {0};
+    string_add(out, "\n");
+    tui_plain_wrap(out, "correct: of all runs, problems x seeds. tokens (prompt - cached + completion), FLOPs, thoughts, seconds: means of a run; "
+                        "seconds of the engine, each pass shared by the requests in it. 95 %: bootstrap over problems, 10,000 resamples. "
+                        "difference: in points, on the same problems and seeds. p: exact two-sided sign test over problems won and lost.",
+                   0, 0, columns);
+    string_add(out, "\n");
+    if (flat) { /* the rule of three: Hanley and Lippman-Hand 1983 */
+        string_addf(&notes, "An interval without width only says that all problems came out alike: of %d, the truth may still be %.0f points away "
+                            "(rule of three: 3/%d).", problems, fmin(100, 300.0 / problems), problems);
+        tui_plain_wrap(out, string_text(&notes), 0, 0, columns);
+        string_add(out, "\n");
+    }
+    string_free(&notes);
     if (r->unknown)
         string_addf(out, "%d of %d problems %s no known answer: what was answered there counts as wrong\n", r->unknown, problems,
                     r->unknown == 1 ? "has" : "have");

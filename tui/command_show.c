@@ -2,6 +2,7 @@
 #include "tui/cast.h"
 #include "tui/command.h"
 #include "tui/export.h"
+#include "tui/plain.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -283,8 +284,8 @@ static int list_kept(void)
                 tui_export_text(&line, tree->result->result.answer ? tree->result->result.answer : "no answer");
             search_sessions_free(&sessions);
         }
-        string_add(&line, "\n");
-        print(&line);
+        tui_plain_print(string_text(&line), 0, 4, tui_plain_columns(0));
+        string_free(&line);
     }
     if (!code && !count)
         printf("no sessions are kept in %s yet; the explorer keeps each of its own\n", folder);

@@ -1,6 +1,7 @@
 /* train: an adapter, or all weights of a model, from lessons. */
 #include "tui/command.h"
 #include "tui/curve.h"
+#include "tui/plain.h"
 #include "tui/recipe.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -290,14 +290,6 @@ static void print_beginning(const struct work *w)
 
 /* --- the end ----------------------------------------------------------------------------------------------------- */
 
-static int plot_columns(void)
-{
-    struct winsize size;
-    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col)
-        return PLOT_COLUMNS;
-    return size.ws_col < 40 ? 40 : size.ws_col > 120 ? 120 : size.ws_col;
-}
-
 static void print_end(const struct work *w)
 {
     struct search_training_figures f;
@@ -307,7 +299,7 @@ static void print_end(const struct work *w)
     for (int i = 0; i < f.validation_count; i++)
         x[i] = f.validations[i].step, y[i] = f.validations[i].loss;
     const struct tui_curve curve = {.y = f.losses, .count = f.loss_count, .width = f.loss_width, .mark_x = x, .mark_y = y, .marks = f.validation_count};
-    tui_curve(&curve, f.validation_count ? "loss of a learned token, by step; v: validation" : "loss of a learned token, by step", plot_columns(),
+    tui_curve(&curve, f.validation_count ? "loss of a learned token, by step; v: validation" : "loss of a learned token, by step", tui_plain_columns(PLOT_COLUMNS),
               PLOT_ROWS, w->recipe.o.ascii, &out);
     string_addf(&out, "%d steps, %lld tokens, ", f.step, (long long)f.tokens);
     add_time(&out, f.seconds);

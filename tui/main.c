@@ -1,26 +1,36 @@
 /* The front door: which command is meant, its options, its help. */
 #include "tui/command.h"
+#include "tui/plain.h"
 
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { COLUMNS = 80 }; /* of help that no terminal shows */
+
 static void print_usage(void)
 {
-    puts("espalier grows the reasoning of a language model as a tree, live, on your own machine.\n\n"
-         "usage: espalier [OPTIONS] [PROBLEM]     the explorer: watch, stop, step, prune\n"
+    const int columns = tui_plain_columns(COLUMNS);
+    tui_plain_print("espalier grows the reasoning of a language model as a tree, live, on your own machine.", 0, 0, columns);
+    puts("\nusage: espalier [OPTIONS] [PROBLEM]     the explorer: watch, stop, step, prune\n"
          "       espalier COMMAND [OPTIONS] ...\n\ncommands:");
     for (const struct tui_command *const *c = tui_commands; *c; c++)
-        if ((*c)->summary)
-            printf("  %-12s %s\n", (*c)->name, (*c)->summary);
+        if ((*c)->summary) {
+            printf("  %-12s ", (*c)->name);
+            tui_plain_print((*c)->summary, 15, 15, columns);
+        }
     puts("\noptions of the explorer:");
-    tui_options_print(tui_command_explore.options, stdout);
+    tui_options_print(tui_command_explore.options, columns);
     printf("\nexample:\n  %s\n\nstrategies:\n", tui_command_explore.example);
     int count;
     const struct search_strategy_about *s = search_strategies(&count);
-    for (int i = 0; i < count; i++)
-        printf("  %-18s %s\n  %-18s %s\n", s[i].name, s[i].about, "", s[i].parameters);
+    for (int i = 0; i < count; i++) {
+        printf("  %-18s ", s[i].name);
+        tui_plain_print(s[i].about, 21, 21, columns);
+        printf("%21s", "");
+        tui_plain_print(s[i].parameters, 21, 21, columns);
+    }
     char **names = search_task_names();
     printf("\ntasks:");
     for (char **n = names; n && *n; n++) {
@@ -28,14 +38,21 @@ static void print_usage(void)
         free(*n);
     }
     free(names);
-    puts("\n\nespalier COMMAND --help says more. Exit codes: 0 done, 1 no answer, 2 usage, 3 bad input, 4 the engine failed.");
+    puts("\n");
+    tui_plain_print("espalier COMMAND --help says more. Exit codes: 0 done, 1 no answer, 2 usage, 3 bad input, 4 the engine failed.", 0, 0, columns);
 }
 
 static void print_command(const struct tui_command *c)
 {
-    printf("%s\n\nusage: espalier %s\n\noptions:\n", c->summary, c->usage);
-    tui_options_print(c->options, stdout);
+    const int columns = tui_plain_columns(COLUMNS);
+    char *usage = xasprintf("espalier %s", c->usage);
+    tui_plain_print(c->summary, 0, 0, columns);
+    fputs("\nusage: ", stdout);
+    tui_plain_print(usage, 7, 16, columns);
+    puts("\noptions:");
+    tui_options_print(c->options, columns);
     printf("\nexample:\n  %s\n", c->example);
+    free(usage);
 }
 
 int main(int argc, char **argv)

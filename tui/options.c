@@ -1,4 +1,5 @@
 #include "tui/options.h"
+#include "tui/plain.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -453,14 +454,18 @@ void tui_options_free(struct tui_options *o)
     o->budgets = NULL;
 }
 
-void tui_options_print(const char *takes, FILE *to)
+void tui_options_print(const char *takes, int columns)
 {
+    enum { LEFT = 32, ABOUT = LEFT + 4 };
     struct tui_option r;
     for (int at = 0; tui_options_next(takes, &at, &r);) {
         char left[64], letter[8] = "    ";
         if (r.letter)
             snprintf(letter, sizeof letter, "-%c, ", r.letter);
         snprintf(left, sizeof left, "%s--%s%s%s", letter, r.name, r.argument ? " " : "", r.argument ? r.argument : "");
-        fprintf(to, strlen(left) > 32 ? "  %s\n  %-32s  %s\n" : "  %-32s%s  %s\n", left, "", r.about);
+        printf("  %-*s  ", LEFT, left);
+        if (strlen(left) > LEFT)
+            printf("\n%*s", ABOUT, "");
+        tui_plain_print(r.about, ABOUT, ABOUT, columns);
     }
 }

@@ -26,7 +26,7 @@ int tui_options_given(const struct tui_options *o, const char *name); /* on the 
 int tui_options_value(const struct tui_options *o, const char *name, int i, struct string *out);
 /* What --name says: "80x24". */
 int tui_options_size(const char *name, const char *text, int *columns, int *rows, struct error *e);
-/* One line for each option the command takes, for --help. */
-void tui_options_print(const char *takes, FILE *to);
+/* The options the command takes, for --help in so many columns. */
+void tui_options_print(const char *takes, int columns);
 
 #endif

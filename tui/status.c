@@ -94,7 +94,7 @@ void tui_draw_header(struct tui_screen *s)
     const char *model = session && session->session.model ? session->session.model : s->model;
     char *strategy = strategy_text(s);
     if (s->race_count > 1) {
-        char *place = xasprintf("%d of %d: %s", (int)(s - s->race) + 1, s->race_count, strategy);
+        char *place = xasprintf(s->layout.wide ? "%d of %d: %s" : "%d/%d %s", (int)(s - s->race) + 1, s->race_count, strategy);
         free(strategy);
         strategy = place;
     }
@@ -103,7 +103,7 @@ void tui_draw_header(struct tui_screen *s)
         end -= draw_model(s, end, model) + 2;
     if (session && session->session.task)
         x += tui_canvas_cut(&s->canvas, x, r.y, (end - x) / 3, tui_style(TUI_DIM), session->session.task) + 1;
-    int w = tui_width(problem, strlen(problem)), most = (end - x) * (wide ? 3 : 2) / (wide ? 5 : 3);
+    int w = tui_width(problem, strlen(problem)), most = (end - x) * (wide ? 3 : s->race_count > 1 ? 1 : 2) / (wide ? 5 : s->race_count > 1 ? 2 : 3);
     x += tui_canvas_cut(&s->canvas, x, r.y, w > most ? most : w, tui_style(TUI_TITLE), problem) + 2;
     tui_canvas_cut(&s->canvas, x, r.y, end - x, tui_style(TUI_DIM), strategy);
     free(strategy);
@@ -201,7 +201,7 @@ int tui_now_lines(const struct tui_screen *s, int most, struct tui_now_line out[
         out[n++] = (struct tui_now_line){"answer", t->result->result.correct == 0 ? TUI_WRONG : t->result->result.answer ? TUI_BEST : TUI_TEXT,
                                  result_text(t->result)};
     else if (s->now.broke)
-        out[n++] = (struct tui_now_line){"broke", TUI_KEPT, xstrdup(s->now.broke)};
+        out[n++] = (struct tui_now_line){"stopped", TUI_KEPT, xstrdup(s->now.broke)};
     else if (t->step_open)
         out[n++] = (struct tui_now_line){s->now.state == TUI_PAUSED ? "stopped" : "doing", TUI_TEXT, plan_text(s)};
     else if (most > 1 || !t->latest_decision)

@@ -150,7 +150,7 @@ static void write_plot(struct tui_screen *s, struct tui_paper *p, int rows)
         return;
     rows = rows > 16 ? 16 : rows;
     tui_canvas_size(&plot, p->canvas->w, rows);
-    tui_plot_draw(series, count, "tokens; the best so far: the judge's value, or the winner's share of the votes", &plot);
+    tui_plot_draw(series, count, "tokens", &plot);
     const struct tui_rect room = {0, p->y, plot.w, rows};
     for (int i = 0; i < rows; i++)
         tui_paper_newline(p);
@@ -183,8 +183,8 @@ static void draw(struct tui_screen *s, struct tui_rect r)
     write_row(s, &p, "computed", first, count, flops_cell);
     write_row(s, &p, "time", first, count, time_cell);
     write_row(s, &p, "thoughts", first, count, thoughts_cell);
-    int rows = r.h - p.y - 1;
-    tui_paper_newline(&p);
+    tui_paper_heading(&p, "best so far: value or votes"); /* in parts of the most there is, of all there are */
+    const int rows = r.h - p.y - 2; /* its border */
     write_plot(s, &p, rows < PLOT_LEAST ? PLOT_LEAST : rows);
     tui_sheet_write(&s->compare, &p, 0);
     tui_sheet_end(&s->compare, s, r);

@@ -7,6 +7,16 @@
 
 enum { MOST_SAMPLES = 64 };
 
+/* Why no completion was made for it. Of one that was not even read anew the value is no opinion: it is 0 whatever a judge would say. */
+static const char *not_asked(const struct search_node *n)
+{
+    if (n->judgement->judgement.samples)
+        return " · same prompt as before, not asked again";
+    if (n->state == SEARCH_FINAL && n->thought && !n->thought->thought.answer)
+        return " · not asked: its path ended without an answer";
+    return " · not asked: its path reads as one before does, and only the first gets a value";
+}
+
 static void write_score(struct tui_screen *s, struct tui_paper *p, const struct search_node *n)
 {
     const struct search_event *j = n->judgement;
@@ -22,7 +32,7 @@ static void write_score(struct tui_screen *s, struct tui_paper *p, const struct 
         tui_paper_putf(p, tui_style_level(TUI_VALUE, part), "value %s", tui_score(n->value, number));
     }
     if (j->judgement.cached)
-        tui_paper_wrap(p, tui_style(TUI_DIM), " · same prompt as before, not asked again");
+        tui_paper_wrap(p, tui_style(TUI_DIM), not_asked(n));
     tui_paper_newline(p);
     if (!j->judgement.samples || !j->judgement.labels)
         return;

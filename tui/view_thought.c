@@ -285,7 +285,11 @@ static void write_search(struct tui_screen *s, struct tui_paper *p)
     for (char *c = strategy; *c; c++)
         if (*c == ',')
             *c = ' ';
-    tui_sheet_fact(p, FACT_NAME, "strategy", strategy);
+    tui_paper_putf(p, tui_style(TUI_DIM), "%-*s", FACT_NAME, "strategy");
+    p->indent = 2; /* a long parameter has room in a line of its own */
+    tui_paper_wrap(p, tui_style(TUI_TEXT), strategy);
+    p->indent = 0;
+    tui_paper_newline(p);
     free(strategy);
     tui_sheet_fact(p, FACT_NAME, "model", session->session.model ? session->session.model : "");
     struct engine_sampling sampling = session->session.sampling;

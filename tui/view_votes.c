@@ -134,8 +134,10 @@ static void draw(struct tui_screen *s, struct tui_rect r)
     tui_sheet_title(s, &tui_view_votes, r, "votes", NULL);
     if (!count) {
         s->votes.lines = 0;
-        tui_sheet_says(s, r, "Nobody has voted here. Answers are counted by self-consistency (-s self-consistency,m=16), candidates by a judge that "
-                             "votes (-s tot,evaluate=vote): then their votes stand here.");
+        tui_sheet_says(s, r, !s->tree.result ? "Nobody has voted yet. Answers are counted at the end of self-consistency, candidates as a judge votes "
+                                               "(evaluate=vote): then their votes stand here."
+                                             : "Nobody has voted here. Answers are counted by self-consistency (-s self-consistency,m=16), candidates "
+                                               "by a judge that votes (-s tot,evaluate=vote): then their votes stand here.");
         return;
     }
     tui_sheet_begin(&s->votes, s, r, &p);

@@ -152,7 +152,7 @@ static void bench_slices(struct tui_screen *s)
 {
     bench_keys(s, "\033g/nothing has this\r", "/");
     bench_keys(s, "\033g\\10 - 4\r", "\\ a text");
-    bench_keys(s, "\\", "\\");
+    bench_keys(s, "\\\r", "\\ nothing");
     bench_keys(s, "*", "*");
     bench_keys(s, "*", "* again");
     bench_keys(s, "[", "[");

@@ -22,7 +22,7 @@
 static const double frame_interval = 1.0 / 30, slowest_interval = 0.4;
 /* The part of its time that the screen takes for news where it costs more than frames so often: the model's threads wait for each other, so
  * what one of them loses to the screen all of them lose. */
-static const double share = 1.0 / 60;
+static const double share = 1.0 / 100;
 
 static void open_race(struct tui_race *race, const struct tui_setting *s)
 {

@@ -48,7 +48,9 @@ static struct {
     struct string unsettled;      /* a byte for each row of a frame: it has cells to be placed after curses has sent its own */
     int repaint;
     struct tui_record *record;    /* or NULL */
-    int capture;                  /* where curses writes while it is captured for the record */
+    int capture;                  /* where curses writes while a frame is gathered, or what leaves its screen is recorded; -1: it cannot be */
+    int gathering;                /* a frame is: it goes out in one piece, for each wakes whoever reads, on a core that the model computes on */
+    struct string frame;
     struct {
         int ready, pair;
         attr_t attributes;
@@ -299,10 +301,28 @@ static void open_keyboard(void)
     tui_keyboard_open(&terminal.keyboard, begins, ends);
 }
 
-/* Curses writes to the descriptor it was opened with: for the record that is a file in memory meanwhile, and the terminal gets it from there. */
+/* To the terminal and into the record; of a frame not before it is whole. */
+static void put_out(const char *bytes, size_t n)
+{
+    if (terminal.gathering) {
+        string_append(&terminal.frame, bytes, n);
+        return;
+    }
+    if (terminal.record)
+        tui_record_write(terminal.record, bytes, n);
+    write_all(STDOUT_FILENO, bytes, n);
+}
+
+static void send(const char *bytes)
+{
+    if (bytes)
+        put_out(bytes, strlen(bytes));
+}
+
+/* Curses writes to the descriptor it was opened with: meanwhile that is a file in memory, and the terminal gets it from there. */
 static void begin_capture(void)
 {
-    if (terminal.record)
+    if (terminal.capture >= 0)
         dup2(terminal.capture, STDOUT_FILENO);
 }
 
@@ -311,25 +331,15 @@ static void end_capture(void)
     char buffer[65536];
     ssize_t n;
     off_t at = 0;
-    if (!terminal.record)
+    if (terminal.capture < 0)
         return;
     dup2(terminal.open && !terminal.late ? terminal.tty : terminal.null, STDOUT_FILENO); /* closed: by a fault in another thread */
     while ((n = pread(terminal.capture, buffer, sizeof buffer, at)) > 0) {
-        write_all(STDOUT_FILENO, buffer, (size_t)n);
-        tui_record_write(terminal.record, buffer, (size_t)n);
+        put_out(buffer, (size_t)n);
         at += n;
     }
     if (!ftruncate(terminal.capture, 0))
         lseek(terminal.capture, 0, SEEK_SET);
-}
-
-static void send(const char *bytes)
-{
-    if (!bytes)
-        return;
-    if (terminal.record)
-        tui_record_write(terminal.record, bytes, strlen(bytes));
-    write_all(STDOUT_FILENO, bytes, strlen(bytes));
 }
 
 static struct string placed; /* tputs takes a function of a byte alone */
@@ -378,11 +388,10 @@ static int add_recorded(int c)
 static void open_record(struct tui_record *record)
 {
     int columns, rows;
-    terminal.record = NULL;
-    terminal.capture = record ? memfd_create("espalier", MFD_CLOEXEC) : -1;
-    if (terminal.capture < 0)
+    terminal.capture = memfd_create("espalier", MFD_CLOEXEC);
+    terminal.record = terminal.capture < 0 ? NULL : record;
+    if (!terminal.record)
         return;
-    terminal.record = record;
     tui_terminal_size(&columns, &rows);
     tui_record_size(record, columns, rows);
     if (enter_ca_mode)
@@ -466,6 +475,7 @@ void tui_terminal_close(void)
     delscreen(terminal.screen);
     tui_canvas_free(&terminal.shown);
     string_free(&terminal.unsettled);
+    string_free(&terminal.frame);
     close(terminal.tty);
     close(terminal.null);
     if (terminal.brief >= 0)
@@ -674,6 +684,7 @@ void tui_terminal_draw(const struct tui_canvas *canvas)
     wnoutrefresh(stdscr);
     if (terminal.record)
         tui_record_size(terminal.record, COLS, LINES);
+    terminal.gathering = terminal.capture >= 0;
     if (terminal.synchronized)
         send("\033[?2026h"); /* the terminal shows nothing until it has the whole frame */
     begin_capture();
@@ -682,6 +693,9 @@ void tui_terminal_draw(const struct tui_canvas *canvas)
     send_placed(canvas, columns);
     if (terminal.synchronized)
         send("\033[?2026l");
+    terminal.gathering = 0;
+    put_out(string_text(&terminal.frame), terminal.frame.length);
+    string_clear(&terminal.frame);
 }
 
 void tui_terminal_theme(const struct tui_theme *theme)
@@ -709,6 +723,14 @@ int tui_terminal_tell(const char *bytes, size_t n)
 
 /* --- keys and signals -------------------------------------------------------------------------------------------- */
 
+/* Curses asks the descriptor that it writes to, which may be a file as it does; and who sleeps is not told of new sizes. */
+static void fit(void)
+{
+    struct winsize size;
+    if (!ioctl(STDIN_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col)
+        resizeterm(size.ws_row, size.ws_col);
+}
+
 int tui_terminal_wait(const int *others, int count, double seconds)
 {
     struct pollfd fds[2 + TUI_WAIT_FDS] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = terminal.signalled, .events = POLLIN}};
@@ -728,6 +750,7 @@ int tui_terminal_wait(const int *others, int count, double seconds)
         uint64_t ignored;
         ssize_t got = read(terminal.signalled, &ignored, sizeof ignored);
         (void)got;
+        fit();
         terminal.repaint = 1; /* even a size that came and went has moved what was shown */
         happened |= TUI_WAIT_KEY | TUI_WAIT_SIGNAL; /* a new size waits as a key */
     }
@@ -754,10 +777,8 @@ int tui_terminal_signal(void)
 
 void tui_terminal_resume(void)
 {
-    struct winsize size;
     reset_prog_mode();
-    if (!ioctl(STDIN_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col)
-        resizeterm(size.ws_row, size.ws_col); /* who sleeps is not told of new sizes */
+    fit();
     terminal.lent = 0;
     hurry();
     send(terminal.paste_on);

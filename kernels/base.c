@@ -206,6 +206,18 @@ static int is_hostile(int32_t c)
            (c & 0xfffe) == 0xfffe;
 }
 
+size_t utf8_unfinished(const char *bytes, size_t n)
+{
+    for (size_t back = 1; back <= 3 && back <= n; back++) {
+        const unsigned char c = (unsigned char)bytes[n - back];
+        if (c >= 0xc0)
+            return back < (size_t)(c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2) ? back : 0;
+        if (c < 0x80)
+            return 0;
+    }
+    return 0;
+}
+
 void utf8_sanitize(struct string *out, const char *text, size_t n, int keep_layout)
 {
     for (const char *p = text, *end = text + n; p < end;) {

@@ -69,6 +69,7 @@ const char *string_text(const struct string *s); /* never NULL */
 /* UTF-8. utf8_next decodes one scalar at *p (< end), advances *p and returns it, or returns -1 on an invalid byte and
  * advances by one (Unicode's rules: no surrogates, no overlong forms, at most U+10FFFF). */
 int32_t utf8_next(const char **p, const char *end);
+size_t utf8_unfinished(const char *bytes, size_t n); /* how many at the end begin a character that they do not end */
 /* Append the text with everything a terminal, a log or a JSON string must not see made visible or replaced: invalid
  * bytes by U+FFFD, and, unless keep_layout is set, newline and tab by one blank. Control bytes (C0 but \n and \t, DEL,
  * C1), bidi controls, ZWJ, VS1-16 and other invisible formatting characters become U+FFFD. */

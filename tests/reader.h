@@ -174,19 +174,6 @@ static inline size_t reader_mark(struct reader *t, const char *bytes, size_t n, 
     return 0;
 }
 
-/* Bytes at the end that begin a character: libvterm 0.1.4 does not go on with it in what it is given next. */
-static inline size_t reader_unfinished(const char *bytes, size_t n)
-{
-    for (size_t back = 1; back <= 3 && back <= n; back++) {
-        const unsigned char c = (unsigned char)bytes[n - back];
-        if (c >= 0xc0)
-            return back < (size_t)(c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2) ? back : 0;
-        if (c < 0x80)
-            return 0;
-    }
-    return 0;
-}
-
 static inline void reader_feed(struct reader *t, const char *bytes, size_t n)
 {
     struct string all = {0};
@@ -203,8 +190,8 @@ static inline void reader_feed(struct reader *t, const char *bytes, size_t n)
         if (partial)
             t->held_length = all.length - i;
     }
-    if (!t->held_length)
-        t->held_length = reader_unfinished(all.text, all.length);
+    if (!t->held_length) /* libvterm 0.1.4 does not go on with a character in what it is given next */
+        t->held_length = utf8_unfinished(all.text, all.length);
     const size_t end = all.length - t->held_length;
     memcpy(t->held, all.text + end, t->held_length);
     vterm_input_write(t->vt, all.text + from, end - from);

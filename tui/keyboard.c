@@ -76,12 +76,8 @@ static int32_t take_mouse(struct tui_keyboard *k)
 /* The next character of the bytes that came, U+FFFD for each that is of none; -1: what there is may be the beginning of one. */
 static int32_t next_scalar(struct tui_keyboard *k)
 {
-    const unsigned char first = (unsigned char)k->bytes[0];
-    const int whole = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    int good = 1; /* bytes that may belong to it */
-    while (good < k->byte_count && (k->bytes[good] & 0xc0) == 0x80)
-        good++;
-    if (!k->byte_count || (good == k->byte_count && good < whole && !k->code))
+    const size_t n = (size_t)k->byte_count;
+    if (!n || (!k->code && utf8_unfinished(k->bytes, n) == n))
         return -1;
     const char *p = k->bytes;
     const int32_t scalar = utf8_next(&p, k->bytes + k->byte_count);

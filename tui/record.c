@@ -63,19 +63,6 @@ void tui_record_size(struct tui_record *r, int columns, int rows)
     r->rows = rows;
 }
 
-/* Bytes at the end that begin a character and do not end it. */
-static size_t unfinished(const char *bytes, size_t n)
-{
-    for (size_t back = 1; back <= 3 && back <= n; back++) {
-        const unsigned char c = (unsigned char)bytes[n - back];
-        if (c >= 0xc0)
-            return back < (size_t)(c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2) ? back : 0;
-        if (c < 0x80)
-            return 0;
-    }
-    return 0;
-}
-
 void tui_record_write(struct tui_record *r, const char *bytes, size_t n)
 {
     struct string all = {0}, clean = {0};
@@ -83,7 +70,7 @@ void tui_record_write(struct tui_record *r, const char *bytes, size_t n)
         return;
     string_append(&all, r->cut, r->cut_length);
     string_append(&all, bytes, n);
-    r->cut_length = unfinished(all.text, all.length);
+    r->cut_length = utf8_unfinished(all.text, all.length);
     all.length -= r->cut_length;
     memcpy(r->cut, all.text + all.length, r->cut_length);
     for (const char *p = all.text, *end = p + all.length; p < end;) { /* what is no UTF-8 is shown as such */

@@ -336,6 +336,7 @@ char *tui_event_text(const struct search_tree *tree, const struct search_event *
 int tui_event_node(const struct search_event *e);
 /* What the judge said of a node, and the vote by answer, as parts of a page: in the thought where they have no pane of their own. */
 void tui_judge_write(struct tui_screen *s, struct tui_paper *p, const struct search_node *n);
+struct search_terms tui_siblings_terms(const struct tui_screen *s); /* of the selected; of too many siblings, or of the problem, none is known */
 int tui_siblings_write(const struct tui_screen *s, struct tui_paper *p); /* how the number under their cursor is made; 0: there is none */
 void tui_votes_write(struct tui_screen *s, struct tui_paper *p);
 void tui_draw_header(struct tui_screen *s);

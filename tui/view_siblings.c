@@ -298,11 +298,10 @@ static void write_formula(const struct tui_screen *s, const struct search_terms 
     string_free(&text);
 }
 
-/* Of siblings that are too many for Q and U none of the terms is known. */
-static struct search_terms terms_of(const struct tui_screen *s, int parent)
+struct search_terms tui_siblings_terms(const struct tui_screen *s)
 {
     struct search_terms t = {0};
-    if (s->selected && tui_screen_node(s, parent)->children <= TUI_MOST_TERMS)
+    if (s->selected && tui_screen_node(s, parent_of(s))->children <= TUI_MOST_TERMS)
         search_tree_terms(&s->tree, s->selected, &t);
     return t;
 }
@@ -311,7 +310,7 @@ int tui_siblings_write(const struct tui_screen *s, struct tui_paper *p)
 {
     if (!s->selected || !s->tree.count)
         return 0;
-    const struct search_terms t = terms_of(s, parent_of(s));
+    const struct search_terms t = tui_siblings_terms(s);
     write_formula(s, &t, p);
     return 1;
 }
@@ -364,7 +363,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
     if (!known)
         snprintf(more, sizeof more, "too many for Q, U");
     tui_sheet_title(s, &tui_view_siblings, r, title, more);
-    struct search_terms own = terms_of(s, parent), terms[200] = {{0}};
+    struct search_terms own = tui_siblings_terms(s), terms[200] = {{0}};
     int formula = s->selected && (s->focus == &tui_view_siblings || r.h > 5) ? draw_formula(s, r, &own) : 0, rows = r.h - 1 - formula;
     rows = rows > 200 ? 200 : rows;
     remember(s, parent, rows);

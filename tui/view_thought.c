@@ -222,12 +222,10 @@ static void write_token(struct tui_screen *s, struct tui_paper *p, int lines)
 /* What a tree search found by way of it. */
 static void write_visits(struct tui_screen *s, struct tui_paper *p, const struct search_node *n)
 {
-    struct search_terms t = {0};
     char visits[32], all[32], q[32];
     if (!n->visits)
         return;
-    if (tui_screen_node(s, n->parent)->children <= TUI_MOST_TERMS)
-        search_tree_terms(&s->tree, s->selected, &t);
+    const struct search_terms t = tui_siblings_terms(s);
     tui_paper_putf(p, tui_style(TUI_TEXT), "N %s of %s visits, %s %s", tui_number(n->visits, visits), tui_number(s->tree.visits, all),
                    t.there ? "Q" : "mean reward", tui_score(t.there ? t.q : n->reward_sum / n->visits, q));
     tui_paper_newline(p);

@@ -618,10 +618,10 @@ int search_do(struct search *s, const char *words, struct error *e)
         const char *verb, *form;
         int numbers, text;
     } verbs[] = {
-        {"prune", "prune THOUGHT", 1, 0},     {"restore", "restore THOUGHT", 1, 0},
+        {"prune", "prune THOUGHT", 1, 0},  {"restore", "restore THOUGHT", 1, 0},
         {"undo", "undo", 0, 0},            {"redo", "redo", 0, 0},
         {"back", "back [EVENT]", 0, 1},    {"keep", "keep THOUGHT", 1, 0},      {"unkeep", "unkeep THOUGHT", 1, 0},
-        {"add", "add THOUGHT TEXT", 1, 1},    {"edit", "edit THOUGHT TEXT", 1, 1}, {"again", "again THOUGHT", 1, 0},
+        {"add", "add THOUGHT TEXT", 1, 1}, {"edit", "edit THOUGHT TEXT", 1, 1}, {"again", "again THOUGHT", 1, 0},
         {"fork", "fork THOUGHT TOKEN ID", 3, 0}, {"exclude", "exclude THOUGHT", 1, 0}, {"include", "include THOUGHT", 1, 0},
         {"weight", "weight plurality|normalised", 0, 1}, {"set", "set KEY=VALUE ...", 0, 1},
         {"adapter", "adapter FILE[:WEIGHT]|none", 0, 1}, {"break", "break RULE", 0, 1}, {"unbreak", "unbreak RULE|all", 0, 1},

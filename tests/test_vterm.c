@@ -443,6 +443,16 @@ static void any_size(int *columns, int *rows)
 
 /* --- the tests --------------------------------------------------------------------------------------------------- */
 
+static void through_views(struct reader *t, struct mirror *m, const char *keys)
+{
+    for (int v = 0; tui_view_at(v); v++) {
+        press_all(t, m, (char[]){'V', tui_view_at(v)->letter, '\0'}, 1);
+        press_all(t, m, keys, 1);
+        check_repaint(t, m, 1);
+        check_harmless(t);
+    }
+}
+
 /* Every view at several sizes. */
 static void test_views(void **state)
 {
@@ -457,12 +467,7 @@ static void test_views(void **state)
     assert_true(reader_pastes(&t));
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         resize_both(&t, &m, sizes[i][0], sizes[i][1], 1);
-        for (int v = 0; tui_view_at(v); v++) {
-            press_all(&t, &m, (char[]){'V', tui_view_at(v)->letter, '\0'}, 1);
-            press_all(&t, &m, "jjl", 1);
-            check_repaint(&t, &m, 1);
-        }
-        check_harmless(&t);
+        through_views(&t, &m, "jjl");
     }
     leave(&t);
     mirror_close(&m);
@@ -642,12 +647,7 @@ static void test_hostile(void **state)
         until(&t, "all of the session", says, "\xe2\x96\xa0 done");
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             resize_both(&t, &m, sizes[i][0], sizes[i][1], 1);
-            for (int v = 0; tui_view_at(v); v++) {
-                press_all(&t, &m, (char[]){'V', tui_view_at(v)->letter, '\0'}, 1);
-                press_all(&t, &m, "j", 1);
-                check_repaint(&t, &m, 1);
-                check_harmless(&t);
-            }
+            through_views(&t, &m, "j");
         }
         hostile_text(seed + 1000 + (uint64_t)number, text, sizeof text);
         reader_keys(&t, ":\033[200~");

@@ -97,7 +97,7 @@ struct explorer {
     struct tui_trainer trainer;
     int learner;     /* the search that its adapter is for */
     char *left;      /* how the session was left, until its trees are there; or NULL */
-    int dirty;       /* the screen may look otherwise than it is shown */
+    int dirty, urgent; /* the screen may look otherwise than it is shown; and that is not to wait */
     int quit, signal; /* signal: the one that ended it, 0: none */
     int warned;      /* it was said what would be lost by leaving, and nothing was done since */
 };
@@ -110,7 +110,8 @@ static void take_news(struct explorer *x)
     }
     struct tui_news *news;
     char notice[TUI_NOTICE];
-    int count, fresh = tui_thread_take(x->thread, &news, &count, x->snapshots, notice);
+    int count;
+    const enum tui_taken fresh = tui_thread_take(x->thread, &news, &count, x->snapshots, notice);
     for (int i = 0; i < count; i++) {
         tui_screen_event(&x->race.screens[news[i].search], news[i].event);
         search_event_release(news[i].event);
@@ -130,6 +131,7 @@ static void take_news(struct explorer *x)
     if (*notice)
         tui_race_notice(&x->race, notice);
     x->dirty |= count || fresh || *notice;
+    x->urgent |= fresh == TUI_TAKEN_URGENT;
 }
 
 static void tell_thread(struct explorer *x, struct tui_action action)
@@ -419,7 +421,7 @@ static void draw(struct explorer *x)
     tui_terminal_mouse_on(tui_race_shown(&x->race)->places.mouse);
     tui_screen_draw(tui_race_shown(&x->race), columns, rows);
     tui_terminal_draw(&tui_race_shown(&x->race)->canvas);
-    x->dirty = 0;
+    x->dirty = x->urgent = 0;
 }
 
 /* The one that is shown, else another of the race: NULL where none has work to go on with. */
@@ -439,8 +441,8 @@ static int never_began(const struct explorer *x)
     return s->now.state == TUI_FAILED && !s->tree.count;
 }
 
-/* Keys are answered at once; news is drawn thirty times a second at most, and less often where that would take too much; where there is
- * none of either, the thread sleeps. */
+/* Keys are answered at once, and so are what was asked for and another state of the search shown; other news is drawn thirty times a
+ * second at most, and less often where that would take too much; where there is none of it, the thread sleeps. */
 static void live(struct explorer *x)
 {
     double drawn = 0, rest = frame_interval, before = spent();
@@ -448,7 +450,8 @@ static void live(struct explorer *x)
     while (!x->quit && !x->signal && !never_began(x)) {
         struct tui_screen *busy = busy_screen(x);
         double now = clock_seconds(), wait = x->dirty ? drawn + rest - now : x->replay ? tui_replay_wait(x->replay, now) : -1;
-        if (x->dirty && wait <= 0) {
+        if (x->dirty && (wait <= 0 || x->urgent)) {
+            take_news(x); /* what came since, unheard */
             draw(x);
             rest = fmin(fmax(frame_interval, (spent() - before) / share), slowest_interval);
             before = spent();
@@ -465,7 +468,9 @@ static void live(struct explorer *x)
             wait = 0;
         }
         enum { WAKE, THEME, TRAINER, FDS };
-        const int fds[FDS] = {[WAKE] = (x->dirty && !busy) || x->replay ? -1 : tui_thread_wake(x->thread), [THEME] = x->setting->theme_file.fd,
+        if (!x->replay)
+            tui_thread_hush(x->thread, x->dirty && !busy);
+        const int fds[FDS] = {[WAKE] = x->replay ? -1 : tui_thread_wake(x->thread), [THEME] = x->setting->theme_file.fd,
                               [TRAINER] = x->trainer.fd};
         int happened = tui_terminal_wait(fds, FDS, wait), keys = 0;
         if (happened & TUI_WAIT_FD << WAKE || x->replay)

@@ -35,7 +35,8 @@ struct tui_thread {
     struct tui_news *news;  /* made, not yet taken */
     int news_count, news_capacity;
     struct tui_snapshot *snapshots; /* [count] */
-    int fresh;              /* they have not been taken */
+    int fresh, urgent;      /* they have not been taken; and are not to wait */
+    int hushed;             /* only what is urgent wakes */
     char notice[TUI_NOTICE];
     int quit, ended, wake;
 
@@ -151,10 +152,11 @@ static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struc
     return s;
 }
 
+/* Under the lock. */
 static void wake(const struct tui_thread *t)
 {
     uint64_t one = 1;
-    ssize_t written = write(t->wake, &one, sizeof one);
+    ssize_t written = t->hushed && !t->urgent ? 0 : write(t->wake, &one, sizeof one);
     (void)written; /* a full counter wakes as well */
 }
 
@@ -173,12 +175,13 @@ static void tell_events(struct tui_thread *t)
 {
     pthread_mutex_lock(&t->lock);
     hand_over_events(t);
-    pthread_mutex_unlock(&t->lock);
     wake(t);
+    pthread_mutex_unlock(&t->lock);
 }
 
-/* No snapshot is older than the events that came with it. They take a hundredth of the time at most: with thousands of samples asked for one is dear. */
-static void tell(struct tui_thread *t)
+/* No snapshot is older than the events that came with it. They take a hundredth of the time at most: with thousands of samples asked for
+ * one is dear. urgent: an answer to a command, or another state. */
+static void tell(struct tui_thread *t, int urgent)
 {
     double now = clock_seconds();
     int64_t memory = memory_now();
@@ -190,13 +193,14 @@ static void tell(struct tui_thread *t)
     struct tui_snapshot *old = t->snapshots;
     t->snapshots = fresh;
     t->fresh = 1;
+    t->urgent |= urgent;
+    wake(t);
     pthread_mutex_unlock(&t->lock);
     for (int i = 0; i < t->count; i++)
         tui_snapshot_free(&old[i]);
     free(old);
     t->told = clock_seconds();
     t->rest = fmax(snapshot_interval, 100 * (t->told - now));
-    wake(t);
 }
 
 static void tell_notice(struct tui_thread *t, const char *text)
@@ -210,7 +214,7 @@ static void fail(struct tui_thread *t, const struct error *e)
 {
     t->state = TUI_FAILED;
     t->failure = *e;
-    tell(t);
+    tell(t, 1);
 }
 
 /* --- what it is told ----------------------------------------------------------------------------------------------- */
@@ -396,7 +400,7 @@ static int attend(struct tui_thread *t)
         free((char *)commands[i].words);
     }
     if (count && !quit)
-        tell(t);
+        tell(t, 1);
     return !quit;
 }
 
@@ -435,8 +439,9 @@ static void grow(struct tui_thread *t)
     if (t->broke)
         t->state = TUI_PAUSED;
     t->broke = 0;
-    if (ended || t->state != before || clock_seconds() - t->told >= t->rest)
-        tell(t);
+    const int urgent = ended || t->state != before;
+    if (urgent || clock_seconds() - t->told >= t->rest)
+        tell(t, urgent);
     else if (t->made_count)
         tell_events(t);
 }
@@ -486,7 +491,7 @@ static void *run(void *context)
         tell_notice(t, note.length ? string_text(&clean) : t->searches->notice);
         string_free(&note);
         string_free(&clean);
-        tell(t);
+        tell(t, 1);
     }
     while (attend(t))
         if (is_running(t))
@@ -592,6 +597,15 @@ int tui_thread_wake(const struct tui_thread *t)
     return t->wake;
 }
 
+void tui_thread_hush(struct tui_thread *t, int hushed)
+{
+    pthread_mutex_lock(&t->lock);
+    t->hushed = hushed;
+    if (t->news_count || t->fresh) /* nobody was told of them while it was */
+        wake(t);
+    pthread_mutex_unlock(&t->lock);
+}
+
 void tui_thread_command(struct tui_thread *t, struct tui_action action)
 {
     pthread_mutex_lock(&t->lock);
@@ -603,7 +617,7 @@ void tui_thread_command(struct tui_thread *t, struct tui_action action)
     pthread_mutex_unlock(&t->lock);
 }
 
-int tui_thread_take(struct tui_thread *t, struct tui_news **news, int *count, struct tui_snapshot *snapshots, char notice[TUI_NOTICE])
+enum tui_taken tui_thread_take(struct tui_thread *t, struct tui_news **news, int *count, struct tui_snapshot *snapshots, char notice[TUI_NOTICE])
 {
     uint64_t ignored;
     ssize_t got = read(t->wake, &ignored, sizeof ignored); /* before the queues: what comes after wakes again */
@@ -613,13 +627,13 @@ int tui_thread_take(struct tui_thread *t, struct tui_news **news, int *count, st
     *count = t->news_count;
     t->news = NULL;
     t->news_count = t->news_capacity = 0;
-    int fresh = t->fresh;
+    const enum tui_taken fresh = t->urgent ? TUI_TAKEN_URGENT : t->fresh ? TUI_TAKEN_SNAPSHOTS : TUI_TAKEN_EVENTS;
     for (int i = 0; fresh && i < t->count; i++) {
         tui_snapshot_free(&snapshots[i]);
         snapshots[i] = t->snapshots[i];
         t->snapshots[i] = (struct tui_snapshot){0};
     }
-    t->fresh = 0;
+    t->fresh = t->urgent = 0;
     memcpy(notice, t->notice, sizeof t->notice);
     t->notice[0] = '\0';
     pthread_mutex_unlock(&t->lock);

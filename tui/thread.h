@@ -15,6 +15,7 @@ int tui_thread_start(struct tui_thread **out, const struct tui_options *o, struc
  * 0: it goes on for a while with what it owns, and must be left alone. */
 int tui_thread_stop(struct tui_thread *t);
 int tui_thread_wake(const struct tui_thread *t); /* a descriptor that is readable when there is something to take */
+void tui_thread_hush(struct tui_thread *t, int hushed); /* hushed: it wakes only for what is urgent */
 void tui_thread_command(struct tui_thread *t, struct tui_action action); /* its words are copied */
 
 /* An event, and which search it is of. */
@@ -22,8 +23,9 @@ struct tui_news {
     int search;
     struct search_event *event;
 };
+enum tui_taken { TUI_TAKEN_EVENTS, TUI_TAKEN_SNAPSHOTS, TUI_TAKEN_URGENT }; /* urgent: the answer to a command, or another state */
 /* Take all events since the last call: an array of *count references, the caller's to release and to free. snapshots[i] becomes the
- * latest one of search i (1), or stays (0). notice gets what the latest command could not do, or "". */
-int tui_thread_take(struct tui_thread *t, struct tui_news **news, int *count, struct tui_snapshot *snapshots, char notice[TUI_NOTICE]);
+ * latest one of search i, or stays where events alone have come. notice gets what the latest command could not do, or "". */
+enum tui_taken tui_thread_take(struct tui_thread *t, struct tui_news **news, int *count, struct tui_snapshot *snapshots, char notice[TUI_NOTICE]);
 
 #endif

@@ -4,7 +4,7 @@
  *                                                           thousand of them at least, so that a p99 is one, in as many searches as that takes
  *   build/tests/bench_live bytes [ARGUMENTS]                bytes of a frame, frames and bytes a second, the search running
  *   build/tests/bench_live idle [ARGUMENTS]                 wake-ups and processor time in five seconds, the search done
- *   build/tests/bench_live slowdown [PAIRS [ARGUMENTS]]     the same search by `espalier run` and in the explorer, by turns
+ *   build/tests/bench_live slowdown [PAIRS [ARGUMENTS]]     the same search by `espalier run` and in the explorer, at the same time by turns
  * Arguments are a search that lasts; without them a Game of 24 by a wide tot, a thousand thoughts a second: as much as there ever is to draw.
  */
 #define _GNU_SOURCE
@@ -21,19 +21,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static const char frame_ends[] = "\033[?2026l", done[] = "\xe2\x96\xa0 done";
 static char *standard[] = {"-t", "game24", "--temperature", "1.2", "-s", "tot,b=60,generate=sample,n_generate_sample=100,evaluate=self-evaluation", "4 5 6 10", NULL};
-static char *shorter[] = {"-t", "game24", "--temperature", "1.2", "-s", "tot,b=20,generate=sample,n_generate_sample=100,evaluate=self-evaluation", "4 5 6 10", NULL};
 static char **search = standard;
 
 struct explorer {
     int master;
     pid_t child;
     struct string got; /* since the latest forget() */
-    int64_t bytes;
+    int64_t bytes, frames; /* frames: whose end was read in one piece */
+    int gone;
 };
 
 /* `espalier [WORD] SEARCH...`, on a terminal of 200x50 or with its output thrown away. */
@@ -68,22 +69,27 @@ static void forget(struct explorer *x)
     string_clear(&x->got);
 }
 
-/* Read until that was shown; 0: it took longer than `seconds`, or the explorer is gone. */
+/* Read until that was shown; 0: it took longer than `seconds`, or the explorer is gone. What was looked through is not again: what the
+ * reader takes of the processor, the search has not. */
 static int reads(struct explorer *x, const char *text, double seconds)
 {
     char buffer[65536];
     const double until = clock_seconds() + seconds;
-    for (;;) {
+    const size_t length = strlen(text);
+    for (size_t seen = 0;;) {
         struct pollfd fd = {.fd = x->master, .events = POLLIN};
         const double left = until - clock_seconds();
-        if (x->got.length && memmem(x->got.text, x->got.length, text, strlen(text)))
+        if (x->got.length && memmem(x->got.text + seen, x->got.length - seen, text, length))
             return 1;
+        seen = x->got.length < length ? 0 : x->got.length - length + 1;
         if (left <= 0 || poll(&fd, 1, (int)(left * 1000) + 1) < 1)
             return 0;
         const ssize_t n = read(x->master, buffer, sizeof buffer);
-        if (n <= 0)
+        x->gone = n <= 0;
+        if (x->gone)
             return 0;
         x->bytes += n;
+        x->frames += memmem(buffer, (size_t)n, frame_ends, strlen(frame_ends)) != NULL;
         string_append(&x->got, buffer, (size_t)n);
     }
 }
@@ -236,24 +242,59 @@ static void bench_idle(void)
 
 /* --- slowdown ---------------------------------------------------------------------------------------------------- */
 
-static double run_headless(void)
+/* Of `espalier run` and of the explorer: seconds each has had, until its search was done. */
+struct times {
+    double plain, shown;
+    int64_t frames;
+};
+
+/* Let it go on for that long, or to its end (1). */
+static int runs_for(struct explorer *x, double seconds, double *took)
 {
-    struct explorer x;
     const double start = clock_seconds();
-    begin(&x, "run");
-    waitpid(x.child, NULL, 0);
-    return clock_seconds() - start;
+    int ended;
+    kill(x->child, SIGCONT);
+    if (x->master >= 0) {
+        ended = reads(x, done, seconds);
+        if (!ended)
+            forget(x);
+    } else {
+        struct pollfd fd = {.fd = (int)syscall(SYS_pidfd_open, x->child, 0), .events = POLLIN};
+        ended = poll(&fd, 1, (int)(seconds * 1000)) == 1;
+        close(fd.fd);
+    }
+    *took += clock_seconds() - start;
+    if (!ended)
+        kill(x->child, SIGSTOP);
+    return ended;
 }
 
-static double run_explored(void)
+/* Both searches at once, each standing still in the turns of the other: what the machine's clock does, it does to both. Turns are short
+ * beside that, and long beside a frame. What the explorer does because it stood still (it repaints) is counted against it. */
+static struct times run_by_turns(int shown_first)
 {
-    struct explorer x;
-    const double start = clock_seconds();
-    begin(&x, NULL);
-    const int ended = reads(&x, done, 60);
-    const double took = clock_seconds() - start;
-    end(&x);
-    return ended ? took : NAN;
+    static const double turn = 0.5;
+    struct explorer plain, shown;
+    struct times took = {0};
+    int plain_ended = 0, shown_ended = 0;
+    begin(&plain, "run");
+    kill(plain.child, SIGSTOP);
+    begin(&shown, NULL);
+    kill(shown.child, SIGSTOP);
+    for (int i = shown_first; !(plain_ended && shown_ended) && !shown.gone; i++) {
+        if (i % 2 && !shown_ended)
+            shown_ended = runs_for(&shown, turn, &took.shown);
+        else if (!(i % 2) && !plain_ended)
+            plain_ended = runs_for(&plain, turn, &took.plain);
+    }
+    if (shown.gone) {
+        fprintf(stderr, "the explorer left before the search was done; try the same by espalier run\n");
+        exit(1);
+    }
+    took.frames = shown.frames;
+    end(&shown);
+    end(&plain);
+    return took;
 }
 
 static int before(const void *a, const void *b)
@@ -262,39 +303,44 @@ static int before(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* How long either takes for the search when it may write one token: to start, open the model and leave. A median. */
-static double starts(double (*way)(void))
+/* How long either takes for the search when it may write one token: to start, open the model and leave. Medians. */
+static struct times starts(void)
 {
-    enum { TIMES = 7 };
+    enum { TIMES = 9 };
     static char *nothing[64];
     char **whole = search;
-    double took[TIMES];
+    double plain[TIMES], shown[TIMES];
     int n = 0;
     for (; whole[n + 1]; n++) /* the problem stays the last */
         nothing[n] = whole[n];
     nothing[n] = "--budget-tokens", nothing[n + 1] = "1", nothing[n + 2] = whole[n], nothing[n + 3] = NULL;
     search = nothing;
-    for (int i = 0; i < TIMES; i++)
-        took[i] = way();
+    for (int i = 0; i < TIMES; i++) {
+        const struct times took = run_by_turns(i % 2);
+        plain[i] = took.plain;
+        shown[i] = took.shown;
+    }
     search = whole;
-    qsort(took, TIMES, sizeof *took, before);
-    return took[TIMES / 2];
+    qsort(plain, TIMES, sizeof *plain, before);
+    qsort(shown, TIMES, sizeof *shown, before);
+    return (struct times){plain[TIMES / 2], shown[TIMES / 2], 0};
 }
 
-/* A B, B A, ...: what drifts on the machine is in both. The interval is of the mean of the pairs' ratios, by Student's t. What both take to
- * start is measured by itself and taken off: the engine is not slowed while there is nothing for it to do. */
+/* The interval is of the mean of the pairs' ratios, by Student's t. What both take to start is measured by itself and taken off: the engine
+ * is not slowed while there is nothing for it to do. */
 static void bench_slowdown(int pairs)
 {
     static const double t[] = {0, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13};
     double sum = 0, squares = 0;
     pairs = pairs < 2 ? 2 : pairs > 16 ? 16 : pairs;
-    (void)run_headless(); /* the model is in memory */
-    const double start_plain = starts(run_headless), start_shown = starts(run_explored);
-    printf("to start: run %.2f s, explorer %.2f s\n", start_plain, start_shown);
+    (void)run_by_turns(0); /* the model is in memory */
+    const struct times start = starts();
+    printf("to start: run %.2f s, explorer %.2f s\n", start.plain, start.shown);
     for (int i = 0; i < pairs; i++) {
-        const double first = i % 2 ? run_explored() : run_headless(), second = i % 2 ? run_headless() : run_explored();
-        const double plain = (i % 2 ? second : first) - start_plain, shown = (i % 2 ? first : second) - start_shown, ratio = shown / plain - 1;
-        printf("run %.2f s, explorer %.2f s: %+.1f %%\n", plain, shown, 100 * ratio);
+        const struct times took = run_by_turns(i % 2);
+        const double plain = took.plain - start.plain, shown = took.shown - start.shown, ratio = shown / plain - 1;
+        printf("run %.2f s, explorer %.2f s (%.0f frames a second): %+.1f %%\n", plain, shown, (double)took.frames / took.shown, 100 * ratio);
+        fflush(stdout);
         sum += ratio;
         squares += ratio * ratio;
     }
@@ -306,8 +352,6 @@ int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     const int slowdown = !strcmp(what, "slowdown"), pairs = slowdown && argc > 2 ? atoi(argv[2]) : 6;
-    if (slowdown)
-        search = shorter;
     if (argc > 2 + slowdown)
         search = argv + 2 + slowdown;
     char folder[] = "/tmp/espalier-live-XXXXXX";

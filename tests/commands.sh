@@ -37,6 +37,11 @@ gives 'espalier 0' "$espalier" --version
 gives 'self-consistency' "$espalier" --help
 for c in run complete score tokenize detokenize info speed quantize train merge task config tour; do gives "usage: espalier $c" "$espalier" $c --help; done
 refuses 2 'unknown option --wrong' "$espalier" run --wrong
+refuses 2 'unknown option --sede; the nearest is --seed' "$espalier" run --sede 3
+refuses 2 "no command 'trian'; the nearest is train: " "$espalier" trian
+refuses 2 "no command 'benh'; the nearest is bench: " "$espalier" benh -t game24
+refuses 3 'the explorer needs one' "$espalier" hello # a problem
+refuses 3 'the explorer needs one' "$espalier" -- trian
 refuses 2 'needs a value' "$espalier" run -m
 refuses 2 'whole number from 1' "$espalier" run -j 0 x
 refuses 2 'number from 0 to 1' "$espalier" run --top-p 1.5 x

@@ -67,8 +67,10 @@ keys p
 sees "pruned again" '│ pruned'
 keys u
 gone "undone again" '│ pruned'
+sees "and it says what" 'taken back: prune [0-9]+ and all below it'
 keys U
 sees "done again" '│ pruned'
+sees "and it says that" 'done again: prune [0-9]+ and all below it'
 keys g p
 sees "the problem stays" 'cannot be pruned'
 keys h

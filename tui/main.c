@@ -1,6 +1,7 @@
 /* The front door: which command is meant, its options, its help. */
 #include "tui/command.h"
 #include "tui/plain.h"
+#include "tui/slip.h"
 
 #include <locale.h>
 #include <signal.h>
@@ -55,6 +56,24 @@ static void print_command(const struct tui_command *c)
     free(usage);
 }
 
+/* A word of letters alone that is nearly a command was meant as one; a problem is seldom that. NULL: it was not. */
+static const struct tui_command *misspelt(const char *word)
+{
+    const struct tui_command *nearest = NULL;
+    int least = TUI_SLIP_FAR;
+    const size_t n = strlen(word);
+    if (strspn(word, "abcdefghijklmnopqrstuvwxyz") < n)
+        return NULL;
+    for (const struct tui_command *const *c = tui_commands; *c; c++) {
+        const int d = (*c)->summary ? tui_slip_distance(word, n, (*c)->name) : TUI_SLIP_FAR;
+        if (d < least) {
+            least = d;
+            nearest = *c;
+        }
+    }
+    return nearest;
+}
+
 int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, ""); /* only this: numbers are written and read in the C locale */
@@ -70,6 +89,11 @@ int main(int argc, char **argv)
     int shift = command != &tui_command_explore;
     struct tui_options o;
     struct error e;
+    const struct tui_command *meant = argc > 1 && !shift ? misspelt(argv[1]) : NULL;
+    if (meant) {
+        error_set(&e, ERROR_USAGE, "no command '%s'; the nearest is %s: %s (as a problem: espalier -- %s)", argv[1], meant->name, meant->summary, argv[1]);
+        return tui_fail(&e);
+    }
     int help, code = tui_options_parse(argc - shift, argv + shift, command->options, &o, &help, &e);
     if (code)
         tui_fail(&e);

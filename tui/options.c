@@ -1,5 +1,6 @@
 #include "tui/options.h"
 #include "tui/plain.h"
+#include "tui/slip.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -245,6 +246,21 @@ static void choose_last(struct tui_options *o)
     o->data = o->data_count ? o->all_data[o->data_count - 1] : NULL;
 }
 
+static int unknown_option(const char *given, const struct option *longs, int count, struct error *e)
+{
+    const char *name = given + strspn(given, "-"), *nearest = NULL;
+    int least = TUI_SLIP_FAR;
+    for (int i = 0; i < count; i++) {
+        const int d = tui_slip_distance(name, strcspn(name, "="), longs[i].name);
+        if (d < least) {
+            least = d;
+            nearest = longs[i].name;
+        }
+    }
+    return nearest ? error_set(e, ERROR_USAGE, "unknown option %s; the nearest is --%s; see --help", given, nearest)
+                   : error_set(e, ERROR_USAGE, "unknown option %s; see --help", given);
+}
+
 int tui_options_parse(int argc, char **argv, const char *takes, struct tui_options *o, int *help, struct error *e)
 {
     memset(o, 0, sizeof *o);
@@ -281,7 +297,7 @@ int tui_options_parse(int argc, char **argv, const char *takes, struct tui_optio
         } else if (c == 'h') {
             *help = 1;
         } else if (c == '?') {
-            return error_set(e, ERROR_USAGE, "unknown option %s; see --help", given);
+            return unknown_option(given, longs, count, e);
         } else if (c == ':') {
             return error_set(e, ERROR_USAGE, "option %s needs a value; see --help", given);
         } else {

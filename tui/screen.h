@@ -161,7 +161,7 @@ struct tui_screen {
     int busy;                         /* there is work to go on with */
     int dragged;                      /* the line between panes that the mouse holds, -1: none */
     const struct tui_view *overlay;   /* drawn over the panes and given the keys, or NULL */
-    int overlay_top, overlay_at;
+    int overlay_top, overlay_at, overlay_page; /* page: rows that a page key of the help moves */
     struct tui_canvas overlay_text;
     int count;                        /* number typed so far, 0: none */
     int interrupted;                  /* the key before was ^C: the next one need not wait for its effect */

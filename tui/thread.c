@@ -1,4 +1,5 @@
 #include "tui/thread.h"
+#include "tui/screen.h"
 #include "tui/terminal.h"
 
 #include <errno.h>
@@ -288,6 +289,18 @@ static int is_done_again(const struct search_tree *tree)
     return i >= 0 && tree->events[i]->kind == SEARCH_EVENT_RESULT;
 }
 
+/* Which act it was: the latest event is an undo or a redo. */
+static void tell_moved_over(struct tui_thread *t, const struct search_tree *tree)
+{
+    const struct search_event *e = tree->event_count ? tree->events[tree->event_count - 1] : NULL;
+    if (!e || (e->kind != SEARCH_EVENT_UNDO && e->kind != SEARCH_EVENT_REDO))
+        return;
+    char *text = tui_event_text(tree, e), *notice = xasprintf(e->kind == SEARCH_EVENT_UNDO ? "taken back: %s" : "done again: %s", text);
+    tell_notice(t, notice);
+    free(notice);
+    free(text);
+}
+
 /* What is asked for is begun even while paused: another sample; the tally of votes counted again. */
 static void do_words(struct tui_thread *t, struct runner *r, const char *words)
 {
@@ -298,6 +311,7 @@ static void do_words(struct tui_thread *t, struct runner *r, const char *words)
         return;
     }
     r->done = 0;
+    tell_moved_over(t, search_tree(r->search));
     if (is_verb(words, "back")) {
         t->state = TUI_PAUSED;
     } else if (!is_running(t) && (is_verb(words, "again") || is_verb(words, "fork") || is_verb(words, "revote"))) {

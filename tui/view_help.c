@@ -216,6 +216,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
     struct tui_paper p;
     tui_paper_open(&p, &s->overlay_text, r.w - 2, s->canvas.ascii);
     const int words = write_all(s, &p), rows = tui_paper_lines(&p);
+    s->overlay_page = r.h > 2 ? r.h - 1 : 1; /* the last line stays, as the first */
     if (s->overlay_top == TUI_HELP_WORDS)
         s->overlay_top = words;
     if (s->overlay_top > rows - r.h)
@@ -250,11 +251,11 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
     case ' ':
         if (!s->overlay) /* in a pane it is the search's */
             return 0;
-        s->overlay_top += 10;
+        s->overlay_top += s->overlay_page;
         return 1;
     case TUI_KEY_PAGE_DOWN:
     case TUI_KEY_PAGE_UP:
-        s->overlay_top += k == TUI_KEY_PAGE_DOWN ? 10 : -10;
+        s->overlay_top += k == TUI_KEY_PAGE_DOWN ? s->overlay_page : -s->overlay_page;
         return 1;
     default:
         return 0;

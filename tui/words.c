@@ -1,4 +1,5 @@
 #include "tui/words.h"
+#include "tui/slip.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,31 +59,12 @@ const struct tui_word *tui_word_find(const char *text, size_t n)
     return NULL;
 }
 
-/* How many letters are put in, left out or changed from one to the other. */
-static int distance(const char *a, size_t n, const char *b)
-{
-    int row[32];
-    const size_t m = strlen(b);
-    for (size_t j = 0; j <= m; j++)
-        row[j] = (int)j;
-    for (size_t i = 1; i <= n; i++) {
-        int before = row[0];
-        row[0] = (int)i;
-        for (size_t j = 1; j <= m; j++) {
-            const int changed = before + (a[i - 1] != b[j - 1]), either = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
-            before = row[j];
-            row[j] = changed < either ? changed : either;
-        }
-    }
-    return row[m];
-}
-
 const struct tui_word *tui_word_nearest(const char *text, size_t n)
 {
     const struct tui_word *nearest = NULL;
-    int least = n < 4 ? 2 : 3; /* farther than that it says nothing */
+    int least = TUI_SLIP_FAR;
     for (const struct tui_word *w = tui_words; w->verb; w++) {
-        const int d = strlen(w->verb) >= 32 || n >= 32 ? least : !strncmp(w->verb, text, n) ? 0 : distance(text, n, w->verb);
+        const int d = !strncmp(w->verb, text, n) ? 0 : tui_slip_distance(text, n, w->verb);
         if (d < least) {
             least = d;
             nearest = w;

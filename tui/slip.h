@@ -1,0 +1,12 @@
+/* What was meant by a word that is none. */
+#ifndef ESPALIER_TUI_SLIP_H
+#define ESPALIER_TUI_SLIP_H
+
+#include <stddef.h>
+
+enum { TUI_SLIP_FAR = 3 };
+/* How many letters of the first n of text are put in, left out or changed to make the word (Levenshtein, 1966); TUI_SLIP_FAR: too many,
+ * for so short a text, to be a slip. */
+int tui_slip_distance(const char *text, size_t n, const char *word);
+
+#endif

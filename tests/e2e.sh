@@ -240,6 +240,7 @@ bytes '\342\202'
 keys Left x
 sees "a key in its place" '^ :��\(é���\|😀�x�'
 keys Escape
+gone "the line is closed" '^ :' # what is not read yet would be the shell's
 kill -STOP "$pid"
 sees "stopped by force" 'Stopped'
 rm -f "$work/code"

@@ -630,27 +630,19 @@ static void send_placed(const struct tui_canvas *canvas, int columns)
     string_free(&placed);
 }
 
-/* Cells of a row that changed: from the first to the last. A wide character is never entered in its middle. Where one of them is not settled all of the
- * row is sent: nobody knows what it left behind. */
-static int draw_row(int y, const struct tui_cell *row, const struct tui_cell *shown, int w)
+/* Cells of a row that changed. Where one of them is not settled all of the row is sent: nobody knows what it left behind. */
+static int draw_row(int y, const struct tui_cell *row, struct tui_cell *shown, int w)
 {
-    int first = 0, end = w;
-    while (first < w && !memcmp(&row[first], &shown[first], sizeof *row))
-        first++;
-    while (end > first && !memcmp(&row[end - 1], &shown[end - 1], sizeof *row))
-        end--;
-    while (first > 0 && first < end && (row[first].width == 0 || shown[first].width == 0))
-        first--;
-    while (end < w && (row[end].width == 0 || shown[end].width == 0))
-        end++;
-    for (int x = first; x < end; x++)
-        if (row[x].width)
+    const int changed = memcmp(row, shown, (size_t)w * sizeof *row) != 0, unsettled = changed && (has_unsettled(row, w) || has_unsettled(shown, w));
+    for (int x = 0; x < w && changed; x++)
+        if (row[x].width && memcmp(&row[x], &shown[x], sizeof *row))
             put_cell(y, x, &row[x]);
-    const int unsettled = end > first && (has_unsettled(row, w) || has_unsettled(shown, w));
     if (unsettled)
         wredrawln(stdscr, y, 1);
+    if (changed)
+        memcpy(shown, row, (size_t)w * sizeof *row);
     string_append(&terminal.unsettled, &(char){(char)unsettled}, 1);
-    return end > first;
+    return changed;
 }
 
 void tui_terminal_draw(const struct tui_canvas *canvas)
@@ -680,7 +672,6 @@ void tui_terminal_draw(const struct tui_canvas *canvas)
     }
     if (!changed)
         return;
-    memcpy(shown->cells, canvas->cells, (size_t)canvas->w * (size_t)canvas->h * sizeof *canvas->cells);
     wnoutrefresh(stdscr);
     if (terminal.record)
         tui_record_size(terminal.record, COLS, LINES);

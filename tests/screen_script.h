@@ -212,10 +212,19 @@ static inline void script_result(struct tui_screen *s, const char *answer, int n
 
 static inline void script_live(struct tui_snapshot *snapshot, int node, enum search_purpose purpose, int item, int sample, const char *text)
 {
-    snapshot->live = xrealloc(snapshot->live, (size_t)(snapshot->live_count + 1) * sizeof *snapshot->live);
-    struct tui_live *live = &snapshot->live[snapshot->live_count++];
-    *live = (struct tui_live){.node = node, .purpose = purpose, .item = item, .sample = sample};
-    live->tokens = script_tokens(text, &live->count);
+    struct tui_lives *lives = &snapshot->live;
+    int count, before = 0;
+    struct engine_token *tokens = script_tokens(text, &count);
+    for (int i = 0; i < lives->count; i++)
+        before += lives->list[i].count;
+    lives->list = xrealloc(lives->list, (size_t)(lives->count + 1) * sizeof *lives->list);
+    lives->tokens = xrealloc(lives->tokens, (size_t)(before + count + 1) * sizeof *tokens);
+    if (count)
+        memcpy(lives->tokens + before, tokens, (size_t)count * sizeof *tokens);
+    lives->list[lives->count++] = (struct tui_live){.node = node, .purpose = purpose, .item = item, .sample = sample, .count = count};
+    for (int i = 0, at = 0; i < lives->count; at += lives->list[i++].count)
+        lives->list[i].tokens = lives->tokens + at;
+    free(tokens);
 }
 
 static inline struct tui_snapshot script_snapshot(enum tui_state state, double time)

@@ -20,8 +20,8 @@
 #include <time.h>
 
 static const double frame_interval = 1.0 / 30, slowest_interval = 0.4;
-/* The part of its time that the screen takes for news where it costs more than frames so often: the model's threads wait for each other, so
- * what one of them loses to the screen all of them lose. */
+/* The part of the time that drawing news takes where it costs more than frames so often: the model's threads wait for each other, so what
+ * one of them loses to the screen all of them lose. */
 static const double share = 1.0 / 100;
 
 static void open_race(struct tui_race *race, const struct tui_setting *s)
@@ -445,16 +445,16 @@ static int never_began(const struct explorer *x)
  * second at most, and less often where that would take too much; where there is none of it, the thread sleeps. */
 static void live(struct explorer *x)
 {
-    double drawn = 0, rest = frame_interval, before = spent();
+    double drawn = 0, rest = frame_interval;
     draw(x);
     while (!x->quit && !x->signal && !never_began(x)) {
         struct tui_screen *busy = busy_screen(x);
         double now = clock_seconds(), wait = x->dirty ? drawn + rest - now : x->replay ? tui_replay_wait(x->replay, now) : -1;
         if (x->dirty && (wait <= 0 || x->urgent)) {
             take_news(x); /* what came since, unheard */
+            const double before = spent();
             draw(x);
             rest = fmin(fmax(frame_interval, (spent() - before) / share), slowest_interval);
-            before = spent();
             drawn = clock_seconds();
             continue;
         }
@@ -488,7 +488,6 @@ static void live(struct explorer *x)
         do_action(x, tui_tour_wants(&x->race.screens[0])); /* of all news there is: nothing else may come to ask again */
         if (keys) {
             draw(x);
-            before = spent();
             drawn = clock_seconds();
         }
     }

@@ -39,16 +39,13 @@ void tui_past_enter(struct tui_screen *s)
     s->past.known = s->known;
     s->known = (struct tui_known){.right_at = -1};
     s->past.live = s->now.live;
-    s->past.live_count = s->now.live_count;
-    s->now.live = NULL;
-    s->now.live_count = 0;
+    s->now.live = (struct tui_lives){0};
 }
 
 void tui_past_leave(struct tui_screen *s)
 {
     s->tree = s->past.latest;
     s->now.live = s->past.live;
-    s->now.live_count = s->past.live_count;
     tui_known_free(&s->past.known);
     s->past = (struct tui_past){0};
 }

@@ -12,11 +12,25 @@ int64_t tui_tokens_spent(const struct search_tree *tree)
     return tree->usage.prompt - tree->usage.cached + tree->usage.completion;
 }
 
+void tui_lives_drop(struct tui_lives *l, int i)
+{
+    memmove(l->list + 1, l->list, (size_t)i * sizeof *l->list);
+    l->list++;
+    l->gone++;
+    l->count--;
+}
+
+void tui_lives_free(struct tui_lives *l)
+{
+    if (l->list)
+        free(l->list - l->gone);
+    free(l->tokens);
+    *l = (struct tui_lives){0};
+}
+
 void tui_snapshot_free(struct tui_snapshot *s)
 {
-    for (int i = 0; i < s->live_count; i++)
-        free(s->live[i].tokens);
-    free(s->live);
+    tui_lives_free(&s->live);
     free(s->breakpoints);
     free(s->broke);
     *s = (struct tui_snapshot){0};
@@ -57,9 +71,7 @@ void tui_screen_free(struct tui_screen *s)
     free(s->wanted.path);
     search_tree_free(&s->tree);
     search_tree_free(&s->past.latest);
-    for (int i = 0; i < s->past.live_count; i++)
-        free(s->past.live[i].tokens);
-    free(s->past.live);
+    tui_lives_free(&s->past.live);
 }
 
 /* --- knowledge --------------------------------------------------------------------------------------------------- */
@@ -197,14 +209,13 @@ static int newest(const struct tui_screen *s)
 /* A completion that has become an event is being written no more, whatever the latest snapshot says. */
 static void drop_live(struct tui_screen *s, int item, int sample)
 {
-    for (int i = 0; i < s->now.live_count; i++) {
-        struct tui_live *live = &s->now.live[i];
+    for (int i = 0; i < s->now.live.count; i++) {
+        const struct tui_live *live = &s->now.live.list[i];
         if (live->item != item || live->sample != sample)
             continue;
         if (tui_screen_writes_below(live))
             tui_outline_set_live(&s->outline, live->node, s->outline.nodes[live->node].live - 1);
-        free(live->tokens);
-        memmove(live, live + 1, (size_t)(--s->now.live_count - i) * sizeof *live);
+        tui_lives_drop(&s->now.live, i);
         return;
     }
 }
@@ -355,8 +366,8 @@ static void note_rate(struct tui_screen *s)
 
 static void set_live_rows(struct tui_screen *s, int sign)
 {
-    for (int i = 0; i < s->now.live_count; i++) {
-        const struct tui_live *live = &s->now.live[i];
+    for (int i = 0; i < s->now.live.count; i++) {
+        const struct tui_live *live = &s->now.live.list[i];
         if (tui_screen_writes_below(live))
             tui_outline_set_live(&s->outline, live->node, s->outline.nodes[live->node].live + sign);
     }
@@ -365,15 +376,14 @@ static void set_live_rows(struct tui_screen *s, int sign)
 /* What belongs to nodes we were not told of stays out. */
 static void drop_unknown(struct tui_screen *s)
 {
+    struct tui_lives *live = &s->now.live;
     int kept = 0;
-    for (int i = 0; i < s->now.live_count; i++) {
-        int node = s->now.live[i].node;
+    for (int i = 0; i < live->count; i++) {
+        const int node = live->list[i].node;
         if (node >= 0 && node < s->tree.count && !s->tree.nodes[node].gone)
-            s->now.live[kept++] = s->now.live[i];
-        else
-            free(s->now.live[i].tokens);
+            live->list[kept++] = live->list[i];
     }
-    s->now.live_count = kept;
+    live->count = kept;
 }
 
 void tui_screen_snapshot(struct tui_screen *s, struct tui_snapshot *snapshot)
@@ -386,13 +396,9 @@ void tui_screen_snapshot(struct tui_screen *s, struct tui_snapshot *snapshot)
     s->now = *snapshot;
     *snapshot = (struct tui_snapshot){0};
     if (s->past.on) { /* what is being written is not of that moment */
-        for (int i = 0; i < s->past.live_count; i++)
-            free(s->past.live[i].tokens);
-        free(s->past.live);
+        tui_lives_free(&s->past.live);
         s->past.live = s->now.live;
-        s->past.live_count = s->now.live_count;
-        s->now.live = NULL;
-        s->now.live_count = 0;
+        s->now.live = (struct tui_lives){0};
     }
     drop_unknown(s);
     set_live_rows(s, 1);
@@ -514,7 +520,7 @@ static struct tui_action do_key(struct tui_screen *s, int32_t key, int count)
     case '.':
         s->follow = 1;
         if (s->tree.count) /* at once, not at the next event */
-            follow(s, s->now.live_count ? s->now.live[0].node : s->tree.result && s->tree.result->result.node >= 0 ? s->tree.result->result.node : newest(s));
+            follow(s, s->now.live.count ? s->now.live.list[0].node : s->tree.result && s->tree.result->result.node >= 0 ? s->tree.result->result.node : newest(s));
         break;
     case '*':
         tui_screen_copies(s);

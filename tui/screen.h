@@ -73,8 +73,7 @@ struct tui_past {
     int on;
     struct search_tree latest;        /* the tree as it is now; the screen's own is of its first events */
     struct tui_known known;           /* of that tree */
-    struct tui_live *live;            /* what the latest snapshot had */
-    int live_count;
+    struct tui_lives live;            /* what the latest snapshot had */
 };
 
 /* Another tree to be shown: made in slices, beside the one that is shown until then. */

@@ -6,21 +6,29 @@
 
 enum tui_state { TUI_LOADING, TUI_RUNNING, TUI_STEPPING, TUI_PAUSED, TUI_DONE, TUI_FAILED };
 
-/* A completion being written. Owns its tokens. */
+/* A completion being written. */
 struct tui_live {
     int node, item, sample;
     enum search_purpose purpose;
-    struct engine_token *tokens;
+    const struct engine_token *tokens;
     int count;
 };
+
+/* All of them. There may be thousands, of which one after the other is written no more: the first of those that are left moves on. */
+struct tui_lives {
+    struct tui_live *list;
+    int count, gone;             /* gone: places before list[0], of the same allocation */
+    struct engine_token *tokens; /* owned: of all of them */
+};
+void tui_lives_drop(struct tui_lives *l, int i); /* those before it move up */
+void tui_lives_free(struct tui_lives *l);
 
 enum { TUI_NOTICE = 512 }; /* bytes of a notice */
 
 struct tui_snapshot {
     enum tui_state state;
     const struct engine *engine; /* for its constant part: texts of tokens, facts; NULL until loaded */
-    struct tui_live *live;       /* owned */
-    int live_count;
+    struct tui_lives live;       /* owned */
     struct engine_statistics statistics;
     int64_t memory;              /* bytes of the program's that are in memory; 0: not known */
     double time;                 /* when it was taken, seconds */

@@ -272,8 +272,8 @@ static int status_parts(const struct tui_screen *s, struct part out[MOST_PARTS])
         return n;
     int64_t spent = t->usage.prompt - t->usage.cached + t->usage.completion, budget = t->session->session.budget_tokens;
     int writing = 0;
-    for (int i = 0; i < s->now.live_count; i++)
-        writing += s->now.live[i].count;
+    for (int i = 0; i < s->now.live.count; i++)
+        writing += s->now.live.list[i].count;
     snprintf(out[n].text, sizeof out[n].text, writing ? "%s + %d tokens" : "%s tokens", tui_number(spent, a), writing);
     out[n++].role = TUI_TEXT;
     if (s->rate_count > 1) {

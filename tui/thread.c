@@ -129,11 +129,31 @@ static int64_t memory_now(void)
     return resident * sysconf(_SC_PAGESIZE);
 }
 
+/* For all their tokens there is one piece of memory: with thousands of them that is most of what a snapshot takes. */
+static struct tui_lives take_lives(const struct search *search)
+{
+    struct tui_lives out = {0};
+    struct search_live live = SEARCH_LIVE_NONE;
+    size_t tokens = 0;
+    int count = 0;
+    for (; search_live(search, &live); count++)
+        tokens += (size_t)live.count;
+    if (!count)
+        return out;
+    out.list = xmalloc((size_t)count * sizeof *out.list);
+    out.tokens = tokens ? xmalloc(tokens * sizeof *out.tokens) : NULL;
+    struct engine_token *next = out.tokens;
+    for (live = SEARCH_LIVE_NONE; search_live(search, &live); next += live.count) {
+        out.list[out.count++] = (struct tui_live){live.node, live.item, live.sample, live.purpose, next, live.count};
+        if (live.count)
+            memcpy(next, live.tokens, (size_t)live.count * sizeof *next);
+    }
+    return out;
+}
+
 static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struct runner *r, double now, int64_t memory)
 {
     struct tui_snapshot s = {.state = state_of(t, r), .engine = t->engine, .memory = memory, .time = now, .failure = t->failure};
-    struct search_live live = SEARCH_LIVE_NONE;
-    int capacity = 0;
     const struct search_event *breaks = r->search ? search_tree(r->search)->breaks : NULL;
     s.breakpoints = breaks && *breaks->stops.rules ? xstrdup(breaks->stops.rules) : NULL;
     s.broke = xstrdup(r->broke);
@@ -142,14 +162,8 @@ static struct tui_snapshot take_snapshot(const struct tui_thread *t, const struc
     s.worked = r->search ? search_seconds(r->search) : 0;
     if (t->engine)
         engine_statistics(t->engine, &s.statistics);
-    while (r->search && search_live(r->search, &live)) {
-        ARRAY_RESERVE(s.live, s.live_count, capacity);
-        size_t bytes = (size_t)live.count * sizeof *live.tokens;
-        struct tui_live *copy = &s.live[s.live_count++];
-        *copy = (struct tui_live){live.node, live.item, live.sample, live.purpose, xmalloc(bytes), live.count};
-        if (bytes)
-            memcpy(copy->tokens, live.tokens, bytes);
-    }
+    if (r->search)
+        s.live = take_lives(r->search);
     return s;
 }
 

@@ -116,8 +116,8 @@ static void write_copies(struct tui_screen *s, struct tui_paper *p)
 static int write_live(struct tui_screen *s, struct tui_paper *p)
 {
     int written = 0;
-    for (int i = 0; i < s->now.live_count; i++) {
-        const struct tui_live *live = &s->now.live[i];
+    for (int i = 0; i < s->now.live.count; i++) {
+        const struct tui_live *live = &s->now.live.list[i];
         if (live->node != s->selected)
             continue;
         char heading[64];

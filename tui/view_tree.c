@@ -95,8 +95,8 @@ static int draw_guides(struct tui_screen *s, int y, const struct columns *c, str
 
 static int is_judged_now(const struct tui_screen *s, int node)
 {
-    for (int i = 0; i < s->now.live_count; i++)
-        if (s->now.live[i].node == node && !tui_screen_writes_below(&s->now.live[i]))
+    for (int i = 0; i < s->now.live.count; i++)
+        if (s->now.live.list[i].node == node && !tui_screen_writes_below(&s->now.live.list[i]))
             return 1;
     return 0;
 }
@@ -236,9 +236,9 @@ static void draw_node(struct tui_screen *s, int y, const struct columns *c, int 
 static const struct tui_live *find_live(const struct tui_screen *s, struct tui_outline_place place)
 {
     int left = place.live;
-    for (int i = 0; i < s->now.live_count; i++)
-        if (s->now.live[i].node == place.node && tui_screen_writes_below(&s->now.live[i]) && !left--)
-            return &s->now.live[i];
+    for (int i = 0; i < s->now.live.count; i++)
+        if (s->now.live.list[i].node == place.node && tui_screen_writes_below(&s->now.live.list[i]) && !left--)
+            return &s->now.live.list[i];
     return NULL;
 }
 

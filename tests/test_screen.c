@@ -1144,6 +1144,44 @@ static void test_hostile_screens(void **state)
     }
 }
 
+/* Samples are done in any order: those that are left stand as they stood, each with its own tokens, in the list and in the tree's rows. */
+static void test_written(void **state)
+{
+    (void)state;
+    enum { SAMPLES = 40 };
+    for (uint64_t round = 0; round < 50; round++) {
+        struct tui_screen s;
+        int left[SAMPLES], count = 0;
+        script_begin(&s, "ask", "What is it?", "sample");
+        script_plan(&s, "forty at once", SEARCH_SAMPLE, (int[]){0}, 1, SAMPLES);
+        struct tui_snapshot now = script_snapshot(TUI_RUNNING, 1);
+        for (int i = 0; i < SAMPLES; i++) {
+            char text[4] = {(char)('a' + i % 26), (char)('0' + i / 26), '\0'};
+            script_live(&now, 0, SEARCH_SAMPLE, 0, i, text);
+            left[count++] = i;
+        }
+        tui_screen_snapshot(&s, &now);
+        while (count) {
+            const int which = (int)(random_uniform(5, round, (uint64_t)count) * count);
+            script_completion(&s, 0, left[which], "done");
+            memmove(left + which, left + which + 1, (size_t)(--count - which) * sizeof *left);
+            assert_int_equal(s.now.live.count, count);
+            assert_int_equal(s.outline.nodes[0].live, count);
+            for (int i = 0; i < count; i++) {
+                int tokens;
+                char text[4] = {(char)('a' + left[i] % 26), (char)('0' + left[i] / 26), '\0'};
+                struct engine_token *expected = script_tokens(text, &tokens);
+                assert_int_equal(s.now.live.list[i].sample, left[i]);
+                assert_int_equal(s.now.live.list[i].count, tokens);
+                for (int t = 0; t < tokens; t++)
+                    assert_int_equal(s.now.live.list[i].tokens[t].id, expected[t].id);
+                free(expected);
+            }
+        }
+        tui_screen_free(&s);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -1151,7 +1189,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_asked), cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_others), cmocka_unit_test(test_keys), cmocka_unit_test(test_acts), cmocka_unit_test(test_fork), cmocka_unit_test(test_line), cmocka_unit_test(test_full_line), cmocka_unit_test(test_in_vain),
         cmocka_unit_test(test_past), cmocka_unit_test(test_past_slices), cmocka_unit_test(test_back_slices), cmocka_unit_test(test_go_on), cmocka_unit_test(test_weighted), cmocka_unit_test(test_broke), cmocka_unit_test(test_many_rows), cmocka_unit_test(test_help), cmocka_unit_test(test_help_here), cmocka_unit_test(test_over), cmocka_unit_test(test_told), cmocka_unit_test(test_begins), cmocka_unit_test(test_gone), cmocka_unit_test(test_race), cmocka_unit_test(test_any_keys), cmocka_unit_test(test_hostile_strings),
-        cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens),
+        cmocka_unit_test(test_hostile_clusters), cmocka_unit_test(test_hostile_screens), cmocka_unit_test(test_written),
     };
     if (argc > 1 && !strcmp(argv[1], "hostile")) {
         strings *= 10;

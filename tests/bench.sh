@@ -40,6 +40,7 @@ export XDG_DATA_HOME="$work/data"
 gives 'usage: espalier bench' "$espalier" bench --help
 gives 'b  self-consistency,m=4' bench --budget-tokens 300
 gives '1 of 5 problems has no known answer' bench --budget-tokens 300
+gives 'of 5 problems each with' bench --budget-tokens 300
 gives '1 problem failed in every run and is left out' bench --budget-tokens 300
 gives '  row 5: the problem is empty' bench --budget-tokens 300
 [ "$(ls "$work/data/espalier/bench" | wc -l)" = 1 ] && [ "$(wc -l "$work"/data/espalier/bench/*.jsonl | tail -1 | sed 's/ *\([0-9]*\).*/\1/')" = 55 ] && ok || bad 'one file of 54 runs'
@@ -50,7 +51,7 @@ gives '"budget_tokens":null' bench --rows 2 --json
 gives '"rows":[2,4]' bench --rows 2-4 --json
 gives '"rows":[1,2]' bench -n 2 --json
 gives '2,1,,greedy,"c, ""d""",' bench --rows 2 --csv
-gives 'budget  problems' bench --budget-tokens 300 --budget-tokens 60
+gives 'budget     correct' bench --budget-tokens 300 --budget-tokens 60
 bench --budget-tokens 1k --csv >"$work/csv" 2>"$work/err"
 [ "$(wc -l <"$work/csv")" = 55 ] && ok || bad 'a line a run'
 bench --budget-tokens 300 --budget-tokens 60 --ascii >"$work/out" 2>"$work/err"

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <langinfo.h>
+#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -38,23 +39,34 @@ static int name_columns(const struct report *r)
     return most < NAME_COLUMNS ? most : NAME_COLUMNS;
 }
 
-/* "a  tot,b=5      4000": what a row of a table begins with. */
-static void add_name(const struct report *r, const struct search_bench_line *line, struct string *out)
+/* Does a row of it fit in the terminal, its name and `columns` of numbers beside each other? */
+static int is_narrow(const struct report *r, int columns)
+{
+    return 3 + name_columns(r) + (r->o->budget_count > 1 ? 10 : 0) + columns > tui_plain_columns(INT_MAX);
+}
+
+/* "a  tot,b=5      4000": what a row of a table begins with. Narrow: in a line of its own. */
+static void add_name(const struct report *r, const struct search_bench_line *line, int narrow, struct string *out)
 {
     int columns = name_columns(r), used;
     const char *name = r->names[line->strategy];
     struct string clean = {0};
     utf8_sanitize(&clean, name, strlen(name), 0);
     size_t n = tui_width_fit(string_text(&clean), clean.length, columns, &used);
-    string_addf(out, "%c  %.*s%*s", tui_plot_letter(line->strategy), (int)n, string_text(&clean), columns - used, "");
+    string_addf(out, "%c  %.*s%*s", tui_plot_letter(line->strategy), (int)n, string_text(&clean), narrow ? 0 : columns - used, "");
     if (r->o->budget_count > 1)
-        string_addf(out, "  %8" PRId64, r->budgets[line->budget]);
+        string_addf(out, narrow ? ", budget %" PRId64 : "  %8" PRId64, r->budgets[line->budget]);
+    if (narrow)
+        string_add(out, "\n   ");
     string_free(&clean);
 }
 
-static void add_header(const struct report *r, const char *first, const char *rest, struct string *out)
+static void add_header(const struct report *r, const char *first, const char *rest, int narrow, struct string *out)
 {
-    string_addf(out, "%-*s%s%s\n", 3 + name_columns(r), first, r->o->budget_count > 1 ? "    budget" : "", rest);
+    if (narrow)
+        string_addf(out, "%s\n   %s\n", first, rest);
+    else
+        string_addf(out, "%-*s%s%s\n", 3 + name_columns(r), first, r->o->budget_count > 1 ? "    budget" : "", rest);
 }
 
 static double tokens_of(const struct search_bench_line *line)
@@ -64,27 +76,31 @@ static double tokens_of(const struct search_bench_line *line)
 
 static void add_table(const struct report *r, struct string *out)
 {
-    add_header(r, "   strategy", "  problems     correct  accuracy            95 %   tokens     FLOPs  thoughts  seconds", out);
+    static const char numbers[] = "     correct  accuracy            95 %   tokens     FLOPs  thoughts  seconds",
+                      against[] = "  difference             95 %  wins  losses       p";
+    int narrow = is_narrow(r, (int)strlen(numbers));
+    add_header(r, "   strategy", numbers, narrow, out);
     for (int i = 0; i < r->line_count; i++) {
         const struct search_bench_line *l = &r->lines[i];
         char correct[48], interval[48];
         snprintf(correct, sizeof correct, "%d of %d", l->correct, l->runs);
         snprintf(interval, sizeof interval, "%.1f to %.1f", 100 * l->low, 100 * l->high);
-        add_name(r, l, out);
-        string_addf(out, "  %8d  %10s  %6.1f %%  %14s  %7.0f  %8.2e  %8.1f  %7.3g\n", l->problems, correct, 100 * l->accuracy, interval,
-                    tokens_of(l), l->flops, l->nodes, l->seconds);
+        add_name(r, l, narrow, out);
+        string_addf(out, "  %10s  %6.1f %%  %14s  %7.0f  %8.2e  %8.1f  %7.3g\n", correct, 100 * l->accuracy, interval, tokens_of(l), l->flops,
+                    l->nodes, l->seconds);
     }
     if (r->strategies < 2)
         return;
     string_add(out, "\n");
-    add_header(r, "against a", "  difference             95 %  wins  losses       p", out);
+    narrow = is_narrow(r, (int)strlen(against));
+    add_header(r, "against a", against, narrow, out);
     for (int i = 0; i < r->line_count; i++) {
         const struct search_bench_line *l = &r->lines[i];
         char interval[48];
         if (!l->strategy)
             continue;
         snprintf(interval, sizeof interval, "%+.1f to %+.1f", 100 * l->difference_low, 100 * l->difference_high);
-        add_name(r, l, out);
+        add_name(r, l, narrow, out);
         string_addf(out, "  %+10.1f  %15s  %4d  %6d  %6.4f\n", 100 * l->difference, interval, l->wins, l->losses, l->p);
     }
 }
@@ -118,11 +134,14 @@ static void add_notes(const struct report *r, struct string *out)
     }
     struct string notes = {0};
     string_add(out, "\n");
-    tui_plain_wrap(out, "correct: of all runs, problems x seeds. tokens (prompt - cached + completion), FLOPs, thoughts, seconds: means of a run; "
-                        "seconds of the engine, each pass shared by the requests in it. 95 %: bootstrap over problems, 10,000 resamples. "
-                        "difference: in points, on the same problems and seeds. p: exact two-sided sign test over problems won and lost.",
-                   0, 0, columns);
+    const int seeds = r->o->seeds > 1 ? r->o->seeds : 1;
+    string_addf(&notes, "correct: of all runs, of %d problem%s each with %d seed%s. ", problems, problems == 1 ? "" : "s", seeds, seeds == 1 ? "" : "s");
+    string_add(&notes, "tokens (prompt - cached + completion), FLOPs, thoughts, seconds: means of a run; seconds of the engine, each pass shared "
+                       "by the requests in it. 95 %: bootstrap over problems, 10,000 resamples. difference: in points, on the same problems and "
+                       "seeds. p: exact two-sided sign test over problems won and lost.");
+    tui_plain_wrap(out, string_text(&notes), 0, 0, columns);
     string_add(out, "\n");
+    string_clear(&notes);
     if (flat) { /* the rule of three: Hanley and Lippman-Hand 1983 */
         string_addf(&notes, "An interval without width only says that all problems came out alike: of %d, the truth may still be %.0f points away "
                             "(rule of three: 3/%d).", problems, fmin(100, 300.0 / problems), problems);

@@ -42,6 +42,9 @@ refuses 2 "no command 'trian'; the nearest is train: " "$espalier" trian
 refuses 2 "no command 'benh'; the nearest is bench: " "$espalier" benh -t game24
 refuses 3 'the explorer needs one' "$espalier" hello # a problem
 refuses 3 'the explorer needs one' "$espalier" -- trian
+refuses 3 'the explorer needs one' "$espalier" how many r are in strawberry
+refuses 2 'option --json takes no value' "$espalier" run --json=3
+refuses 2 'the nearest is --help' "$espalier" train --hlep
 refuses 2 'needs a value' "$espalier" run -m
 refuses 2 'whole number from 1' "$espalier" run -j 0 x
 refuses 2 'number from 0 to 1' "$espalier" run --top-p 1.5 x

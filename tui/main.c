@@ -56,13 +56,14 @@ static void print_command(const struct tui_command *c)
     free(usage);
 }
 
-/* A word of letters alone that is nearly a command was meant as one; a problem is seldom that. NULL: it was not. */
-static const struct tui_command *misspelt(const char *word)
+/* A word of letters alone that is nearly a command was meant as one, unless more words follow: then it begins a problem. NULL: it was not. */
+static const struct tui_command *misspelt(int argc, char **argv)
 {
     const struct tui_command *nearest = NULL;
     int least = TUI_SLIP_FAR;
+    const char *word = argc > 1 ? argv[1] : "";
     const size_t n = strlen(word);
-    if (strspn(word, "abcdefghijklmnopqrstuvwxyz") < n)
+    if (!n || strspn(word, "abcdefghijklmnopqrstuvwxyz") < n || (argc > 2 && *argv[2] != '-'))
         return NULL;
     for (const struct tui_command *const *c = tui_commands; *c; c++) {
         const int d = (*c)->summary ? tui_slip_distance(word, n, (*c)->name) : TUI_SLIP_FAR;
@@ -89,7 +90,7 @@ int main(int argc, char **argv)
     int shift = command != &tui_command_explore;
     struct tui_options o;
     struct error e;
-    const struct tui_command *meant = argc > 1 && !shift ? misspelt(argv[1]) : NULL;
+    const struct tui_command *meant = shift ? NULL : misspelt(argc, argv);
     if (meant) {
         error_set(&e, ERROR_USAGE, "no command '%s'; the nearest is %s: %s (as a problem: espalier -- %s)", argv[1], meant->name, meant->summary, argv[1]);
         return tui_fail(&e);

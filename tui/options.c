@@ -248,15 +248,17 @@ static void choose_last(struct tui_options *o)
 
 static int unknown_option(const char *given, const struct option *longs, int count, struct error *e)
 {
-    const char *name = given + strspn(given, "-"), *nearest = NULL;
+    const char *name = given + 2, *nearest = NULL;
     int least = TUI_SLIP_FAR;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && !strncmp(given, "--", 2); i++) {
         const int d = tui_slip_distance(name, strcspn(name, "="), longs[i].name);
         if (d < least) {
             least = d;
             nearest = longs[i].name;
         }
     }
+    if (nearest && !least)
+        return error_set(e, ERROR_USAGE, "option --%s takes no value; see --help", nearest);
     return nearest ? error_set(e, ERROR_USAGE, "unknown option %s; the nearest is --%s; see --help", given, nearest)
                    : error_set(e, ERROR_USAGE, "unknown option %s; see --help", given);
 }
@@ -297,7 +299,7 @@ int tui_options_parse(int argc, char **argv, const char *takes, struct tui_optio
         } else if (c == 'h') {
             *help = 1;
         } else if (c == '?') {
-            return unknown_option(given, longs, count, e);
+            return unknown_option(given, longs, count + 1, e);
         } else if (c == ':') {
             return error_set(e, ERROR_USAGE, "option %s needs a value; see --help", given);
         } else {

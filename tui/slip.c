@@ -2,24 +2,30 @@
 
 #include <string.h>
 
+enum { LONGEST = 32 };
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
 int tui_slip_distance(const char *text, size_t n, const char *word)
 {
-    enum { LONGEST = 32 };
-    int row[LONGEST];
+    int d[LONGEST][LONGEST]; /* d[i][j]: from i letters of the text to j of the word */
     const size_t m = strlen(word);
     const int most = n < 4 ? 1 : TUI_SLIP_FAR - 1;
     if (n >= LONGEST || m >= LONGEST)
         return TUI_SLIP_FAR;
-    for (size_t j = 0; j <= m; j++)
-        row[j] = (int)j;
-    for (size_t i = 1; i <= n; i++) {
-        int before = row[0];
-        row[0] = (int)i;
-        for (size_t j = 1; j <= m; j++) {
-            const int changed = before + (text[i - 1] != word[j - 1]), either = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
-            before = row[j];
-            row[j] = changed < either ? changed : either;
+    for (size_t i = 0; i <= n; i++) {
+        for (size_t j = 0; j <= m; j++) {
+            if (!i || !j) {
+                d[i][j] = (int)(i + j);
+                continue;
+            }
+            d[i][j] = least(d[i - 1][j - 1] + (text[i - 1] != word[j - 1]), 1 + least(d[i - 1][j], d[i][j - 1]));
+            if (i > 1 && j > 1 && text[i - 1] == word[j - 2] && text[i - 2] == word[j - 1])
+                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
         }
     }
-    return row[m] > most ? TUI_SLIP_FAR : row[m];
+    return d[n][m] > most ? TUI_SLIP_FAR : d[n][m];
 }

@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 enum { TUI_SLIP_FAR = 3 };
-/* How many letters of the first n of text are put in, left out or changed to make the word (Levenshtein, 1966); TUI_SLIP_FAR: too many,
- * for so short a text, to be a slip. */
+/* How many letters of the first n of text are put in, left out, changed, or exchanged with the next, to make the word (Damerau, 1964; no letter
+ * is touched twice); TUI_SLIP_FAR: too many, for so short a text, to be a slip. */
 int tui_slip_distance(const char *text, size_t n, const char *word);
 
 #endif

@@ -452,6 +452,7 @@ static void live(struct explorer *x)
         double now = clock_seconds(), wait = x->dirty ? drawn + rest - now : x->replay ? tui_replay_wait(x->replay, now) : -1;
         if (x->dirty && (wait <= 0 || x->urgent)) {
             take_news(x); /* what came since, unheard */
+            do_action(x, tui_tour_wants(&x->race.screens[0]));
             const double before = spent();
             draw(x);
             rest = fmin(fmax(frame_interval, (spent() - before) / share), slowest_interval);
@@ -485,7 +486,7 @@ static void live(struct explorer *x)
             take_key(x, key);
         if (keys)
             take_news(x);
-        do_action(x, tui_tour_wants(&x->race.screens[0])); /* of all news there is: nothing else may come to ask again */
+        do_action(x, tui_tour_wants(&x->race.screens[0])); /* after all news that is taken: nothing else may come to ask again */
         if (keys) {
             draw(x);
             drawn = clock_seconds();

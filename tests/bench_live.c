@@ -270,10 +270,11 @@ static int runs_for(struct explorer *x, double seconds, double *took)
 }
 
 /* Both searches at once, each standing still in the turns of the other: what the machine's clock does, it does to both. Turns are short
- * beside that, and long beside a frame. What the explorer does because it stood still (it repaints) is counted against it. */
-static struct times run_by_turns(int shown_first)
+ * beside that, and long beside a frame. What the explorer does because it stood still (it repaints) is counted against it.
+ * 0: one of them did not come to its end. */
+static int run_by_turns(int shown_first, struct times *out)
 {
-    static const double turn = 0.5;
+    static const double turn = 0.5, patience = 300;
     struct explorer plain, shown;
     struct times took = {0};
     int plain_ended = 0, shown_ended = 0;
@@ -281,20 +282,21 @@ static struct times run_by_turns(int shown_first)
     kill(plain.child, SIGSTOP);
     begin(&shown, NULL);
     kill(shown.child, SIGSTOP);
-    for (int i = shown_first; !(plain_ended && shown_ended) && !shown.gone; i++) {
+    for (int i = shown_first; !(plain_ended && shown_ended) && !shown.gone && took.plain + took.shown < patience; i++) {
         if (i % 2 && !shown_ended)
             shown_ended = runs_for(&shown, turn, &took.shown);
         else if (!(i % 2) && !plain_ended)
             plain_ended = runs_for(&plain, turn, &took.plain);
     }
-    if (shown.gone) {
-        fprintf(stderr, "the explorer left before the search was done; try the same by espalier run\n");
-        exit(1);
-    }
     took.frames = shown.frames;
+    *out = took;
+    if (!plain_ended)
+        kill(plain.child, SIGKILL);
+    if (!shown_ended)
+        kill(shown.child, SIGKILL);
     end(&shown);
     end(&plain);
-    return took;
+    return plain_ended && shown_ended;
 }
 
 static int before(const void *a, const void *b)
@@ -304,7 +306,7 @@ static int before(const void *a, const void *b)
 }
 
 /* How long either takes for the search when it may write one token: to start, open the model and leave. Medians. */
-static struct times starts(void)
+static int starts(struct times *out)
 {
     enum { TIMES = 9 };
     static char *nothing[64];
@@ -315,29 +317,38 @@ static struct times starts(void)
         nothing[n] = whole[n];
     nothing[n] = "--budget-tokens", nothing[n + 1] = "1", nothing[n + 2] = whole[n], nothing[n + 3] = NULL;
     search = nothing;
-    for (int i = 0; i < TIMES; i++) {
-        const struct times took = run_by_turns(i % 2);
+    int ended = 1;
+    for (int i = 0; i < TIMES && ended; i++) {
+        struct times took;
+        ended = run_by_turns(i % 2, &took);
         plain[i] = took.plain;
         shown[i] = took.shown;
     }
     search = whole;
+    if (!ended)
+        return 0;
     qsort(plain, TIMES, sizeof *plain, before);
     qsort(shown, TIMES, sizeof *shown, before);
-    return (struct times){plain[TIMES / 2], shown[TIMES / 2], 0};
+    *out = (struct times){plain[TIMES / 2], shown[TIMES / 2], 0};
+    return 1;
 }
 
 /* The interval is of the mean of the pairs' ratios, by Student's t. What both take to start is measured by itself and taken off: the engine
  * is not slowed while there is nothing for it to do. */
-static void bench_slowdown(int pairs)
+static int bench_slowdown(int pairs)
 {
     static const double t[] = {0, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13};
     double sum = 0, squares = 0;
     pairs = pairs < 2 ? 2 : pairs > 16 ? 16 : pairs;
-    (void)run_by_turns(0); /* the model is in memory */
-    const struct times start = starts();
+    struct times start, took;
+    if (!run_by_turns(0, &took) || !starts(&start)) { /* after the first the model is in memory */
+        fprintf(stderr, "the search did not come to its end; try the same by espalier run\n");
+        return 1;
+    }
     printf("to start: run %.2f s, explorer %.2f s\n", start.plain, start.shown);
     for (int i = 0; i < pairs; i++) {
-        const struct times took = run_by_turns(i % 2);
+        if (!run_by_turns(i % 2, &took))
+            return 1;
         const double plain = took.plain - start.plain, shown = took.shown - start.shown, ratio = shown / plain - 1;
         printf("run %.2f s, explorer %.2f s (%.0f frames a second): %+.1f %%\n", plain, shown, (double)took.frames / took.shown, 100 * ratio);
         fflush(stdout);
@@ -346,6 +357,7 @@ static void bench_slowdown(int pairs)
     }
     const double mean = sum / pairs, deviation = sqrt(fmax(0, (squares - pairs * mean * mean) / (pairs - 1))), half = t[pairs - 1] * deviation / sqrt(pairs);
     printf("the explorer takes %+.1f %% of the time more, 95 %% interval %+.1f to %+.1f, %d pairs\n", 100 * mean, 100 * (mean - half), 100 * (mean + half), pairs);
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -362,7 +374,7 @@ int main(int argc, char **argv)
     setenv("XDG_CONFIG_HOME", folder, 1);
     setenv("XDG_DATA_HOME", folder, 1);
     unsetenv("NO_COLOR");
-    int known = 1;
+    int known = 1, failed = 0;
     if (!strcmp(what, "keys"))
         bench_keys();
     else if (!strcmp(what, "bytes"))
@@ -370,11 +382,11 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "idle"))
         bench_idle();
     else if (slowdown)
-        bench_slowdown(pairs);
+        failed = bench_slowdown(pairs);
     else
         known = 0;
     char *remove = xasprintf("rm -rf '%s'", folder);
-    const int failed = system(remove);
+    failed |= system(remove) != 0;
     free(remove);
     if (!known)
         fprintf(stderr, "bench_live keys|bytes|idle|slowdown: see the head of tests/bench_live.c\n");

@@ -6,7 +6,6 @@
 
 #include <inttypes.h>
 #include <langinfo.h>
-#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -39,10 +38,10 @@ static int name_columns(const struct report *r)
     return most < NAME_COLUMNS ? most : NAME_COLUMNS;
 }
 
-/* Does a row of it fit in the terminal, its name and `columns` of numbers beside each other? */
+/* Does a row of it not fit in the terminal, its name and `columns` of numbers beside each other? */
 static int is_narrow(const struct report *r, int columns)
 {
-    return 3 + name_columns(r) + (r->o->budget_count > 1 ? 10 : 0) + columns > tui_plain_columns(INT_MAX);
+    return !tui_plain_fits(3 + name_columns(r) + (r->o->budget_count > 1 ? 10 : 0) + columns);
 }
 
 /* "a  tot,b=5      4000": what a row of a table begins with. Narrow: in a line of its own. */

@@ -6,12 +6,23 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-int tui_plain_columns(int otherwise)
+/* 0: it is no terminal, or does not say. */
+static int width_of_terminal(void)
 {
     struct winsize size;
-    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col)
-        return otherwise;
-    return size.ws_col < 40 ? 40 : size.ws_col > 120 ? 120 : size.ws_col;
+    return !isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) ? 0 : size.ws_col;
+}
+
+int tui_plain_columns(int otherwise)
+{
+    const int width = width_of_terminal();
+    return !width ? otherwise : width < 40 ? 40 : width > 120 ? 120 : width;
+}
+
+int tui_plain_fits(int columns)
+{
+    const int width = width_of_terminal();
+    return !width || columns <= width;
 }
 
 void tui_plain_wrap(struct string *out, const char *text, int at, int indent, int columns)

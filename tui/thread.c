@@ -143,10 +143,12 @@ static struct tui_lives take_lives(const struct search *search)
     out.list = xmalloc((size_t)count * sizeof *out.list);
     out.tokens = tokens ? xmalloc(tokens * sizeof *out.tokens) : NULL;
     struct engine_token *next = out.tokens;
-    for (live = SEARCH_LIVE_NONE; search_live(search, &live); next += live.count) {
+    for (live = SEARCH_LIVE_NONE; search_live(search, &live);) {
         out.list[out.count++] = (struct tui_live){live.node, live.item, live.sample, live.purpose, next, live.count};
-        if (live.count)
+        if (live.count) {
             memcpy(next, live.tokens, (size_t)live.count * sizeof *next);
+            next += live.count;
+        }
     }
     return out;
 }

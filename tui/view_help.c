@@ -237,7 +237,7 @@ static void draw(struct tui_screen *s, struct tui_rect r)
 
 static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *action)
 {
-    int times = count ? count : 1;
+    const int times = count ? count : 1, page = s->overlay_page ? s->overlay_page : 10; /* before it was drawn nobody knows */
     (void)action;
     switch (k) {
     case 'j':
@@ -251,11 +251,11 @@ static int key(struct tui_screen *s, int32_t k, int count, struct tui_action *ac
     case ' ':
         if (!s->overlay) /* in a pane it is the search's */
             return 0;
-        s->overlay_top += s->overlay_page;
+        s->overlay_top += page;
         return 1;
     case TUI_KEY_PAGE_DOWN:
     case TUI_KEY_PAGE_UP:
-        s->overlay_top += k == TUI_KEY_PAGE_DOWN ? s->overlay_page : -s->overlay_page;
+        s->overlay_top += k == TUI_KEY_PAGE_DOWN ? page : -page;
         return 1;
     default:
         return 0;

@@ -299,12 +299,6 @@ static int run_by_turns(int shown_first, struct times *out)
     return plain_ended && shown_ended;
 }
 
-static int before(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* How long either takes for the search when it may write one token: to start, open the model and leave. Medians. */
 static int starts(struct times *out)
 {
@@ -327,8 +321,8 @@ static int starts(struct times *out)
     search = whole;
     if (!ended)
         return 0;
-    qsort(plain, TIMES, sizeof *plain, before);
-    qsort(shown, TIMES, sizeof *shown, before);
+    qsort(plain, TIMES, sizeof *plain, by_size);
+    qsort(shown, TIMES, sizeof *shown, by_size);
     *out = (struct times){plain[TIMES / 2], shown[TIMES / 2], 0};
     return 1;
 }

@@ -65,13 +65,9 @@ static const struct tui_command *misspelt(int argc, char **argv)
     const size_t n = strlen(word);
     if (!n || strspn(word, "abcdefghijklmnopqrstuvwxyz") < n || (argc > 2 && *argv[2] != '-'))
         return NULL;
-    for (const struct tui_command *const *c = tui_commands; *c; c++) {
-        const int d = (*c)->summary ? tui_slip_distance(word, n, (*c)->name) : TUI_SLIP_FAR;
-        if (d < least) {
-            least = d;
+    for (const struct tui_command *const *c = tui_commands; *c; c++)
+        if ((*c)->summary && tui_slip_nearer(word, n, (*c)->name, &least))
             nearest = *c;
-        }
-    }
     return nearest;
 }
 

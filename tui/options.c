@@ -250,13 +250,9 @@ static int unknown_option(const char *given, const struct option *longs, int cou
 {
     const char *name = given + 2, *nearest = NULL;
     int least = TUI_SLIP_FAR;
-    for (int i = 0; i < count && !strncmp(given, "--", 2); i++) {
-        const int d = tui_slip_distance(name, strcspn(name, "="), longs[i].name);
-        if (d < least) {
-            least = d;
+    for (int i = 0; i < count && !strncmp(given, "--", 2); i++)
+        if (tui_slip_nearer(name, strcspn(name, "="), longs[i].name, &least))
             nearest = longs[i].name;
-        }
-    }
     if (nearest && !least)
         return error_set(e, ERROR_USAGE, "option --%s takes no value; see --help", nearest);
     return nearest ? error_set(e, ERROR_USAGE, "unknown option %s; the nearest is --%s; see --help", given, nearest)

@@ -29,3 +29,11 @@ int tui_slip_distance(const char *text, size_t n, const char *word)
     }
     return d[n][m] > most ? TUI_SLIP_FAR : d[n][m];
 }
+
+int tui_slip_nearer(const char *text, size_t n, const char *word, int *so_far)
+{
+    const int d = tui_slip_distance(text, n, word), nearer = d < *so_far;
+    if (nearer)
+        *so_far = d;
+    return nearer;
+}

@@ -64,11 +64,10 @@ const struct tui_word *tui_word_nearest(const char *text, size_t n)
     const struct tui_word *nearest = NULL;
     int least = TUI_SLIP_FAR;
     for (const struct tui_word *w = tui_words; w->verb; w++) {
-        const int d = !strncmp(w->verb, text, n) ? 0 : tui_slip_distance(text, n, w->verb);
-        if (d < least) {
-            least = d;
+        if (!strncmp(w->verb, text, n))
+            return w;
+        if (tui_slip_nearer(text, n, w->verb, &least))
             nearest = w;
-        }
     }
     return nearest;
 }
